@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+# mod_receipts: `make help` lists what can be made.
+
+LUA_VERSION ?= 5.4
+LUA ?= lua$(LUA_VERSION)
+LUA_CFLAGS ?= $(shell pkg-config --cflags lua$(LUA_VERSION) 2>/dev/null || echo -I/usr/include/lua$(LUA_VERSION))
+LUAROCKS ?= luarocks
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+CFLAGS ?= -O2 -g
+WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+ENGINE_CFLAGS = -std=c11 $(WARN) -fPIC -fvisibility=hidden $(CFLAGS)
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+CORE = mem siphash slab lhash pending facts xml
+BINDING = receipts
+HEADERS = $(wildcard csrc/*.h)
+C_TESTS = $(patsubst csrc/test/%.c,%,$(wildcard csrc/test/test_*.c))
+VERSION = $(shell sed -n 's/^\#define VERSION "\(.*\)"/\1/p' csrc/receipts.c)
+ROCKSPEC = mod_receipts-$(VERSION)-1.rockspec
+
+all: build/receipts.so ## Build the engine (the default)
+
+build/receipts.so: $(CORE:%=build/%.o) $(BINDING:%=build/%.o)
+	$(CC) -shared $(LDFLAGS) -o $@.new $^ -lexpat -lm
+	mv $@.new $@
+
+build/%.o: csrc/%.c $(HEADERS) | build
+	$(CC) $(ENGINE_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
+
+build/test/%.o: csrc/%.c $(HEADERS) | build/test
+	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -c -o $@ $<
+
+build/test/%: csrc/test/%.c $(CORE:%=build/test/%.o) | build/test
+	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka
+
+build build/test:
+	mkdir -p $@
+
+deps: ## Install the Debian packages and unpack the Prosody versions that tests and demo need
+	scripts/deps
+
+demo: deps all ## Exchange receipts on a throw-away Prosody and say what happened
+	scripts/demo
+
+test: deps all c-tests-build rock ## Run every spec and C test; the last line sums them up
+	scripts/test
+
+test-fast: all c-tests-build ## The same without specs that start a Prosody
+	scripts/test --fast
+
+c-tests-build: $(C_TESTS:%=build/test/%)
+
+lint: ## Compilers' warnings, static analysis, formatting, and the house's own rules
+	scripts/lint
+
+format: ## Format the C sources in place
+	clang-format -i csrc/*.c csrc/*.h csrc/test/*.c
+
+rock: build/rocks/manifest-$(LUA_VERSION) ## Make a folder that luarocks and prosodyctl can install from: build/rocks
+
+build/rocks/manifest-$(LUA_VERSION): $(ROCKSPEC) $(wildcard csrc/*.c mod_receipts/*.lua) $(HEADERS)
+	scripts/rock build/rocks
+
+install: all ## Copy module and engine under DESTDIR/PREFIX for a Prosody that has PREFIX/share/lua/5.4 in plugin_paths
+	install -d $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/mod_receipts $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
+	install -m 644 mod_receipts/*.lua $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/mod_receipts/
+	install -m 755 build/receipts.so $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/receipts.so.new
+	mv $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/receipts.so.new $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/receipts.so
+
+uninstall: ## Undo install
+	rm -rf $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/mod_receipts $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/receipts.so
+
+clean: ## Remove what was built (not the unpacked Prosody versions: distclean)
+	rm -rf build
+
+distclean: clean ## Remove everything that make made
+	rm -rf .deps
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
+
+.PHONY: all deps demo test test-fast c-tests-build lint format rock install uninstall clean distclean help
+.SECONDARY:

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* The facts of one message: what XEP-0184 can know of it, whoever read it, and the rules about it.
+ *
+ * A reader (xml.h from bytes, the binding from stanzas) starts with an empty struct, fills in the attributes, reports each
+ * direct child with rcpt_facts_child(), and ends with rcpt_facts_judge(). Only direct children count: what is nested in a
+ * carbon copy, an archive result or a forward is somebody else's message.
+ */
+#ifndef RCPT_FACTS_H
+#define RCPT_FACTS_H
+
+#include "str.h"
+
+/* The five types of RFC 6121 §5.2.2; any other value, like none, is normal. */
+enum rcpt_type { RCPT_NORMAL, RCPT_CHAT, RCPT_HEADLINE, RCPT_GROUPCHAT, RCPT_ERROR };
+
+/* facts.has */
+enum {
+	RCPT_HAS_BODY = 1 << 0,
+	RCPT_HAS_ENCRYPTED = 1 << 1, /* XEP-0380 <encryption/>, or OMEMO's <encrypted/> */
+	RCPT_HAS_REQUEST = 1 << 2,
+	RCPT_HAS_RECEIVED = 1 << 3,
+	RCPT_HAS_OCCUPANT = 1 << 4, /* XEP-0045 <x xmlns='…muc#user'/>: to or from a room occupant */
+	RCPT_HAS_MORE = 1 << 5,     /* with a received: a child that means something without the receipt elements */
+
+	/* Conclusions, by rcpt_facts_judge() */
+	RCPT_ASKS = 1 << 6,    /* a request that counts, and that one recipient can answer */
+	RCPT_ACKS = 1 << 7,    /* a received that counts; without an id of its own it is of revision 1.0 */
+	RCPT_CONTENT = 1 << 8, /* a content message without a request: one could be put in (rule C2) */
+};
+
+/* facts.problems: what is malformed (rule E3), in the order in which the names are listed */
+enum {
+	RCPT_REQUEST_WITHOUT_ID = 1 << 0,
+	RCPT_REQUEST_IN_ACK = 1 << 1,
+	RCPT_REQUEST_NOT_EMPTY = 1 << 2,
+	RCPT_REQUEST_IN_GROUPCHAT = 1 << 3,
+	RCPT_REQUEST_IN_ERROR = 1 << 4,
+	RCPT_RECEIVED_WITHOUT_ID = 1 << 5,
+	RCPT_RECEIVED_NOT_EMPTY = 1 << 6,
+	RCPT_RECEIVED_IN_ERROR = 1 << 7,
+	RCPT_SEVERAL_RECEIVED = 1 << 8,
+};
+#define RCPT_PROBLEMS 9
+
+struct rcpt_facts {
+	struct rcpt_str id, from, to, type; /* the message's attributes; .p is NULL when absent */
+	struct rcpt_str received_id;        /* of the first <received/> */
+	unsigned has;
+	unsigned problems;
+};
+
+/* What a direct child of a message is to us. */
+enum rcpt_child {
+	RCPT_CHILD_OTHER,
+	RCPT_CHILD_META, /* says how to treat the message, and nothing by itself: hints, delay, stanza-id … */
+	RCPT_CHILD_BODY,
+	RCPT_CHILD_ENCRYPTED,
+	RCPT_CHILD_REQUEST,
+	RCPT_CHILD_RECEIVED,
+	RCPT_CHILD_OCCUPANT,
+};
+
+/* Could a child of this name be anything but OTHER or META? Cheap, and needs no namespace. */
+bool rcpt_child_matters(struct rcpt_str name);
+/* The kind of a child. `ns` is its namespace; empty stands for the message's own. */
+enum rcpt_child rcpt_child_kind(struct rcpt_str name, struct rcpt_str ns);
+
+/* Is `ns` a namespace that messages come in? jabber:client, jabber:server, jabber:component:accept, or none. */
+bool rcpt_stanza_ns(struct rcpt_str ns);
+
+/* Take note of one direct child. `id` is the child's own id attribute, `empty` whether it has nothing in it but white space;
+ * both matter to receipt elements only. */
+void rcpt_facts_child(struct rcpt_facts *f, enum rcpt_child kind, struct rcpt_str id, bool empty);
+/* The element just reported turned out to have something in it. */
+void rcpt_facts_not_empty(struct rcpt_facts *f, enum rcpt_child kind);
+/* Draw the conclusions, after the last child. */
+void rcpt_facts_judge(struct rcpt_facts *f);
+
+enum rcpt_type rcpt_facts_type(const struct rcpt_facts *f);
+/* The name of problem 1 << n, 0 <= n < RCPT_PROBLEMS. */
+const char *rcpt_problem_name(unsigned n);
+
+#endif

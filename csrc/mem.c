@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* The allocation seam: the C library's allocator, or for tests one that counts and fails on demand. */
+#include "mem.h"
+
+#include <stdlib.h>
+
+#ifndef RCPT_MEM_TEST
+
+void *rcpt_malloc(size_t size)
+{
+	return malloc(size);
+}
+
+void *rcpt_realloc(void *ptr, size_t size)
+{
+	return realloc(ptr, size);
+}
+
+void rcpt_free(void *ptr)
+{
+	free(ptr);
+}
+
+#else
+
+static long budget = -1;
+static size_t held;
+
+void rcpt_mem_fail_after(long n)
+{
+	budget = n;
+}
+
+size_t rcpt_mem_held(void)
+{
+	return held;
+}
+
+static int refuse(void)
+{
+	if (budget < 0)
+		return 0;
+	if (budget == 0)
+		return 1;
+	budget--;
+	return 0;
+}
+
+void *rcpt_malloc(size_t size)
+{
+	void *ptr = refuse() ? NULL : malloc(size);
+	if (ptr)
+		held++;
+	return ptr;
+}
+
+void *rcpt_realloc(void *ptr, size_t size)
+{
+	if (!ptr)
+		return rcpt_malloc(size);
+	return refuse() ? NULL : realloc(ptr, size);
+}
+
+void rcpt_free(void *ptr)
+{
+	if (ptr)
+		held--;
+	free(ptr);
+}
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The one seam through which the engine, Expat included, gets and returns memory.
+ *
+ * Built with -DRCPT_MEM_TEST, the three functions count what is held and can be told to fail: see mem.c.
+ */
+#ifndef RCPT_MEM_H
+#define RCPT_MEM_H
+
+#include <stddef.h>
+
+void *rcpt_malloc(size_t size);
+void *rcpt_realloc(void *ptr, size_t size);
+void rcpt_free(void *ptr);
+
+#ifdef RCPT_MEM_TEST
+/* Let `n` more allocations succeed and fail every one after that; a negative `n` never fails. */
+void rcpt_mem_fail_after(long n);
+/* Blocks held now. */
+size_t rcpt_mem_held(void);
+#endif
+
+#endif

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT */
+/* The pending table.
+ *
+ *   entries  (from, id) --hash--> [entry]-->[entry]      one chain has all who were asked about one id of one requester
+ *   jids     bare JID   --hash--> [jid]                  each JID is kept once, counted by the entries that name it
+ *
+ *   Every entry is in two doubly linked lists, oldest first, of one kind: OPEN (pending, failed) or DONE (delivered).
+ *     table.list[kind]    head -> oldest ... newest <- tail    expiry takes from the head
+ *     jid.list[kind]      the same for one requester           eviction takes from the head
+ *
+ * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 40 bytes and its id.
+ */
+#include "pending.h"
+
+#include "lhash.h"
+#include "mem.h"
+#include "slab.h"
+
+enum { OPEN, DONE, KINDS };
+enum { TABLE, USER, LISTS };
+
+#define TICKS 64.0 /* per second; 2^31 of them are over a year */
+
+struct list {
+	rcpt_ref head, tail;
+	uint32_t n;
+};
+
+struct link {
+	rcpt_ref prev, next;
+};
+
+struct entry {
+	struct rcpt_node node;
+	rcpt_ref from, asked;
+	struct link link[LISTS];
+	uint32_t time; /* in ticks, modulo 2^32 */
+	uint16_t id_len;
+	uint8_t state, flags;
+	char id[];
+};
+
+struct jid {
+	struct rcpt_node node;
+	uint32_t refs;
+	struct list list[KINDS];
+	uint16_t len;
+	char text[];
+};
+
+struct rcpt_pending {
+	struct rcpt_slab slab;
+	struct rcpt_lhash entries, jids;
+	struct list list[KINDS];
+	struct rcpt_pending_limits limits;
+	struct rcpt_key key;
+	double latest; /* the last `now` we were given */
+};
+
+/* -- Time ------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t ticks(double seconds)
+{
+	return (uint32_t)(uint64_t)(seconds * TICKS);
+}
+
+static uint32_t tell(struct rcpt_pending *t, double now)
+{
+	t->latest = now;
+	return ticks(now);
+}
+
+/* Ticks from `then` to `now`; negative when the clock has stepped back. */
+static int32_t elapsed(uint32_t then, uint32_t now)
+{
+	return (int32_t)(now - then);
+}
+
+/* -- Blocks ---------------------------------------------------------------------------------------------------------- */
+
+static struct entry *entry_at(const struct rcpt_pending *t, rcpt_ref ref)
+{
+	return rcpt_slab_at(&t->slab, ref);
+}
+
+static struct jid *jid_at(const struct rcpt_pending *t, rcpt_ref ref)
+{
+	return rcpt_slab_at(&t->slab, ref);
+}
+
+static struct rcpt_str jid_text(const struct jid *jid)
+{
+	return (struct rcpt_str){jid->text, jid->len};
+}
+
+static struct rcpt_str entry_id(const struct entry *e)
+{
+	return (struct rcpt_str){e->id, e->id_len};
+}
+
+static int kind_of(const struct entry *e)
+{
+	return e->state == RCPT_DELIVERED_ONCE ? DONE : OPEN;
+}
+
+/* -- JIDs, each kept once -------------------------------------------------------------------------------------------- */
+
+static uint32_t jid_hash(const struct rcpt_pending *t, struct rcpt_str text)
+{
+	return (uint32_t)rcpt_siphash(&t->key, 0, text.p, text.n);
+}
+
+static rcpt_ref jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash)
+{
+	rcpt_ref ref = rcpt_lhash_chain(&t->jids, hash);
+	while (ref) {
+		const struct jid *jid = jid_at(t, ref);
+		if (jid->node.hash == hash && rcpt_str_eq(jid_text(jid), text))
+			return ref;
+		ref = jid->node.next;
+	}
+	return 0;
+}
+
+/* The JID, with one more reference to it. 0 when memory has run out. */
+static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text)
+{
+	const uint32_t hash = jid_hash(t, text);
+	rcpt_ref ref = jid_find(t, text, hash);
+	if (!ref) {
+		ref = rcpt_slab_alloc(&t->slab, sizeof(struct jid) + text.n);
+		if (!ref)
+			return 0;
+		struct jid *jid = jid_at(t, ref);
+		*jid = (struct jid){.node.hash = hash, .len = (uint16_t)text.n};
+		memcpy(jid->text, text.p, text.n);
+		rcpt_lhash_insert(&t->jids, &t->slab, ref);
+	}
+	jid_at(t, ref)->refs++;
+	return ref;
+}
+
+static void jid_release(struct rcpt_pending *t, rcpt_ref ref)
+{
+	if (--jid_at(t, ref)->refs > 0)
+		return;
+	rcpt_lhash_remove(&t->jids, &t->slab, ref);
+	rcpt_slab_free(&t->slab, ref);
+}
+
+/* -- The two lists an entry is in ------------------------------------------------------------------------------------ */
+
+static struct list *list_of(struct rcpt_pending *t, const struct entry *e, int which)
+{
+	return which == TABLE ? &t->list[kind_of(e)] : &jid_at(t, e->from)->list[kind_of(e)];
+}
+
+static void link_in(struct rcpt_pending *t, rcpt_ref ref)
+{
+	struct entry *e = entry_at(t, ref);
+	for (int which = 0; which < LISTS; which++) {
+		struct list *list = list_of(t, e, which);
+		e->link[which] = (struct link){.prev = list->tail};
+		if (list->tail)
+			entry_at(t, list->tail)->link[which].next = ref;
+		else
+			list->head = ref;
+		list->tail = ref;
+		list->n++;
+	}
+}
+
+static void link_out(struct rcpt_pending *t, rcpt_ref ref)
+{
+	const struct entry *e = entry_at(t, ref);
+	for (int which = 0; which < LISTS; which++) {
+		struct list *list = list_of(t, e, which);
+		const struct link link = e->link[which];
+		if (link.prev)
+			entry_at(t, link.prev)->link[which].next = link.next;
+		else
+			list->head = link.next;
+		if (link.next)
+			entry_at(t, link.next)->link[which].prev = link.prev;
+		else
+			list->tail = link.prev;
+		list->n--;
+	}
+}
+
+/* The entry goes to the young end of the lists of its new state. */
+static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, uint32_t time)
+{
+	struct entry *e = entry_at(t, ref);
+	link_out(t, ref);
+	e->state = (uint8_t)state;
+	e->time = time;
+	link_in(t, ref);
+}
+
+static void drop(struct rcpt_pending *t, rcpt_ref ref)
+{
+	const struct entry *e = entry_at(t, ref);
+	const rcpt_ref from = e->from, asked = e->asked;
+	link_out(t, ref);
+	rcpt_lhash_remove(&t->entries, &t->slab, ref);
+	rcpt_slab_free(&t->slab, ref);
+	jid_release(t, asked);
+	jid_release(t, from);
+}
+
+/* -- Finding --------------------------------------------------------------------------------------------------------- */
+
+static uint32_t entry_hash(const struct rcpt_pending *t, rcpt_ref from, struct rcpt_str id)
+{
+	return (uint32_t)rcpt_siphash(&t->key, from, id.p, id.n);
+}
+
+/* From `ref` on along its chain, the first entry about this id of this requester. */
+static rcpt_ref seek(const struct rcpt_pending *t, rcpt_ref ref, uint32_t hash, rcpt_ref from, struct rcpt_str id)
+{
+	while (ref) {
+		const struct entry *e = entry_at(t, ref);
+		if (e->node.hash == hash && e->from == from && rcpt_str_eq(entry_id(e), id))
+			return ref;
+		ref = e->node.next;
+	}
+	return 0;
+}
+
+/* Was this entry's ask addressed to `to`? An occupant is one person by the full JID; everybody else by the bare one. */
+static bool asked_is(const struct rcpt_pending *t, const struct entry *e, struct rcpt_str to)
+{
+	return rcpt_str_eq(jid_text(jid_at(t, e->asked)), e->flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to));
+}
+
+/* The entry for (from, id, to). `*about` tells whether there is one about this id at all, whoever was asked. */
+static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
+{
+	const struct rcpt_str requester = rcpt_jid_bare(from);
+	*about = false;
+	const rcpt_ref jid = jid_find(t, requester, jid_hash(t, requester));
+	if (!jid)
+		return 0;
+	const uint32_t hash = entry_hash(t, jid, id);
+	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
+	while ((ref = seek(t, ref, hash, jid, id))) {
+		const struct entry *e = entry_at(t, ref);
+		*about = true;
+		if (asked_is(t, e, to))
+			return ref;
+		ref = e->node.next;
+	}
+	return 0;
+}
+
+/* -- Making room ----------------------------------------------------------------------------------------------------- */
+
+/* Room for one more entry of `from`. Two go at the most, so that a table over new, lower limits shrinks as it is used. */
+static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from)
+{
+	const struct list *own = jid_at(t, from)->list;
+	for (int i = 0; i < 2 && own[OPEN].n + own[DONE].n >= t->limits.per_user; i++)
+		drop(t, own[DONE].head ? own[DONE].head : own[OPEN].head);
+	for (int i = 0; i < 2 && t->entries.count >= t->limits.capacity; i++) {
+		const rcpt_ref victim = t->list[DONE].head ? t->list[DONE].head : own[OPEN].head;
+		if (!victim)
+			return RCPT_FULL;
+		drop(t, victim);
+	}
+	return RCPT_OK;
+}
+
+/* -- What the header declares ---------------------------------------------------------------------------------------- */
+
+static double clip(double value, double max)
+{
+	return value > max ? max : value;
+}
+
+void rcpt_pending_limit(struct rcpt_pending *t, const struct rcpt_pending_limits *limits)
+{
+	t->limits = (struct rcpt_pending_limits){
+		.capacity = limits->capacity > RCPT_CAPACITY_MAX ? RCPT_CAPACITY_MAX : limits->capacity,
+		.per_user = limits->per_user,
+		.ttl = clip(limits->ttl, RCPT_SPAN_MAX),
+		.remember = clip(limits->remember, RCPT_SPAN_MAX),
+	};
+}
+
+struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, const struct rcpt_key *key)
+{
+	struct rcpt_pending *t = rcpt_malloc(sizeof *t);
+	if (!t)
+		return NULL;
+	memset(t, 0, sizeof *t);
+	t->key = *key;
+	rcpt_pending_limit(t, limits);
+	rcpt_slab_init(&t->slab);
+	if (rcpt_lhash_init(&t->entries) != 0 || rcpt_lhash_init(&t->jids) != 0) {
+		rcpt_pending_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void rcpt_pending_free(struct rcpt_pending *t)
+{
+	if (!t)
+		return;
+	rcpt_lhash_clear(&t->entries);
+	rcpt_lhash_clear(&t->jids);
+	rcpt_slab_clear(&t->slab);
+	rcpt_free(t);
+}
+
+static bool length_ok(struct rcpt_str s, size_t max)
+{
+	return s.n > 0 && s.n <= max;
+}
+
+/* Adds an entry that is not in the table. Everything that can fail is done before anything is given up. */
+static enum rcpt_status add_new(struct rcpt_pending *t, struct rcpt_str requester, struct rcpt_str asked, struct rcpt_str id,
+                                enum rcpt_state state, uint32_t time, unsigned flags)
+{
+	const rcpt_ref from_ref = jid_hold(t, requester);
+	if (!from_ref)
+		return RCPT_NO_MEMORY;
+	const rcpt_ref asked_ref = jid_hold(t, asked);
+	const rcpt_ref ref = asked_ref ? rcpt_slab_alloc(&t->slab, sizeof(struct entry) + id.n) : 0;
+	enum rcpt_status status = ref ? make_room(t, from_ref) : RCPT_NO_MEMORY;
+	if (status != RCPT_OK) {
+		if (ref)
+			rcpt_slab_free(&t->slab, ref);
+		if (asked_ref)
+			jid_release(t, asked_ref);
+		jid_release(t, from_ref);
+		return status;
+	}
+	struct entry *e = entry_at(t, ref);
+	*e = (struct entry){
+		.node.hash = entry_hash(t, from_ref, id),
+		.from = from_ref,
+		.asked = asked_ref,
+		.time = time,
+		.id_len = (uint16_t)id.n,
+		.state = (uint8_t)state,
+		.flags = (uint8_t)flags,
+	};
+	memcpy(e->id, id.p, id.n);
+	rcpt_lhash_insert(&t->entries, &t->slab, ref);
+	link_in(t, ref);
+	return RCPT_OK;
+}
+
+enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
+                                  double now, unsigned flags)
+{
+	const struct rcpt_str requester = rcpt_jid_bare(from), asked = flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to);
+	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
+		return RCPT_TOO_LONG;
+	const uint32_t time = tell(t, now);
+	bool about;
+	const rcpt_ref known = find(t, requester, to, id, &about);
+	if (!known)
+		return add_new(t, requester, asked, id, RCPT_PENDING, time, flags);
+	struct entry *e = entry_at(t, known);
+	if (e->state == RCPT_PENDING)
+		return RCPT_KNOWN;
+	e->flags = (uint8_t)((flags & ~RCPT_OCCUPANT) | (e->flags & RCPT_OCCUPANT));
+	enter_state(t, known, RCPT_PENDING, time);
+	return RCPT_OK;
+}
+
+enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
+                                     double now, struct rcpt_answer *answer)
+{
+	const uint32_t time = tell(t, now);
+	bool about;
+	const rcpt_ref ref = find(t, from, to, id, &about);
+	if (!ref)
+		return about ? RCPT_FORGED : RCPT_UNKNOWN;
+	const struct entry *e = entry_at(t, ref);
+	const int32_t age = elapsed(e->time, time);
+	*answer = (struct rcpt_answer){.age = age > 0 ? age / TICKS : 0, .flags = e->flags};
+	if (e->state == RCPT_DELIVERED_ONCE)
+		return RCPT_DUPLICATE;
+	enter_state(t, ref, RCPT_DELIVERED_ONCE, time);
+	return RCPT_DELIVERED;
+}
+
+bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id)
+{
+	bool about;
+	const rcpt_ref ref = find(t, from, to, id, &about);
+	if (!ref || entry_at(t, ref)->state != RCPT_PENDING)
+		return false;
+	entry_at(t, ref)->state = RCPT_FAILED;
+	return true;
+}
+
+/* -- Showing and forgetting ------------------------------------------------------------------------------------------ */
+
+/* The latest time we were told gives the entry's modular time its epoch back. */
+static void show(const struct rcpt_pending *t, const struct entry *e, struct rcpt_entry *out)
+{
+	*out = (struct rcpt_entry){
+		.from = jid_text(jid_at(t, e->from)),
+		.asked = jid_text(jid_at(t, e->asked)),
+		.id = entry_id(e),
+		.time = t->latest - elapsed(e->time, ticks(t->latest)) / TICKS,
+		.state = (enum rcpt_state)e->state,
+		.flags = e->flags,
+	};
+}
+
+uint32_t rcpt_pending_expire(struct rcpt_pending *t, double now, uint32_t max, rcpt_visit *visit, void *ud)
+{
+	const uint32_t time = tell(t, now);
+	const double span[KINDS] = {[OPEN] = t->limits.ttl, [DONE] = t->limits.remember};
+	uint32_t done = 0;
+	for (int kind = 0; kind < KINDS; kind++) {
+		/* What a clock that stepped back has left in the future would hold up all behind it: it goes to the end, once. */
+		for (uint32_t left = t->list[kind].n; left > 0 && done < max; left--) {
+			const rcpt_ref ref = t->list[kind].head;
+			const struct entry *e = entry_at(t, ref);
+			const int32_t age = elapsed(e->time, time);
+			if (age < 0) {
+				enter_state(t, ref, (enum rcpt_state)e->state, time);
+				done++;
+				continue;
+			}
+			if (age / TICKS < span[kind])
+				break;
+			if (visit) {
+				struct rcpt_entry shown;
+				show(t, e, &shown);
+				if (!visit(ud, &shown))
+					return done;
+			}
+			drop(t, ref);
+			done++;
+		}
+	}
+	return done;
+}
+
+void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud)
+{
+	const struct rcpt_str requester = rcpt_jid_bare(from);
+	const rcpt_ref jid = jid_find(t, requester, jid_hash(t, requester));
+	if (!jid)
+		return;
+	for (int kind = OPEN; kind <= (delivered ? DONE : OPEN); kind++)
+		for (rcpt_ref ref = jid_at(t, jid)->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next) {
+			struct rcpt_entry shown;
+			show(t, entry_at(t, ref), &shown);
+			if (!visit(ud, &shown))
+				return;
+		}
+}
+
+enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry)
+{
+	const struct rcpt_str requester = rcpt_jid_bare(entry->from);
+	const struct rcpt_str asked = entry->flags & RCPT_OCCUPANT ? entry->asked : rcpt_jid_bare(entry->asked);
+	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
+		return RCPT_TOO_LONG;
+	bool about;
+	if (find(t, requester, asked, entry->id, &about))
+		return RCPT_KNOWN;
+	if (entry->time > t->latest)
+		t->latest = entry->time;
+	return add_new(t, requester, asked, entry->id, entry->state, ticks(entry->time), entry->flags);
+}
+
+uint32_t rcpt_pending_count(const struct rcpt_pending *t)
+{
+	return t->list[OPEN].n;
+}
+
+uint32_t rcpt_pending_count_of(const struct rcpt_pending *t, struct rcpt_str from)
+{
+	const struct rcpt_str requester = rcpt_jid_bare(from);
+	const rcpt_ref jid = jid_find(t, requester, jid_hash(t, requester));
+	return jid ? jid_at(t, jid)->list[OPEN].n : 0;
+}
+
+size_t rcpt_pending_bytes(const struct rcpt_pending *t)
+{
+	return sizeof *t + t->slab.bytes + rcpt_lhash_bytes(&t->entries) + rcpt_lhash_bytes(&t->jids);
+}
+
+/* -- Invariants ------------------------------------------------------------------------------------------------------ */
+
+/* Length of a list whose links agree in both directions and whose entries belong there; UINT32_MAX when something is off. */
+static uint32_t check_list(const struct rcpt_pending *t, const struct list *list, int which, int kind, rcpt_ref owner)
+{
+	uint32_t n = 0;
+	rcpt_ref before = 0;
+	for (rcpt_ref ref = list->head; ref; ref = entry_at(t, ref)->link[which].next) {
+		const struct entry *e = entry_at(t, ref);
+		if (n++ > t->entries.count || e->link[which].prev != before || kind_of(e) != kind || (owner && e->from != owner))
+			return UINT32_MAX;
+		before = ref;
+	}
+	return list->tail == before && list->n == n ? n : UINT32_MAX;
+}
+
+const char *rcpt_pending_check(const struct rcpt_pending *t)
+{
+	if (rcpt_lhash_check(&t->entries, &t->slab) != 0)
+		return "an entry is in the wrong bucket";
+	if (rcpt_lhash_check(&t->jids, &t->slab) != 0)
+		return "a JID is in the wrong bucket";
+	if (rcpt_slab_check(&t->slab) != (long)t->entries.count + (long)t->jids.count)
+		return "the slab has other blocks than entries and JIDs";
+	uint32_t in_table = 0;
+	uint64_t in_users = 0, refs = 0;
+	for (int kind = 0; kind < KINDS; kind++) {
+		const uint32_t n = check_list(t, &t->list[kind], TABLE, kind, 0);
+		if (n == UINT32_MAX)
+			return "a list of the table is broken";
+		in_table += n;
+		for (rcpt_ref ref = t->list[kind].head; ref; ref = entry_at(t, ref)->link[TABLE].next) {
+			const struct entry *e = entry_at(t, ref);
+			if (e->node.hash != entry_hash(t, e->from, entry_id(e)))
+				return "an entry has the wrong hash";
+			const struct jid *from = jid_at(t, e->from), *asked = jid_at(t, e->asked);
+			if (jid_find(t, jid_text(from), from->node.hash) != e->from ||
+			    jid_find(t, jid_text(asked), asked->node.hash) != e->asked)
+				return "an entry names a JID that is not in the table";
+		}
+	}
+	if (in_table != t->entries.count)
+		return "the lists and the hash table differ";
+	for (uint32_t b = 0; b < t->jids.buckets; b++)
+		for (rcpt_ref ref = rcpt_lhash_bucket(&t->jids, b); ref; ref = jid_at(t, ref)->node.next) {
+			const struct jid *jid = jid_at(t, ref);
+			if (jid->refs == 0 || jid->node.hash != jid_hash(t, jid_text(jid)))
+				return "a JID has no use or the wrong hash";
+			refs += jid->refs;
+			for (int kind = 0; kind < KINDS; kind++) {
+				const uint32_t n = check_list(t, &jid->list[kind], USER, kind, ref);
+				if (n == UINT32_MAX)
+					return "a list of a requester is broken";
+				in_users += n;
+			}
+		}
+	if (in_users != t->entries.count)
+		return "the requesters' lists and the table differ";
+	return refs == 2 * (uint64_t)t->entries.count ? NULL : "a JID is counted wrongly";
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* The pending table: who asked whom for a receipt, for which message, when.
+ *
+ * An entry is (requester's bare JID, message id, asked JID). It begins as pending. An ack makes it delivered: it is then
+ * remembered for a while, so that a second ack is known for a duplicate. A bounce makes it failed, which a later ack still wins
+ * over. JIDs are compared on their bare form, the asked room occupant (RCPT_OCCUPANT) in full; ids byte for byte.
+ *
+ * Bounds. A user who is over `per_user` loses their own oldest entry, delivered ones first. A table that is full forgets the
+ * oldest delivered entry, then the user's own oldest; where there is neither it takes nothing new (RCPT_FULL): nobody's pending
+ * entry is ever given up for somebody else's.
+ *
+ * Time is always an argument, in seconds since the epoch; it is kept to 1/64 s, and spans of up to RCPT_SPAN_MAX can be told.
+ * A clock that steps back makes an age 0, never negative.
+ *
+ * Every operation is O(1) amortised and touches few entries; none rehashes. An operation that fails leaves the table as it was.
+ */
+#ifndef RCPT_PENDING_H
+#define RCPT_PENDING_H
+
+#include <stdint.h>
+
+#include "siphash.h"
+#include "str.h"
+
+#define RCPT_ID_MAX 1023u            /* bytes in a message id that we track */
+#define RCPT_JID_MAX 3071u           /* bytes in a JID (RFC 7622 §3.1) */
+#define RCPT_SPAN_MAX (365 * 86400.) /* seconds */
+#define RCPT_CAPACITY_MAX 100000000u /* entries */
+
+struct rcpt_pending;
+
+struct rcpt_pending_limits {
+	uint32_t capacity; /* entries in the table, at least 1 */
+	uint32_t per_user; /* entries of one requester, at least 1 */
+	double ttl;        /* seconds until a pending or failed entry expires */
+	double remember;   /* seconds for which a delivered entry is remembered */
+};
+
+enum rcpt_status {
+	RCPT_OK,
+	RCPT_KNOWN,    /* add: this very entry is pending already; it keeps its time */
+	RCPT_FULL,     /* add: the table is full of other people's entries */
+	RCPT_TOO_LONG, /* an id or a JID over its limit, or empty */
+	RCPT_NO_MEMORY
+};
+
+enum rcpt_verdict {
+	RCPT_UNKNOWN,   /* nobody was asked about this id */
+	RCPT_DELIVERED, /* the first ack from who was asked */
+	RCPT_DUPLICATE, /* another one */
+	RCPT_FORGED     /* somebody was asked, but not who acks */
+};
+
+/* What is remembered with an entry. The lowest three bits are the content message's type, see facts.h. */
+#define RCPT_TYPE_BITS 0x07u
+#define RCPT_INJECTED 0x08u /* the request was put in by the server */
+#define RCPT_OCCUPANT 0x10u /* asked is room@muc/nick */
+
+enum rcpt_state { RCPT_PENDING, RCPT_FAILED, RCPT_DELIVERED_ONCE };
+
+/* One entry, as it is shown to others. The strings belong to the table, until it is changed. */
+struct rcpt_entry {
+	struct rcpt_str from, asked, id;
+	double time; /* when asked; in the last state when delivered */
+	enum rcpt_state state;
+	unsigned flags;
+};
+
+/* What a match found. Valid for DELIVERED and DUPLICATE. */
+struct rcpt_answer {
+	double age; /* seconds from ask to this ack; for a duplicate, since the first ack */
+	unsigned flags;
+};
+
+/* NULL when memory has run out. Limits are clipped to the maxima above. */
+struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, const struct rcpt_key *key);
+void rcpt_pending_free(struct rcpt_pending *t);
+/* New limits hold from the next operation on; what is over them goes as entries are added. */
+void rcpt_pending_limit(struct rcpt_pending *t, const struct rcpt_pending_limits *limits);
+
+/* `from` asks `to`. Either may be a full JID. RCPT_OK, or the status that says why the entry was not added.
+ * An id that was delivered or failed before is asked again: the entry starts anew. */
+enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
+                                  double now, unsigned flags);
+
+/* `to` acks message `id` of `from`. `answer` is written for DELIVERED and DUPLICATE. */
+enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
+                                     double now, struct rcpt_answer *answer);
+
+/* `to` bounced message `id` of `from`. True when that was pending and is failed now. */
+bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id);
+
+/* Called with each entry that is shown. Return false to stop. It must not change the table. */
+typedef bool rcpt_visit(void *ud, const struct rcpt_entry *entry);
+
+/* Drops entries that are over their time, oldest first, `max` at most; `visit` (may be NULL) is shown each before it goes.
+ * Returns how many it dropped or put back in order: less than `max` means that nothing is left to do. */
+uint32_t rcpt_pending_expire(struct rcpt_pending *t, double now, uint32_t max, rcpt_visit *visit, void *ud);
+
+/* Shows the entries of one requester, oldest first: those not delivered, then, with `delivered`, those delivered. */
+void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud);
+
+/* Puts back an entry as each() showed it. RCPT_OK, RCPT_KNOWN when it is there already, or why not. */
+enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry);
+
+/* Entries not delivered (pending or failed): of all, or of one requester. */
+uint32_t rcpt_pending_count(const struct rcpt_pending *t);
+uint32_t rcpt_pending_count_of(const struct rcpt_pending *t, struct rcpt_str from);
+/* Memory held, in bytes. */
+size_t rcpt_pending_bytes(const struct rcpt_pending *t);
+
+/* NULL, or the invariant that does not hold. For tests: it reads the whole table. */
+const char *rcpt_pending_check(const struct rcpt_pending *t);
+
+#endif

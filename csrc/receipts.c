@@ -1,0 +1,949 @@
+/* SPDX-License-Identifier: MIT */
+/* The Lua module `receipts`: the only file that knows both the engine and Lua.
+ *
+ * Lua values are made only after the engine has returned, never inside one of its callbacks that Expat is waiting for. All
+ * functions share their upvalues: the state below, the metatables, and the keys of stanza tables, so that reading a field
+ * neither hashes nor makes a string.
+ *
+ * docs/lua-api.md describes the functions for those who call them.
+ */
+#include <lauxlib.h>
+#include <lua.h>
+#include <math.h>
+#include <string.h>
+
+#include "facts.h"
+#include "mem.h"
+#include "pending.h"
+#include "xml.h"
+
+#define VERSION "0.1.0"
+
+#define EXPORT __attribute__((visibility("default")))
+
+enum upvalue {
+	UP_STATE = 1,
+	UP_PENDING, /* metatables */
+	UP_SCANNER,
+	UP_TAGS, /* keys of a stanza */
+	UP_ATTR,
+	UP_NAME,
+	UP_XMLNS,
+	UP_ID,
+	UP_FROM,
+	UP_TO,
+	UP_TYPE,
+	UPVALUES = UP_TYPE
+};
+
+/* Bits above facts.has in what outgoing() and incoming() return. */
+#define PROBLEM_SHIFT 16
+
+struct state {
+	struct rcpt_key key;
+	struct rcpt_xml *xml; /* for parse(); made at the first call */
+};
+
+struct pending_handle {
+	struct rcpt_pending *t; /* NULL once closed */
+};
+
+struct scanner_handle {
+	struct rcpt_xml *x; /* NULL once closed */
+	bool only_receipts;
+	bool interrupted; /* a Lua error came between reading and handing over: what followed in the chunk is lost */
+	double messages, requests, acks, bytes;
+	double problems[RCPT_PROBLEMS];
+};
+
+/* -- Small helpers --------------------------------------------------------------------------------------------------- */
+
+static struct state *get_state(lua_State *L)
+{
+	return lua_touserdata(L, lua_upvalueindex(UP_STATE));
+}
+
+static struct rcpt_str check_str(lua_State *L, int arg)
+{
+	struct rcpt_str s;
+	luaL_checktype(L, arg, LUA_TSTRING);
+	s.p = lua_tolstring(L, arg, &s.n);
+	return s;
+}
+
+/* Seconds since the epoch: any number that the pending table can keep. */
+static double check_time(lua_State *L, int arg)
+{
+	const double now = luaL_checknumber(L, arg);
+	luaL_argcheck(L, now >= 0 && now < 1e15, arg, "not a time in seconds since the epoch");
+	return now;
+}
+
+static void set_str(lua_State *L, const char *key, struct rcpt_str s)
+{
+	if (!s.p)
+		return;
+	lua_pushlstring(L, s.p, s.n);
+	lua_setfield(L, -2, key);
+}
+
+static void set_bool(lua_State *L, const char *key, bool value)
+{
+	lua_pushboolean(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static void set_number(lua_State *L, const char *key, double value)
+{
+	lua_pushnumber(L, value);
+	lua_setfield(L, -2, key);
+}
+
+static void set_integer(lua_State *L, const char *key, uint64_t value)
+{
+	lua_pushinteger(L, (lua_Integer)value);
+	lua_setfield(L, -2, key);
+}
+
+/* A number from an options table, or its default. */
+static double option(lua_State *L, int table, const char *key, double least, double most, double standard)
+{
+	if (lua_isnoneornil(L, table))
+		return standard;
+	luaL_checktype(L, table, LUA_TTABLE);
+	lua_getfield(L, table, key);
+	double value = standard;
+	if (!lua_isnil(L, -1)) {
+		if (lua_type(L, -1) != LUA_TNUMBER)
+			luaL_error(L, "option '%s' is not a number", key);
+		value = lua_tonumber(L, -1);
+		if (!(value >= least && value <= most))
+			luaL_error(L, "option '%s' is not from %f to %f", key, least, most);
+	}
+	lua_pop(L, 1);
+	return value;
+}
+
+/* The handle at `arg`, told by the metatable that is our upvalue. */
+static void *check_handle(lua_State *L, int arg, enum upvalue metatable, const char *what)
+{
+	void *handle = lua_touserdata(L, arg);
+	if (handle && lua_getmetatable(L, arg)) {
+		const int same = lua_rawequal(L, -1, lua_upvalueindex((int)metatable));
+		lua_pop(L, 1);
+		if (same)
+			return handle;
+	}
+	luaL_error(L, "bad argument #%d (%s expected, got %s)", arg, what, luaL_typename(L, arg));
+	return NULL;
+}
+
+static const char *const type_names[] = {"normal", "chat", "headline", "groupchat", "error"};
+
+/* -- Facts as a Lua table -------------------------------------------------------------------------------------------- */
+
+static void push_facts(lua_State *L, const struct rcpt_facts *f)
+{
+	lua_createtable(L, 0, 10);
+	set_str(L, "id", f->id);
+	set_str(L, "from", f->from);
+	set_str(L, "to", f->to);
+	set_str(L, "type", f->type);
+	set_str(L, "received_id", f->received_id);
+	set_bool(L, "body", f->has & RCPT_HAS_BODY);
+	set_bool(L, "request", f->has & RCPT_HAS_REQUEST);
+	set_bool(L, "received", f->has & RCPT_HAS_RECEIVED);
+	lua_newtable(L);
+	lua_Integer n = 0;
+	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
+		if (f->problems & (1u << i)) {
+			lua_pushstring(L, rcpt_problem_name(i));
+			lua_rawseti(L, -2, (int)++n);
+		}
+	lua_setfield(L, -2, "problems");
+}
+
+/* nil, reason, position */
+static int push_xml_error(lua_State *L, const struct rcpt_xml *x)
+{
+	const struct rcpt_xml_position where = rcpt_xml_position(x);
+	lua_pushnil(L);
+	lua_pushstring(L, rcpt_xml_reason(x));
+	lua_createtable(L, 0, 3);
+	set_integer(L, "byte", where.byte);
+	set_integer(L, "line", where.line);
+	set_integer(L, "column", where.column);
+	return 3;
+}
+
+static int l_parse(lua_State *L)
+{
+	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR};
+	const struct rcpt_str xml = check_str(L, 1);
+	struct state *state = get_state(L);
+	if (!state->xml && !(state->xml = rcpt_xml_new(&limits, (unsigned long)state->key.k0))) {
+		lua_pushnil(L);
+		lua_pushliteral(L, "out of memory");
+		return 2;
+	}
+	struct rcpt_facts f;
+	uint64_t line;
+	if (rcpt_xml_message(state->xml, xml.p, xml.n) != RCPT_XML_OK || !rcpt_xml_next(state->xml, &f, &line))
+		return push_xml_error(L, state->xml);
+	push_facts(L, &f);
+	return 1;
+}
+
+/* -- The stanza reader ----------------------------------------------------------------------------------------------- */
+
+/* A string field of a table, by one of our key upvalues. Anything but a string is absent. The string stays the table's. */
+static struct rcpt_str str_field(lua_State *L, int table, enum upvalue key)
+{
+	struct rcpt_str s = {NULL, 0};
+	lua_pushvalue(L, lua_upvalueindex((int)key));
+	lua_rawget(L, table);
+	if (lua_type(L, -1) == LUA_TSTRING)
+		s.p = lua_tolstring(L, -1, &s.n);
+	lua_pop(L, 1);
+	return s;
+}
+
+/* Pushes a table field and tells whether it is a table; if not, nothing is pushed. */
+static bool push_table_field(lua_State *L, int table, enum upvalue key)
+{
+	lua_pushvalue(L, lua_upvalueindex((int)key));
+	lua_rawget(L, table);
+	if (lua_istable(L, -1))
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+/* Nothing between an element's tags but white space. */
+static bool is_empty(lua_State *L, int element)
+{
+	const size_t n = lua_rawlen(L, element);
+	for (size_t i = 1; i <= n; i++) {
+		size_t len = 0;
+		lua_rawgeti(L, element, (int)i);
+		const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+		const bool blank = text && strspn(text, " \t\r\n") == len;
+		lua_pop(L, 1);
+		if (!blank)
+			return false;
+	}
+	return true;
+}
+
+static void read_child(lua_State *L, int child, struct rcpt_str name, struct rcpt_facts *f)
+{
+	struct rcpt_str ns = {NULL, 0}, id = {NULL, 0};
+	if (push_table_field(L, child, UP_ATTR)) {
+		const int attr = lua_gettop(L);
+		ns = str_field(L, attr, UP_XMLNS);
+		id = str_field(L, attr, UP_ID);
+		lua_pop(L, 1);
+	}
+	const enum rcpt_child kind = rcpt_child_kind(name, ns);
+	const bool receipt = kind == RCPT_CHILD_REQUEST || kind == RCPT_CHILD_RECEIVED;
+	rcpt_facts_child(f, kind, id, !receipt || is_empty(L, child));
+}
+
+/* Reads the children whose name matters, or those whose name does not. Tells whether there are others. */
+static bool read_children(lua_State *L, int tags, bool matter, struct rcpt_facts *f)
+{
+	const size_t n = lua_rawlen(L, tags);
+	bool others = false;
+	for (size_t i = 1; i <= n; i++) {
+		lua_rawgeti(L, tags, (int)i);
+		if (lua_istable(L, -1)) {
+			const int child = lua_gettop(L);
+			const struct rcpt_str name = str_field(L, child, UP_NAME);
+			if (rcpt_child_matters(name) == matter)
+				read_child(L, child, name, f);
+			else
+				others = true;
+		}
+		lua_pop(L, 1);
+	}
+	return others;
+}
+
+/* The facts of a util.stanza at `stanza`. Its strings stay the stanza's. Whatever the table holds, this raises no error. */
+static bool read_stanza(lua_State *L, int stanza, struct rcpt_facts *f)
+{
+	memset(f, 0, sizeof *f);
+	if (!lua_istable(L, stanza) || !rcpt_str_eq(str_field(L, stanza, UP_NAME), RCPT_STR("message")))
+		return false;
+	luaL_checkstack(L, 8, NULL);
+	if (push_table_field(L, stanza, UP_ATTR)) {
+		const int attr = lua_gettop(L);
+		f->id = str_field(L, attr, UP_ID);
+		f->from = str_field(L, attr, UP_FROM);
+		f->to = str_field(L, attr, UP_TO);
+		f->type = str_field(L, attr, UP_TYPE);
+		lua_pop(L, 1);
+	}
+	if (push_table_field(L, stanza, UP_TAGS)) {
+		const int tags = lua_gettop(L);
+		/* Only an ack has to be asked whether there is more in it: the others' children are read once, and most by name only. */
+		if (read_children(L, tags, true, f) && (f->has & RCPT_HAS_RECEIVED))
+			read_children(L, tags, false, f);
+		lua_pop(L, 1);
+	}
+	rcpt_facts_judge(f);
+	return true;
+}
+
+static int l_inspect(lua_State *L)
+{
+	struct rcpt_facts f;
+	lua_settop(L, 1);
+	if (!read_stanza(L, 1, &f)) {
+		lua_pushnil(L);
+		lua_pushstring(L, lua_istable(L, 1) ? "not a message" : "not a stanza");
+		return 2;
+	}
+	push_facts(L, &f);
+	return 1;
+}
+
+/* -- Scanner --------------------------------------------------------------------------------------------------------- */
+
+static struct scanner_handle *check_scanner(lua_State *L)
+{
+	struct scanner_handle *s = check_handle(L, 1, UP_SCANNER, "scanner");
+	if (!s->x)
+		luaL_error(L, "the scanner is closed");
+	return s;
+}
+
+static int l_scanner(lua_State *L)
+{
+	const struct rcpt_xml_limits limits = {
+		.bytes = (size_t)option(L, 1, "max_bytes", 64, 1 << 30, (double)RCPT_XML_BYTES),
+		.depth = (unsigned)option(L, 1, "max_depth", 1, 100000, RCPT_XML_DEPTH),
+		.attr = (size_t)option(L, 1, "max_attr", 1, 1 << 30, (double)RCPT_XML_ATTR),
+	};
+	struct scanner_handle *s = lua_newuserdata(L, sizeof *s);
+	memset(s, 0, sizeof *s);
+	lua_pushvalue(L, lua_upvalueindex(UP_SCANNER));
+	lua_setmetatable(L, -2);
+	if (lua_istable(L, 1)) {
+		lua_getfield(L, 1, "only_receipts");
+		s->only_receipts = lua_toboolean(L, -1);
+		lua_pop(L, 1);
+	}
+	s->x = rcpt_xml_new(&limits, (unsigned long)get_state(L)->key.k0);
+	if (!s->x)
+		return luaL_error(L, "out of memory");
+	return 1;
+}
+
+static void count(struct scanner_handle *s, const struct rcpt_facts *f)
+{
+	s->messages++;
+	s->requests += (f->has & RCPT_HAS_REQUEST) != 0;
+	s->acks += (f->has & RCPT_HAS_RECEIVED) != 0;
+	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
+		s->problems[i] += (f->problems & (1u << i)) != 0;
+}
+
+static int scanner_error(lua_State *L, const struct scanner_handle *s)
+{
+	if (!s->interrupted)
+		return push_xml_error(L, s->x);
+	lua_pushnil(L);
+	lua_pushliteral(L, "an earlier call was interrupted by an error");
+	return 2;
+}
+
+static int l_scanner_feed(lua_State *L)
+{
+	struct scanner_handle *s = check_scanner(L);
+	const struct rcpt_str chunk = check_str(L, 2);
+	lua_settop(L, 2);
+	if (s->interrupted)
+		return scanner_error(L, s);
+	s->interrupted = true;
+	lua_newtable(L);
+	lua_Integer n = 0;
+	enum rcpt_xml_status status = RCPT_XML_OK;
+	for (size_t at = 0; at < chunk.n && status == RCPT_XML_OK;) {
+		const size_t size = chunk.n - at < 65536 ? chunk.n - at : 65536;
+		status = rcpt_xml_feed(s->x, chunk.p + at, size);
+		at += size;
+		struct rcpt_facts f;
+		uint64_t line;
+		while (rcpt_xml_next(s->x, &f, &line)) {
+			count(s, &f);
+			if (s->only_receipts && !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED)))
+				continue;
+			push_facts(L, &f);
+			set_integer(L, "line", line);
+			lua_rawseti(L, 3, (int)++n);
+		}
+	}
+	s->bytes += (double)chunk.n;
+	s->interrupted = false;
+	if (status == RCPT_XML_OK && chunk.n == 0)
+		status = rcpt_xml_feed(s->x, "", 0); /* says again what has gone wrong before */
+	if (status == RCPT_XML_OK)
+		return 1;
+	const int results = scanner_error(L, s);
+	lua_pushvalue(L, 3);
+	return results + 1;
+}
+
+static int l_scanner_finish(lua_State *L)
+{
+	const struct scanner_handle *s = check_scanner(L);
+	if (s->interrupted || rcpt_xml_finish(s->x) != RCPT_XML_OK)
+		return scanner_error(L, s);
+	lua_pushboolean(L, true);
+	return 1;
+}
+
+static int l_scanner_summary(lua_State *L)
+{
+	const struct scanner_handle *s = check_scanner(L);
+	lua_createtable(L, 0, 5);
+	set_number(L, "messages", s->messages);
+	set_number(L, "requests", s->requests);
+	set_number(L, "acks", s->acks);
+	set_number(L, "bytes", s->bytes);
+	lua_newtable(L);
+	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
+		if (s->problems[i] > 0)
+			set_number(L, rcpt_problem_name(i), s->problems[i]);
+	lua_setfield(L, -2, "problems");
+	return 1;
+}
+
+static int l_scanner_close(lua_State *L)
+{
+	struct scanner_handle *s = check_handle(L, 1, UP_SCANNER, "scanner");
+	rcpt_xml_free(s->x);
+	s->x = NULL;
+	return 0;
+}
+
+/* -- Pending table --------------------------------------------------------------------------------------------------- */
+
+static struct rcpt_pending *check_pending(lua_State *L)
+{
+	const struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	if (!h->t)
+		luaL_error(L, "the pending table is closed");
+	return h->t;
+}
+
+static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
+{
+	return (struct rcpt_pending_limits){
+		.capacity = (uint32_t)option(L, arg, "capacity", 1, RCPT_CAPACITY_MAX, 1000000),
+		.per_user = (uint32_t)option(L, arg, "per_user", 1, RCPT_CAPACITY_MAX, 1000),
+		.ttl = option(L, arg, "ttl", 0, RCPT_SPAN_MAX, 7 * 86400),
+		.remember = option(L, arg, "remember", 0, RCPT_SPAN_MAX, 3600),
+	};
+}
+
+static int l_pending(lua_State *L)
+{
+	const struct rcpt_pending_limits limits = check_limits(L, 1);
+	struct pending_handle *h = lua_newuserdata(L, sizeof *h);
+	h->t = NULL;
+	lua_pushvalue(L, lua_upvalueindex(UP_PENDING));
+	lua_setmetatable(L, -2);
+	h->t = rcpt_pending_new(&limits, &get_state(L)->key);
+	if (!h->t)
+		return luaL_error(L, "out of memory");
+	return 1;
+}
+
+static int l_pending_limit(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const struct rcpt_pending_limits limits = check_limits(L, 2);
+	rcpt_pending_limit(t, &limits);
+	return 0;
+}
+
+static const char *status_name(enum rcpt_status status)
+{
+	switch (status) {
+	case RCPT_OK:
+		return "asked";
+	case RCPT_KNOWN:
+		return "known";
+	case RCPT_FULL:
+		return "full";
+	case RCPT_TOO_LONG:
+		return "id or address too long or empty";
+	case RCPT_NO_MEMORY:
+		return "out of memory";
+	}
+	return "unknown status";
+}
+
+static int push_status(lua_State *L, enum rcpt_status status)
+{
+	if (status == RCPT_OK) {
+		lua_pushboolean(L, true);
+		return 1;
+	}
+	if (status == RCPT_KNOWN)
+		lua_pushboolean(L, true);
+	else
+		lua_pushnil(L);
+	lua_pushstring(L, status_name(status));
+	return 2;
+}
+
+static bool flag_field(lua_State *L, int table, const char *key)
+{
+	lua_getfield(L, table, key);
+	const bool set = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return set;
+}
+
+/* { injected = bool, occupant = bool, type = string }, all of it optional. False where the type is none of the five. */
+static bool entry_flags(lua_State *L, int table, unsigned *flags)
+{
+	*flags = (flag_field(L, table, "injected") ? RCPT_INJECTED : 0) | (flag_field(L, table, "occupant") ? RCPT_OCCUPANT : 0);
+	lua_getfield(L, table, "type");
+	bool ok = lua_isnil(L, -1);
+	for (unsigned i = 0; i < sizeof type_names / sizeof *type_names && !ok; i++)
+		if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), type_names[i]) == 0) {
+			*flags |= i;
+			ok = true;
+		}
+	lua_pop(L, 1);
+	return ok;
+}
+
+static int l_pending_add(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const struct rcpt_str from = check_str(L, 2), to = check_str(L, 3), id = check_str(L, 4);
+	const double now = check_time(L, 5);
+	unsigned flags = 0;
+	if (!lua_isnoneornil(L, 6)) {
+		luaL_checktype(L, 6, LUA_TTABLE);
+		luaL_argcheck(L, entry_flags(L, 6, &flags), 6, "type is not a message type");
+	}
+	return push_status(L, rcpt_pending_add(t, from, to, id, now, flags));
+}
+
+/* verdict, and for a known message: age, injected, type */
+static int push_verdict(lua_State *L, enum rcpt_verdict verdict, const struct rcpt_answer *answer)
+{
+	static const char *const names[] = {
+		[RCPT_UNKNOWN] = "unknown",
+		[RCPT_DELIVERED] = "delivered",
+		[RCPT_DUPLICATE] = "duplicate",
+		[RCPT_FORGED] = "forged",
+	};
+	lua_pushstring(L, names[verdict]);
+	if (verdict != RCPT_DELIVERED && verdict != RCPT_DUPLICATE)
+		return 1;
+	lua_pushnumber(L, answer->age);
+	lua_pushboolean(L, answer->flags & RCPT_INJECTED);
+	lua_pushstring(L, type_names[answer->flags & RCPT_TYPE_BITS]);
+	return 4;
+}
+
+static int l_pending_match(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const struct rcpt_str from = check_str(L, 2), to = check_str(L, 3), id = check_str(L, 4);
+	struct rcpt_answer answer;
+	return push_verdict(L, rcpt_pending_match(t, from, to, id, check_time(L, 5), &answer), &answer);
+}
+
+static int l_pending_fail(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const struct rcpt_str from = check_str(L, 2), to = check_str(L, 3), id = check_str(L, 4);
+	lua_pushboolean(L, rcpt_pending_fail(t, from, to, id));
+	return 1;
+}
+
+/* Message facts as the module's hooks get them: one integer, so that nothing is made for the garbage collector. */
+static void push_bits(lua_State *L, const struct rcpt_facts *f)
+{
+	lua_pushinteger(L, (lua_Integer)f->has | (lua_Integer)f->problems << PROBLEM_SHIFT);
+}
+
+/* Is `to` an occupant of one of the rooms (a set of bare JIDs) at `arg`? */
+static bool in_rooms(lua_State *L, int arg, struct rcpt_str to)
+{
+	const struct rcpt_str bare = rcpt_jid_bare(to);
+	if (!lua_istable(L, arg))
+		return false;
+	lua_pushlstring(L, bare.p, bare.n);
+	lua_rawget(L, arg);
+	const bool found = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return found;
+}
+
+/* pending:outgoing(stanza, now [, rooms]): a local client sends a message. */
+static int l_pending_outgoing(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const double now = check_time(L, 3);
+	struct rcpt_facts f;
+	lua_settop(L, 4);
+	if (!read_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_CONTENT)))
+		return 0;
+	push_bits(L, &f);
+	if (!(f.has & RCPT_ASKS))
+		return 1;
+	const struct rcpt_str to = f.to.p ? f.to : f.from; /* no address stands for oneself */
+	const bool full = rcpt_jid_bare(to).n < to.n;
+	const bool occupant = full && ((f.has & RCPT_HAS_OCCUPANT) || in_rooms(L, 4, to));
+	const unsigned flags = (unsigned)rcpt_facts_type(&f) | (occupant ? RCPT_OCCUPANT : 0);
+	lua_pushstring(L, status_name(rcpt_pending_add(t, f.from, to, f.id, now, flags)));
+	return 2;
+}
+
+/* pending:incoming(stanza, now): a message comes to a local user. */
+static int l_pending_incoming(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const double now = check_time(L, 3);
+	struct rcpt_facts f;
+	lua_settop(L, 3);
+	if (!read_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED)))
+		return 0;
+	push_bits(L, &f);
+	if (!(f.has & RCPT_ACKS))
+		return 1;
+	struct rcpt_answer answer;
+	const struct rcpt_str requester = f.to.p ? f.to : f.from;
+	const struct rcpt_str id = rcpt_str_blank(f.received_id) ? f.id : f.received_id; /* revision 1.0 has only the message's */
+	return 1 + push_verdict(L, rcpt_pending_match(t, requester, f.from, id, now, &answer), &answer);
+}
+
+/* What a visit of the engine's fills in: entries copied aside, because making Lua values may raise an error. */
+struct entry_copy {
+	double time;
+	unsigned flags;
+	enum rcpt_state state;
+	size_t from, asked, id; /* lengths; the three texts follow one another */
+};
+
+struct collection {
+	char *bytes;
+	size_t used, room;
+	bool failed;
+};
+
+static bool collect(void *ud, const struct rcpt_entry *e)
+{
+	struct collection *c = ud;
+	const struct entry_copy head = {e->time, e->flags, e->state, e->from.n, e->asked.n, e->id.n};
+	const size_t size = sizeof head + e->from.n + e->asked.n + e->id.n;
+	if (c->room - c->used < size) {
+		const size_t room = (c->room + size) * 2;
+		char *bytes = rcpt_realloc(c->bytes, room);
+		if (!bytes) {
+			c->failed = true;
+			return false;
+		}
+		c->bytes = bytes;
+		c->room = room;
+	}
+	char *at = c->bytes + c->used;
+	memcpy(at, &head, sizeof head);
+	at += sizeof head;
+	memcpy(at, e->from.p, e->from.n);
+	memcpy(at + e->from.n, e->asked.p, e->asked.n);
+	memcpy(at + e->from.n + e->asked.n, e->id.p, e->id.n);
+	c->used += size;
+	return true;
+}
+
+/* Array of { from, to, id, time, state, type, injected, occupant }. Runs protected: the collection is freed whatever happens. */
+static int push_collection(lua_State *L)
+{
+	static const char *const states[] = {
+		[RCPT_PENDING] = "pending",
+		[RCPT_FAILED] = "failed",
+		[RCPT_DELIVERED_ONCE] = "delivered",
+	};
+	const struct collection *c = lua_touserdata(L, 1);
+	lua_newtable(L);
+	lua_Integer n = 0;
+	for (size_t at = 0; at < c->used;) {
+		struct entry_copy head;
+		memcpy(&head, c->bytes + at, sizeof head);
+		const char *text = c->bytes + at + sizeof head;
+		at += sizeof head + head.from + head.asked + head.id;
+		lua_createtable(L, 0, 8);
+		set_str(L, "from", (struct rcpt_str){text, head.from});
+		set_str(L, "to", (struct rcpt_str){text + head.from, head.asked});
+		set_str(L, "id", (struct rcpt_str){text + head.from + head.asked, head.id});
+		set_number(L, "time", head.time);
+		set_str(L, "state", (struct rcpt_str){states[head.state], strlen(states[head.state])});
+		const char *type = type_names[head.flags & RCPT_TYPE_BITS];
+		set_str(L, "type", (struct rcpt_str){type, strlen(type)});
+		set_bool(L, "injected", head.flags & RCPT_INJECTED);
+		set_bool(L, "occupant", head.flags & RCPT_OCCUPANT);
+		lua_rawseti(L, -2, (int)++n);
+	}
+	return 1;
+}
+
+/* Pushes the collection as a table and frees it. */
+static void give(lua_State *L, struct collection *c)
+{
+	lua_pushcfunction(L, push_collection);
+	lua_pushlightuserdata(L, c);
+	const int status = c->failed ? LUA_ERRMEM : lua_pcall(L, 1, 1, 0);
+	rcpt_free(c->bytes);
+	if (c->failed)
+		luaL_error(L, "out of memory");
+	if (status != LUA_OK)
+		lua_error(L);
+}
+
+static int l_pending_expire(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const double now = check_time(L, 2);
+	const lua_Integer max = luaL_optinteger(L, 3, 64);
+	luaL_argcheck(L, max >= 1 && max <= 1000000, 3, "not from 1 to 1000000");
+	luaL_checkstack(L, 8, NULL);
+	struct collection c = {0};
+	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, now, (uint32_t)max, collect, &c));
+	give(L, &c);
+	return 2;
+}
+
+static int show_entries(lua_State *L, bool delivered)
+{
+	const struct rcpt_pending *t = check_pending(L);
+	const struct rcpt_str from = check_str(L, 2);
+	struct collection c = {0};
+	rcpt_pending_each(t, from, delivered, collect, &c);
+	give(L, &c);
+	return 1;
+}
+
+static int l_pending_list(lua_State *L)
+{
+	return show_entries(L, false);
+}
+
+static int l_pending_export(lua_State *L)
+{
+	return show_entries(L, true);
+}
+
+/* One record of export()'s into an entry. False when a field is missing or has a wrong type. */
+static bool read_record(lua_State *L, int record, struct rcpt_entry *e)
+{
+	static const char *const texts[] = {"to", "id", "state"};
+	struct rcpt_str s[3];
+	if (!lua_istable(L, record))
+		return false;
+	for (int i = 0; i < 3; i++) {
+		lua_getfield(L, record, texts[i]); /* stays on the stack: the strings live there */
+		if (lua_type(L, -1) != LUA_TSTRING)
+			return false;
+		s[i].p = lua_tolstring(L, -1, &s[i].n);
+	}
+	lua_getfield(L, record, "time");
+	if (lua_type(L, -1) != LUA_TNUMBER || !entry_flags(L, record, &e->flags))
+		return false;
+	e->time = lua_tonumber(L, -1);
+	e->asked = s[0];
+	e->id = s[1];
+	if (rcpt_str_eq(s[2], RCPT_STR("pending")))
+		e->state = RCPT_PENDING;
+	else if (rcpt_str_eq(s[2], RCPT_STR("failed")))
+		e->state = RCPT_FAILED;
+	else if (rcpt_str_eq(s[2], RCPT_STR("delivered")))
+		e->state = RCPT_DELIVERED_ONCE;
+	else
+		return false;
+	return e->time >= 0 && e->time < 1e15;
+}
+
+static int l_pending_import(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const struct rcpt_str from = check_str(L, 2);
+	luaL_checktype(L, 3, LUA_TTABLE);
+	lua_settop(L, 3);
+	lua_Integer taken = 0, left = 0;
+	const size_t n = lua_rawlen(L, 3);
+	for (size_t i = 1; i <= n; i++) {
+		struct rcpt_entry e = {.from = from};
+		lua_rawgeti(L, 3, (int)i);
+		const bool ok = read_record(L, 4, &e);
+		const enum rcpt_status status = ok ? rcpt_pending_put(t, &e) : RCPT_TOO_LONG;
+		if (status == RCPT_OK || status == RCPT_KNOWN)
+			taken++;
+		else
+			left++;
+		lua_settop(L, 3);
+	}
+	lua_pushinteger(L, taken);
+	lua_pushinteger(L, left);
+	return 2;
+}
+
+static int l_pending_count(lua_State *L)
+{
+	const struct rcpt_pending *t = check_pending(L);
+	const uint32_t n = lua_isnoneornil(L, 2) ? rcpt_pending_count(t) : rcpt_pending_count_of(t, check_str(L, 2));
+	lua_pushinteger(L, (lua_Integer)n);
+	return 1;
+}
+
+static int l_pending_bytes(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)rcpt_pending_bytes(check_pending(L)));
+	return 1;
+}
+
+static int l_pending_check(lua_State *L)
+{
+	const char *broken = rcpt_pending_check(check_pending(L));
+	if (!broken) {
+		lua_pushboolean(L, true);
+		return 1;
+	}
+	lua_pushnil(L);
+	lua_pushstring(L, broken);
+	return 2;
+}
+
+static int l_pending_close(lua_State *L)
+{
+	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	rcpt_pending_free(h->t);
+	h->t = NULL;
+	return 0;
+}
+
+/* -- The module ------------------------------------------------------------------------------------------------------ */
+
+static int l_state_gc(lua_State *L)
+{
+	struct state *state = lua_touserdata(L, 1);
+	rcpt_xml_free(state->xml);
+	state->xml = NULL;
+	return 0;
+}
+
+static const luaL_Reg functions[] = {
+	{"parse", l_parse},
+	{"inspect", l_inspect},
+	{"scanner", l_scanner},
+	{"pending", l_pending},
+	{NULL, NULL},
+};
+
+static const luaL_Reg pending_methods[] = {
+	{"add", l_pending_add},
+	{"match", l_pending_match},
+	{"fail", l_pending_fail},
+	{"outgoing", l_pending_outgoing},
+	{"incoming", l_pending_incoming},
+	{"expire", l_pending_expire},
+	{"list", l_pending_list},
+	{"export", l_pending_export},
+	{"import", l_pending_import},
+	{"count", l_pending_count},
+	{"bytes", l_pending_bytes},
+	{"limit", l_pending_limit},
+	{"check", l_pending_check},
+	{"close", l_pending_close},
+	{"__gc", l_pending_close},
+	{NULL, NULL},
+};
+
+static const luaL_Reg scanner_methods[] = {
+	{"feed", l_scanner_feed},
+	{"finish", l_scanner_finish},
+	{"summary", l_scanner_summary},
+	{"close", l_scanner_close},
+	{"__gc", l_scanner_close},
+	{NULL, NULL},
+};
+
+/* Names for the bits of outgoing() and incoming(). */
+static void push_bit_names(lua_State *L)
+{
+	lua_newtable(L);
+	set_integer(L, "request", RCPT_HAS_REQUEST);
+	set_integer(L, "received", RCPT_HAS_RECEIVED);
+	set_integer(L, "occupant", RCPT_HAS_OCCUPANT);
+	set_integer(L, "more", RCPT_HAS_MORE);
+	set_integer(L, "asks", RCPT_ASKS);
+	set_integer(L, "acks", RCPT_ACKS);
+	set_integer(L, "content", RCPT_CONTENT);
+	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
+		set_integer(L, rcpt_problem_name(i), (uint64_t)1 << (i + PROBLEM_SHIFT));
+}
+
+/* Our functions go into the table at the top, each with copies of the upvalues at [first, first + UPVALUES). */
+static void set_functions(lua_State *L, const luaL_Reg *list, int first)
+{
+	luaL_checkstack(L, UPVALUES + 1, NULL);
+	for (int i = 0; i < UPVALUES; i++)
+		lua_pushvalue(L, first + i);
+	luaL_setfuncs(L, list, UPVALUES);
+}
+
+EXPORT int luaopen_receipts(lua_State *L)
+{
+	static const char *const keys[] = {"tags", "attr", "name", "xmlns", "id", "from", "to", "type"};
+	luaL_checkstack(L, 2 * UPVALUES, NULL);
+	const int first = lua_gettop(L) + 1;
+	struct state *state = lua_newuserdata(L, sizeof *state);
+	memset(state, 0, sizeof *state);
+	if (rcpt_key_random(&state->key) != 0)
+		return luaL_error(L, "receipts: the system has no random numbers to give");
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, l_state_gc);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, -2);
+	lua_newtable(L); /* UP_PENDING */
+	lua_newtable(L); /* UP_SCANNER */
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		lua_pushstring(L, keys[i]);
+
+	const struct {
+		int index;
+		const luaL_Reg *methods;
+		const char *name;
+	} classes[] = {
+		{first + UP_PENDING - 1, pending_methods, "receipts.pending"},
+		{first + UP_SCANNER - 1, scanner_methods, "receipts.scanner"},
+	};
+	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+		lua_pushvalue(L, classes[i].index);
+		set_functions(L, classes[i].methods, first);
+		lua_pushvalue(L, -1);
+		lua_setfield(L, -2, "__index");
+		lua_pushstring(L, classes[i].name);
+		lua_setfield(L, -2, "__name");
+		lua_pushboolean(L, false);
+		lua_setfield(L, -2, "__metatable");
+		lua_pop(L, 1);
+	}
+
+	lua_newtable(L);
+	set_functions(L, functions, first);
+	push_bit_names(L);
+	lua_setfield(L, -2, "bits");
+	lua_pushliteral(L, VERSION);
+	lua_setfield(L, -2, "version");
+	return 1;
+}

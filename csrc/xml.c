@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: MIT */
+/* The Expat reader.
+ *
+ * Input is a series of documents, each a message or a container of stanzas. Expat reads one document at a time: when its root
+ * element ends, the parser is stopped, reset, and given the bytes that follow. So nothing of one document reaches the next.
+ *
+ * Handlers only fill in structs. The attributes they see are copied to `text`, because Expat's are gone when they return.
+ */
+#include "xml.h"
+
+#include <expat.h>
+#include <limits.h>
+
+#include "mem.h"
+
+#define SLICE ((size_t)64 << 10) /* bytes given to Expat at once: keeps what one call makes small */
+#define NS_SEPARATOR '\1'        /* not a character of XML, so in no name and no namespace */
+
+enum { ID, FROM, TO, TYPE, RECEIVED_ID, STRINGS };
+
+/* A string by its place in `text`, which moves as it grows. */
+struct place {
+	size_t at, n;
+	bool set;
+};
+
+/* A message as it is read, and as it waits to be taken. */
+struct record {
+	struct place string[STRINGS];
+	unsigned has, problems;
+	uint64_t line;
+};
+
+struct rcpt_xml {
+	XML_Parser parser;
+	struct rcpt_xml_limits limits;
+	unsigned long salt;
+
+	enum rcpt_xml_status status;
+	enum XML_Error expat_error;
+	struct rcpt_xml_position where;
+
+	/* The document being read. Depths count from 1, the root; 0 is none. */
+	bool single;           /* it must be a message */
+	bool ended;            /* its root element has ended */
+	unsigned depth;        /* open elements */
+	unsigned stanza_depth; /* of the stanza that we are in */
+	bool in_message;       /* that stanza is a message, and `current` is filled in */
+	enum rcpt_child child; /* the direct child that we are in, while it is a receipt element; else OTHER */
+	uint64_t fed;          /* its bytes given to Expat */
+	struct rcpt_xml_position origin; /* where it began */
+
+	struct record current;
+	size_t current_at; /* where its strings begin in `text` */
+
+	/* Messages read: [taken, read) wait to be taken. Their strings are in `text`. */
+	struct record *record;
+	size_t read, taken, records;
+	char *text;
+	size_t used, room;
+};
+
+/* -- Failing --------------------------------------------------------------------------------------------------------- */
+
+static struct rcpt_xml_position here(const struct rcpt_xml *x)
+{
+	const XML_Index byte = XML_GetCurrentByteIndex(x->parser);
+	const uint64_t line = XML_GetCurrentLineNumber(x->parser), column = XML_GetCurrentColumnNumber(x->parser);
+	return (struct rcpt_xml_position){
+		.byte = x->origin.byte + (byte > 0 ? (uint64_t)byte : 0),
+		.line = x->origin.line + line - 1,
+		.column = line == 1 ? x->origin.column + column : column + 1,
+	};
+}
+
+/* The first failure is the one that is told. */
+static void fail(struct rcpt_xml *x, enum rcpt_xml_status status)
+{
+	if (x->status != RCPT_XML_OK)
+		return;
+	x->status = status;
+	x->where = here(x);
+}
+
+/* From a handler: no more handlers are called but an end tag's that belongs to the same event. */
+static void refuse(struct rcpt_xml *x, enum rcpt_xml_status status)
+{
+	fail(x, status);
+	XML_StopParser(x->parser, XML_FALSE);
+}
+
+/* -- Keeping what was read ------------------------------------------------------------------------------------------- */
+
+static bool grow(void **array, size_t *room, size_t size, size_t want)
+{
+	size_t more = *room ? *room : 16;
+	while (more < want) {
+		if (more > SIZE_MAX / size / 2)
+			return false;
+		more *= 2;
+	}
+	void *p = *array && more == *room ? *array : rcpt_realloc(*array, more * size);
+	if (!p)
+		return false;
+	*array = p;
+	*room = more;
+	return true;
+}
+
+static bool keep(struct rcpt_xml *x, int which, const char *value, size_t n)
+{
+	void *text = x->text;
+	if (!grow(&text, &x->room, 1, x->used + n + 1)) {
+		refuse(x, RCPT_XML_NO_MEMORY);
+		return false;
+	}
+	x->text = text;
+	memcpy(x->text + x->used, value, n + 1);
+	x->current.string[which] = (struct place){.at = x->used, .n = n, .set = true};
+	x->used += n + 1;
+	return true;
+}
+
+static void as_facts(const struct rcpt_xml *x, const struct record *r, struct rcpt_facts *f)
+{
+	struct rcpt_str s[STRINGS];
+	for (int i = 0; i < STRINGS; i++) {
+		const struct place *p = &r->string[i];
+		s[i] = p->set ? (struct rcpt_str){x->text + p->at, p->n} : (struct rcpt_str){NULL, 0};
+	}
+	*f = (struct rcpt_facts){
+		.id = s[ID],
+		.from = s[FROM],
+		.to = s[TO],
+		.type = s[TYPE],
+		.received_id = s[RECEIVED_ID],
+		.has = r->has,
+		.problems = r->problems,
+	};
+}
+
+/* -- Handlers -------------------------------------------------------------------------------------------------------- */
+
+struct name {
+	struct rcpt_str ns, local;
+};
+
+static struct name split(const char *name)
+{
+	const char *mark = strchr(name, NS_SEPARATOR);
+	if (!mark)
+		return (struct name){{name, 0}, {name, strlen(name)}};
+	return (struct name){{name, (size_t)(mark - name)}, {mark + 1, strlen(mark + 1)}};
+}
+
+static bool attributes_fit(struct rcpt_xml *x, const char **attr)
+{
+	for (; *attr; attr += 2)
+		if (strlen(attr[1]) > x->limits.attr) {
+			refuse(x, RCPT_XML_ATTR_TOO_LONG);
+			return false;
+		}
+	return true;
+}
+
+static void begin_message(struct rcpt_xml *x, const char **attr)
+{
+	static const char *const names[] = {[ID] = "id", [FROM] = "from", [TO] = "to", [TYPE] = "type"};
+	x->current = (struct record){.line = here(x).line};
+	x->current_at = x->used;
+	x->in_message = true;
+	for (; *attr; attr += 2)
+		for (int i = ID; i <= TYPE; i++)
+			if (strcmp(attr[0], names[i]) == 0 && !keep(x, i, attr[1], strlen(attr[1])))
+				return;
+}
+
+static void XMLCALL on_text(void *ud, const char *text, int n);
+
+static void begin_child(struct rcpt_xml *x, struct name name, const char **attr)
+{
+	const enum rcpt_child kind = rcpt_child_kind(name.local, name.ns);
+	const bool receipt = kind == RCPT_CHILD_REQUEST || kind == RCPT_CHILD_RECEIVED;
+	const bool first = !(x->current.has & RCPT_HAS_RECEIVED);
+	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
+	rcpt_facts_child(&f, kind, f.received_id, true);
+	x->current.has = f.has;
+	x->current.problems = f.problems;
+	if (!receipt)
+		return;
+	x->child = kind;
+	XML_SetCharacterDataHandler(x->parser, on_text);
+	if (kind == RCPT_CHILD_RECEIVED && first)
+		for (; *attr; attr += 2)
+			if (strcmp(attr[0], "id") == 0 && !keep(x, RECEIVED_ID, attr[1], strlen(attr[1])))
+				return;
+}
+
+static void child_not_empty(struct rcpt_xml *x)
+{
+	struct rcpt_facts f = {.problems = x->current.problems};
+	rcpt_facts_not_empty(&f, x->child);
+	x->current.problems = f.problems;
+}
+
+static void XMLCALL on_text(void *ud, const char *text, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!strchr(" \t\r\n", text[i])) {
+			child_not_empty(ud);
+			return;
+		}
+}
+
+static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
+{
+	struct rcpt_xml *x = ud;
+	if (x->status != RCPT_XML_OK)
+		return;
+	if (++x->depth > x->limits.depth) {
+		refuse(x, RCPT_XML_TOO_DEEP);
+		return;
+	}
+	if (!attributes_fit(x, attr))
+		return;
+	const struct name name = split(raw);
+	if (x->stanza_depth) {
+		if (x->in_message && x->depth == x->stanza_depth + 1)
+			begin_child(x, name, attr);
+		else if (x->child)
+			child_not_empty(x);
+		return;
+	}
+	const bool stanza_ns = rcpt_stanza_ns(name.ns), message = stanza_ns && rcpt_str_eq(name.local, RCPT_STR("message"));
+	if (x->single && !message) {
+		refuse(x, RCPT_XML_NOT_MESSAGE);
+	} else if (message) {
+		x->stanza_depth = x->depth;
+		begin_message(x, attr);
+	} else if (stanza_ns && (rcpt_str_eq(name.local, RCPT_STR("presence")) || rcpt_str_eq(name.local, RCPT_STR("iq")))) {
+		x->stanza_depth = x->depth;
+	}
+}
+
+static void end_message(struct rcpt_xml *x)
+{
+	void *record = x->record;
+	if (!grow(&record, &x->records, sizeof *x->record, x->read + 1)) {
+		refuse(x, RCPT_XML_NO_MEMORY);
+		return;
+	}
+	x->record = record;
+	struct rcpt_facts f;
+	as_facts(x, &x->current, &f);
+	rcpt_facts_judge(&f);
+	x->current.has = f.has;
+	x->current.problems = f.problems;
+	x->record[x->read++] = x->current;
+}
+
+static void XMLCALL on_end(void *ud, const char *name)
+{
+	(void)name;
+	struct rcpt_xml *x = ud;
+	if (x->status != RCPT_XML_OK)
+		return;
+	if (x->child && x->depth == x->stanza_depth + 1) {
+		x->child = RCPT_CHILD_OTHER;
+		XML_SetCharacterDataHandler(x->parser, NULL);
+	}
+	if (x->depth == x->stanza_depth) {
+		if (x->in_message)
+			end_message(x);
+		x->in_message = false;
+		x->stanza_depth = 0;
+	}
+	if (--x->depth == 0 && !x->single) {
+		x->ended = true;
+		XML_StopParser(x->parser, XML_FALSE);
+	}
+}
+
+static void XMLCALL on_doctype(void *ud, const char *name, const char *sysid, const char *pubid, int internal)
+{
+	(void)name, (void)sysid, (void)pubid, (void)internal;
+	refuse(ud, RCPT_XML_DTD);
+}
+
+static void XMLCALL on_comment(void *ud, const char *text)
+{
+	(void)text;
+	refuse(ud, RCPT_XML_COMMENT);
+}
+
+static void XMLCALL on_instruction(void *ud, const char *target, const char *data)
+{
+	(void)target, (void)data;
+	refuse(ud, RCPT_XML_INSTRUCTION);
+}
+
+/* -- Documents ------------------------------------------------------------------------------------------------------- */
+
+static bool begin_document(struct rcpt_xml *x, bool single)
+{
+	if (!XML_ParserReset(x->parser, "UTF-8"))
+		return false;
+	XML_SetHashSalt(x->parser, x->salt);
+	XML_SetUserData(x->parser, x);
+	XML_SetElementHandler(x->parser, on_start, on_end);
+	XML_SetStartDoctypeDeclHandler(x->parser, on_doctype);
+	XML_SetCommentHandler(x->parser, on_comment);
+	XML_SetProcessingInstructionHandler(x->parser, on_instruction);
+	x->single = single;
+	x->ended = x->in_message = false;
+	x->depth = x->stanza_depth = 0;
+	x->child = RCPT_CHILD_OTHER;
+	x->fed = 0;
+	return true;
+}
+
+/* Gives Expat bytes of the document. False when there was a failure, or when the document has ended: see `ended`. */
+static bool parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
+{
+	const enum XML_Status status = XML_Parse(x->parser, xml, (int)n, last);
+	x->fed += n;
+	if (status == XML_STATUS_OK)
+		return true;
+	if (!x->ended && x->status == RCPT_XML_OK) {
+		x->expat_error = XML_GetErrorCode(x->parser);
+		fail(x, x->expat_error == XML_ERROR_NO_MEMORY ? RCPT_XML_NO_MEMORY : RCPT_XML_MALFORMED);
+	}
+	return false;
+}
+
+static void advance(struct rcpt_xml_position *p, const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		p->byte++;
+		p->column++;
+		if (bytes[i] == '\n') {
+			p->line++;
+			p->column = 1;
+		}
+	}
+}
+
+/* The document has ended: the next begins after its last tag. Returns how many bytes of the document that is. */
+static uint64_t next_document(struct rcpt_xml *x)
+{
+	const uint64_t size = (uint64_t)XML_GetCurrentByteIndex(x->parser) + (uint64_t)XML_GetCurrentByteCount(x->parser);
+	int at = 0, room = 0;
+	const char *input = XML_GetInputContext(x->parser, &at, &room);
+	x->origin = here(x);
+	if (input)
+		advance(&x->origin, input + at, (size_t)XML_GetCurrentByteCount(x->parser));
+	if (!begin_document(x, false))
+		fail(x, RCPT_XML_NO_MEMORY);
+	return size;
+}
+
+static size_t skip_space(struct rcpt_xml *x, const char *p, size_t n)
+{
+	size_t i = 0;
+	while (i < n && (p[i] == ' ' || p[i] == '\t' || p[i] == '\r' || p[i] == '\n'))
+		i++;
+	advance(&x->origin, p, i);
+	return i;
+}
+
+/* A tag that is not complete yet waits in Expat's memory. */
+static bool waits_too_long(const struct rcpt_xml *x)
+{
+	const XML_Index done = XML_GetCurrentByteIndex(x->parser);
+	return done >= 0 && x->fed - (uint64_t)done > x->limits.bytes;
+}
+
+/* Makes room again once all that was read is taken. A message that is still being read keeps its strings. */
+static void drop_taken(struct rcpt_xml *x)
+{
+	if (x->taken < x->read)
+		return;
+	x->taken = x->read = 0;
+	if (!x->in_message)
+		x->current_at = x->used;
+	if (x->current_at == 0)
+		return;
+	memmove(x->text, x->text + x->current_at, x->used - x->current_at);
+	x->used -= x->current_at;
+	for (int i = 0; i < STRINGS; i++)
+		if (x->current.string[i].set)
+			x->current.string[i].at -= x->current_at;
+	x->current_at = 0;
+}
+
+/* -- What the header declares ---------------------------------------------------------------------------------------- */
+
+struct rcpt_xml *rcpt_xml_new(const struct rcpt_xml_limits *limits, unsigned long salt)
+{
+	static const XML_Memory_Handling_Suite memory = {rcpt_malloc, rcpt_realloc, rcpt_free};
+	static const char separator[] = {NS_SEPARATOR, 0};
+	struct rcpt_xml *x = rcpt_malloc(sizeof *x);
+	if (!x)
+		return NULL;
+	memset(x, 0, sizeof *x);
+	x->limits = *limits;
+	if (x->limits.bytes > INT_MAX / 2)
+		x->limits.bytes = INT_MAX / 2;
+	x->salt = salt ? salt : 1; /* 0 would have Expat ask the system for one at every reset */
+	x->parser = XML_ParserCreate_MM("UTF-8", &memory, separator);
+	if (!x->parser) {
+		rcpt_free(x);
+		return NULL;
+	}
+	rcpt_xml_reset(x);
+	return x;
+}
+
+void rcpt_xml_free(struct rcpt_xml *x)
+{
+	if (!x)
+		return;
+	XML_ParserFree(x->parser);
+	rcpt_free(x->record);
+	rcpt_free(x->text);
+	rcpt_free(x);
+}
+
+void rcpt_xml_reset(struct rcpt_xml *x)
+{
+	x->status = RCPT_XML_OK;
+	x->expat_error = XML_ERROR_NONE;
+	x->origin = x->where = (struct rcpt_xml_position){1, 1, 1};
+	x->taken = x->read = x->used = 0;
+	if (!begin_document(x, false))
+		fail(x, RCPT_XML_NO_MEMORY);
+}
+
+enum rcpt_xml_status rcpt_xml_message(struct rcpt_xml *x, const char *xml, size_t n)
+{
+	rcpt_xml_reset(x);
+	if (x->status != RCPT_XML_OK)
+		return x->status;
+	x->single = true;
+	if (n > x->limits.bytes)
+		fail(x, RCPT_XML_TOO_LARGE);
+	else if (!parse(x, xml, n, true) && x->status != RCPT_XML_OK)
+		x->taken = x->read; /* a message before the fault does not count */
+	return x->status;
+}
+
+enum rcpt_xml_status rcpt_xml_feed(struct rcpt_xml *x, const char *chunk, size_t n)
+{
+	drop_taken(x);
+	size_t at = 0;
+	while (at < n && x->status == RCPT_XML_OK) {
+		if (x->fed == 0) {
+			at += skip_space(x, chunk + at, n - at);
+			if (at == n)
+				break;
+		}
+		const size_t size = n - at < SLICE ? n - at : SLICE;
+		const uint64_t before = x->fed;
+		const bool open = parse(x, chunk + at, size, false);
+		if (x->ended)
+			at += (size_t)(next_document(x) - before);
+		else if (open)
+			at += size;
+		if (x->status == RCPT_XML_OK && waits_too_long(x))
+			fail(x, RCPT_XML_TOO_LARGE);
+	}
+	return x->status;
+}
+
+enum rcpt_xml_status rcpt_xml_finish(struct rcpt_xml *x)
+{
+	if (x->status == RCPT_XML_OK && x->fed > 0) {
+		parse(x, "", 0, true);
+		if (x->status == RCPT_XML_MALFORMED)
+			x->status = RCPT_XML_TRUNCATED;
+	}
+	return x->status;
+}
+
+bool rcpt_xml_next(struct rcpt_xml *x, struct rcpt_facts *facts, uint64_t *line)
+{
+	if (x->taken == x->read)
+		return false;
+	const struct record *r = &x->record[x->taken++];
+	as_facts(x, r, facts);
+	*line = r->line;
+	return true;
+}
+
+const char *rcpt_xml_reason(const struct rcpt_xml *x)
+{
+	switch (x->status) {
+	case RCPT_XML_OK:
+		return "no error";
+	case RCPT_XML_MALFORMED:
+		return XML_ErrorString(x->expat_error);
+	case RCPT_XML_TRUNCATED:
+		return "the input ends within an element";
+	case RCPT_XML_NOT_MESSAGE:
+		return "the root element is not a message";
+	case RCPT_XML_DTD:
+		return "a document type declaration is not allowed";
+	case RCPT_XML_COMMENT:
+		return "a comment is not allowed";
+	case RCPT_XML_INSTRUCTION:
+		return "a processing instruction is not allowed";
+	case RCPT_XML_TOO_LARGE:
+		return "over the size limit";
+	case RCPT_XML_TOO_DEEP:
+		return "elements nested too deep";
+	case RCPT_XML_ATTR_TOO_LONG:
+		return "an attribute is over the length limit";
+	case RCPT_XML_NO_MEMORY:
+		return "out of memory";
+	}
+	return "unknown status";
+}
+
+struct rcpt_xml_position rcpt_xml_position(const struct rcpt_xml *x)
+{
+	return x->where;
+}

@@ -1,0 +1,48 @@
+rockspec_format = "3.0"
+package = "mod_receipts"
+version = "0.1.0-1"
+source = {
+	-- The release archive, beside this file in a release and in a folder made by `make rock`.
+	url = "mod_receipts-0.1.0.tar.gz",
+	dir = "mod_receipts-0.1.0",
+}
+description = {
+	summary = "Message Delivery Receipts (XEP-0184) done by the Prosody XMPP server",
+	detailed = [[
+		A Prosody module that takes part in message delivery receipts: it asks on behalf of clients that can't, drops forged
+		receipts, and keeps receipts from leaking presence. Its C engine on libexpat is a Lua library of its own.]],
+	license = "MIT",
+	labels = { "xmpp", "prosody", "xep-0184" },
+}
+dependencies = {
+	"lua >= 5.4",
+}
+external_dependencies = {
+	EXPAT = {
+		header = "expat.h",
+		library = "expat",
+	},
+}
+build = {
+	type = "builtin",
+	modules = {
+		receipts = {
+			sources = {
+				"csrc/receipts.c", "csrc/mem.c", "csrc/siphash.c", "csrc/slab.c", "csrc/lhash.c", "csrc/pending.c", "csrc/facts.c",
+				"csrc/xml.c",
+			},
+			libraries = { "expat" },
+			incdirs = { "$(EXPAT_INCDIR)" },
+			libdirs = { "$(EXPAT_LIBDIR)" },
+		},
+		["mod_receipts.mod_receipts"] = "mod_receipts/mod_receipts.lua",
+		-- Prosody's module:require "x" finds mod_receipts/x.lua where it finds no x.lib.lua.
+		["mod_receipts.checks"] = "mod_receipts/checks.lib.lua",
+		["mod_receipts.elements"] = "mod_receipts/elements.lib.lua",
+		["mod_receipts.engine"] = "mod_receipts/engine.lib.lua",
+		["mod_receipts.guard"] = "mod_receipts/guard.lib.lua",
+		["mod_receipts.options"] = "mod_receipts/options.lib.lua",
+		["mod_receipts.presence"] = "mod_receipts/presence.lib.lua",
+		["mod_receipts.requests"] = "mod_receipts/requests.lib.lua",
+	},
+}

@@ -1,0 +1,98 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter E: what becomes of the receipt elements in a message.
+--
+-- Both functions are pure. They get the message's bits from the engine and return a plan:
+--   request   "keep" or "take": what to do with <request/>
+--   received  "keep", "take", "first" (all but the first go) or "mend" (the first gets the message's id; the others go)
+--   why       the rule and the reason, for the log
+-- A message of which only a <received/> was left, and is taken, is dropped: see `empty`.
+
+local checks = {};
+
+local MALFORMED_REQUEST = { "request-without-id", "request-in-ack", "request-not-empty" };
+
+local function new_plan()
+	return { request = "keep"; received = "keep"; why = nil };
+end
+
+local function because(plan, why)
+	plan.why = plan.why and plan.why.."; "..why or why;
+end
+
+-- Rule E3, for what needs no look at the pending table. Bounces carry what they bounce, and are left as they are.
+local function malformed(plan, has, options)
+	if has["request-in-error"] or has["received-in-error"] then return; end
+	for _, problem in ipairs(MALFORMED_REQUEST) do
+		if has[problem] then
+			plan.request = "take";
+			because(plan, "E3 "..problem);
+		end
+	end
+	if has["request-in-groupchat"] and options.groupchat_requests == "strip" then
+		plan.request = "take";
+		because(plan, "E3 request-in-groupchat");
+	end
+	if has["received-not-empty"] then
+		plan.received = "take";
+		because(plan, "E3 received-not-empty");
+	elseif has["several-received"] then
+		plan.received = "first";
+		because(plan, "E3 several-received");
+	end
+end
+
+--- Bits of the engine's as a table that tells of each name whether it is set.
+-- @param bits   the integer
+-- @param names  the engine's `bits`
+function checks.named(bits, names)
+	return setmetatable({}, { __index = function (_, name) return bits & names[name] ~= 0; end });
+end
+
+--- A message that a local client sends.
+-- @param has      names of the message's bits
+-- @param visible  function (): may the addressee see the user's presence? Asked only where it matters.
+-- @param options  the module's options
+function checks.outgoing(has, visible, options)
+	local plan = new_plan();
+	malformed(plan, has, options);
+	if has.acks and plan.received ~= "take" and options.protect_presence and not visible() then
+		plan.received = "take";
+		because(plan, "E4 the addressee may not see the user's presence");
+	end
+	return plan;
+end
+
+--- A message that comes to a local user.
+-- @param has       names of the message's bits
+-- @param verdict   what the pending table says of the ack, nil when there is none
+-- @param injected  the request was ours
+-- @param wanted    function (): does the requester's account have a client online that understands receipts?
+-- @param options   the module's options
+function checks.incoming(has, verdict, injected, wanted, options)
+	local plan = new_plan();
+	malformed(plan, has, options);
+	if not verdict then return plan; end
+	local known = verdict == "delivered" or verdict == "duplicate";
+	because(plan, "E1 "..verdict);
+	if known and injected and not wanted() then
+		plan.received = "take";
+		because(plan, "C6 the request was ours");
+	elseif known and has["received-without-id"] then
+		plan.received = "mend";
+		because(plan, "E5 the message's own id is the content message's");
+	elseif has["received-without-id"] then
+		plan.received = "take";
+		because(plan, "E3 received-without-id");
+	elseif options[verdict] == "drop" then
+		plan.received = "take";
+		because(plan, "E2 receipts_"..verdict.." is \"drop\"");
+	end
+	return plan;
+end
+
+--- Is nothing left of the message that means anything, once the plan is carried out?
+function checks.empty(plan, has)
+	return plan.received == "take" and not has.more;
+end
+
+return checks;

@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: MIT
+-- Finds the C engine: the one place where `receipts` is required.
+--
+-- `prosodyctl install` puts C libraries under <installer>/lib/lua/5.4, where Prosody 0.12 and 13.0 do not look for them; LuaRocks
+-- into a tree of its own does the same. So the places that belong to where this module lies are tried too.
+
+local unpack_version = _VERSION:match("%d+%.%d+");
+
+--- Files that may be the engine, most specific first.
+-- @param directory  where the module's files are, e.g. "/srv/plugins/share/lua/5.4/mod_receipts"
+-- @param installer  Prosody's installer path, or nil
+local function candidates(directory, installer)
+	local list = {};
+	if directory then
+		table.insert(list, directory.."/receipts.so");
+		local tree = directory:match("^(.*)/share/lua/[%d.]+/mod_receipts/?$");
+		if tree then
+			table.insert(list, tree.."/lib/lua/"..unpack_version.."/receipts.so");
+		end
+	end
+	if installer then
+		table.insert(list, installer.."/lib/lua/"..unpack_version.."/receipts.so");
+	end
+	return list;
+end
+
+local function is_file(path)
+	local file = io.open(path, "rb");
+	return file and file:close();
+end
+
+--- Loads the engine.
+-- @param version    the version that the module needs: engine and module come from one release
+-- @param directory  see candidates
+-- @param installer  see candidates
+-- @return the engine; or nil and one line that says what is wrong and what to do
+local function load_engine(version, directory, installer)
+	local ok, engine = pcall(require, "receipts");
+	local reason = not ok and "it is not on package.cpath";
+	if not ok then
+		for _, path in ipairs(candidates(directory, installer)) do
+			if is_file(path) then
+				local open, err = package.loadlib(path, "luaopen_receipts");
+				if open then
+					ok, engine = pcall(open);
+					err = not ok and engine;
+				end
+				if ok then
+					package.loaded["receipts"] = engine;
+					break;
+				end
+				reason = path.." cannot be loaded: "..tostring(err):gsub("%s+", " ");
+				break;
+			end
+		end
+	end
+	if not ok then
+		return nil, "the C library receipts.so is missing ("..reason.."): install the rock mod_receipts for Lua "..unpack_version
+			.." (prosodyctl install mod_receipts), or run 'make' in its source and put build/receipts.so beside mod_receipts.lua";
+	end
+	local found = type(engine) == "table" and engine.version or "unknown";
+	if found ~= version then
+		return nil, "the C library receipts.so is version "..tostring(found).." and the module is "..version
+			..": install both from one release, then restart Prosody (a reload does not load a C library anew)";
+	end
+	return engine;
+end
+
+return { load = load_engine; candidates = candidates };

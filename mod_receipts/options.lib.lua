@@ -1,0 +1,99 @@
+-- SPDX-License-Identifier: MIT
+-- The receipts_* options: what each may be, and what is used when the configuration has it wrong.
+
+local unit_seconds = { s = 1, m = 60, h = 3600, d = 86400 };
+
+--- Seconds from a number of seconds or from text like "7d", "12h", "30m", "45s"; nil when it is neither.
+local function parse_duration(value)
+	if type(value) == "number" then return value; end
+	if type(value) ~= "string" then return nil; end
+	local count, unit = value:match("^(%d+%.?%d*)%s*([smhd])$");
+	return count and tonumber(count) * unit_seconds[unit];
+end
+
+local function one_of(default, ...)
+	local allowed = { default, ... };
+	local names = {};
+	for i, name in ipairs(allowed) do names[i] = ("%q"):format(name); end
+	return {
+		default = default;
+		allowed = table.concat(names, ", ");
+		read = function (value)
+			for _, name in ipairs(allowed) do
+				if value == name then return name; end
+			end
+		end;
+	};
+end
+
+local function yes_or_no(default)
+	return {
+		default = default;
+		allowed = "true, false";
+		read = function (value)
+			if type(value) == "boolean" then return value; end
+		end;
+	};
+end
+
+local function whole_number(default, least, most)
+	return {
+		default = default;
+		allowed = ("a whole number from %d to %d"):format(least, most);
+		read = function (value)
+			local number = type(value) == "number" and math.tointeger(value);
+			if number and number >= least and number <= most then return number; end
+		end;
+	};
+end
+
+local function duration(default, least, most)
+	return {
+		default = parse_duration(default);
+		allowed = ("seconds or a text like \"7d\", \"12h\", \"30m\", \"45s\", from %s to %s"):format(least, most);
+		read = function (value)
+			local seconds = parse_duration(value);
+			if seconds and seconds >= parse_duration(least) and seconds <= parse_duration(most) then return seconds; end
+		end;
+	};
+end
+
+local definitions = {
+	receipts_request = one_of("auto", "always", "never");
+	receipts_forged = one_of("drop", "pass");
+	receipts_unknown = one_of("pass", "drop");
+	receipts_groupchat_requests = one_of("pass", "strip");
+	receipts_protect_presence = yes_or_no(true);
+	receipts_max_pending = whole_number(1000000, 1, 100000000);
+	receipts_max_pending_per_user = whole_number(1000, 1, 100000000);
+	receipts_expire_after = duration("7d", "1s", "365d");
+};
+
+local function shown(value)
+	return type(value) == "string" and ("%q"):format(value) or tostring(value);
+end
+
+--- Reads all options.
+-- @param get   function (name): the value in the configuration, nil when it is not set
+-- @param warn  function (text): called with one line for each wrong value
+-- @return table of option name without "receipts_" to value in force
+local function read(get, warn)
+	local options = {};
+	for name, definition in pairs(definitions) do
+		local configured = get(name);
+		local value = definition.default;
+		if configured ~= nil then
+			local accepted = definition.read(configured);
+			if accepted == nil then
+				warn(("Option %s = %s is not valid: allowed is %s; using %s"):format(
+					name, shown(configured), definition.allowed, shown(definition.default)));
+			else
+				value = accepted;
+			end
+		end
+		options[name:gsub("^receipts_", "")] = value;
+	end
+	return options;
+end
+
+return { read = read; parse_duration = parse_duration; definitions = definitions };

@@ -1,0 +1,25 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter C: whether to ask on behalf of a client that didn't.
+
+--- Decides whether a content message (rule C2) gets a request (rules C1, C3).
+-- What is known of a client is "capable", "incapable" or "unknown"; of the sender's own also "silent": it shows no caps at all.
+-- @param mode       the option receipts_request
+-- @param sender     what is known of the sender's client
+-- @param recipient  what is known of whom it is addressed to
+-- @return boolean, and the reason in words
+local function decide(mode, sender, recipient)
+	if mode == "never" then
+		return false, "receipts_request is \"never\"";
+	elseif recipient == "incapable" then
+		return false, "the recipient does not support receipts";
+	elseif mode == "always" then
+		return true, "receipts_request is \"always\"";
+	elseif recipient ~= "capable" then
+		return false, "nothing is known of the recipient";
+	elseif sender == "incapable" or sender == "silent" then
+		return true, "the recipient supports receipts and the sender's client does not";
+	end
+	return false, "the sender's client can ask by itself";
+end
+
+return { decide = decide };

@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: MIT
+-- Where the specs find the engine, the module and Prosody's libraries.
+
+local paths = {};
+
+paths.root = os.getenv("PWD");
+paths.prosody = { ["0.12"] = paths.root.."/.deps/prosody-0.12"; ["13.0"] = paths.root.."/.deps/prosody-13.0" };
+paths.engine = paths.root.."/build/?.so";
+
+local libraries = paths.prosody["0.12"].."/usr/lib/prosody";
+package.path = libraries.."/?.lua;"..package.path;
+package.cpath = paths.engine..";"..libraries.."/?.so;"..package.cpath;
+
+--- Loads one of the module's libs as Prosody's module:require would, outside Prosody.
+function paths.lib(name)
+	return assert(loadfile(paths.root.."/mod_receipts/"..name..".lib.lua"))();
+end
+
+return paths;
