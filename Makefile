@@ -23,7 +23,7 @@ ROCKSPEC = mod_receipts-$(VERSION)-1.rockspec
 all: build/receipts.so ## Build the engine (the default)
 
 build/receipts.so: $(CORE:%=build/%.o) $(BINDING:%=build/%.o)
-	$(CC) -shared $(LDFLAGS) -o $@.new $^ -lexpat -lm
+	$(CC) -shared $(LDFLAGS) -o $@.new $^ -lexpat
 	mv $@.new $@
 
 build/%.o: csrc/%.c $(HEADERS) | build
@@ -33,7 +33,7 @@ build/test/%.o: csrc/%.c $(HEADERS) | build/test
 	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -c -o $@ $<
 
 build/test/%: csrc/test/%.c $(CORE:%=build/test/%.o) | build/test
-	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka
+	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -D_DEFAULT_SOURCE -Icsrc -o $@ $^ -lexpat -lcmocka
 
 build build/test:
 	mkdir -p $@

@@ -137,7 +137,8 @@ void rcpt_lhash_remove(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_
 	while (*link != ref)
 		link = &node_at(slab, *link)->next;
 	*link = node->next;
-	if (--t->count < t->buckets / 2 && t->buckets > RCPT_LHASH_BASE)
+	t->count--;
+	for (int i = 0; i < 2 && t->count < t->buckets / 2 && t->buckets > RCPT_LHASH_BASE; i++)
 		merge(t, slab);
 }
 

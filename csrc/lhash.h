@@ -5,7 +5,7 @@
  *                    |
  *   bucket           +--> node --> node --> 0      nodes are linked through their first word
  *
- * An insert splits at most one bucket, a removal merges at most one: there is no rehash and no pause. A split that finds no
+ * An insert splits at most one bucket, a removal merges at most two: there is no rehash and no pause. A split that finds no
  * memory is left out (the chains are longer then) and tried again at the next insert.
  *
  * Every block in the table starts with a struct rcpt_node. The full hash is kept there, so that a split reads no keys.

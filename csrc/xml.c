@@ -4,6 +4,10 @@
  * Input is a series of documents, each a message or a container of stanzas. Expat reads one document at a time: when its root
  * element ends, the parser is stopped, reset, and given the bytes that follow. So nothing of one document reaches the next.
  *
+ *   given to Expat:   ....... worked off | tail            `tail` is our copy of what Expat was given and has not worked off:
+ *   document ends:    ...... > | beyond                     an incomplete tag, or (Expat may put off its work, since 2.6) more
+ *                                                           than that. What lies beyond the end is given to it once more.
+ *
  * Handlers only fill in structs. The attributes they see are copied to `text`, because Expat's are gone when they return.
  */
 #include "xml.h"
@@ -48,6 +52,8 @@ struct rcpt_xml {
 	bool in_message;       /* that stanza is a message, and `current` is filled in */
 	enum rcpt_child child; /* the direct child that we are in, while it is a receipt element; else OTHER */
 	uint64_t fed;          /* its bytes given to Expat */
+	char *tail;            /* the last tail_n of them */
+	size_t tail_n, tail_room;
 	struct rcpt_xml_position origin; /* where it began */
 
 	struct record current;
@@ -314,22 +320,61 @@ static bool begin_document(struct rcpt_xml *x, bool single)
 	x->ended = x->in_message = false;
 	x->depth = x->stanza_depth = 0;
 	x->child = RCPT_CHILD_OTHER;
-	x->fed = 0;
+	x->fed = x->tail_n = 0;
 	return true;
 }
 
-/* Gives Expat bytes of the document. False when there was a failure, or when the document has ended: see `ended`. */
-static bool parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
+/* Keeps a copy of what Expat has not worked off, now that it was given `n` more bytes. */
+static bool keep_tail(struct rcpt_xml *x, const char *xml, size_t n)
+{
+	const XML_Index done = XML_GetCurrentByteIndex(x->parser); /* -1: it has not looked at them */
+	const size_t most = x->tail_n + n;
+	const size_t left = done < 0 || x->fed - (uint64_t)done > most ? most : (size_t)(x->fed - (uint64_t)done);
+	const size_t old = left > n ? left - n : 0, added = left - old;
+	if (old)
+		memmove(x->tail, x->tail + x->tail_n - old, old);
+	x->tail_n = old;
+	if (added) {
+		void *tail = x->tail;
+		if (!grow(&tail, &x->tail_room, 1, left))
+			return false;
+		x->tail = tail;
+		memcpy(x->tail + old, xml + n - added, added);
+		x->tail_n = left;
+	}
+	return true;
+}
+
+static enum rcpt_xml_status status_of(enum XML_Error error)
+{
+	switch (error) {
+	case XML_ERROR_NO_MEMORY:
+		return RCPT_XML_NO_MEMORY;
+	case XML_ERROR_NO_ELEMENTS: /* these four only come when the input has ended */
+	case XML_ERROR_UNCLOSED_TOKEN:
+	case XML_ERROR_PARTIAL_CHAR:
+	case XML_ERROR_UNCLOSED_CDATA_SECTION:
+		return RCPT_XML_TRUNCATED;
+	default:
+		return RCPT_XML_MALFORMED;
+	}
+}
+
+/* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
+static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 {
 	const enum XML_Status status = XML_Parse(x->parser, xml, (int)n, last);
 	x->fed += n;
-	if (status == XML_STATUS_OK)
-		return true;
-	if (!x->ended && x->status == RCPT_XML_OK) {
+	if (x->ended || x->status != RCPT_XML_OK)
+		return;
+	if (status != XML_STATUS_OK) {
 		x->expat_error = XML_GetErrorCode(x->parser);
-		fail(x, x->expat_error == XML_ERROR_NO_MEMORY ? RCPT_XML_NO_MEMORY : RCPT_XML_MALFORMED);
+		fail(x, status_of(x->expat_error));
+	} else if (!x->single && !keep_tail(x, xml, n)) {
+		fail(x, RCPT_XML_NO_MEMORY);
+	} else if (x->tail_n > x->limits.bytes) {
+		fail(x, RCPT_XML_TOO_LARGE);
 	}
-	return false;
 }
 
 static void advance(struct rcpt_xml_position *p, const char *bytes, size_t n)
@@ -344,18 +389,20 @@ static void advance(struct rcpt_xml_position *p, const char *bytes, size_t n)
 	}
 }
 
-/* The document has ended: the next begins after its last tag. Returns how many bytes of the document that is. */
-static uint64_t next_document(struct rcpt_xml *x)
+/* The document has ended: the next begins after its last tag. Returns how many of the bytes given to Expat lie beyond that. */
+static size_t next_document(struct rcpt_xml *x)
 {
-	const uint64_t size = (uint64_t)XML_GetCurrentByteIndex(x->parser) + (uint64_t)XML_GetCurrentByteCount(x->parser);
+	const int tag = XML_GetCurrentByteCount(x->parser);
+	const uint64_t size = (uint64_t)XML_GetCurrentByteIndex(x->parser) + (uint64_t)tag;
+	const size_t beyond = (size_t)(x->fed - size);
 	int at = 0, room = 0;
 	const char *input = XML_GetInputContext(x->parser, &at, &room);
 	x->origin = here(x);
 	if (input)
-		advance(&x->origin, input + at, (size_t)XML_GetCurrentByteCount(x->parser));
+		advance(&x->origin, input + at, (size_t)tag);
 	if (!begin_document(x, false))
 		fail(x, RCPT_XML_NO_MEMORY);
-	return size;
+	return beyond;
 }
 
 static size_t skip_space(struct rcpt_xml *x, const char *p, size_t n)
@@ -365,13 +412,6 @@ static size_t skip_space(struct rcpt_xml *x, const char *p, size_t n)
 		i++;
 	advance(&x->origin, p, i);
 	return i;
-}
-
-/* A tag that is not complete yet waits in Expat's memory. */
-static bool waits_too_long(const struct rcpt_xml *x)
-{
-	const XML_Index done = XML_GetCurrentByteIndex(x->parser);
-	return done >= 0 && x->fed - (uint64_t)done > x->limits.bytes;
 }
 
 /* Makes room again once all that was read is taken. A message that is still being read keeps its strings. */
@@ -422,6 +462,7 @@ void rcpt_xml_free(struct rcpt_xml *x)
 	XML_ParserFree(x->parser);
 	rcpt_free(x->record);
 	rcpt_free(x->text);
+	rcpt_free(x->tail);
 	rcpt_free(x);
 }
 
@@ -443,40 +484,60 @@ enum rcpt_xml_status rcpt_xml_message(struct rcpt_xml *x, const char *xml, size_
 	x->single = true;
 	if (n > x->limits.bytes)
 		fail(x, RCPT_XML_TOO_LARGE);
-	else if (!parse(x, xml, n, true) && x->status != RCPT_XML_OK)
+	else
+		parse(x, xml, n, true);
+	if (x->status != RCPT_XML_OK)
 		x->taken = x->read; /* a message before the fault does not count */
 	return x->status;
+}
+
+static void read_bytes(struct rcpt_xml *x, const char *bytes, size_t n);
+
+/* After a document's end: starts the next with what earlier calls brought of it. Returns how much of the last `n` bytes is left. */
+static size_t go_on(struct rcpt_xml *x, size_t n)
+{
+	char *tail = x->tail;
+	const size_t tail_n = x->tail_n;
+	const size_t beyond = next_document(x);
+	if (beyond <= n)
+		return beyond;
+	x->tail = NULL;
+	x->tail_room = 0;
+	read_bytes(x, tail + tail_n - (beyond - n), beyond - n);
+	rcpt_free(tail);
+	return n;
+}
+
+static void read_bytes(struct rcpt_xml *x, const char *bytes, size_t n)
+{
+	size_t at = 0;
+	while (at < n && x->status == RCPT_XML_OK) {
+		if (x->fed == 0) {
+			at += skip_space(x, bytes + at, n - at);
+			if (at == n)
+				break;
+		}
+		const size_t size = n - at < SLICE ? n - at : SLICE;
+		parse(x, bytes + at, size, false);
+		at += size;
+		if (x->ended)
+			at -= go_on(x, size);
+	}
 }
 
 enum rcpt_xml_status rcpt_xml_feed(struct rcpt_xml *x, const char *chunk, size_t n)
 {
 	drop_taken(x);
-	size_t at = 0;
-	while (at < n && x->status == RCPT_XML_OK) {
-		if (x->fed == 0) {
-			at += skip_space(x, chunk + at, n - at);
-			if (at == n)
-				break;
-		}
-		const size_t size = n - at < SLICE ? n - at : SLICE;
-		const uint64_t before = x->fed;
-		const bool open = parse(x, chunk + at, size, false);
-		if (x->ended)
-			at += (size_t)(next_document(x) - before);
-		else if (open)
-			at += size;
-		if (x->status == RCPT_XML_OK && waits_too_long(x))
-			fail(x, RCPT_XML_TOO_LARGE);
-	}
+	read_bytes(x, chunk, n);
 	return x->status;
 }
 
 enum rcpt_xml_status rcpt_xml_finish(struct rcpt_xml *x)
 {
-	if (x->status == RCPT_XML_OK && x->fed > 0) {
+	while (x->status == RCPT_XML_OK && x->fed > 0) {
 		parse(x, "", 0, true);
-		if (x->status == RCPT_XML_MALFORMED)
-			x->status = RCPT_XML_TRUNCATED;
+		if (x->ended)
+			go_on(x, 0);
 	}
 	return x->status;
 }
@@ -499,7 +560,7 @@ const char *rcpt_xml_reason(const struct rcpt_xml *x)
 	case RCPT_XML_MALFORMED:
 		return XML_ErrorString(x->expat_error);
 	case RCPT_XML_TRUNCATED:
-		return "the input ends within an element";
+		return "the input is incomplete";
 	case RCPT_XML_NOT_MESSAGE:
 		return "the root element is not a message";
 	case RCPT_XML_DTD:

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/* The pending table: its rules one by one, then random operations against a naive table, then memory running out. */
+#include "cmocka_env.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "mem.h"
+#include "pending.h"
+
+static const struct rcpt_key key = {0x0123456789abcdef, 0xfedcba9876543210};
+
+static struct rcpt_str text(const char *s)
+{
+	return (struct rcpt_str){s, strlen(s)};
+}
+
+static struct rcpt_pending *make(uint32_t capacity, uint32_t per_user, double ttl, double remember)
+{
+	const struct rcpt_pending_limits limits = {capacity, per_user, ttl, remember};
+	struct rcpt_pending *t = rcpt_pending_new(&limits, &key);
+	assert_non_null(t);
+	return t;
+}
+
+static enum rcpt_status add(struct rcpt_pending *t, const char *from, const char *to, const char *id, double now)
+{
+	return rcpt_pending_add(t, text(from), text(to), text(id), now, 0);
+}
+
+static struct rcpt_answer answer;
+
+static enum rcpt_verdict match(struct rcpt_pending *t, const char *from, const char *to, const char *id, double now)
+{
+	return rcpt_pending_match(t, text(from), text(to), text(id), now, &answer);
+}
+
+static void sound(const struct rcpt_pending *t)
+{
+	const char *broken = rcpt_pending_check(t);
+	if (broken)
+		fail_msg("%s", broken);
+}
+
+static void matches_on_bare_jids_and_id(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	assert_int_equal(add(t, "a@h/1", "b@h/2", "x", 1000), RCPT_OK);
+	assert_int_equal(add(t, "a@h", "b@h", "x", 1001), RCPT_KNOWN);
+	assert_int_equal(match(t, "a@h/9", "c@h", "x", 1002), RCPT_FORGED);
+	assert_int_equal(match(t, "a@h", "b@h", "X", 1002), RCPT_UNKNOWN);
+	assert_int_equal(match(t, "b@h", "a@h", "x", 1002), RCPT_UNKNOWN);
+	assert_int_equal(rcpt_pending_count(t), 1);
+	assert_int_equal(match(t, "a@h/9", "b@h/9", "x", 1002.5), RCPT_DELIVERED);
+	assert_true(answer.age == 2.5);
+	assert_int_equal(rcpt_pending_count(t), 0);
+	assert_int_equal(match(t, "a@h", "b@h/3", "x", 1003), RCPT_DUPLICATE);
+	assert_int_equal(match(t, "a@h", "c@h", "x", 1003), RCPT_FORGED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void one_id_asked_of_several(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	add(t, "a@h", "b@h", "1", 0);
+	add(t, "a@h", "c@h", "1", 0);
+	add(t, "z@h", "d@h", "1", 0);
+	assert_int_equal(match(t, "a@h", "d@h", "1", 1), RCPT_FORGED);
+	assert_int_equal(match(t, "a@h", "c@h", "1", 1), RCPT_DELIVERED);
+	assert_int_equal(match(t, "a@h", "b@h", "1", 1), RCPT_DELIVERED);
+	assert_int_equal(match(t, "z@h", "d@h", "1", 1), RCPT_DELIVERED);
+	rcpt_pending_free(t);
+}
+
+static void occupants_match_in_full(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("room@muc/nick"), text("1"), 0, RCPT_OCCUPANT), RCPT_OK);
+	assert_int_equal(match(t, "a@h", "room@muc/other", "1", 1), RCPT_FORGED);
+	assert_int_equal(match(t, "a@h", "room@muc", "1", 1), RCPT_FORGED);
+	assert_int_equal(match(t, "a@h", "room@muc/nick", "1", 1), RCPT_DELIVERED);
+	rcpt_pending_free(t);
+}
+
+static void failed_is_not_the_last_word(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	add(t, "a@h", "b@h", "1", 0);
+	assert_false(rcpt_pending_fail(t, text("a@h"), text("c@h"), text("1")));
+	assert_true(rcpt_pending_fail(t, text("a@h/r"), text("b@h/s"), text("1")));
+	assert_false(rcpt_pending_fail(t, text("a@h"), text("b@h"), text("1")));
+	assert_int_equal(match(t, "a@h", "c@h", "1", 1), RCPT_FORGED);
+	assert_int_equal(match(t, "a@h", "b@h", "1", 2), RCPT_DELIVERED);
+	assert_false(rcpt_pending_fail(t, text("a@h"), text("b@h"), text("1")));
+	rcpt_pending_free(t);
+}
+
+static void an_answered_id_can_be_asked_again(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	add(t, "a@h", "b@h", "1", 0);
+	match(t, "a@h", "b@h", "1", 1);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("b@h"), text("1"), 5, RCPT_INJECTED), RCPT_OK);
+	assert_int_equal(match(t, "a@h", "b@h", "1", 7), RCPT_DELIVERED);
+	assert_true(answer.age == 2);
+	assert_int_equal(answer.flags, RCPT_INJECTED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void a_user_over_quota_loses_their_own_oldest(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(100, 3, 100, 10);
+	add(t, "b@h", "x@h", "old", 0);
+	add(t, "a@h", "x@h", "1", 1);
+	add(t, "a@h", "x@h", "2", 2);
+	add(t, "a@h", "x@h", "3", 3);
+	match(t, "a@h", "x@h", "2", 4);
+	add(t, "a@h", "x@h", "4", 5); /* the delivered one goes first */
+	assert_int_equal(match(t, "a@h", "x@h", "2", 6), RCPT_UNKNOWN);
+	add(t, "a@h", "x@h", "5", 7);
+	assert_int_equal(match(t, "a@h", "x@h", "1", 8), RCPT_UNKNOWN);
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h/x")), 3);
+	assert_int_equal(match(t, "b@h", "x@h", "old", 9), RCPT_DELIVERED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void a_full_table_gives_up_nobody_elses(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(3, 3, 100, 10);
+	add(t, "a@h", "x@h", "1", 1);
+	add(t, "b@h", "x@h", "1", 2);
+	add(t, "b@h", "x@h", "2", 3);
+	assert_int_equal(add(t, "c@h", "x@h", "1", 4), RCPT_FULL);
+	sound(t);
+	assert_int_equal(add(t, "b@h", "x@h", "3", 5), RCPT_OK); /* at the cost of b's first */
+	assert_int_equal(match(t, "b@h", "x@h", "1", 6), RCPT_UNKNOWN);
+	assert_int_equal(match(t, "a@h", "x@h", "1", 6), RCPT_DELIVERED);
+	assert_int_equal(add(t, "c@h", "x@h", "1", 7), RCPT_OK); /* at the cost of what is delivered */
+	assert_int_equal(rcpt_pending_count(t), 3);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void lower_limits_hold_as_the_table_is_used(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(100, 100, 100, 10);
+	char id[16];
+	for (int i = 0; i < 50; i++) {
+		snprintf(id, sizeof id, "%d", i);
+		add(t, "a@h", "x@h", id, i);
+	}
+	rcpt_pending_limit(t, &(struct rcpt_pending_limits){100, 10, 100, 10});
+	for (int i = 50; i < 100; i++) {
+		snprintf(id, sizeof id, "%d", i);
+		add(t, "a@h", "x@h", id, i);
+	}
+	assert_int_equal(rcpt_pending_count(t), 10);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+struct seen {
+	int n;
+	char ids[256];
+};
+
+static bool see(void *ud, const struct rcpt_entry *e)
+{
+	struct seen *seen = ud;
+	seen->n++;
+	strncat(seen->ids, e->id.p, e->id.n);
+	return true;
+}
+
+static void expiry_goes_in_steps_oldest_first(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(100, 100, 10, 2);
+	struct seen seen = {0};
+	add(t, "a@h", "x@h", "1", 0);
+	add(t, "b@h", "x@h", "2", 1);
+	add(t, "a@h", "x@h", "3", 2);
+	add(t, "a@h", "x@h", "4", 3);
+	match(t, "a@h", "x@h", "4", 4);
+	assert_int_equal(rcpt_pending_expire(t, 5, 10, see, &seen), 0);
+	assert_int_equal(rcpt_pending_expire(t, 11, 2, see, &seen), 2);
+	assert_string_equal(seen.ids, "12");
+	assert_int_equal(rcpt_pending_expire(t, 12, 10, see, &seen), 2);
+	assert_string_equal(seen.ids, "1234");
+	assert_int_equal(rcpt_pending_count(t), 0);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void a_clock_that_steps_back_stops_nothing(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(100, 100, 10, 2);
+	add(t, "a@h", "x@h", "1", 1000000);
+	add(t, "a@h", "x@h", "2", 10);
+	assert_int_equal(match(t, "a@h", "x@h", "1", 11), RCPT_DELIVERED);
+	assert_true(answer.age == 0);
+	add(t, "a@h", "x@h", "3", 1000000);
+	add(t, "a@h", "x@h", "4", 12);
+	assert_int_equal(rcpt_pending_expire(t, 20, 10, NULL, NULL), 3); /* "1" forgotten, "2" expired, "3" put behind "4" */
+	assert_int_equal(rcpt_pending_expire(t, 22, 10, NULL, NULL), 1);
+	assert_int_equal(rcpt_pending_expire(t, 30, 10, NULL, NULL), 1);
+	assert_int_equal(rcpt_pending_count(t), 0);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void long_ids_and_addresses(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	static char big[4000];
+	memset(big, 'x', sizeof big);
+	const struct rcpt_str id = {big, RCPT_ID_MAX}, too_long = {big, RCPT_ID_MAX + 1}, jid = {big, RCPT_JID_MAX};
+	const struct rcpt_str long_jid = {big, RCPT_JID_MAX + 1};
+	assert_int_equal(rcpt_pending_add(t, jid, jid, id, 0, 0), RCPT_OK);
+	assert_int_equal(rcpt_pending_add(t, jid, jid, too_long, 0, 0), RCPT_TOO_LONG);
+	assert_int_equal(rcpt_pending_add(t, long_jid, jid, id, 0, 0), RCPT_TOO_LONG);
+	assert_int_equal(rcpt_pending_add(t, jid, long_jid, id, 0, 0), RCPT_TOO_LONG);
+	assert_int_equal(add(t, "a@h", "b@h", "", 0), RCPT_TOO_LONG);
+	assert_int_equal(add(t, "", "b@h", "1", 0), RCPT_TOO_LONG);
+	assert_int_equal(rcpt_pending_match(t, jid, jid, too_long, 0, &answer), RCPT_UNKNOWN);
+	assert_int_equal(rcpt_pending_match(t, jid, jid, id, 0, &answer), RCPT_DELIVERED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static bool put_into(void *ud, const struct rcpt_entry *e)
+{
+	return rcpt_pending_put(ud, e) == RCPT_OK;
+}
+
+static void entries_can_be_shown_and_put_back(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 1000, 1000), *copy = make(10, 10, 1000, 1000);
+	const double now = 1764000000.5;
+	rcpt_pending_add(t, text("a@h"), text("b@h"), text("1"), now, RCPT_INJECTED | 1);
+	rcpt_pending_add(t, text("a@h"), text("r@muc/n"), text("2"), now + 1, RCPT_OCCUPANT);
+	add(t, "a@h", "c@h", "3", now + 2);
+	match(t, "a@h", "c@h", "3", now + 3);
+	rcpt_pending_each(t, text("a@h/r"), true, put_into, copy);
+	assert_int_equal(rcpt_pending_count(copy), 2);
+	assert_int_equal(match(copy, "a@h", "b@h", "1", now + 10), RCPT_DELIVERED);
+	assert_true(answer.age == 10);
+	assert_int_equal(answer.flags, RCPT_INJECTED | 1);
+	assert_int_equal(match(copy, "a@h", "r@muc/x", "2", now + 10), RCPT_FORGED);
+	assert_int_equal(match(copy, "a@h", "c@h", "3", now + 10), RCPT_DUPLICATE);
+	sound(copy);
+	rcpt_pending_free(t);
+	rcpt_pending_free(copy);
+}
+
+/* -- Against a naive table ------------------------------------------------------------------------------------------- */
+
+#define USERS 6
+#define PEERS 5
+#define IDS 40
+#define PER_USER 12
+#define CAPACITY 50
+
+struct naive {
+	int used, from, to, id, done;
+	double time;
+	long order;
+};
+
+static struct naive naive[USERS * PEERS * IDS];
+static long order;
+
+static struct naive *naive_oldest(int from, int done)
+{
+	struct naive *oldest = NULL;
+	for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
+		if (naive[i].used && naive[i].done == done && (from < 0 || naive[i].from == from) &&
+		    (!oldest || naive[i].order < oldest->order))
+			oldest = &naive[i];
+	return oldest;
+}
+
+static int naive_count(int from)
+{
+	int n = 0;
+	for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
+		n += naive[i].used && (from < 0 || naive[i].from == from);
+	return n;
+}
+
+static enum rcpt_status naive_add(struct naive *e, double now)
+{
+	if (e->used && !e->done)
+		return RCPT_KNOWN;
+	if (!e->used) {
+		if (naive_count(e->from) >= PER_USER) {
+			struct naive *victim = naive_oldest(e->from, 1);
+			(victim ? victim : naive_oldest(e->from, 0))->used = 0;
+		}
+		if (naive_count(-1) >= CAPACITY) {
+			struct naive *victim = naive_oldest(-1, 1);
+			victim = victim ? victim : naive_oldest(e->from, 0);
+			if (!victim)
+				return RCPT_FULL;
+			victim->used = 0;
+		}
+	}
+	e->used = 1;
+	e->done = 0;
+	e->time = now;
+	e->order = ++order;
+	return RCPT_OK;
+}
+
+static enum rcpt_verdict naive_match(struct naive *e, double now)
+{
+	if (!e->used) {
+		for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
+			if (naive[i].used && naive[i].from == e->from && naive[i].id == e->id)
+				return RCPT_FORGED;
+		return RCPT_UNKNOWN;
+	}
+	if (e->done)
+		return RCPT_DUPLICATE;
+	e->done = 1;
+	e->time = now;
+	e->order = ++order;
+	return RCPT_DELIVERED;
+}
+
+static void random_operations_agree_with_a_naive_table(void **state)
+{
+	(void)state;
+	unsigned seed = 184;
+	struct rcpt_pending *t = make(CAPACITY, PER_USER, 300, 60);
+	double now = 1764000000;
+	for (int from = 0, i = 0; from < USERS; from++)
+		for (int to = 0; to < PEERS; to++)
+			for (int id = 0; id < IDS; id++)
+				naive[i++] = (struct naive){.from = from, .to = to, .id = id};
+	for (long op = 0; op < 200000; op++) {
+		now += rand_r(&seed) % 8 / 4.0;
+		struct naive *e = &naive[(unsigned)rand_r(&seed) % (USERS * PEERS * IDS)];
+		char from[32], to[32], id[64];
+		snprintf(from, sizeof from, "user%d@example.org/r%d", e->from, rand_r(&seed) % 3);
+		snprintf(to, sizeof to, "peer%d@example.net/r%d", e->to, rand_r(&seed) % 3);
+		snprintf(id, sizeof id, "%.*s%d", e->id, "----------------------------------------", e->id);
+		switch (rand_r(&seed) % 8) {
+		case 0:
+		case 1:
+		case 2:
+		case 3:
+			assert_int_equal(add(t, from, to, id, now), naive_add(e, now));
+			break;
+		case 4:
+		case 5:
+		case 6: {
+			const double age = now - e->time;
+			const enum rcpt_verdict expected = naive_match(e, now);
+			assert_int_equal(match(t, from, to, id, now), expected);
+			if (expected == RCPT_DELIVERED || expected == RCPT_DUPLICATE)
+				assert_true(answer.age == age);
+			break;
+		}
+		default: {
+			uint32_t expired = 0;
+			for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
+				if (naive[i].used && now - naive[i].time >= (naive[i].done ? 60 : 300)) {
+					naive[i].used = 0;
+					expired++;
+				}
+			assert_int_equal(rcpt_pending_expire(t, now, 10000, NULL, NULL), expired);
+			break;
+		}
+		}
+		if (op % 64 == 0)
+			sound(t);
+	}
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* -- Growing, shrinking, and memory running out ---------------------------------------------------------------------- */
+
+static void grows_and_gives_memory_back(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(1000000, 1000000, 10, 10);
+	const size_t empty = rcpt_pending_bytes(t);
+	char from[32], id[32];
+	for (int i = 0; i < 100000; i++) {
+		snprintf(from, sizeof from, "u%d@h", i % 1000);
+		snprintf(id, sizeof id, "%d", i);
+		assert_int_equal(add(t, from, "x@h", id, 0), RCPT_OK);
+	}
+	sound(t);
+	const size_t full = rcpt_pending_bytes(t);
+	while (rcpt_pending_expire(t, 20, 1000, NULL, NULL) == 1000)
+		;
+	assert_int_equal(rcpt_pending_count(t), 0);
+	sound(t);
+	assert_true(rcpt_pending_bytes(t) < empty + full / 20);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+static void running_out_of_memory_leaves_the_table_whole(void **state)
+{
+	(void)state;
+	for (long n = 0; n < 4; n++) {
+		rcpt_mem_fail_after(n);
+		struct rcpt_pending *t = rcpt_pending_new(&(struct rcpt_pending_limits){10, 10, 10, 10}, &key);
+		rcpt_mem_fail_after(-1);
+		assert_int_equal(t != NULL, n >= 3);
+		rcpt_pending_free(t);
+		assert_int_equal(rcpt_mem_held(), 0);
+	}
+	int refused = 0;
+	for (long n = 0; n < 40; n++) {
+		struct rcpt_pending *t = make(100000, 100000, 10, 10);
+		char from[128], id[256];
+		memset(id, 'i', sizeof id);
+		rcpt_mem_fail_after(n);
+		for (int i = 0; i < 3000; i++) {
+			const uint32_t before = rcpt_pending_count(t);
+			snprintf(from, sizeof from, "%.*s%d@h", i % 90, "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu", i);
+			id[i % 200 + 1] = 0;
+			const enum rcpt_status status = add(t, from, "x@h", id, 0);
+			id[i % 200 + 1] = 'i';
+			if (status == RCPT_NO_MEMORY) {
+				refused++;
+				assert_int_equal(rcpt_pending_count(t), before);
+			}
+		}
+		rcpt_mem_fail_after(-1);
+		sound(t);
+		rcpt_pending_free(t);
+		assert_int_equal(rcpt_mem_held(), 0);
+	}
+	assert_true(refused > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(matches_on_bare_jids_and_id),
+		cmocka_unit_test(one_id_asked_of_several),
+		cmocka_unit_test(occupants_match_in_full),
+		cmocka_unit_test(failed_is_not_the_last_word),
+		cmocka_unit_test(an_answered_id_can_be_asked_again),
+		cmocka_unit_test(a_user_over_quota_loses_their_own_oldest),
+		cmocka_unit_test(a_full_table_gives_up_nobody_elses),
+		cmocka_unit_test(lower_limits_hold_as_the_table_is_used),
+		cmocka_unit_test(expiry_goes_in_steps_oldest_first),
+		cmocka_unit_test(a_clock_that_steps_back_stops_nothing),
+		cmocka_unit_test(long_ids_and_addresses),
+		cmocka_unit_test(entries_can_be_shown_and_put_back),
+		cmocka_unit_test(random_operations_agree_with_a_naive_table),
+		cmocka_unit_test(grows_and_gives_memory_back),
+		cmocka_unit_test(running_out_of_memory_leaves_the_table_whole),
+	};
+	return cmocka_run_group_tests_name("pending", tests, NULL, NULL);
+}
