@@ -234,7 +234,7 @@ static bool asked_is(const struct rcpt_pending *t, const struct entry *e, struct
 	return rcpt_str_eq(jid_text(jid_at(t, e->asked)), e->flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to));
 }
 
-/* The entry for (from, id, to). `*about` tells whether there is one about this id at all, whoever was asked. */
+/* The entry for (from, id, to). `*about` tells whether anybody's answer about this id is still awaited. */
 static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
 {
 	const struct rcpt_str requester = rcpt_jid_bare(from);
@@ -246,7 +246,7 @@ static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct 
 	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
 	while ((ref = seek(t, ref, hash, jid, id))) {
 		const struct entry *e = entry_at(t, ref);
-		*about = true;
+		*about = *about || kind_of(e) == OPEN;
 		if (asked_is(t, e, to))
 			return ref;
 		ref = e->node.next;

@@ -35,6 +35,9 @@ enum upvalue {
 	UPVALUES = UP_TYPE
 };
 
+/* What a scanner reads before it hands over messages. */
+#define SLICE ((size_t)64 << 10)
+
 /* Bits above facts.has in what outgoing() and incoming() return. */
 #define PROBLEM_SHIFT 16
 
@@ -357,6 +360,33 @@ static int scanner_error(lua_State *L, const struct scanner_handle *s)
 	return 2;
 }
 
+/* Appends the messages that were read to the array at the top of the stack, which holds *n. */
+static void drain(lua_State *L, struct scanner_handle *s, int *n)
+{
+	struct rcpt_facts f;
+	uint64_t line;
+	while (rcpt_xml_next(s->x, &f, &line)) {
+		count(s, &f);
+		if (s->only_receipts && !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED)))
+			continue;
+		push_facts(L, &f);
+		set_integer(L, "line", line);
+		lua_rawseti(L, -2, ++*n);
+	}
+}
+
+/* The array at the top of the stack; or nil, reason, position and that array. */
+static int give_messages(lua_State *L, struct scanner_handle *s, enum rcpt_xml_status status)
+{
+	s->interrupted = false;
+	if (status == RCPT_XML_OK)
+		return 1;
+	const int list = lua_gettop(L);
+	const int results = scanner_error(L, s);
+	lua_pushvalue(L, list);
+	return results + 1;
+}
+
 static int l_scanner_feed(lua_State *L)
 {
 	struct scanner_handle *s = check_scanner(L);
@@ -366,41 +396,31 @@ static int l_scanner_feed(lua_State *L)
 		return scanner_error(L, s);
 	s->interrupted = true;
 	lua_newtable(L);
-	lua_Integer n = 0;
-	enum rcpt_xml_status status = RCPT_XML_OK;
-	for (size_t at = 0; at < chunk.n && status == RCPT_XML_OK;) {
-		const size_t size = chunk.n - at < 65536 ? chunk.n - at : 65536;
+	int n = 0;
+	size_t at = 0;
+	enum rcpt_xml_status status;
+	do {
+		const size_t size = chunk.n - at < SLICE ? chunk.n - at : SLICE;
 		status = rcpt_xml_feed(s->x, chunk.p + at, size);
 		at += size;
-		struct rcpt_facts f;
-		uint64_t line;
-		while (rcpt_xml_next(s->x, &f, &line)) {
-			count(s, &f);
-			if (s->only_receipts && !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED)))
-				continue;
-			push_facts(L, &f);
-			set_integer(L, "line", line);
-			lua_rawseti(L, 3, (int)++n);
-		}
-	}
+		drain(L, s, &n);
+	} while (at < chunk.n && status == RCPT_XML_OK);
 	s->bytes += (double)chunk.n;
-	s->interrupted = false;
-	if (status == RCPT_XML_OK && chunk.n == 0)
-		status = rcpt_xml_feed(s->x, "", 0); /* says again what has gone wrong before */
-	if (status == RCPT_XML_OK)
-		return 1;
-	const int results = scanner_error(L, s);
-	lua_pushvalue(L, 3);
-	return results + 1;
+	return give_messages(L, s, status);
 }
 
 static int l_scanner_finish(lua_State *L)
 {
-	const struct scanner_handle *s = check_scanner(L);
-	if (s->interrupted || rcpt_xml_finish(s->x) != RCPT_XML_OK)
+	struct scanner_handle *s = check_scanner(L);
+	lua_settop(L, 1);
+	if (s->interrupted)
 		return scanner_error(L, s);
-	lua_pushboolean(L, true);
-	return 1;
+	s->interrupted = true;
+	lua_newtable(L);
+	int n = 0;
+	const enum rcpt_xml_status status = rcpt_xml_finish(s->x);
+	drain(L, s, &n);
+	return give_messages(L, s, status);
 }
 
 static int l_scanner_summary(lua_State *L)

@@ -4,7 +4,7 @@
 -- `prosodyctl install` puts C libraries under <installer>/lib/lua/5.4, where Prosody 0.12 and 13.0 do not look for them; LuaRocks
 -- into a tree of its own does the same. So the places that belong to where this module lies are tried too.
 
-local unpack_version = _VERSION:match("%d+%.%d+");
+local lua_version = _VERSION:match("%d+%.%d+");
 
 --- Files that may be the engine, most specific first.
 -- @param directory  where the module's files are, e.g. "/srv/plugins/share/lua/5.4/mod_receipts"
@@ -15,11 +15,11 @@ local function candidates(directory, installer)
 		table.insert(list, directory.."/receipts.so");
 		local tree = directory:match("^(.*)/share/lua/[%d.]+/mod_receipts/?$");
 		if tree then
-			table.insert(list, tree.."/lib/lua/"..unpack_version.."/receipts.so");
+			table.insert(list, tree.."/lib/lua/"..lua_version.."/receipts.so");
 		end
 	end
 	if installer then
-		table.insert(list, installer.."/lib/lua/"..unpack_version.."/receipts.so");
+		table.insert(list, installer.."/lib/lua/"..lua_version.."/receipts.so");
 	end
 	return list;
 end
@@ -55,7 +55,7 @@ local function load_engine(version, directory, installer)
 		end
 	end
 	if not ok then
-		return nil, "the C library receipts.so is missing ("..reason.."): install the rock mod_receipts for Lua "..unpack_version
+		return nil, "the C library receipts.so is missing ("..reason.."): install the rock mod_receipts for Lua "..lua_version
 			.." (prosodyctl install mod_receipts), or run 'make' in its source and put build/receipts.so beside mod_receipts.lua";
 	end
 	local found = type(engine) == "table" and engine.version or "unknown";

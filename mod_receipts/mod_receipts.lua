@@ -176,4 +176,9 @@ for _, kind in ipairs { "bare", "full" } do
 	module:hook("message/"..kind, guard("message/"..kind, incoming), 20);
 end
 module:hook("pre-presence/full", guard("pre-presence/full", joining), 20);
-module:add_timer(EXPIRE_EVERY, function () return expire() or EXPIRE_EVERY; end);
+
+local timer = module:add_timer(EXPIRE_EVERY, function () return expire() or EXPIRE_EVERY; end);
+
+function module.unload()
+	timer:stop(); -- the rest Prosody takes away by itself
+end

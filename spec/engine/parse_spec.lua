@@ -1,0 +1,64 @@
+-- SPDX-License-Identifier: MIT
+-- receipts.parse: one message as bytes.
+
+require "spec.support.paths";
+local receipts = require "receipts";
+local cases = require "spec.support.messages";
+
+describe("receipts.parse", function ()
+	for _, case in ipairs(cases) do
+		it("reads "..case.name, function ()
+			assert.same(case.facts, receipts.parse(case.xml));
+		end);
+	end
+
+	it("E3 knows every malformed element by name", function ()
+		local seen = {};
+		for _, case in ipairs(cases) do
+			for _, problem in ipairs(case.facts.problems) do seen[problem] = true; end
+		end
+		for _, problem in ipairs { "request-without-id", "request-in-ack", "request-not-empty", "request-in-groupchat",
+			"request-in-error", "received-without-id", "received-not-empty", "received-in-error", "several-received" } do
+			assert.is_true(seen[problem], problem);
+		end
+	end);
+
+	local refused = {
+		["not-well-formed input"] = { "<message><body></message>", "mismatched tag" };
+		["two elements"] = { "<message/><message/>", "junk after document element" };
+		["another root"] = { "<iq/>", "the root element is not a message" };
+		["a root in another namespace"] = { "<message xmlns='urn:example'/>", "the root element is not a message" };
+		["a DTD"] = { "<!DOCTYPE message><message/>", "a document type declaration is not allowed" };
+		["a comment"] = { "<message><!-- --></message>", "a comment is not allowed" };
+		["a processing instruction"] = { "<message><?x y?></message>", "a processing instruction is not allowed" };
+		["bad UTF-8"] = { "<message>\xff</message>", "not well-formed (invalid token)" };
+		["an unbound prefix"] = { "<message><r:request/></message>", "unbound prefix" };
+		["nothing"] = { "", "the input is incomplete" };
+		["half a message"] = { "<message><body>", "the input is incomplete" };
+		["what is over the size limit"] = { "<message>"..(" "):rep(1048576).."</message>", "over the size limit" };
+		["what is nested too deep"] = { ("<message>"):rep(65)..("</message>"):rep(65), "elements nested too deep" };
+		["an attribute that is too long"] = { "<message id='"..("x"):rep(131073).."'/>", "an attribute is over the length limit" };
+	};
+	for name, case in pairs(refused) do
+		it("refuses "..name, function ()
+			local facts, reason, position = receipts.parse(case[1]);
+			assert.is_nil(facts);
+			assert.equal(case[2], reason);
+			assert.is_number(position.byte);
+			assert.is_number(position.line);
+			assert.is_number(position.column);
+			assert.is_table(receipts.parse("<message/>"), "the next message is not affected");
+		end);
+	end
+
+	it("says where the fault is", function ()
+		local _, _, position = receipts.parse("<message>\n  <body></message>");
+		assert.same({ byte = 21, line = 2, column = 11 }, position);
+	end);
+
+	it("throws when it is misused", function ()
+		assert.has_error(function () receipts.parse(nil); end);
+		assert.has_error(function () receipts.parse(1); end);
+		assert.has_error(function () receipts.parse({}); end);
+	end);
+end);

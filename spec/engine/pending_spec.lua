@@ -1,0 +1,234 @@
+-- SPDX-License-Identifier: MIT
+-- receipts.pending: the table as Lua sees it. Its inner workings are tested in csrc/test/test_pending.c.
+
+require "spec.support.paths";
+local receipts = require "receipts";
+local st = require "util.stanza";
+
+local R = { xmlns = "urn:xmpp:receipts" };
+local bits = receipts.bits;
+
+describe("receipts.pending", function ()
+	local pending;
+	before_each(function () pending = receipts.pending { capacity = 100, per_user = 10, ttl = 100 }; end);
+	after_each(function ()
+		assert.is_true(pending:check());
+		pending:close();
+	end);
+
+	it("E1 matches on the requester's bare JID, the id, and who was asked", function ()
+		assert.is_true(pending:add("a@h/1", "b@h/1", "x", 10));
+		assert.equal("unknown", (pending:match("a@h", "b@h", "y", 11)));
+		assert.equal("unknown", (pending:match("c@h", "b@h", "x", 11)));
+		assert.equal("forged", (pending:match("a@h", "c@h", "x", 11)));
+		assert.same({ "delivered", 2, false, "normal" }, { pending:match("a@h/2", "b@h/2", "x", 12) });
+		assert.same({ "duplicate", 3, false, "normal" }, { pending:match("a@h", "b@h", "x", 15) });
+		assert.equal("unknown", (pending:match("a@h", "c@h", "x", 16)), "nothing is awaited any more");
+	end);
+
+	it("E1 tells forged only when none of those asked is the acker", function ()
+		pending:add("a@h", "b@h", "1", 0);
+		pending:add("a@h", "c@h", "1", 0);
+		assert.equal("forged", (pending:match("a@h", "d@h", "1", 1)));
+		assert.equal("delivered", (pending:match("a@h", "c@h", "1", 1)));
+		assert.equal("delivered", (pending:match("a@h", "b@h", "1", 1)));
+	end);
+
+	it("C6 remembers that the request was ours, and the type", function ()
+		pending:add("a@h", "b@h", "1", 0, { injected = true, type = "chat" });
+		assert.same({ "delivered", 1, true, "chat" }, { pending:match("a@h", "b@h", "1", 1) });
+	end);
+
+	it("keeps ids byte for byte", function ()
+		local ids = { "a\0b", "a", "A", "\u{1F600}", "\"'<>&", (" "):rep(1000) };
+		for i, id in ipairs(ids) do assert.is_true(pending:add("a@h", "b@h", id, i)); end
+		for i, id in ipairs(ids) do assert.equal("delivered", (pending:match("a@h", "b@h", id, i))); end
+	end);
+
+	it("says why something is not added", function ()
+		pending:add("a@h", "b@h", "1", 0);
+		assert.same({ true, "known" }, { pending:add("a@h", "b@h", "1", 0) });
+		assert.same({ nil, "id or address too long or empty" }, { pending:add("a@h", "b@h", ("x"):rep(1024), 0) });
+		assert.same({ nil, "id or address too long or empty" }, { pending:add("a@h", "b@h", "", 0) });
+		local full = receipts.pending { capacity = 1 };
+		full:add("a@h", "b@h", "1", 0);
+		assert.same({ nil, "full" }, { full:add("c@h", "b@h", "1", 0) });
+	end);
+
+	it("F2 bounds a user without touching another's", function ()
+		pending:add("b@h", "x@h", "1", 0);
+		for i = 1, 50 do pending:add("a@h", "x@h", tostring(i), i); end
+		assert.equal(10, pending:count("a@h"));
+		assert.equal(11, pending:count());
+		assert.equal("delivered", (pending:match("b@h", "x@h", "1", 51)));
+	end);
+
+	it("F2 expires what is over its time, in steps", function ()
+		for i = 1, 5 do pending:add("a@h", "x@h", tostring(i), i); end
+		local done, gone = pending:expire(104, 2);
+		assert.equal(2, done);
+		assert.same({ from = "a@h", to = "x@h", id = "1", time = 1, state = "pending", type = "normal", injected = false, occupant = false },
+			gone[1]);
+		assert.equal(2, (pending:expire(104, 100)));
+		assert.equal(0, (pending:expire(104, 100)));
+		assert.equal(1, pending:count());
+	end);
+
+	it("lists what is not delivered, oldest first", function ()
+		pending:add("a@h", "x@h", "1", 1);
+		pending:add("a@h", "y@h", "2", 2);
+		pending:add("a@h", "z@h", "3", 3);
+		pending:match("a@h", "y@h", "2", 4);
+		assert.is_true(pending:fail("a@h", "z@h/r", "3"));
+		assert.is_false(pending:fail("a@h", "z@h/r", "3"));
+		local list = pending:list("a@h/any");
+		assert.equal("1", list[1].id);
+		assert.equal("failed", list[2].state);
+		assert.is_nil(list[3]);
+		assert.same({}, pending:list("nobody@h"));
+	end);
+
+	it("exports and imports one user's entries", function ()
+		pending:add("a@h", "x@h", "1", 1764000000, { injected = true, type = "chat" });
+		pending:add("a@h", "r@muc/n", "2", 1764000001, { occupant = true });
+		pending:add("a@h", "y@h", "3", 1764000002);
+		pending:match("a@h", "y@h", "3", 1764000003);
+		local records = pending:export("a@h");
+		local copy = receipts.pending { ttl = 100 };
+		assert.same({ 3, 0 }, { copy:import("a@h", records) });
+		assert.same(records, copy:export("a@h"));
+		table.insert(records, { to = "x@h" });
+		table.insert(records, "rubbish");
+		table.insert(records, { to = "x@h", id = "9", state = "lost", time = 1 });
+		assert.same({ 3, 3 }, { copy:import("a@h", records) });
+		assert.is_true(copy:check());
+	end);
+
+	it("throws when it is misused", function ()
+		for _, call in ipairs {
+			function () pending:add("a@h", "b@h", 1, 0); end, function () pending:add("a@h", "b@h", "1"); end,
+			function () pending:add("a@h", "b@h", "1", -1); end, function () pending:add("a@h", "b@h", "1", 0/0); end,
+			function () pending:add("a@h", "b@h", "1", 0, { type = "odd" }); end, function () pending:match(); end,
+			function () pending.count({}); end, function () receipts.pending { capacity = 0 }; end,
+			function () receipts.pending { ttl = "x" }; end, function () pending:expire(1, 0); end,
+		} do
+			assert.has_error(call);
+		end
+	end);
+
+	it("rejects a closed handle, and can be closed twice", function ()
+		local closed = receipts.pending();
+		closed:close();
+		closed:close();
+		assert.has_error(function () closed:count(); end);
+	end);
+
+	describe("with stanzas", function ()
+		local function message(attr, body)
+			attr.from = attr.from or "a@h/1";
+			attr.to = attr.to or "b@h";
+			return st.message(attr, body);
+		end
+
+		it("has nothing to say of most messages, and makes no garbage", function ()
+			local idle = { message({ type = "chat" }):tag("active", { xmlns = "urn:x" }):up(), message({ type = "groupchat" }, "hi"),
+				message({ type = "headline" }, "hi"), message({ type = "error" }, "hi") };
+			for _, stanza in ipairs(idle) do assert.is_nil((pending:outgoing(stanza, 1))); end
+			local ask = message({ id = "1" }, "hi"):tag("request", R):up();
+			local ack = message({ from = "b@h", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "1" }):up();
+			collectgarbage(); collectgarbage("stop");
+			local before = collectgarbage("count");
+			for i = 1, 1000 do
+				for j = 1, #idle do
+					pending:outgoing(idle[j], i);
+					pending:incoming(idle[j], i);
+				end
+				pending:outgoing(ask, i);
+				pending:incoming(ack, i);
+			end
+			local after = collectgarbage("count");
+			collectgarbage("restart");
+			assert.equal(before, after);
+		end);
+
+		it("C2 knows content messages that could ask", function ()
+			local function content(stanza) return (pending:outgoing(stanza, 1) or 0) & bits.content ~= 0; end
+			assert.is_true(content(message({ type = "chat" }, "hi")));
+			assert.is_true(content(message({ type = "normal" }, "hi")));
+			assert.is_true(content(message({}, "hi")));
+			assert.is_true(content(message({ type = "odd" }, "hi")), "an unknown type is normal");
+			assert.is_true(content(message({ type = "chat", to = "b@h/r" }, "hi")));
+			assert.is_true(content(message({ type = "chat" }):tag("encryption", { xmlns = "urn:xmpp:eme:0" }):up()));
+			assert.is_true(content(message({ type = "chat" }):tag("encrypted", { xmlns = "eu.siacs.conversations.axolotl" }):up()));
+			assert.is_true(content(message({ type = "chat" }):tag("encrypted", { xmlns = "urn:xmpp:omemo:2" }):up()));
+			assert.is_false(content(message({ type = "chat" }):tag("encrypted", { xmlns = "urn:x" }):up()));
+			for _, type in ipairs { "error", "groupchat", "headline" } do
+				assert.is_false(content(message({ type = type }, "hi")), type);
+			end
+			assert.is_false(content(message({ type = "chat" }):tag("composing", { xmlns = "http://jabber.org/protocol/chatstates" }):up()));
+			assert.is_false(content(message({ id = "1" }, "hi"):tag("request", R):up()), "asks already");
+			assert.is_false(content(message({}, "hi"):tag("received", { xmlns = R.xmlns, id = "1" }):up()), "an ack");
+			assert.is_false(content(message({ to = "a@h/2" }, "hi")), "to oneself");
+			assert.is_false(content(message({ to = "h" }, "hi")), "to a host");
+			assert.is_false(content(message({ to = "h/resource" }, "hi")), "to a host");
+			local to_oneself = message({}, "hi");
+			to_oneself.attr.to = nil;
+			assert.is_false(content(to_oneself), "to oneself, as Prosody shows it");
+		end);
+
+		it("tracks what asks", function ()
+			local stanza = message({ id = "1", type = "chat" }, "hi"):tag("request", R):up();
+			local what, status = pending:outgoing(stanza, 1);
+			assert.equal("asked", status);
+			assert.is_true(what & bits.asks ~= 0);
+			local ack = message({ from = "b@h/9", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "1" }):up();
+			local _, verdict, age, injected, type = pending:incoming(ack, 3);
+			assert.same({ "delivered", 2, false, "chat" }, { verdict, age, injected, type });
+		end);
+
+		it("does not track what can't be answered", function ()
+			for _, attr in ipairs { { type = "groupchat", id = "1" }, { type = "error", id = "1" }, { type = "chat" }, { id = "" } } do
+				pending:outgoing(message(attr, "hi"):tag("request", R):up(), 1);
+			end
+			pending:outgoing(message({ id = "1" }, "hi"):tag("request", R):text("x"):up(), 1);
+			assert.equal(0, pending:count());
+		end);
+
+		it("E5 matches an ack of revision 1.0 by the message's own id", function ()
+			pending:add("a@h", "b@h", "1", 1);
+			local what, verdict = pending:incoming(message({ from = "b@h", to = "a@h", id = "1" }):tag("received", R):up(), 2);
+			assert.equal("delivered", verdict);
+			assert.is_true(what & bits["received-without-id"] ~= 0);
+		end);
+
+		it("E1 matches an occupant in full, by the rooms joined or by what the message says", function ()
+			local ask = message({ id = "1", to = "room@muc/nick" }, "hi"):tag("request", R):up();
+			pending:outgoing(ask, 1, { ["room@muc"] = true });
+			local function ack(from, id)
+				return (select(2, pending:incoming(message({ from = from, to = "a@h" }):tag("received", { xmlns = R.xmlns, id = id }):up(), 2)));
+			end
+			assert.equal("forged", ack("room@muc/other", "1"));
+			assert.equal("delivered", ack("room@muc/nick", "1"));
+			pending:outgoing(message({ id = "2", to = "room@muc/nick" }, "hi"):tag("request", R):up()
+				:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up(), 3);
+			assert.equal("forged", ack("room@muc/other", "2"));
+			assert.equal("delivered", ack("room@muc/nick", "2"));
+			pending:outgoing(message({ id = "3", to = "b@h/r" }, "hi"):tag("request", R):up(), 4, { ["room@muc"] = true });
+			assert.equal("delivered", ack("b@h/other", "3"));
+		end);
+
+		it("does not take an error for an ack", function ()
+			pending:add("a@h", "b@h", "1", 1);
+			local what, verdict = pending:incoming(message({ from = "b@h", to = "a@h", type = "error" })
+				:tag("received", { xmlns = R.xmlns, id = "1" }):up(), 2);
+			assert.is_nil(verdict);
+			assert.is_true(what & bits["received-in-error"] ~= 0);
+			assert.equal(1, pending:count());
+		end);
+
+		it("takes anything for a stanza without an error", function ()
+			assert.is_nil((pending:outgoing("x", 1)));
+			assert.is_nil((pending:incoming({ name = "message", tags = { 1 } }, 1)));
+		end);
+	end);
+end);

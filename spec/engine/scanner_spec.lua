@@ -1,0 +1,98 @@
+-- SPDX-License-Identifier: MIT
+-- receipts.scanner: the same facts from a stream in chunks.
+
+require "spec.support.paths";
+local receipts = require "receipts";
+local cases = require "spec.support.messages";
+
+local function scan(xml, size, options)
+	local scanner = receipts.scanner(options or {});
+	local all = {};
+	for at = 1, #xml, size do
+		local list, reason = scanner:feed(xml:sub(at, at + size - 1));
+		assert(list, reason);
+		table.move(list, 1, #list, #all + 1, all);
+	end
+	local rest, reason = scanner:finish();
+	assert(rest, reason);
+	table.move(rest, 1, #rest, #all + 1, all);
+	return all, scanner;
+end
+
+describe("receipts.scanner", function ()
+	local stream = { "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>" };
+	local bare, expected = {}, {};
+	for _, case in ipairs(cases) do
+		local xml = case.xml:gsub("^<%?xml.-%?>%s*", "");
+		table.insert(stream, xml);
+		table.insert(bare, case.xml);
+		table.insert(expected, case.facts);
+	end
+	table.insert(stream, "</stream:stream>");
+
+	local function without_lines(list)
+		for _, facts in ipairs(list) do facts.line = nil; end
+		return list;
+	end
+
+	for _, size in ipairs { 1, 2, 7, 64, 1000, 1000000 } do
+		it("reads a stream in chunks of "..size, function ()
+			assert.same(expected, without_lines((scan(table.concat(stream, "\n"), size))));
+		end);
+		it("reads bare stanzas in chunks of "..size, function ()
+			assert.same(expected, without_lines((scan(table.concat(bare, "\n"), size))));
+		end);
+	end
+
+	it("gives the line on which a message begins", function ()
+		local all = scan("<message id='1'/>\n\n<message\nid='2'/><message id='3'/>\n<message id='4'/>", 1000);
+		local lines = {};
+		for i, facts in ipairs(all) do lines[i] = facts.line; end
+		assert.same({ 1, 3, 4, 5 }, lines);
+	end);
+
+	it("counts, and leaves out what has no receipt element when told to", function ()
+		local all, scanner = scan(table.concat(bare), 100, { only_receipts = true });
+		for _, facts in ipairs(all) do assert.is_true(facts.request or facts.received); end
+		local summary = scanner:summary();
+		assert.equal(#cases, summary.messages);
+		assert.equal(#table.concat(bare), summary.bytes);
+		assert.equal(4, summary.problems["received-without-id"]);
+		assert.is_true(summary.requests > 5 and summary.acks > 5);
+	end);
+
+	it("keeps what came before a fault, says where it is, and stays failed", function ()
+		local scanner = receipts.scanner {};
+		local list, reason, position, before = scanner:feed("<message id='1'/>\n<message></body>");
+		assert.is_nil(list);
+		assert.equal("mismatched tag", reason);
+		assert.equal(2, position.line);
+		assert.equal("1", before[1].id);
+		assert.is_nil((scanner:feed("<message/>")));
+		assert.is_nil((scanner:finish()));
+	end);
+
+	it("knows an end that comes too early", function ()
+		local scanner = receipts.scanner {};
+		assert(scanner:feed("<message><bo"));
+		local ok, reason = scanner:finish();
+		assert.is_nil(ok);
+		assert.equal("the input is incomplete", reason);
+	end);
+
+	it("has limits", function ()
+		local scanner = receipts.scanner { max_depth = 2, max_attr = 3 };
+		assert(scanner:feed("<message><a/></message>"));
+		assert.is_nil((scanner:feed("<message id='1234'/> ")));
+		assert.has_error(function () receipts.scanner { max_depth = 0 }; end);
+		assert.has_error(function () receipts.scanner { max_attr = "x" }; end);
+	end);
+
+	it("rejects a closed handle, and can be closed twice", function ()
+		local scanner = receipts.scanner {};
+		scanner:close();
+		scanner:close();
+		assert.has_error(function () scanner:feed(""); end);
+		assert.has_error(function () receipts.scanner().feed({}, ""); end);
+	end);
+end);

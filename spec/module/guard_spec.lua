@@ -1,0 +1,40 @@
+-- SPDX-License-Identifier: MIT
+-- guard.lib.lua: an error of ours never costs a message (rule F0).
+
+local new = require "spec.support.paths".lib("guard").new;
+
+describe("guard", function ()
+	local lines, time, guard, count;
+	before_each(function ()
+		lines, time = {}, 1000;
+		guard, count = new(function (level, format, ...) table.insert(lines, level..": "..format:format(...)); end, function () return time; end);
+	end);
+
+	it("F0 passes arguments and result through", function ()
+		assert.equal(3, guard("sum", function (a, b) return a + b; end)(1, 2));
+		assert.is_nil(guard("nothing", function () end)());
+		assert.same({}, lines);
+	end);
+
+	it("F0 catches an error, counts it and returns nil", function ()
+		assert.is_nil(guard("hook", function () error("broken"); end)());
+		assert.equal(1, count());
+		assert.truthy(lines[1]:find("^error: Error in hook, .*broken"));
+	end);
+
+	it("F0 logs once a minute at most, and says how many it left out", function ()
+		local hook = guard("hook", function () error("broken"); end);
+		for _ = 1, 5 do hook(); end
+		time = 1059;
+		hook();
+		assert.equal(1, #lines);
+		time = 1060;
+		hook();
+		assert.equal(2, #lines);
+		assert.truthy(lines[2]:find("(5 more since the last such line)", 1, true));
+		time = 100; -- a clock that steps back keeps nothing quiet for long
+		hook();
+		assert.equal(3, #lines);
+		assert.equal(8, count());
+	end);
+end);

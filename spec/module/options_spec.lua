@@ -1,0 +1,71 @@
+-- SPDX-License-Identifier: MIT
+-- options.lib.lua: what the configuration may say.
+
+local lib = require "spec.support.paths".lib("options");
+
+local function read(config)
+	local warnings = {};
+	local options = lib.read(function (name) return config[name]; end, function (text) table.insert(warnings, text); end);
+	return options, warnings;
+end
+
+describe("options", function ()
+	it("have defaults", function ()
+		local options, warnings = read {};
+		assert.same({ request = "auto", forged = "drop", unknown = "pass", groupchat_requests = "pass", protect_presence = true,
+			max_pending = 1000000, max_pending_per_user = 1000, expire_after = 604800 }, options);
+		assert.same({}, warnings);
+	end);
+
+	local right = {
+		receipts_request = { "auto", "always", "never" };
+		receipts_forged = { "drop", "pass" };
+		receipts_unknown = { "pass", "drop" };
+		receipts_groupchat_requests = { "pass", "strip" };
+		receipts_protect_presence = { true, false };
+		receipts_max_pending = { 1, 50, 100000000 };
+		receipts_max_pending_per_user = { 1, 50 };
+		receipts_expire_after = { 1, 3600, "7d", "12h", "30m", "45s", "1.5h" };
+	};
+	local seconds = { ["7d"] = 604800, ["12h"] = 43200, ["30m"] = 1800, ["45s"] = 45, ["1.5h"] = 5400 };
+	for name, values in pairs(right) do
+		it(name.." takes what is allowed", function ()
+			for _, value in ipairs(values) do
+				local options, warnings = read { [name] = value };
+				assert.equal(seconds[value] or value, options[name:gsub("^receipts_", "")]);
+				assert.same({}, warnings);
+			end
+		end);
+	end
+
+	local wrong = {
+		receipts_request = { "sometimes", true, 1 };
+		receipts_forged = { "bounce", false };
+		receipts_unknown = { "forged", {} };
+		receipts_groupchat_requests = { "drop" };
+		receipts_protect_presence = { "yes", 1 };
+		receipts_max_pending = { 0, -1, 1.5, "10", 100000001 };
+		receipts_max_pending_per_user = { 0, "many" };
+		receipts_expire_after = { 0, -5, "7 weeks", "d", "", "366d", true };
+	};
+	for name, values in pairs(wrong) do
+		it(name.." answers a wrong value with one line and its default", function ()
+			for _, value in ipairs(values) do
+				local options, warnings = read { [name] = value };
+				assert.equal(lib.definitions[name].default, options[name:gsub("^receipts_", "")]);
+				assert.equal(1, #warnings);
+				assert.truthy(warnings[1]:find(name, 1, true), "names the option");
+				assert.truthy(warnings[1]:find(tostring(value), 1, true), "names the value");
+				assert.truthy(warnings[1]:find("allowed is", 1, true), "names what is allowed");
+				assert.falsy(warnings[1]:find("\n"));
+			end
+		end);
+	end
+
+	it("are all covered here", function ()
+		for name in pairs(lib.definitions) do
+			assert.is_table(right[name], name);
+			assert.is_table(wrong[name], name);
+		end
+	end);
+end);

@@ -1,0 +1,37 @@
+-- SPDX-License-Identifier: MIT
+-- requests.lib.lua: whether to ask (rules C1, C3).
+
+local decide = require "spec.support.paths".lib("requests").decide;
+
+describe("requests", function ()
+	local clients = { "capable", "incapable", "unknown", "silent" };
+	local recipients = { "capable", "incapable", "unknown" };
+
+	it("C1 \"never\" asks nobody", function ()
+		for _, sender in ipairs(clients) do
+			for _, recipient in ipairs(recipients) do
+				assert.is_false((decide("never", sender, recipient)));
+			end
+		end
+	end);
+
+	it("C1 \"always\" asks everybody but those known to be incapable", function ()
+		for _, sender in ipairs(clients) do
+			assert.is_true((decide("always", sender, "capable")));
+			assert.is_true((decide("always", sender, "unknown")));
+			assert.is_false((decide("always", sender, "incapable")));
+		end
+	end);
+
+	it("C1 \"auto\" asks the capable, for clients that are incapable or show no caps", function ()
+		for _, sender in ipairs(clients) do
+			assert.equal(sender == "incapable" or sender == "silent", (decide("auto", sender, "capable")), sender);
+			assert.is_false((decide("auto", sender, "unknown")));
+			assert.is_false((decide("auto", sender, "incapable")));
+		end
+	end);
+
+	it("gives a reason", function ()
+		assert.is_string((select(2, decide("auto", "unknown", "unknown"))));
+	end);
+end);

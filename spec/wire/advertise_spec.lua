@@ -1,0 +1,141 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter A on the wire: the feature is there while the module is, and nothing of it afterwards.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
+
+local function features(client, jid)
+	local answer = client:iq(st.stanza("iq", { type = "get", to = jid }):tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
+	local set = {};
+	for feature in answer.tags[1]:childtags("feature") do set[feature.attr.var] = true; end
+	return set;
+end
+
+local function caps_hash(server, name)
+	local client = server:connect(name);
+	local hash = client.features:get_child("c", "http://jabber.org/protocol/caps").attr.ver;
+	client:close();
+	return hash;
+end
+
+-- Everything of a host that hooks can be seen in, and the fields of every session.
+local SURVEY = [[
+	local host = prosody.hosts.localhost;
+	local list = {};
+	for where, events in pairs { host = host.events, global = prosody.events } do
+		for event, handlers in pairs(events._event_map) do
+			for _ in pairs(handlers) do table.insert(list, where.." hook "..event); end
+		end
+	end
+	for name, items in pairs(host._items or {}) do
+		for _ in ipairs(items) do table.insert(list, "item "..name); end
+	end
+	for jid, session in pairs(prosody.full_sessions) do
+		for field in pairs(session) do
+			if field ~= "last_presence" then table.insert(list, "field "..jid.." "..tostring(field)); end
+		end
+	end
+	table.sort(list);
+	return table.concat(list, "\n");
+]];
+
+describe("advertising", function ()
+	local server, alice, bob;
+	setup(function () server = servers.start { hosts = 'Component "part.localhost" "pubsub"\nmodules_enabled = { "receipts" }\n' }; end);
+	teardown(function () server:stop(); end);
+	before_each(function ()
+		alice, bob = server:connect("alice"), server:connect("bob");
+		server:roster("bob", "alice@localhost", "both");
+	end);
+	after_each(function () server:disconnect_all(); end);
+
+	local function module(action)
+		assert.equal("true", server:run("return require 'core.modulemanager'."..action.."('localhost', 'receipts') and true"));
+	end
+
+	it("A1 lists the feature in the host's disco#info", function ()
+		assert.is_true(features(alice, "localhost")["urn:xmpp:receipts"]);
+	end);
+
+	it("A1 A3 changes Prosody's own caps hash, and back", function ()
+		local with = caps_hash(server, "carol");
+		module("unload");
+		local without = caps_hash(server, "carol");
+		assert.not_equal(with, without);
+		assert.is_nil(features(alice, "localhost")["urn:xmpp:receipts"]);
+		module("load");
+		assert.equal(with, caps_hash(server, "carol"));
+	end);
+
+	it("A3 leaves no hook, item or session field behind", function ()
+		module("unload");
+		local before = server:run(SURVEY);
+		module("load");
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "a3" }));
+		alice:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "a3"));
+		bob:sync();
+		local loaded = server:run(SURVEY);
+		assert.not_equal(before, loaded, "the survey sees hooks");
+		for _ = 1, 3 do module("reload"); end
+		assert.equal(loaded, server:run(SURVEY));
+		module("unload");
+		assert.equal(before, server:run(SURVEY));
+		module("load");
+	end);
+
+	it("A3 stops its timer", function ()
+		local code = [[
+			local timers = 0;
+			local timer = require "util.timer";
+			local module = prosody.hosts.localhost.modules.receipts.module;
+			local stopped = false;
+			local _, upvalue;
+			for i = 1, 10 do
+				_, upvalue = debug.getupvalue(module.unload, i);
+				if type(upvalue) == "table" and upvalue.stop then
+					local stop = upvalue.stop;
+					local id = upvalue.id;
+					require 'core.modulemanager'.unload("localhost", "receipts");
+					local left = timer.stop(id);
+					require 'core.modulemanager'.load("localhost", "receipts");
+					return tostring(left == nil or left == false);
+				end
+			end
+			return "no timer found";
+		]];
+		assert.equal("true", server:run(code));
+	end);
+
+	it("A3 keeps pending entries over a reload", function ()
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "kept" }));
+		alice:sync();
+		module("reload");
+		local mallory = server:connect("mallory");
+		server:roster("mallory", "alice@localhost", "both");
+		mallory:send(stanzas.ack("alice@localhost/alice", "kept"));
+		mallory:sync();
+		assert.same({}, alice:messages());
+		bob:send(stanzas.ack("alice@localhost/alice", "kept"));
+		bob:sync();
+		assert.equal("kept", stanzas.acked(alice:messages()[1]));
+	end);
+
+	it("A3 says on a component that it does nothing there, and hooks nothing", function ()
+		local lines = 0;
+		for line in server:log():gmatch("[^\n]+") do
+			if line:find("part.localhost:receipts", 1, true) then
+				lines = lines + 1;
+				assert.truthy(line:find("mod_receipts does nothing on a component", 1, true));
+			end
+		end
+		assert.equal(1, lines);
+		assert.is_nil(features(alice, "part.localhost")["urn:xmpp:receipts"]);
+		assert.equal("0", server:run([[
+			local n = 0;
+			for _ in pairs(prosody.hosts["part.localhost"].modules.receipts.module.event_handlers.data or {}) do n = n + 1; end
+			return n;
+		]]));
+	end);
+end);

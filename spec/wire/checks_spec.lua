@@ -1,0 +1,293 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter E on the wire: acks matched, forged ones dropped, malformed ones recognised, presence protected.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
+
+local R = stanzas.xmlns;
+
+local function suite(options, body)
+	describe(options, function ()
+		local server;
+		local on = {};
+		setup(function ()
+			server = servers.start { options = options, hosts = 'Component "rooms.localhost" "muc"\nrestrict_room_creation = false\nmuc_room_locking = false\n' };
+		end);
+		teardown(function () server:stop(); end);
+		before_each(function ()
+			on.server = server;
+			for _, name in ipairs { "alice", "bob", "mallory" } do
+				on[name] = server:connect(name);
+				server:roster(name, "alice@localhost", "both");
+			end
+		end);
+		after_each(function () server:disconnect_all(); end);
+
+		function on.send(from, stanza)
+			on[from]:send(stanza);
+			on[from]:sync();
+		end
+		function on.asked(id, to)
+			on.send("alice", stanzas.ask { to = to or "bob@localhost", id = id });
+			on.bob:sync();
+		end
+		-- What alice gets once `from` has sent this.
+		function on.alice_gets(from, stanza)
+			on.send(from, stanza);
+			return on.alice:messages();
+		end
+		body(on);
+	end);
+end
+
+suite("", function (on)
+	it("E1 lets an ordinary ack through, and a second one", function ()
+		on.asked("e1");
+		for _ = 1, 2 do
+			local got = on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e1"));
+			assert.equal("e1", stanzas.acked(got[1]));
+		end
+	end);
+
+	it("E1 matches whatever resource acks, on whatever type, to the full or the bare JID", function ()
+		on.bob2 = on.server:connect("bob@localhost/other");
+		for i, type in ipairs { "chat", "normal", "none", "headline", "groupchat" } do
+			on.asked("e1t"..i, "bob@localhost/bob");
+			local got = on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "e1t"..i, { type = type }));
+			assert.same({}, got, "forged as "..type);
+			got = on.alice_gets("bob2", stanzas.ack("alice@localhost/alice", "e1t"..i, { type = type }));
+			assert.equal("e1t"..i, stanzas.acked(got[1]), type);
+		end
+		on.asked("e1bare");
+		assert.equal("e1bare", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost", "e1bare"))[1]));
+	end);
+
+	it("E1 takes an id asked of several people from each of them", function ()
+		on.asked("same");
+		on.asked("same", "mallory@localhost");
+		on.mallory:sync();
+		assert.equal("same", stanzas.acked(on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "same"))[1]));
+		assert.equal("same", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "same"))[1]));
+	end);
+
+	it("E1 takes an ack to a room occupant's message from that occupant only", function ()
+		for _, name in ipairs { "alice", "bob", "mallory" } do
+			on.send(name, st.presence({ to = "room@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		end
+		for _, name in ipairs { "alice", "bob", "mallory" } do on[name]:sync(); end
+		on.send("alice", stanzas.ask { to = "room@rooms.localhost/bob", id = "pm" });
+		assert.same({}, on.alice_gets("mallory", stanzas.ack("room@rooms.localhost/alice", "pm")));
+		assert.equal("pm", stanzas.acked(on.alice_gets("bob", stanzas.ack("room@rooms.localhost/alice", "pm"))[1]));
+	end);
+
+	it("E2 drops a forged ack in silence, and the true one still counts", function ()
+		on.asked("e2");
+		on.mallory:send(stanzas.ack("alice@localhost/alice", "e2"));
+		assert.same({}, on.mallory:sync(), "no error comes back");
+		assert.same({}, on.alice:messages());
+		assert.equal("e2", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e2"))[1]));
+	end);
+
+	it("E2 drops only the ack from a forged message that carries more", function ()
+		on.asked("e2more");
+		local got = on.alice_gets("mallory", stanzas.chat({ to = "alice@localhost/alice", id = "x" }, "psst")
+			:tag("received", { xmlns = R, id = "e2more" }));
+		assert.equal("psst", got[1]:get_child_text("body"));
+		assert.is_nil(stanzas.acked(got[1]));
+	end);
+
+	it("E2 drops a forged ack with nothing but hints beside it", function ()
+		on.asked("e2hints");
+		assert.same({}, on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "e2hints")
+			:tag("store", { xmlns = "urn:xmpp:hints" }):up():tag("origin-id", { xmlns = "urn:xmpp:sid:0", id = "o" })));
+		local got = on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "e2hints")
+			:tag("received", { xmlns = "urn:xmpp:chat-markers:0", id = "e2hints" }));
+		assert.is_nil(stanzas.acked(got[1]));
+		assert.is_table(got[1]:get_child("received", "urn:xmpp:chat-markers:0"), "a chat marker is no business of ours");
+	end);
+
+	it("E2 passes an ack that nothing is known of", function ()
+		assert.equal("nobody asked", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "nobody asked"))[1]));
+	end);
+
+	describe("E3 takes out", function ()
+		local function out(stanza)
+			on.send("alice", stanza);
+			local got = on.bob:messages();
+			assert.equal(1, #got, "the rest is delivered");
+			assert.equal("hello", got[1]:get_child_text("body"));
+			return got[1];
+		end
+		it("a request without id", function ()
+			assert.is_false(stanzas.asks(out(stanzas.ask { to = "bob@localhost" })));
+			assert.is_false(stanzas.asks(out(stanzas.ask { to = "bob@localhost", id = "" })));
+		end);
+		it("a request in an ack", function ()
+			on.asked("before");
+			local got = on.alice_gets("bob", stanzas.ask({ to = "alice@localhost/alice", id = "e3" }):tag("received", { xmlns = R, id = "before" }));
+			assert.is_false(stanzas.asks(got[1]));
+			assert.equal("before", stanzas.acked(got[1]));
+		end);
+		it("a request that is not empty", function ()
+			assert.is_false(stanzas.asks(out(stanzas.chat({ to = "bob@localhost", id = "1" }):tag("request", { xmlns = R }):text("now!"))));
+		end);
+		it("a received that is not empty", function ()
+			on.asked("ne");
+			local got = on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice" }):tag("received", { xmlns = R, id = "ne" }):text("x"));
+			assert.is_nil(stanzas.acked(got[1]));
+			assert.same({}, on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice" }, false)
+				:tag("received", { xmlns = R, id = "ne" }):text("x")), "nothing else in it: dropped");
+		end);
+		it("a received without id that matches nothing", function ()
+			local got = on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice", id = "no such" }):tag("received", { xmlns = R }));
+			assert.equal("hello", got[1]:get_child_text("body"));
+			assert.is_nil(stanzas.acked(got[1]));
+			assert.same({}, on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice", id = "no such" }, false):tag("received", { xmlns = R })));
+		end);
+		it("all but the first received", function ()
+			on.asked("first");
+			on.asked("second", "mallory@localhost");
+			local got = on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "first"):tag("received", { xmlns = R, id = "second" }));
+			local ids = {};
+			for received in got[1]:childtags("received", R) do table.insert(ids, received.attr.id); end
+			assert.same({ "first" }, ids);
+		end);
+	end);
+
+	it("E3 leaves bounces as they are, and takes none for an ack", function ()
+		on.asked("bounced");
+		local got = on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice", id = "bounced", type = "error" })
+			:tag("request", { xmlns = R }):up():tag("received", { xmlns = R, id = "bounced" }):up():tag("error", { type = "cancel" }));
+		assert.is_true(stanzas.asks(got[1]));
+		assert.equal("bounced", stanzas.acked(got[1]));
+		assert.same({}, on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "bounced")), "still pending: forged is forged");
+	end);
+
+	it("E3 passes a request in groupchat", function ()
+		for _, name in ipairs { "alice", "bob" } do
+			on.send(name, st.presence({ to = "room@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		end
+		on.bob:sync();
+		on.send("alice", stanzas.ask { to = "room@rooms.localhost", id = "gc", type = "groupchat" });
+		assert.is_true(stanzas.asks(on.bob:messages()[1]));
+	end);
+
+	describe("E4 holds back an ack to who may not see the user's presence", function ()
+		local function acked_to_carol(prepare)
+			on.carol = on.server:connect("carol");
+			on.server:run("local r = require 'core.rostermanager'.load_roster('bob', 'localhost'); r['carol@localhost'] = nil");
+			if prepare then prepare(); end
+			on.send("carol", stanzas.ask { to = "bob@localhost/bob", id = "e4" });
+			on.bob:sync();
+			on.bob:send(stanzas.ack("carol@localhost/carol", "e4"));
+			for _, stanza in ipairs(on.bob:sync()) do assert.not_equal("error", stanza.attr.type); end
+			local got = on.carol:messages();
+			return got[1] and stanzas.acked(got[1]);
+		end
+		it("a stranger", function () assert.is_nil(acked_to_carol()); end);
+		for subscription, passes in pairs { both = true, from = true, to = false, none = false } do
+			it("subscription "..subscription..": "..(passes and "passes" or "held back"), function ()
+				assert.equal(passes and "e4" or nil, acked_to_carol(function () on.server:roster("bob", "carol@localhost", subscription); end));
+			end);
+		end
+		it("directed presence passes, and taken back does not", function ()
+			assert.equal("e4", acked_to_carol(function () on.send("bob", "<presence to='carol@localhost/carol'/>"); end));
+			assert.is_nil(acked_to_carol(function () on.send("bob", "<presence to='carol@localhost/carol' type='unavailable'/>"); end));
+		end);
+		it("a subscriber of a session that is not available does not", function ()
+			assert.is_nil(acked_to_carol(function ()
+				on.server:roster("bob", "carol@localhost", "both");
+				on.send("bob", "<presence type='unavailable'/>");
+			end));
+		end);
+		it("another resource of the same account passes", function ()
+			on.phone = on.server:connect("bob@localhost/phone");
+			on.send("phone", stanzas.ask { to = "bob@localhost/bob", id = "self" });
+			on.bob:sync();
+			on.send("bob", stanzas.ack("bob@localhost/phone", "self"));
+			assert.equal("self", stanzas.acked(on.phone:messages()[1]));
+		end);
+		it("an occupant of a room that both are in passes", function ()
+			for _, name in ipairs { "alice", "bob" } do
+				on.send(name, st.presence({ to = "e4@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+			end
+			on.alice:sync();
+			assert.equal("pm", stanzas.acked(on.alice_gets("bob", stanzas.ack("e4@rooms.localhost/alice", "pm"))[1]));
+		end);
+		it("and only the ack, when the message carries more", function ()
+			on.carol = on.server:connect("carol");
+			on.server:run("local r = require 'core.rostermanager'.load_roster('bob', 'localhost'); r['carol@localhost'] = nil");
+			on.send("bob", stanzas.chat({ to = "carol@localhost/carol", id = "1" }, "who are you?"):tag("received", { xmlns = R, id = "e4" }));
+			local got = on.carol:messages()[1];
+			assert.equal("who are you?", got:get_child_text("body"));
+			assert.is_nil(stanzas.acked(got));
+		end);
+	end);
+
+	it("E5 mends an ack of revision 1.0", function ()
+		on.asked("old");
+		local got = on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice", id = "old" }, false):tag("received", { xmlns = R }));
+		assert.equal("old", stanzas.acked(got[1]));
+		assert.equal("old", got[1].attr.id);
+	end);
+
+	it("E5 mends none from who was not asked", function ()
+		on.asked("old2");
+		assert.same({}, on.alice_gets("mallory", stanzas.chat({ to = "alice@localhost/alice", id = "old2" }, false):tag("received", { xmlns = R })));
+	end);
+
+	it("E8 goes by namespace, not by prefix or name", function ()
+		on.asked("e8");
+		local got = on.alice_gets("mallory", "<message to='alice@localhost/alice'><r:received xmlns:r='urn:xmpp:receipts' id='e8'/></message>");
+		assert.same({}, got, "a prefix does not hide a forged ack");
+		got = on.alice_gets("mallory", "<message to='alice@localhost/alice'><received xmlns='urn:xmpp:chat-markers:0' id='e8'/></message>");
+		assert.equal(1, #got);
+		assert.is_table(got[1]:get_child("received", "urn:xmpp:chat-markers:0"));
+		got = on.alice_gets("bob", "<message to='alice@localhost/alice'><r:received xmlns:r='urn:xmpp:receipts' id='e8'/></message>");
+		assert.equal("e8", stanzas.acked(got[1]));
+	end);
+
+	it("E8 looks at direct children only", function ()
+		on.asked("nested");
+		local got = on.alice_gets("mallory", stanzas.chat({ to = "alice@localhost/alice", id = "n" }, false)
+			:tag("forwarded", { xmlns = "urn:xmpp:forward:0" }):add_child(stanzas.ack("alice@localhost/alice", "nested")));
+		assert.equal(1, #got);
+		assert.is_table(got[1]:get_child("forwarded", "urn:xmpp:forward:0").tags[1]:get_child("received", R));
+	end);
+end);
+
+suite('receipts_forged = "pass" receipts_unknown = "drop" receipts_groupchat_requests = "strip" receipts_protect_presence = false', function (on)
+	it("E2 passes a forged ack, which does not disturb the pending entry", function ()
+		on.asked("e2");
+		assert.equal("e2", stanzas.acked(on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "e2"))[1]));
+		on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e2"));
+		assert.truthy(on.server:log():find("E1 delivered", 1, true));
+	end);
+
+	it("E2 drops an ack that nothing is known of, and has said so at load", function ()
+		on.bob:send(stanzas.ack("alice@localhost/alice", "nobody asked"));
+		assert.same({}, on.bob:sync());
+		assert.same({}, on.alice:messages());
+		assert.truthy(on.server:log():find('receipts_unknown = "drop" also drops true receipts', 1, true));
+	end);
+
+	it("E3 takes a request out of groupchat, for each occupant", function ()
+		for _, name in ipairs { "alice", "bob" } do
+			on.send(name, st.presence({ to = "room@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		end
+		on.bob:sync();
+		on.send("alice", stanzas.ask { to = "room@rooms.localhost", id = "gc", type = "groupchat" });
+		local got = on.bob:messages()[1];
+		assert.equal("hello", got:get_child_text("body"));
+		assert.is_false(stanzas.asks(got));
+	end);
+
+	it("E4 lets acks to strangers out", function ()
+		on.carol = on.server:connect("carol");
+		on.send("carol", stanzas.ask { to = "bob@localhost/bob", id = "e4" });
+		on.bob:sync();
+		on.send("bob", stanzas.ack("carol@localhost/carol", "e4"));
+		assert.equal("e4", stanzas.acked(on.carol:messages()[1]));
+	end);
+end);

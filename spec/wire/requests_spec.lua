@@ -1,0 +1,171 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter C on the wire: requests put in for clients that did not ask.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
+
+describe("requests put in", function ()
+	local server, alice, bob;
+	setup(function ()
+		server = servers.start { modules = { "receipts", "mam" }, options = [[
+			receipts_request = "always"
+			default_archive_policy = true
+			archive_expires_after = "never"
+		]], hosts = 'Component "rooms.localhost" "muc"\nrestrict_room_creation = false\nmuc_room_locking = false\n' };
+	end);
+	teardown(function () server:stop(); end);
+	before_each(function ()
+		alice, bob = server:connect("alice"), server:connect("bob");
+		server:roster("bob", "alice@localhost", "both");
+		server:roster("alice", "bob@localhost", "both");
+	end);
+	after_each(function () server:disconnect_all(); end);
+
+	-- What bob gets when alice sends this.
+	local function sent(stanza)
+		alice:send(stanza);
+		alice:sync();
+		local got = bob:messages();
+		assert.equal(1, #got);
+		return got[1];
+	end
+
+	local function count_requests(stanza)
+		local n = 0;
+		for _ in stanza:childtags("request", stanzas.xmlns) do n = n + 1; end
+		return n;
+	end
+
+	it("C2 go into chat and normal messages with a body or an encrypted payload", function ()
+		for _, type in ipairs { "chat", "normal", "none" } do
+			assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "1"..type, type = type })));
+		end
+		assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost/bob", id = "2" })));
+		assert.equal(1, count_requests(sent(stanzas.chat({ to = "bob@localhost", id = "3" }, false):tag("encryption", { xmlns = "urn:xmpp:eme:0" }))));
+		assert.equal(1, count_requests(sent(stanzas.chat({ to = "bob@localhost", id = "4" }, false)
+			:tag("encrypted", { xmlns = "eu.siacs.conversations.axolotl" }))));
+	end);
+
+	it("C2 do not go into headlines, errors, chat states, acks, or where there is one", function ()
+		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "1", type = "headline" })));
+		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost/bob", id = "2", type = "error" })));
+		assert.equal(0, count_requests(sent(stanzas.chat({ to = "bob@localhost", id = "3" }, false)
+			:tag("composing", { xmlns = "http://jabber.org/protocol/chatstates" }))));
+		assert.equal(0, count_requests(sent(stanzas.chat({ to = "bob@localhost", id = "4" }):tag("received", { xmlns = stanzas.xmlns, id = "x" }))));
+		assert.equal(1, count_requests(sent(stanzas.ask { to = "bob@localhost", id = "5" })));
+	end);
+
+	it("C2 do not go into messages to oneself or to a host", function ()
+		local phone = server:connect("alice@localhost/phone");
+		alice:send(stanzas.chat { to = "alice@localhost/phone", id = "1" });
+		alice:send(stanzas.chat { to = "alice@localhost", id = "2" });
+		alice:send(stanzas.chat { id = "3" });
+		alice:sync();
+		local got = phone:messages();
+		assert.is_true(#got >= 2);
+		for _, message in ipairs(got) do assert.equal(0, count_requests(message)); end
+		alice:messages();
+		alice:send(stanzas.chat { to = "localhost", id = "4" });
+		for _, message in ipairs(alice:messages()) do assert.equal(0, count_requests(message)); end
+	end);
+
+	it("C2 do not go into groupchat", function ()
+		for _, who in ipairs { alice, bob } do
+			who:send(st.presence({ to = "room@rooms.localhost/"..who.bare:match("^%w+") }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+			who:sync();
+		end
+		alice:sync();
+		assert.equal(0, count_requests(sent(stanzas.chat { to = "room@rooms.localhost", id = "1", type = "groupchat" })));
+	end);
+
+	it("C4 come with an id where the message has none", function ()
+		for _, id in ipairs { false, "" } do
+			local got = sent(stanzas.chat { to = "bob@localhost", id = id or nil });
+			assert.is_true(#got.attr.id > 10);
+			assert.equal(1, count_requests(got));
+		end
+		local got = sent(stanzas.chat { to = "bob@localhost", id = "mine" });
+		assert.equal("mine", got.attr.id);
+	end);
+
+	it("C4 do not go into a message whose id is too long to be kept", function ()
+		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost", id = ("x"):rep(2000) })));
+	end);
+
+	local function archive(client)
+		client:send(st.stanza("iq", { type = "set", id = "mam" }):tag("query", { xmlns = "urn:xmpp:mam:2" }));
+		local list = {};
+		for _, stanza in ipairs(client:sync()) do
+			local result = stanza:get_child("result", "urn:xmpp:mam:2");
+			if result then
+				table.insert(list, result:get_child("forwarded", "urn:xmpp:forward:0"):get_child("message", "jabber:client"));
+			end
+		end
+		return list;
+	end
+
+	it("C5 are the same in both archives, in carbons, and at the recipient", function ()
+		local phone = server:connect("alice@localhost/phone", { carbons = true });
+		local got = sent(stanzas.chat({ to = "bob@localhost" }, "the same everywhere"));
+		local id = got.attr.id;
+		assert.is_string(id);
+		local carbon = phone:messages()[1]:get_child("sent", "urn:xmpp:carbons:2"):get_child("forwarded", "urn:xmpp:forward:0").tags[1];
+		assert.equal(id, carbon.attr.id);
+		assert.is_true(stanzas.asks(carbon));
+		for _, client in ipairs { alice, bob } do
+			local list = archive(client);
+			local last = list[#list];
+			assert.equal("the same everywhere", last:get_child_text("body"));
+			assert.equal(id, last.attr.id);
+			assert.is_true(stanzas.asks(last));
+		end
+	end);
+
+	it("C6 have their acks kept from a client that did not ask, and those count as delivered", function ()
+		local got = sent(stanzas.chat { to = "bob@localhost" });
+		for _ = 1, 2 do
+			bob:send(stanzas.ack("alice@localhost/alice", got.attr.id));
+			bob:sync();
+			assert.same({}, alice:messages());
+		end
+		assert.truthy(server:log():find("E1 delivered; C6 the request was ours", 1, true));
+		assert.truthy(server:log():find("E1 duplicate; C6 the request was ours", 1, true));
+	end);
+
+	it("C6 lose only the ack from a message that carries more", function ()
+		local got = sent(stanzas.chat { to = "bob@localhost" });
+		bob:send(stanzas.chat({ to = "alice@localhost/alice", id = "more" }, "and another thing")
+			:tag("received", { xmlns = stanzas.xmlns, id = got.attr.id }));
+		bob:sync();
+		local answer = alice:messages()[1];
+		assert.equal("and another thing", answer:get_child_text("body"));
+		assert.is_nil(stanzas.acked(answer));
+	end);
+
+	it("C6 still pass the ack of a client that did ask", function ()
+		local got = sent(stanzas.ask { to = "bob@localhost", id = "own" });
+		bob:send(stanzas.ack("alice@localhost/alice", got.attr.id));
+		bob:sync();
+		assert.equal("own", stanzas.acked(alice:messages()[1]));
+	end);
+
+	it("C6 is remembered over a reload", function ()
+		local got = sent(stanzas.chat { to = "bob@localhost" });
+		server:run("require 'core.modulemanager'.reload('localhost', 'receipts')");
+		bob:send(stanzas.ack("alice@localhost/alice", got.attr.id));
+		bob:sync();
+		assert.same({}, alice:messages());
+	end);
+end);
+
+describe("by default", function ()
+	it("C1 nobody is asked while nothing is known", function ()
+		local server = servers.start();
+		finally(function () server:stop(); end);
+		local alice, bob = server:connect("alice"), server:connect("bob");
+		alice:send(stanzas.chat { to = "bob@localhost", id = "1" });
+		alice:sync();
+		assert.is_false(stanzas.asks(bob:messages()[1]));
+	end);
+end);
