@@ -30,8 +30,14 @@ function callbacks.error(self, condition, stanza)
 end
 
 --- Sends a stanza, or text as it is.
+-- Expat may put off parsing a large tag until as much again has come, and neither Prosody nor luaexpat tell it not to: so white
+-- space follows what is large, and what we receive is fed to our own parser in one piece.
 function client:send(what)
-	assert(self.conn:send(tostring(what)));
+	local text = tostring(what);
+	if #text > 4096 then text = text..(" "):rep(#text); end
+	self.conn:settimeout(TIMEOUT);
+	assert(self.conn:send(text));
+	self.conn:settimeout(0);
 	return self;
 end
 
@@ -42,14 +48,20 @@ local function wait(self, ready)
 		local result = ready();
 		if result then return result; end
 		if self.failure then error("stream error: "..self.failure, 2); end
+		socket.select({ self.conn }, nil, 0.1);
 		local data, err, partial = self.conn:receive(65536);
 		data = data or partial;
 		if #data > 0 then
-			assert(self.stream:feed(data));
+			self.unread = self.unread..data;
+			if self.unread:find(">%s*$") then
+				local whole = self.unread;
+				self.unread = "";
+				assert(self.stream:feed(whole));
+			end
 		elseif err == "closed" then
 			error("the server closed the connection", 2);
 		elseif socket.gettime() > deadline then
-			error("no answer within "..TIMEOUT.." s", 2);
+			error("no answer within "..TIMEOUT.." s", 3);
 		end
 	end
 end
@@ -128,9 +140,9 @@ end
 local function connect(port, jid, how)
 	how = how or {};
 	local user, host, resource = jid:match("^(.-)@(.-)/(.*)$");
-	local self = setmetatable({ inbox = {}, host = host, jid = jid, bare = user.."@"..host }, client);
+	local self = setmetatable({ inbox = {}, unread = "", host = host, jid = jid, bare = user.."@"..host }, client);
 	self.conn = assert(socket.connect("127.0.0.1", port));
-	self.conn:settimeout(0.01);
+	self.conn:settimeout(0);
 	self.conn:setoption("tcp-nodelay", true);
 	open_stream(self);
 	self:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = "PLAIN" }):text(base64("\0"..user.."\0secret")));

@@ -56,7 +56,7 @@ allow_unencrypted_plain_auth = true
 authentication = "insecure"
 insecure_open_authentication = "Yes please, I know what I'm doing!"
 storage = "internal"
-modules_enabled = { "roster", "saslauth", "disco", "ping", "carbons", "pep", "blocklist", "spec_control", %(modules) }
+modules_enabled = { "roster", "saslauth", "disco", "ping", "carbons", "pep", "blocklist", "control", %(modules) }
 modules_disabled = { "s2s", "offline", %(disabled) }
 %(options)
 VirtualHost "localhost"
@@ -124,7 +124,7 @@ function server:disconnect_all()
 	self.clients = {};
 end
 
---- Runs Lua inside the server, in the environment of spec/plugins/mod_spec_control.lua, and returns its result as text.
+--- Runs Lua inside the server, in the environment of spec/plugins/mod_control.lua, and returns its result as text.
 function server:run(code)
 	if not (self.controller and self.controller.conn) then
 		self.controller = client.connect(self.port, "controller@localhost/spec", { presence = false });

@@ -1,0 +1,86 @@
+-- SPDX-License-Identifier: MIT
+-- Installed as operators install it, the module finds its engine and does its work; without the engine it says so and Prosody
+-- goes on. Nothing of this checkout is on that Prosody's paths.
+
+local paths = require "spec.support.paths";
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+
+local version = os.getenv("PROSODY") or "0.12";
+
+-- Runs a command; its output where it fails.
+local function run(format, ...)
+	local command = format:format(...);
+	local pipe = assert(io.popen("("..command..") 2>&1"));
+	local output = pipe:read("*a");
+	local ok = pipe:close();
+	assert(ok, command.."\n"..output);
+	return (output:gsub("%s+$", ""));
+end
+
+local function acks_are_matched(server)
+	local alice, bob = server:connect("alice"), server:connect("bob");
+	server:roster("bob", "alice@localhost", "both");
+	alice:send(stanzas.ask { to = "bob@localhost", id = "1" });
+	alice:sync();
+	bob:send(stanzas.ack("alice@localhost/alice", "1"));
+	bob:sync();
+	assert.equal("1", stanzas.acked(alice:messages()[1]));
+	assert.truthy(server:log():find("E1 delivered", 1, true));
+end
+
+describe("installed", function ()
+	local dir;
+	setup(function ()
+		dir = run("mktemp -d");
+		run("mkdir %s/source && cd %s && cp -r csrc mod_receipts mod_receipts-*.rockspec README.md CHANGELOG.md LICENSE %s/source/",
+			dir, paths.root, dir);
+	end);
+	teardown(function () run("rm -rf %s", dir); end);
+
+	it("with luarocks make into a tree of its own", function ()
+		run("cd %s/source && luarocks --lua-version=5.4 make --tree=%s/tree", dir, dir);
+		local server = servers.start { plugin_paths = { dir.."/tree/share/lua/5.4" }, cpath = "" };
+		finally(function () server:stop(); end);
+		acks_are_matched(server);
+		assert.equal(dir.."/tree/share/lua/5.4/mod_receipts", server:run("return prosody.hosts.localhost.modules.receipts.module:get_directory()"));
+	end);
+
+	it("with prosodyctl install from a folder of rocks", function ()
+		local config = dir.."/install.cfg.lua";
+		local file = assert(io.open(config, "w"));
+		file:write(([[
+			plugin_server = %q
+			installer_plugin_path = %q
+			data_path = %q
+			run_as_root = true
+			VirtualHost "localhost"
+		]]):format(paths.root.."/build/rocks", dir.."/plugins", dir));
+		file:close();
+		run("mkdir %s/plugins", dir);
+		run("cd %s && lua5.4 %s/usr/bin/prosodyctl --config %s install mod_receipts", dir, paths.prosody[version], config);
+		local server = servers.start { plugin_paths = {}, cpath = "", options = ("installer_plugin_path = %q"):format(dir.."/plugins") };
+		finally(function () server:stop(); end);
+		acks_are_matched(server);
+	end);
+
+	it("without its engine, it fails to load with one line, and Prosody goes on", function ()
+		local server = servers.start { plugin_paths = { paths.root }, cpath = "" };
+		finally(function () server:stop(); end);
+		local alice, bob = server:connect("alice"), server:connect("bob");
+		alice:send(stanzas.chat { to = "bob@localhost", id = "1" });
+		alice:sync();
+		assert.equal(1, #bob:messages());
+		local lines = {};
+		for line in server:log():gmatch("[^\n]+") do
+			if line:find("receipts", 1, true) and not line:find("debug", 1, true) then table.insert(lines, line); end
+		end
+		assert.equal(1, #lines, table.concat(lines, "\n"));
+		assert.truthy(lines[1]:find("receipts.so is missing", 1, true));
+		assert.truthy(lines[1]:find("prosodyctl install mod_receipts", 1, true));
+		assert.falsy(server:log():find("stack traceback", 1, true));
+		local hooks = server:run("local n = 0; for e, h in pairs(prosody.hosts.localhost.events._event_map) do "
+			.."for f in pairs(h) do if debug.getinfo(f).source:find('receipts') then n = n + 1 end end end return n");
+		assert.equal("0", hooks);
+	end);
+end);

@@ -1,0 +1,93 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F2 on the wire: what is remembered is bounded, and one user's flood costs nobody else.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+
+describe("limits", function ()
+	local server, alice, bob, flood;
+	setup(function ()
+		server = servers.start { options = [[
+			receipts_max_pending = 8
+			receipts_max_pending_per_user = 5
+			receipts_expire_after = "1s"
+			receipts_unknown = "drop"
+		]] };
+	end);
+	teardown(function () server:stop(); end);
+	before_each(function ()
+		alice, bob, flood = server:connect("alice"), server:connect("bob"), server:connect("flood");
+		for _, name in ipairs { "alice", "flood" } do server:roster("bob", name.."@localhost", "both"); end
+	end);
+	after_each(function ()
+		server:disconnect_all();
+		server:run("prosody.hosts.localhost.modules.receipts.module.save().pending:expire(require 'util.time'.now() + 10, 1000)");
+	end);
+
+	local function acked(who, id)
+		bob:send(stanzas.ack(who.jid, id));
+		bob:sync();
+		local got = who:messages();
+		return got[1] ~= nil;
+	end
+
+	it("F2 a user over the quota loses their own oldest, and nobody else's", function ()
+		alice:send(stanzas.ask { to = "bob@localhost", id = "before" });
+		alice:sync();
+		for i = 1, 20 do flood:send(stanzas.ask { to = "bob@localhost", id = "f"..i }); end
+		flood:sync();
+		assert.is_true(acked(alice, "before"));
+		assert.is_false(acked(flood, "f15"));
+		assert.is_true(acked(flood, "f16"));
+		assert.is_true(acked(flood, "f20"));
+	end);
+
+	it("F2 a full table takes nothing new from others, and messages go on", function ()
+		local second = server:connect("second");
+		server:roster("bob", "second@localhost", "both");
+		for i = 1, 5 do flood:send(stanzas.ask { to = "bob@localhost", id = "f"..i }); end
+		flood:sync();
+		for i = 1, 3 do second:send(stanzas.ask { to = "bob@localhost", id = "s"..i }); end
+		second:sync();
+		bob:sync();
+		alice:send(stanzas.ask { to = "bob@localhost", id = "late" });
+		alice:sync();
+		assert.is_true(stanzas.asks(bob:messages()[1]), "delivered, request and all");
+		assert.is_false(acked(alice, "late"));
+		assert.is_true(acked(flood, "f1"));
+		assert.is_true(acked(second, "s1"));
+	end);
+
+	it("F2 what is over its time is forgotten", function ()
+		alice:send(stanzas.ask { to = "bob@localhost", id = "old" });
+		alice:sync();
+		assert.equal("1", server:run([[
+			local pending = prosody.hosts.localhost.modules.receipts.module.save().pending;
+			return (pending:expire(require "util.time".now() + 1, 100));
+		]]));
+		assert.is_false(acked(alice, "old"));
+	end);
+
+	it("F2 the timer sees to it", function ()
+		alice:send(stanzas.ask { to = "bob@localhost", id = "timed" });
+		alice:sync();
+		-- Runs the module's own timer now, a day later.
+		assert.equal("0", server:run([[
+			local module = prosody.hosts.localhost.modules.receipts.module;
+			local time = require "util.time";
+			local timer = require "util.timer";
+			local callbacks = {};
+			local add_task = timer.add_task;
+			timer.add_task = function (delay, callback, param)
+				table.insert(callbacks, function () callback(time.now(), nil, param); end);
+				return add_task(delay, callback, param);
+			end;
+			local now = time.now;
+			time.now = function () return now() + 86400; end;
+			require "core.modulemanager".reload("localhost", "receipts");
+			time.now, timer.add_task = now, add_task;
+			for _, callback in ipairs(callbacks) do callback(); end
+			return prosody.hosts.localhost.modules.receipts.module.save().pending:count();
+		]]));
+	end);
+end);
