@@ -33,7 +33,7 @@ build/test/%.o: csrc/%.c $(HEADERS) | build/test
 	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -c -o $@ $<
 
 build/test/%: csrc/test/%.c $(CORE:%=build/test/%.o) | build/test
-	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -D_DEFAULT_SOURCE -Icsrc -o $@ $^ -lexpat -lcmocka
+	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka
 
 build build/test:
 	mkdir -p $@

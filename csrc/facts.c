@@ -5,8 +5,8 @@
 #define RECEIPTS RCPT_STR("urn:xmpp:receipts")
 
 static const char *const problem_names[RCPT_PROBLEMS] = {
-	"request-without-id",  "request-in-ack",        "request-not-empty",  "request-in-groupchat", "request-in-error",
-	"received-without-id", "received-not-empty",    "received-in-error",  "several-received",
+	"request-without-id",  "request-in-ack",     "request-not-empty", "request-in-groupchat", "request-in-error",
+	"received-without-id", "received-not-empty", "received-in-error", "several-received",
 };
 
 const char *rcpt_problem_name(unsigned n)
@@ -17,7 +17,7 @@ const char *rcpt_problem_name(unsigned n)
 bool rcpt_stanza_ns(struct rcpt_str ns)
 {
 	return ns.n == 0 || rcpt_str_eq(ns, RCPT_STR("jabber:client")) || rcpt_str_eq(ns, RCPT_STR("jabber:server")) ||
-	       rcpt_str_eq(ns, RCPT_STR("jabber:component:accept"));
+		   rcpt_str_eq(ns, RCPT_STR("jabber:component:accept"));
 }
 
 bool rcpt_child_matters(struct rcpt_str name)
@@ -50,9 +50,9 @@ static bool is_meta(struct rcpt_str name, struct rcpt_str ns)
 	if (rcpt_stanza_ns(ns))
 		return rcpt_str_eq(name, RCPT_STR("thread"));
 	return rcpt_str_eq(ns, RCPT_STR("urn:xmpp:hints")) || rcpt_str_eq(ns, RCPT_STR("urn:xmpp:sid:0")) ||
-	       rcpt_str_eq(ns, RCPT_STR("urn:xmpp:occupant-id:0")) || rcpt_str_eq(ns, RCPT_STR("urn:xmpp:delay")) ||
-	       rcpt_str_eq(ns, RCPT_STR("jabber:x:delay")) ||
-	       (rcpt_str_eq(ns, RCPT_STR("urn:xmpp:carbons:2")) && rcpt_str_eq(name, RCPT_STR("private")));
+		   rcpt_str_eq(ns, RCPT_STR("urn:xmpp:occupant-id:0")) || rcpt_str_eq(ns, RCPT_STR("urn:xmpp:delay")) ||
+		   rcpt_str_eq(ns, RCPT_STR("jabber:x:delay")) ||
+		   (rcpt_str_eq(ns, RCPT_STR("urn:xmpp:carbons:2")) && rcpt_str_eq(name, RCPT_STR("private")));
 }
 
 enum rcpt_child rcpt_child_kind(struct rcpt_str name, struct rcpt_str ns)
@@ -151,14 +151,14 @@ void rcpt_facts_judge(struct rcpt_facts *f)
 		problems |= type == RCPT_ERROR ? RCPT_RECEIVED_IN_ERROR : 0;
 	}
 	const unsigned no_request = RCPT_REQUEST_WITHOUT_ID | RCPT_REQUEST_IN_ACK | RCPT_REQUEST_NOT_EMPTY |
-	                            RCPT_REQUEST_IN_GROUPCHAT | RCPT_REQUEST_IN_ERROR;
+								RCPT_REQUEST_IN_GROUPCHAT | RCPT_REQUEST_IN_ERROR;
 	const unsigned no_ack = RCPT_RECEIVED_NOT_EMPTY | RCPT_RECEIVED_IN_ERROR;
 	if (request && !(problems & no_request))
 		f->has |= RCPT_ASKS;
 	if (received && !(problems & no_ack))
 		f->has |= RCPT_ACKS;
 	if (!request && !received && (f->has & (RCPT_HAS_BODY | RCPT_HAS_ENCRYPTED)) && (type == RCPT_NORMAL || type == RCPT_CHAT) &&
-	    to_somebody_else(f))
+		to_somebody_else(f))
 		f->has |= RCPT_CONTENT;
 	if (!received)
 		f->has &= ~(unsigned)RCPT_HAS_MORE;

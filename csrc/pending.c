@@ -321,7 +321,7 @@ static bool length_ok(struct rcpt_str s, size_t max)
 
 /* Adds an entry that is not in the table. Everything that can fail is done before anything is given up. */
 static enum rcpt_status add_new(struct rcpt_pending *t, struct rcpt_str requester, struct rcpt_str asked, struct rcpt_str id,
-                                enum rcpt_state state, uint32_t time, unsigned flags)
+								enum rcpt_state state, uint32_t time, unsigned flags)
 {
 	const rcpt_ref from_ref = jid_hold(t, requester);
 	if (!from_ref)
@@ -354,7 +354,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, struct rcpt_str requeste
 }
 
 enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
-                                  double now, unsigned flags)
+								  double now, unsigned flags)
 {
 	const struct rcpt_str requester = rcpt_jid_bare(from), asked = flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to);
 	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
@@ -373,7 +373,7 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 }
 
 enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
-                                     double now, struct rcpt_answer *answer)
+									 double now, struct rcpt_answer *answer)
 {
 	const uint32_t time = tell(t, now);
 	bool about;
@@ -528,7 +528,7 @@ const char *rcpt_pending_check(const struct rcpt_pending *t)
 				return "an entry has the wrong hash";
 			const struct jid *from = jid_at(t, e->from), *asked = jid_at(t, e->asked);
 			if (jid_find(t, jid_text(from), from->node.hash) != e->from ||
-			    jid_find(t, jid_text(asked), asked->node.hash) != e->asked)
+				jid_find(t, jid_text(asked), asked->node.hash) != e->asked)
 				return "an entry names a JID that is not in the table";
 		}
 	}

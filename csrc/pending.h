@@ -81,11 +81,11 @@ void rcpt_pending_limit(struct rcpt_pending *t, const struct rcpt_pending_limits
 /* `from` asks `to`. Either may be a full JID. RCPT_OK, or the status that says why the entry was not added.
  * An id that was delivered or failed before is asked again: the entry starts anew. */
 enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
-                                  double now, unsigned flags);
+								  double now, unsigned flags);
 
 /* `to` acks message `id` of `from`. `answer` is written for DELIVERED and DUPLICATE. */
 enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
-                                     double now, struct rcpt_answer *answer);
+									 double now, struct rcpt_answer *answer);
 
 /* `to` bounced message `id` of `from`. True when that was pending and is failed now. */
 bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id);

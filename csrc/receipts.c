@@ -568,7 +568,7 @@ static int push_verdict(lua_State *L, enum rcpt_verdict verdict, const struct rc
 	if (verdict != RCPT_DELIVERED && verdict != RCPT_DUPLICATE)
 		return 1;
 	lua_pushnumber(L, answer->age);
-	lua_pushboolean(L, answer->flags & RCPT_INJECTED);
+	lua_pushboolean(L, (answer->flags & RCPT_INJECTED) != 0);
 	lua_pushstring(L, type_names[answer->flags & RCPT_TYPE_BITS]);
 	return 4;
 }
@@ -861,39 +861,19 @@ static int l_state_gc(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{"parse", l_parse},
-	{"inspect", l_inspect},
-	{"scanner", l_scanner},
-	{"pending", l_pending},
-	{NULL, NULL},
+	{"parse", l_parse}, {"inspect", l_inspect}, {"scanner", l_scanner}, {"pending", l_pending}, {NULL, NULL},
 };
 
 static const luaL_Reg pending_methods[] = {
-	{"add", l_pending_add},
-	{"match", l_pending_match},
-	{"fail", l_pending_fail},
-	{"outgoing", l_pending_outgoing},
-	{"incoming", l_pending_incoming},
-	{"expire", l_pending_expire},
-	{"list", l_pending_list},
-	{"export", l_pending_export},
-	{"import", l_pending_import},
-	{"count", l_pending_count},
-	{"bytes", l_pending_bytes},
-	{"limit", l_pending_limit},
-	{"check", l_pending_check},
-	{"close", l_pending_close},
-	{"__gc", l_pending_close},
-	{NULL, NULL},
+	{"add", l_pending_add},           {"match", l_pending_match},   {"fail", l_pending_fail},   {"outgoing", l_pending_outgoing},
+	{"incoming", l_pending_incoming}, {"expire", l_pending_expire}, {"list", l_pending_list},   {"export", l_pending_export},
+	{"import", l_pending_import},     {"count", l_pending_count},   {"bytes", l_pending_bytes}, {"limit", l_pending_limit},
+	{"check", l_pending_check},       {"close", l_pending_close},   {"__gc", l_pending_close},  {NULL, NULL},
 };
 
 static const luaL_Reg scanner_methods[] = {
-	{"feed", l_scanner_feed},
-	{"finish", l_scanner_finish},
-	{"summary", l_scanner_summary},
-	{"close", l_scanner_close},
-	{"__gc", l_scanner_close},
-	{NULL, NULL},
+	{"feed", l_scanner_feed},   {"finish", l_scanner_finish}, {"summary", l_scanner_summary},
+	{"close", l_scanner_close}, {"__gc", l_scanner_close},    {NULL, NULL},
 };
 
 /* Names for the bits of outgoing() and incoming(). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SipHash-1-3 over bytes, and its random key. */
-#define _DEFAULT_SOURCE /* getentropy */
+#define _DEFAULT_SOURCE /* getentropy; NOLINT(bugprone-reserved-identifier,cert-*) */
 #include "siphash.h"
 
 #include <string.h>

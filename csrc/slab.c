@@ -171,7 +171,7 @@ long rcpt_slab_check(const struct rcpt_slab *slab)
 		with_room += has_room(page) != 0;
 		pages++;
 	}
-	for (uint16_t class = 0; class < RCPT_SLAB_CLASSES; class++)
+	for (uint16_t class = 0; class < RCPT_SLAB_CLASSES; class ++)
 		for (uint32_t n = slab->room[class]; n; n = rcpt_slab_page(slab, n)->next, with_room--) {
 			const struct rcpt_page *page = rcpt_slab_page(slab, n);
 			if (!with_room || !page->base || page->class != class || !has_room(page))

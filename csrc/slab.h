@@ -17,8 +17,8 @@
 
 typedef uint32_t rcpt_ref;
 
-#define RCPT_SLAB_PAGE 65536u    /* bytes in a page */
-#define RCPT_SLAB_EXACT 160u     /* up to here a class for every 4 bytes, above it the few of slab.c */
+#define RCPT_SLAB_PAGE 65536u     /* bytes in a page */
+#define RCPT_SLAB_EXACT 160u      /* up to here a class for every 4 bytes, above it the few of slab.c */
 #define RCPT_SLAB_BLOCK_MAX 4096u /* the largest block */
 #define RCPT_SLAB_CLASSES (RCPT_SLAB_EXACT / 4 + 8)
 #define RCPT_SLAB_CHUNK 1024u /* page descriptors are allocated by so many at a time */
@@ -28,10 +28,10 @@ struct rcpt_page;
 
 struct rcpt_slab {
 	struct rcpt_page *chunk[RCPT_SLAB_CHUNKS];
-	uint32_t pages;                       /* descriptors in use, page 0 included, which is never handed out */
-	uint32_t vacant;                      /* a list of descriptors whose page was given back */
-	uint32_t room[RCPT_SLAB_CLASSES];     /* per class, its list of pages with room */
-	size_t bytes;                         /* memory held: pages and descriptors */
+	uint32_t pages;                   /* descriptors in use, page 0 included, which is never handed out */
+	uint32_t vacant;                  /* a list of descriptors whose page was given back */
+	uint32_t room[RCPT_SLAB_CLASSES]; /* per class, its list of pages with room */
+	size_t bytes;                     /* memory held: pages and descriptors */
 };
 
 void rcpt_slab_init(struct rcpt_slab *slab);

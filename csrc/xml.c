@@ -493,7 +493,8 @@ enum rcpt_xml_status rcpt_xml_message(struct rcpt_xml *x, const char *xml, size_
 
 static void read_bytes(struct rcpt_xml *x, const char *bytes, size_t n);
 
-/* After a document's end: starts the next with what earlier calls brought of it. Returns how much of the last `n` bytes is left. */
+/* After a document's end: starts the next with what earlier calls brought of it. Returns how much of the last `n` bytes is left.
+ */
 static size_t go_on(struct rcpt_xml *x, size_t n)
 {
 	char *tail = x->tail;

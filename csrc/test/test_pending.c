@@ -289,7 +289,7 @@ static struct naive *naive_oldest(int from, int done)
 	struct naive *oldest = NULL;
 	for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
 		if (naive[i].used && naive[i].done == done && (from < 0 || naive[i].from == from) &&
-		    (!oldest || naive[i].order < oldest->order))
+			(!oldest || naive[i].order < oldest->order))
 			oldest = &naive[i];
 	return oldest;
 }
@@ -438,7 +438,8 @@ static void running_out_of_memory_leaves_the_table_whole(void **state)
 		rcpt_mem_fail_after(n);
 		for (int i = 0; i < 3000; i++) {
 			const uint32_t before = rcpt_pending_count(t);
-			snprintf(from, sizeof from, "%.*s%d@h", i % 90, "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu", i);
+			snprintf(from, sizeof from, "%.*s%d@h", i % 90,
+					 "uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu", i);
 			id[i % 200 + 1] = 0;
 			const enum rcpt_status status = add(t, from, "x@h", id, 0);
 			id[i % 200 + 1] = 'i';

@@ -128,17 +128,18 @@ static void too_large(void **state)
 
 /* -- Streams --------------------------------------------------------------------------------------------------------- */
 
-static const char stream[] = "<?xml version='1.0'?>\n"
-			     "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\n"
-			     "<message id='1' type='chat'><body>caf\xc3\xa9</body><request " R "/></message> \n"
-			     "<iq><message id='in iq'/></iq><presence><message id='in presence'/></presence>\n"
-			     "<message id='2'><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>"
-			     "<message xmlns='jabber:client' id='nested'><request " R "/></message></forwarded></sent></message>\n"
-			     "<r:received xmlns:r='urn:xmpp:receipts' id='not in a message'/>\n"
-			     "<message id='3'>\n<r:received xmlns:r='urn:xmpp:receipts' id='1'>\n</r:received></message>\n"
-			     "</stream:stream\n>\n"
-			     "<?xml version='1.0'?><message\n id='4'/><message id='5'></message >\n\n"
-			     "<message id='6'><received " R " id='x'>text</received></message>";
+static const char stream[] =
+	"<?xml version='1.0'?>\n"
+	"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\n"
+	"<message id='1' type='chat'><body>caf\xc3\xa9</body><request " R "/></message> \n"
+	"<iq><message id='in iq'/></iq><presence><message id='in presence'/></presence>\n"
+	"<message id='2'><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>"
+	"<message xmlns='jabber:client' id='nested'><request " R "/></message></forwarded></sent></message>\n"
+	"<r:received xmlns:r='urn:xmpp:receipts' id='not in a message'/>\n"
+	"<message id='3'>\n<r:received xmlns:r='urn:xmpp:receipts' id='1'>\n</r:received></message>\n"
+	"</stream:stream\n>\n"
+	"<?xml version='1.0'?><message\n id='4'/><message id='5'></message >\n\n"
+	"<message id='6'><received " R " id='x'>text</received></message>";
 
 struct result {
 	char text[512];
@@ -203,7 +204,7 @@ static void faults_have_a_place(void **state)
 			const struct rcpt_xml_position where = rcpt_xml_position(x);
 			if (where.byte != faults[i].byte || where.column != faults[i].column)
 				fail_msg("fault %zu at chunk size %zu: byte %d, line %d, column %d", i, size, (int)where.byte, (int)where.line,
-				         (int)where.column);
+						 (int)where.column);
 			assert_int_equal(where.line, faults[i].line);
 			assert_int_equal(rcpt_xml_feed(x, "<message/>", 10), faults[i].status); /* it stays failed */
 			rcpt_xml_free(x);

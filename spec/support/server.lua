@@ -154,4 +154,11 @@ function server:stop()
 	os.execute("rm -rf '"..self.dir.."'");
 end
 
-return { start = start };
+-- For `hosts`: multi-user chat, with rooms that are open at once.
+local rooms = [[
+Component "rooms.localhost" "muc"
+	restrict_room_creation = false
+	muc_room_locking = false
+]];
+
+return { start = start, rooms = rooms };

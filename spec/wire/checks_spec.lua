@@ -12,7 +12,7 @@ local function suite(options, body)
 		local server;
 		local on = {};
 		setup(function ()
-			server = servers.start { options = options, hosts = 'Component "rooms.localhost" "muc"\nrestrict_room_creation = false\nmuc_room_locking = false\n' };
+			server = servers.start { options = options, hosts = servers.rooms };
 		end);
 		teardown(function () server:stop(); end);
 		before_each(function ()

@@ -12,7 +12,7 @@ describe("requests put in", function ()
 			receipts_request = "always"
 			default_archive_policy = true
 			archive_expires_after = "never"
-		]], hosts = 'Component "rooms.localhost" "muc"\nrestrict_room_creation = false\nmuc_room_locking = false\n' };
+		]], hosts = servers.rooms };
 	end);
 	teardown(function () server:stop(); end);
 	before_each(function ()

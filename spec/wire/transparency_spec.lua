@@ -7,7 +7,7 @@ local stanzas = require "spec.support.stanzas";
 local st = require "util.stanza";
 
 local R = stanzas.xmlns;
-local HOSTS = 'Component "rooms.localhost" "muc"\nrestrict_room_creation = false\nmuc_room_locking = false\n';
+local HOSTS = servers.rooms;
 
 -- Every message that alice sends. Each begins with a body that tells which it is.
 local function script()
@@ -77,7 +77,8 @@ end
 local function transcript(server)
 	local clients = {
 		alice = server:connect("alice"), phone = server:connect("alice@localhost/phone", { carbons = true }),
-		bob = server:connect("bob"), tablet = server:connect("bob@localhost/tablet", { carbons = true, presence = "<presence><priority>-1</priority></presence>" }),
+		bob = server:connect("bob"),
+		tablet = server:connect("bob@localhost/tablet", { carbons = true, presence = "<presence><priority>-1</priority></presence>" }),
 	};
 	server:roster("alice", "bob@localhost", "both");
 	server:roster("bob", "alice@localhost", "both");
@@ -164,7 +165,8 @@ describe("messages", function ()
 			finally(function () server:stop(); end);
 			server:run("local reached = {}; prosody.spec_reached = reached; "..code);
 			same(server);
-			local reached = server:run("local n = {}; for kind in pairs(prosody.spec_reached) do table.insert(n, kind); end table.sort(n); return table.concat(n, ' ')");
+			local reached = server:run("local n = {}; for kind in pairs(prosody.spec_reached) do table.insert(n, kind); end "
+				.."table.sort(n); return table.concat(n, ' ')");
 			assert.truthy(reached:find("bare", 1, true) and reached:find("full", 1, true), reached);
 			local lines = select(2, server:log():gsub("Error in [^\n]*the stanza goes on without us", ""));
 			assert.equal(1, lines, "logged, and once a minute at most");
