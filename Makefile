@@ -83,3 +83,4 @@ help: ## List the targets
 
 .PHONY: all deps demo test test-fast c-tests-build lint format rock install uninstall clean distclean help
 .SECONDARY:
+.NOTPARALLEL:

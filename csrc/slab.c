@@ -21,27 +21,27 @@ static uint16_t class_of(size_t size)
 	return (uint16_t)(RCPT_SLAB_EXACT / UNIT + i);
 }
 
-static uint32_t class_units(uint16_t class)
+static uint32_t class_units(uint32_t size_class)
 {
-	if (class < RCPT_SLAB_EXACT / UNIT)
-		return class + 1u;
-	return coarse[class - RCPT_SLAB_EXACT / UNIT] / UNIT;
+	if (size_class < RCPT_SLAB_EXACT / UNIT)
+		return size_class + 1u;
+	return coarse[size_class - RCPT_SLAB_EXACT / UNIT] / UNIT;
 }
 
 static int has_room(const struct rcpt_page *page)
 {
-	return page->free || page->fresh + class_units(page->class) <= PAGE_UNITS;
+	return page->free || page->fresh + class_units(page->size_class) <= PAGE_UNITS;
 }
 
 static void room_push(struct rcpt_slab *slab, uint32_t n)
 {
 	struct rcpt_page *page = rcpt_slab_page(slab, n);
-	uint32_t head = slab->room[page->class];
+	uint32_t head = slab->room[page->size_class];
 	page->prev = 0;
 	page->next = head;
 	if (head)
 		rcpt_slab_page(slab, head)->prev = n;
-	slab->room[page->class] = n;
+	slab->room[page->size_class] = n;
 }
 
 static void room_unlink(struct rcpt_slab *slab, uint32_t n)
@@ -52,7 +52,7 @@ static void room_unlink(struct rcpt_slab *slab, uint32_t n)
 	if (page->prev)
 		rcpt_slab_page(slab, page->prev)->next = page->next;
 	else
-		slab->room[page->class] = page->next;
+		slab->room[page->size_class] = page->next;
 }
 
 /* A descriptor without a page: a vacant one, or the next one never used. 0 when there is none. */
@@ -78,7 +78,7 @@ static uint32_t descriptor(struct rcpt_slab *slab)
 	return n;
 }
 
-static uint32_t page_new(struct rcpt_slab *slab, uint16_t class)
+static uint32_t page_new(struct rcpt_slab *slab, uint16_t size_class)
 {
 	uint32_t n = descriptor(slab);
 	char *base = n ? rcpt_malloc(RCPT_SLAB_PAGE) : NULL;
@@ -89,7 +89,7 @@ static uint32_t page_new(struct rcpt_slab *slab, uint16_t class)
 		slab->vacant = page->next;
 	else
 		slab->pages++;
-	*page = (struct rcpt_page){.base = base, .class = class};
+	*page = (struct rcpt_page){.base = base, .size_class = size_class};
 	slab->bytes += RCPT_SLAB_PAGE;
 	room_push(slab, n);
 	return n;
@@ -111,9 +111,9 @@ void rcpt_slab_clear(struct rcpt_slab *slab)
 
 rcpt_ref rcpt_slab_alloc(struct rcpt_slab *slab, size_t size)
 {
-	const uint16_t class = class_of(size);
-	uint32_t n = slab->room[class];
-	if (!n && !(n = page_new(slab, class)))
+	const uint16_t size_class = class_of(size);
+	uint32_t n = slab->room[size_class];
+	if (!n && !(n = page_new(slab, size_class)))
 		return 0;
 	struct rcpt_page *page = rcpt_slab_page(slab, n);
 	uint32_t at;
@@ -122,7 +122,7 @@ rcpt_ref rcpt_slab_alloc(struct rcpt_slab *slab, size_t size)
 		memcpy(&page->free, page->base + (size_t)at * UNIT, sizeof page->free);
 	} else {
 		at = page->fresh;
-		page->fresh = (uint16_t)(page->fresh + class_units(class));
+		page->fresh = (uint16_t)(page->fresh + class_units(size_class));
 	}
 	page->live++;
 	if (!has_room(page))
@@ -158,7 +158,7 @@ long rcpt_slab_check(const struct rcpt_slab *slab)
 		const struct rcpt_page *page = rcpt_slab_page(slab, n);
 		if (!page->base)
 			continue;
-		const uint32_t units = class_units(page->class);
+		const uint32_t units = class_units(page->size_class);
 		uint32_t freed = 0, carved = page->fresh / units;
 		for (uint16_t at = page->free; at; freed++) {
 			if (at - 1u >= page->fresh || (at - 1u) % units != 0 || freed > carved)
@@ -171,10 +171,10 @@ long rcpt_slab_check(const struct rcpt_slab *slab)
 		with_room += has_room(page) != 0;
 		pages++;
 	}
-	for (uint16_t class = 0; class < RCPT_SLAB_CLASSES; class ++)
-		for (uint32_t n = slab->room[class]; n; n = rcpt_slab_page(slab, n)->next, with_room--) {
+	for (uint32_t size_class = 0; size_class < RCPT_SLAB_CLASSES; size_class++)
+		for (uint32_t n = slab->room[size_class]; n; n = rcpt_slab_page(slab, n)->next, with_room--) {
 			const struct rcpt_page *page = rcpt_slab_page(slab, n);
-			if (!with_room || !page->base || page->class != class || !has_room(page))
+			if (!with_room || !page->base || page->size_class != size_class || !has_room(page))
 				return -1;
 		}
 	size_t chunks = 0;

@@ -51,7 +51,7 @@ struct rcpt_page {
 	uint16_t free;       /* list of freed blocks, by offset in units plus 1; 0 ends it */
 	uint16_t fresh;      /* offset in units of what has never been handed out */
 	uint16_t live;       /* blocks in use */
-	uint16_t class;
+	uint16_t size_class;
 };
 
 static inline struct rcpt_page *rcpt_slab_page(const struct rcpt_slab *slab, uint32_t n)
