@@ -80,7 +80,7 @@ describe("installed", function ()
 		assert.truthy(lines[1]:find("prosodyctl install mod_receipts", 1, true));
 		assert.falsy(server:log():find("stack traceback", 1, true));
 		local hooks = server:run("local n = 0; for e, h in pairs(prosody.hosts.localhost.events._event_map) do "
-			.."for f in pairs(h) do if debug.getinfo(f).source:find('receipts') then n = n + 1 end end end return n");
+			.."for f in pairs(h) do if debug.getinfo(f).source:find('/mod_receipts/[^/]*$') then n = n + 1 end end end return n");
 		assert.equal("0", hooks);
 	end);
 end);
