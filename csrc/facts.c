@@ -153,6 +153,8 @@ void rcpt_facts_judge(struct rcpt_facts *f)
 	const unsigned no_request = RCPT_REQUEST_WITHOUT_ID | RCPT_REQUEST_IN_ACK | RCPT_REQUEST_NOT_EMPTY |
 								RCPT_REQUEST_IN_GROUPCHAT | RCPT_REQUEST_IN_ERROR;
 	const unsigned no_ack = RCPT_RECEIVED_NOT_EMPTY | RCPT_RECEIVED_IN_ERROR;
+	if (type == RCPT_ERROR)
+		f->has |= RCPT_BOUNCE;
 	if (request && !(problems & no_request))
 		f->has |= RCPT_ASKS;
 	if (received && !(problems & no_ack))

@@ -26,6 +26,7 @@ enum {
 	RCPT_ASKS = 1 << 6,    /* a request that counts, and that one recipient can answer */
 	RCPT_ACKS = 1 << 7,    /* a received that counts; without an id of its own it is of revision 1.0 */
 	RCPT_CONTENT = 1 << 8, /* a content message without a request: one could be put in (rule C2) */
+	RCPT_BOUNCE = 1 << 9,  /* type error */
 };
 
 /* facts.problems: what is malformed (rule E3), in the order in which the names are listed */

@@ -635,15 +635,30 @@ static int l_pending_incoming(lua_State *L)
 	const double now = check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 3);
-	if (!read_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED)))
+	if (!read_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE)))
 		return 0;
 	push_bits(L, &f);
+	const struct rcpt_str requester = f.to.p ? f.to : f.from;
+	if ((f.has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f.from, f.id)) {
+		lua_pushliteral(L, "failed");
+		return 2;
+	}
 	if (!(f.has & RCPT_ACKS))
 		return 1;
 	struct rcpt_answer answer;
-	const struct rcpt_str requester = f.to.p ? f.to : f.from;
 	const struct rcpt_str id = rcpt_str_blank(f.received_id) ? f.id : f.received_id; /* revision 1.0 has only the message's */
 	return 1 + push_verdict(L, rcpt_pending_match(t, requester, f.from, id, now, &answer), &answer);
+}
+
+/* receipts.examine(stanza): the bits alone. */
+static int l_examine(lua_State *L)
+{
+	struct rcpt_facts f;
+	lua_settop(L, 1);
+	if (!read_stanza(L, 1, &f))
+		return 0;
+	push_bits(L, &f);
+	return 1;
 }
 
 /* What a visit of the engine's fills in: entries copied aside, because making Lua values may raise an error. */
@@ -861,7 +876,8 @@ static int l_state_gc(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{"parse", l_parse}, {"inspect", l_inspect}, {"scanner", l_scanner}, {"pending", l_pending}, {NULL, NULL},
+	{"parse", l_parse},     {"inspect", l_inspect}, {"examine", l_examine},
+	{"scanner", l_scanner}, {"pending", l_pending}, {NULL, NULL},
 };
 
 static const luaL_Reg pending_methods[] = {
@@ -887,6 +903,7 @@ static void push_bit_names(lua_State *L)
 	set_integer(L, "asks", RCPT_ASKS);
 	set_integer(L, "acks", RCPT_ACKS);
 	set_integer(L, "content", RCPT_CONTENT);
+	set_integer(L, "bounce", RCPT_BOUNCE);
 	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
 		set_integer(L, rcpt_problem_name(i), (uint64_t)1 << (i + PROBLEM_SHIFT));
 }

@@ -4,6 +4,7 @@
 -- Both functions are pure. They get the message's bits from the engine and return a plan:
 --   request   "keep" or "take": what to do with <request/>
 --   received  "keep", "take", "first" (all but the first go) or "mend" (the first gets the message's id; the others go)
+--   type      the type that the message gets, nil when it keeps its own
 --   why       the rule and the reason, for the log
 -- A message of which only a <received/> was left, and is taken, is dropped: see `empty`.
 
@@ -88,6 +89,15 @@ function checks.incoming(has, verdict, injected, wanted, options)
 		because(plan, "E2 receipts_"..verdict.." is \"drop\"");
 	end
 	return plan;
+end
+
+--- The type that an ack gets: that of the content message it acks, so that whatever goes by type treats both alike (rule E7).
+-- @param asked  the content message's type
+-- @param own    the ack's type attribute
+-- @return the new type; nil where it keeps its own
+function checks.type(plan, has, verdict, asked, own)
+	if verdict ~= "delivered" or plan.received == "take" or has.more or asked == (own or "normal") then return nil; end
+	return asked;
 end
 
 --- Is nothing left of the message that means anything, once the plan is carried out?

@@ -12,9 +12,20 @@ function elements.ask(stanza)
 	return stanza:add_direct_child(st.stanza("request", { xmlns = xmlns_receipts }));
 end
 
+--- The id that an ack message names: its first <received/>'s, or in revision 1.0 the message's own.
+function elements.acked(stanza)
+	local received = stanza:get_child("received", xmlns_receipts);
+	local id = received and received.attr.id;
+	if id == nil or id == "" then id = stanza.attr.id; end
+	return id;
+end
+
 --- Carries out a plan of checks.lib.lua on a stanza.
 function elements.apply(plan, stanza)
 	local first = true;
+	if plan.type then
+		stanza.attr.type = plan.type ~= "normal" and plan.type or nil;
+	end
 	stanza:maptags(function (tag)
 		if tag.attr.xmlns ~= xmlns_receipts then return tag; end
 		if tag.name == "request" and plan.request == "take" then return nil; end

@@ -60,6 +60,8 @@ end
 
 local definitions = {
 	receipts_request = one_of("auto", "always", "never");
+	receipts_answer = one_of("opt-in", "opt-out", "never");
+	receipts_answer_proof = one_of("ack", "sent");
 	receipts_forged = one_of("drop", "pass");
 	receipts_unknown = one_of("pass", "drop");
 	receipts_groupchat_requests = one_of("pass", "strip");

@@ -12,13 +12,16 @@ end
 describe("options", function ()
 	it("have defaults", function ()
 		local options, warnings = read {};
-		assert.same({ request = "auto", forged = "drop", unknown = "pass", groupchat_requests = "pass", protect_presence = true,
+		assert.same({ request = "auto", answer = "opt-in", answer_proof = "ack",
+			forged = "drop", unknown = "pass", groupchat_requests = "pass", protect_presence = true,
 			max_pending = 1000000, max_pending_per_user = 1000, expire_after = 604800 }, options);
 		assert.same({}, warnings);
 	end);
 
 	local right = {
 		receipts_request = { "auto", "always", "never" };
+		receipts_answer = { "opt-in", "opt-out", "never" };
+		receipts_answer_proof = { "ack", "sent" };
 		receipts_forged = { "drop", "pass" };
 		receipts_unknown = { "pass", "drop" };
 		receipts_groupchat_requests = { "pass", "strip" };
@@ -40,6 +43,8 @@ describe("options", function ()
 
 	local wrong = {
 		receipts_request = { "sometimes", true, 1 };
+		receipts_answer = { "always", true };
+		receipts_answer_proof = { "stored", 1 };
 		receipts_forged = { "bounce", false };
 		receipts_unknown = { "forged", {} };
 		receipts_groupchat_requests = { "drop" };

@@ -9,6 +9,7 @@ local socket = require "socket";
 local base64 = require "util.encodings".base64.encode;
 local new_stream = require "util.xmppstream".new;
 local st = require "util.stanza";
+local calculate_hash = require "util.caps".calculate_hash;
 
 local TIMEOUT = 10; -- seconds for an answer that must come
 
@@ -24,7 +25,12 @@ end
 local callbacks = { default_ns = "jabber:client" };
 function callbacks.streamopened(self) self.notopen = nil; end
 function callbacks.streamclosed(self) self.closed = true; end
-function callbacks.handlestanza(self, stanza) table.insert(self.inbox, stanza); end
+function callbacks.handlestanza(self, stanza)
+	if self.managed and (stanza.name == "message" or stanza.name == "presence" or stanza.name == "iq") then
+		self.handled = self.handled + 1;
+	end
+	if not self:answer_disco(stanza) then table.insert(self.inbox, stanza); end
+end
 function callbacks.error(self, condition, stanza)
 	self.failure = condition..(stanza and ": "..tostring(stanza) or "");
 end
@@ -118,6 +124,56 @@ function client:messages()
 	return list;
 end
 
+--- From here on the client answers disco#info with these features, and presence() shows their caps.
+-- @param claim  optional: a ver to show instead of the true one
+function client:show(features, claim)
+	self.info = st.stanza("query", { xmlns = "http://jabber.org/protocol/disco#info" })
+		:tag("identity", { category = "client", type = "pc", name = "spec" }):up();
+	for _, feature in ipairs(features) do self.info:tag("feature", { var = feature }):up(); end
+	self.ver = claim or calculate_hash(self.info.tags);
+	return self;
+end
+
+--- Available presence with the caps of show().
+function client:presence(attr)
+	local stanza = st.presence(attr or {});
+	if self.info then
+		stanza:tag("c", { xmlns = "http://jabber.org/protocol/caps", hash = "sha-1", node = "urn:spec", ver = self.ver }):up();
+	end
+	return stanza;
+end
+
+-- Answers a disco#info query; counts them.
+function client:answer_disco(stanza)
+	local query = stanza.name == "iq" and stanza.attr.type == "get" and stanza:get_child("query", "http://jabber.org/protocol/disco#info");
+	if not query then return false; end
+	self.queries = (self.queries or 0) + 1;
+	self.asked_by = stanza.attr.from;
+	if self.mute then return true; end
+	if self.info then
+		local info = st.clone(self.info);
+		info.attr.node = query.attr.node;
+		self:send(st.reply(stanza):add_child(info));
+	else
+		self:send(st.error_reply(stanza, "cancel", "service-unavailable"));
+	end
+	return true;
+end
+
+--- Enables stream management (XEP-0198). From here on `handled` counts stanzas; nothing is acked unless acknowledge() is called.
+function client:enable_management()
+	self.managed, self.handled = true, 0;
+	self:send(st.stanza("enable", { xmlns = "urn:xmpp:sm:3", resume = "true" }));
+	self.token = self:expect(named("enabled")).attr.id;
+	return self;
+end
+
+--- Acks the stanzas received so far, or says `h`.
+function client:acknowledge(h)
+	self:send(st.stanza("a", { xmlns = "urn:xmpp:sm:3", h = tostring(h or self.handled) }));
+	return self;
+end
+
 --- The session is gone when this returns.
 function client:close()
 	if self.conn and not self.closed then
@@ -133,14 +189,9 @@ function client:drop()
 	self.conn = nil;
 end
 
---- Connects and logs in.
--- @param port  of the server, on loopback
--- @param jid   full JID; with authentication = "insecure" any user and password will do
--- @param how   optional: presence = false sends none; carbons = true enables them
-local function connect(port, jid, how)
-	how = how or {};
-	local user, host, resource = jid:match("^(.-)@(.-)/(.*)$");
-	local self = setmetatable({ inbox = {}, unread = "", host = host, jid = jid, bare = user.."@"..host }, client);
+local function log_in(port, jid)
+	local user, host = jid:match("^(.-)@(.-)/(.*)$");
+	local self = setmetatable({ inbox = {}, unread = "", host = host, jid = jid, bare = user.."@"..host, port = port }, client);
 	self.conn = assert(socket.connect("127.0.0.1", port));
 	self.conn:settimeout(0);
 	self.conn:setoption("tcp-nodelay", true);
@@ -149,16 +200,39 @@ local function connect(port, jid, how)
 	local answer = self:expect(function (stanza) return stanza.name == "success" or stanza.name == "failure"; end);
 	assert(answer.name == "success", tostring(answer));
 	open_stream(self);
+	return self;
+end
+
+--- Connects and logs in.
+-- @param port  of the server, on loopback
+-- @param jid   full JID; with authentication = "insecure" any user and password will do
+-- @param how   optional: presence = false sends none, or what to send instead; carbons = true enables them; managed = true enables
+--              stream management; features = list of disco#info features that it shows caps for and answers with
+local function connect(port, jid, how)
+	how = how or {};
+	local self = log_in(port, jid);
 	assert(self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
-		:tag("resource"):text(resource)).attr.type == "result");
+		:tag("resource"):text(jid:match("/(.*)$"))).attr.type == "result");
+	if how.managed then self:enable_management(); end
 	if how.carbons then
 		assert(self:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" })).attr.type == "result");
 	end
+	if how.features then self:show(how.features); end
 	if how.presence ~= false then
-		self:send(how.presence or "<presence/>");
+		self:send(how.presence or self:presence());
 		self:sync();
 	end
 	return self;
 end
 
-return { connect = connect };
+--- Takes up a session whose connection was lost (XEP-0198 §5), having handled `h` stanzas of it.
+-- @return the new connection, and whether the server agreed
+local function resume(old, h)
+	local self = log_in(old.port, old.jid);
+	self.managed, self.handled, self.token, self.info = true, h, old.token, old.info;
+	self:send(st.stanza("resume", { xmlns = "urn:xmpp:sm:3", previd = old.token, h = tostring(h) }));
+	local answer = self:expect(function (stanza) return stanza.name == "resumed" or stanza.name == "failed"; end);
+	return self, answer.name == "resumed";
+end
+
+return { connect = connect, resume = resume };

@@ -116,10 +116,28 @@ function server:connect(jid, how)
 	return connected;
 end
 
+--- Takes up a session again on a new connection; see client.lua.
+function server:resume(old, h)
+	local resumed, ok = client.resume(old, h);
+	table.insert(self.clients, resumed);
+	return resumed, ok;
+end
+
+--- Calls `done` until it returns something true: for what the server does after a time of its own.
+function server.wait(done)
+	local deadline = socket.gettime() + START_TIMEOUT;
+	while true do
+		local result = done();
+		if result then return result; end
+		assert(socket.gettime() < deadline, "it did not come about");
+		socket.sleep(0.05);
+	end
+end
+
 --- Ends every session that a spec has opened.
 function server:disconnect_all()
 	for _, connected in ipairs(self.clients or {}) do
-		if connected.conn then connected:close(); end
+		if connected.conn then pcall(connected.close, connected); end
 	end
 	self.clients = {};
 end
@@ -161,4 +179,4 @@ Component "rooms.localhost" "muc"
 	muc_room_locking = false
 ]];
 
-return { start = start, rooms = rooms };
+return { start = start, rooms = rooms, wait = server.wait };

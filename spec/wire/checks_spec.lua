@@ -207,6 +207,10 @@ suite("", function (on)
 			on.bob:sync();
 			on.send("bob", stanzas.ack("bob@localhost/phone", "self"));
 			assert.equal("self", stanzas.acked(on.phone:messages()[1]));
+			on.send("bob", "<presence type='unavailable'/>");
+			on.phone:sync();
+			on.send("bob", stanzas.ack("bob@localhost/phone", "self"));
+			assert.equal("self", stanzas.acked(on.phone:messages()[1]), "available or not");
 		end);
 		it("an occupant of a room that both are in passes", function ()
 			for _, name in ipairs { "alice", "bob" } do

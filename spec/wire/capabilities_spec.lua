@@ -1,0 +1,302 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter B on the wire, and what chapter C does with it: who supports receipts, learned from presence and disco#info.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+
+local RECEIPTS = { stanzas.xmlns };
+local NONE = { "urn:example:nothing" };
+
+describe("capabilities", function ()
+	local server;
+	setup(function () server = servers.start { hosts = servers.rooms, disabled = { "pep" } }; end);
+	teardown(function () server:stop(); end);
+	after_each(function () server:disconnect_all(); end);
+
+	-- Both see each other's presence.
+	local function friends(a, b)
+		server:roster(a, b.."@localhost", "both");
+		server:roster(b, a.."@localhost", "both");
+	end
+
+	-- What the module knows of a full JID.
+	local function known(jid)
+		return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
+	end
+
+	-- Prosody's promises do their work when their time has come. What was to be asked before somebody else was asked and answered
+	-- has been asked then.
+	local fences = 0;
+	local function settle(one)
+		fences = fences + 1;
+		local fence = server:connect("fence", { features = { stanzas.xmlns, "urn:example:fence:"..fences } });
+		servers.wait(function ()
+			fence:sync();
+			return known(fence.jid) == "capable";
+		end);
+		fence:close();
+		one:sync();
+		one:sync();
+	end
+
+	-- A client whose disco#info has been asked for where it is to be.
+	local function client(jid, features, how)
+		how = how or {};
+		how.features = features;
+		local connected = server:connect(jid, how);
+		settle(connected);
+		return connected;
+	end
+
+	local function asked_for(from, to)
+		from:send(stanzas.chat { to = to.bare, id = "c1" });
+		from:sync();
+		return stanzas.asks(to:messages()[1]);
+	end
+
+	it("B1 are learned from caps, and one ver costs one query", function ()
+		local first = client("b1a", { stanzas.xmlns, "urn:example:b1" });
+		assert.equal(1, first.queries);
+		assert.equal("capable", known(first.jid));
+		local second = client("b1b", { stanzas.xmlns, "urn:example:b1" });
+		assert.is_nil(second.queries);
+		assert.equal("capable", known(second.jid));
+		local third = client("b1c", { "urn:example:b1" });
+		assert.equal(1, third.queries);
+		assert.equal("incapable", known(third.jid));
+	end);
+
+	it("B1 are asked for once when many show the same ver at once", function ()
+		local clients = {};
+		for i = 1, 500 do
+			clients[i] = server:connect("crowd"..i, { features = { stanzas.xmlns, "urn:example:crowd" }, presence = false });
+		end
+		for _, one in ipairs(clients) do one:send(one:presence()); end
+		for _ = 1, 2 do
+			for _, one in ipairs(clients) do one:sync(); end
+		end
+		local queries = 0;
+		for _, one in ipairs(clients) do queries = queries + (one.queries or 0); end
+		assert.equal(1, queries);
+		assert.equal("capable", known(clients[1].jid));
+		assert.equal("capable", known(clients[500].jid));
+	end);
+
+	it("B2 of a client that lies about its ver count for that client alone", function ()
+		local honest = client("honest", { stanzas.xmlns, "urn:example:b2" }, { presence = false });
+		local liar = server:connect("liar", { presence = false });
+		liar:show({ "urn:example:lie" }, honest.ver);
+		liar:send(liar:presence());
+		settle(liar);
+		assert.equal("incapable", known(liar.jid));
+		honest:send(honest:presence());
+		settle(honest);
+		assert.equal("capable", known(honest.jid));
+		assert.equal("incapable", known(liar.jid));
+		local third = client("third", { stanzas.xmlns, "urn:example:b2" });
+		assert.is_nil(third.queries);
+		assert.equal("capable", known(third.jid));
+	end);
+
+	it("B2 are not shared from an answer that was made to collide", function ()
+		-- Hashes like { "urn:example:x", "urn:xmpp:receipts" }.
+		local victim = client("victim", { "urn:example:x", stanzas.xmlns }, { presence = false });
+		local attacker = server:connect("attacker", { presence = false });
+		attacker:show({ "urn:example:x<"..stanzas.xmlns });
+		assert.equal(victim.ver, attacker.ver);
+		attacker:send(attacker:presence());
+		settle(attacker);
+		assert.equal("incapable", known(attacker.jid));
+		victim:send(victim:presence());
+		settle(victim);
+		assert.equal("capable", known(victim.jid));
+	end);
+
+	it("B2 without a hash that can be verified hold for one client", function ()
+		local legacy = server:connect("legacy", { presence = false });
+		legacy:show(RECEIPTS);
+		legacy:send("<presence><c xmlns='http://jabber.org/protocol/caps' node='urn:old' ver='1.0' ext='a b'/></presence>");
+		settle(legacy);
+		assert.equal(1, legacy.queries);
+		assert.equal("capable", known(legacy.jid));
+		local other = server:connect("legacy2", { presence = false });
+		other:show(NONE);
+		other:send("<presence><c xmlns='http://jabber.org/protocol/caps' node='urn:old' ver='1.0' ext='a b'/></presence>");
+		settle(other);
+		assert.equal("incapable", known(other.jid));
+	end);
+
+	it("B3 of a client that never answers stay unknown, at the cost of one query", function ()
+		local mute = server:connect("mute", { presence = false });
+		mute:show { stanzas.xmlns, "urn:example:mute" };
+		mute.mute = true;
+		for _ = 1, 5 do
+			mute:send(mute:presence());
+			settle(mute);
+		end
+		assert.equal(1, mute.queries);
+		assert.equal("unknown", known(mute.jid));
+	end);
+
+	it("B3 are asked only of who sent presence", function ()
+		local quiet = server:connect("quiet", { presence = false });
+		local other = server:connect("other");
+		other:send(stanzas.chat { to = quiet.jid, id = "1" });
+		other:sync();
+		settle(quiet);
+		assert.is_nil(quiet.queries);
+	end);
+
+	it("B3 of room occupants come from known vers, and occupants are not asked", function ()
+		local known_ver = client("inroom", { stanzas.xmlns, "urn:example:room" });
+		local watcher = server:connect("watcher");
+		local stranger_ver = server:connect("odd", { presence = false });
+		stranger_ver:show { stanzas.xmlns, "urn:example:odd" };
+		stranger_ver.mute = true;
+		for name, one in pairs { watcher = watcher, inroom = known_ver, odd = stranger_ver } do
+			one:send(one:presence({ to = "room@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+			one:sync();
+		end
+		settle(watcher);
+		settle(stranger_ver);
+		assert.equal("capable", known("room@rooms.localhost/inroom"));
+		assert.equal("unknown", known("room@rooms.localhost/odd"));
+	end);
+
+	it("B1 of a session that goes are forgotten", function ()
+		local one = client("gone", { stanzas.xmlns, "urn:example:gone" });
+		assert.equal("capable", known(one.jid));
+		one:close();
+		assert.equal("silent", known(one.jid));
+	end);
+
+	it("B1 of sessions that were there before the module are known too", function ()
+		local one = client("early", { stanzas.xmlns, "urn:example:early" });
+		server:run("local m = require 'core.modulemanager'; m.unload('localhost', 'receipts'); m.load('localhost', 'receipts')");
+		settle(one);
+		assert.equal("capable", known(one.jid));
+	end);
+
+	it("B1 by ver outlive a restart of the module", function ()
+		local one = client("kept", { stanzas.xmlns, "urn:example:kept" });
+		one:close();
+		server:run("local m = require 'core.modulemanager'; m.unload('localhost', 'receipts'); m.load('localhost', 'receipts')");
+		local again = client("kept", { stanzas.xmlns, "urn:example:kept" });
+		assert.is_nil(again.queries);
+		assert.equal("capable", known(again.jid));
+	end);
+
+	describe("in \"auto\"", function ()
+		it("C1 have a client without receipts asked for, when the recipient has them", function ()
+			friends("old", "new");
+			local new = client("new", RECEIPTS);
+			assert.is_true(asked_for(client("old", NONE), new), "incapable");
+			new:messages();
+			server:disconnect_all();
+			new = client("new", RECEIPTS);
+			assert.is_true(asked_for(server:connect("old"), new), "no caps");
+			server:disconnect_all();
+			new = client("new", RECEIPTS);
+			assert.is_true(asked_for(server:connect("old", { presence = false }), new), "no presence");
+		end);
+
+		it("C1 have nobody else asked for", function ()
+			friends("modern", "new");
+			friends("old", "older");
+			assert.is_false(asked_for(client("modern", RECEIPTS), client("new", RECEIPTS)), "can ask by itself");
+			assert.is_false(asked_for(client("old", NONE), client("older", NONE)), "cannot answer");
+			server:disconnect_all();
+			assert.is_false(asked_for(client("old", NONE), server:connect("older")), "cannot answer, and shows no caps");
+		end);
+
+		it("C3 of a bare JID: capable when any resource is", function ()
+			friends("old", "new");
+			local phone = client("new@localhost/phone", NONE);
+			local desk = client("new", RECEIPTS);
+			local old = client("old", NONE);
+			old:send(stanzas.chat { to = "new@localhost", id = "1" });
+			old:sync();
+			assert.is_true(stanzas.asks(desk:messages()[1]));
+			assert.is_true(stanzas.asks(phone:messages()[1]));
+			old:send(stanzas.chat { to = "new@localhost/phone", id = "2" });
+			old:sync();
+			assert.is_false(stanzas.asks(phone:messages()[1]), "a full JID is what is known of it");
+			old:send(stanzas.chat { to = "new@localhost/new", id = "3" });
+			old:sync();
+			assert.is_true(stanzas.asks(desk:messages()[1]));
+		end);
+
+		it("B4 serve only who may see that presence", function ()
+			local new = client("newcomer", RECEIPTS);
+			local old = client("old", NONE);
+			for subscription, asks in pairs { none = false, to = false, from = true, both = true } do
+				server:roster("newcomer", "old@localhost", subscription);
+				assert.equal(asks, asked_for(old, new), subscription);
+			end
+			server:roster("newcomer", "old@localhost", "none");
+			new:send(new:presence { to = "old@localhost" });
+			new:sync();
+			assert.is_true(asked_for(old, new), "directed presence");
+			new:send("<presence to='old@localhost' type='unavailable'/>");
+			new:sync();
+			assert.is_false(asked_for(old, new), "taken back");
+		end);
+
+		it("C6 has an ack passed on when another client of the account understands it", function ()
+			friends("old", "new");
+			local new = client("new", RECEIPTS);
+			local old = client("old", NONE);
+			assert.is_true(asked_for(old, new));
+			new:send(stanzas.ack("old@localhost/old", "c1"));
+			new:sync();
+			assert.same({}, old:messages());
+			local modern = client("old@localhost/modern", RECEIPTS, { carbons = true });
+			old:send(stanzas.chat { to = "new@localhost", id = "c6" });
+			old:sync();
+			new:send(stanzas.ack("old@localhost/old", "c6"));
+			new:sync();
+			assert.equal("c6", stanzas.acked(old:messages()[1]));
+			local carbons = modern:messages();
+			assert.truthy(tostring(carbons[#carbons]):find("c6", 1, true));
+		end);
+	end);
+
+	it("C1 \"always\" leaves out who is known to be incapable", function ()
+		local always = servers.start { options = 'receipts_request = "always"', disabled = { "pep" } };
+		finally(function () always:stop(); end);
+		always:roster("old", "alice@localhost", "both");
+		always:roster("alice", "old@localhost", "both");
+		local old = always:connect("old", { features = NONE });
+		servers.wait(function () old:sync(); return old.queries; end);
+		old:sync();
+		local alice = always:connect("alice");
+		assert.is_false(asked_for(alice, old));
+	end);
+end);
+
+describe("capabilities beside mod_pep", function ()
+	it("B1 are overheard from the answer to its question, and not asked for again", function ()
+		local server = servers.start();
+		finally(function () server:stop(); end);
+		local one = server:connect("one", { features = { stanzas.xmlns, "http://jabber.org/protocol/mood+notify" } });
+		one:sync();
+		assert.equal(1, one.queries);
+		assert.equal("one@localhost", one.asked_by, "mod_pep's, not ours");
+		servers.wait(function ()
+			one:sync();
+			return server:run("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of('one@localhost/one')") == "capable";
+		end);
+		-- Our own question would come a second after the presence.
+		local start = os.time();
+		servers.wait(function () one:sync(); return os.time() >= start + 3; end);
+		assert.equal(1, one.queries);
+	end);
+
+	it("B1 are asked for where it is silent", function ()
+		local server = servers.start();
+		finally(function () server:stop(); end);
+		local one = server:connect("one");
+		servers.wait(function () one:sync(); return one.queries == 1; end);
+		assert.equal("localhost", one.asked_by);
+	end);
+end);
