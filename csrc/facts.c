@@ -80,7 +80,10 @@ enum rcpt_child rcpt_child_kind(struct rcpt_str name, struct rcpt_str ns)
 
 void rcpt_facts_not_empty(struct rcpt_facts *f, enum rcpt_child kind)
 {
-	f->problems |= kind == RCPT_CHILD_REQUEST ? RCPT_REQUEST_NOT_EMPTY : RCPT_RECEIVED_NOT_EMPTY;
+	if (kind == RCPT_CHILD_OCCUPANT)
+		f->has |= RCPT_HAS_MORE; /* an invitation, say */
+	else
+		f->problems |= kind == RCPT_CHILD_REQUEST ? RCPT_REQUEST_NOT_EMPTY : RCPT_RECEIVED_NOT_EMPTY;
 }
 
 void rcpt_facts_child(struct rcpt_facts *f, enum rcpt_child kind, struct rcpt_str id, bool empty)
@@ -104,7 +107,7 @@ void rcpt_facts_child(struct rcpt_facts *f, enum rcpt_child kind, struct rcpt_st
 		return;
 	case RCPT_CHILD_OCCUPANT:
 		f->has |= RCPT_HAS_OCCUPANT;
-		return;
+		break;
 	case RCPT_CHILD_OTHER:
 		f->has |= RCPT_HAS_MORE;
 		return;

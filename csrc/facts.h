@@ -69,8 +69,14 @@ enum rcpt_child rcpt_child_kind(struct rcpt_str name, struct rcpt_str ns);
 /* Is `ns` a namespace that messages come in? jabber:client, jabber:server, jabber:component:accept, or none. */
 bool rcpt_stanza_ns(struct rcpt_str ns);
 
+/* Could what is in a child of this kind matter? */
+static inline bool rcpt_child_inside_matters(enum rcpt_child kind)
+{
+	return kind == RCPT_CHILD_REQUEST || kind == RCPT_CHILD_RECEIVED || kind == RCPT_CHILD_OCCUPANT;
+}
+
 /* Take note of one direct child. `id` is the child's own id attribute, `empty` whether it has nothing in it but white space;
- * both matter to receipt elements only. */
+ * that is read only where rcpt_child_inside_matters(). */
 void rcpt_facts_child(struct rcpt_facts *f, enum rcpt_child kind, struct rcpt_str id, bool empty);
 /* The element just reported turned out to have something in it. */
 void rcpt_facts_not_empty(struct rcpt_facts *f, enum rcpt_child kind);

@@ -256,16 +256,26 @@ static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct 
 
 /* -- Making room ----------------------------------------------------------------------------------------------------- */
 
+/* The older of the first entries of two lists, 0 when both are empty. */
+static rcpt_ref oldest(const struct rcpt_pending *t, const struct list list[KINDS])
+{
+	const rcpt_ref open = list[OPEN].head, done = list[DONE].head;
+	if (!open || !done)
+		return open ? open : done;
+	return elapsed(entry_at(t, open)->time, entry_at(t, done)->time) < 0 ? done : open;
+}
+
 /* Room for one more entry of `from`. Two go at the most, so that a table over new, lower limits shrinks as it is used. */
 static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from)
 {
 	const struct list *own = jid_at(t, from)->list;
-	for (int i = 0; i < 2 && own[OPEN].n + own[DONE].n >= t->limits.per_user; i++)
-		drop(t, own[DONE].head ? own[DONE].head : own[OPEN].head);
-	for (int i = 0; i < 2 && t->entries.count >= t->limits.capacity; i++) {
+	int gone = 0;
+	for (; gone < 2 && own[OPEN].n + own[DONE].n >= t->limits.per_user; gone++)
+		drop(t, oldest(t, own));
+	for (; gone < 2 && t->entries.count >= t->limits.capacity; gone++) {
 		const rcpt_ref victim = t->list[DONE].head ? t->list[DONE].head : own[OPEN].head;
 		if (!victim)
-			return RCPT_FULL;
+			return gone ? RCPT_OK : RCPT_FULL; /* one in for one out is no more than there was */
 		drop(t, victim);
 	}
 	return RCPT_OK;
@@ -365,8 +375,12 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	if (!known)
 		return add_new(t, requester, asked, id, RCPT_PENDING, time, flags);
 	struct entry *e = entry_at(t, known);
-	if (e->state == RCPT_PENDING)
+	if (e->state == RCPT_PENDING) {
+		/* A client that asks where we had asked for it wants the ack. */
+		e->flags = (uint8_t)((e->flags & ~(RCPT_TYPE_BITS | RCPT_INJECTED)) | (flags & RCPT_TYPE_BITS) |
+							 (e->flags & flags & RCPT_INJECTED));
 		return RCPT_KNOWN;
+	}
 	e->flags = (uint8_t)((flags & ~RCPT_OCCUPANT) | (e->flags & RCPT_OCCUPANT));
 	enter_state(t, known, RCPT_PENDING, time);
 	return RCPT_OK;
@@ -460,18 +474,21 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 		}
 }
 
-enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry)
+enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now)
 {
+	const double span = entry->state == RCPT_DELIVERED_ONCE ? t->limits.remember : t->limits.ttl;
+	if (now - entry->time >= span)
+		return RCPT_TOO_OLD;
 	const struct rcpt_str requester = rcpt_jid_bare(entry->from);
 	const struct rcpt_str asked = entry->flags & RCPT_OCCUPANT ? entry->asked : rcpt_jid_bare(entry->asked);
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	bool about;
-	if (find(t, requester, asked, entry->id, &about))
+	const rcpt_ref known = find(t, requester, asked, entry->id, &about);
+	if (known && rcpt_str_eq(jid_text(jid_at(t, entry_at(t, known)->asked)), asked))
 		return RCPT_KNOWN;
-	if (entry->time > t->latest)
-		t->latest = entry->time;
-	return add_new(t, requester, asked, entry->id, entry->state, ticks(entry->time), entry->flags);
+	tell(t, now);
+	return add_new(t, requester, asked, entry->id, entry->state, ticks(entry->time < now ? entry->time : now), entry->flags);
 }
 
 uint32_t rcpt_pending_count(const struct rcpt_pending *t)

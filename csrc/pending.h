@@ -5,14 +5,15 @@
  * remembered for a while, so that a second ack is known for a duplicate. A bounce makes it failed, which a later ack still wins
  * over. JIDs are compared on their bare form, the asked room occupant (RCPT_OCCUPANT) in full; ids byte for byte.
  *
- * Bounds. A user who is over `per_user` loses their own oldest entry, delivered ones first. A table that is full forgets the
- * oldest delivered entry, then the user's own oldest; where there is neither it takes nothing new (RCPT_FULL): nobody's pending
- * entry is ever given up for somebody else's.
+ * Bounds. A user who is over `per_user` loses their own oldest entry. A table that is full forgets the oldest delivered entry,
+ * then the user's own oldest; where there is neither it takes nothing new (RCPT_FULL): nobody's pending entry is ever given up
+ * for somebody else's.
  *
  * Time is always an argument, in seconds since the epoch; it is kept to 1/64 s, and spans of up to RCPT_SPAN_MAX can be told.
  * A clock that steps back makes an age 0, never negative.
  *
- * Every operation is O(1) amortised and touches few entries; none rehashes. An operation that fails leaves the table as it was.
+ * Every operation is O(1) amortised and touches few entries; none rehashes. (But one id asked of n people is a chain of n.) An
+ * operation that fails leaves the table as it was.
  */
 #ifndef RCPT_PENDING_H
 #define RCPT_PENDING_H
@@ -38,9 +39,11 @@ struct rcpt_pending_limits {
 
 enum rcpt_status {
 	RCPT_OK,
-	RCPT_KNOWN,    /* add: this very entry is pending already; it keeps its time */
-	RCPT_FULL,     /* add: the table is full of other people's entries */
+	RCPT_KNOWN, /* add: this very entry is pending already; it keeps its time. Asked for by its client, it is no longer injected
+				 */
+	RCPT_FULL,  /* add: the table is full of other people's entries */
 	RCPT_TOO_LONG, /* an id or a JID over its limit, or empty */
+	RCPT_TOO_OLD,  /* put: expired by now */
 	RCPT_NO_MEMORY
 };
 
@@ -100,8 +103,9 @@ uint32_t rcpt_pending_expire(struct rcpt_pending *t, double now, uint32_t max, r
 /* Shows the entries of one requester, oldest first: those not delivered, then, with `delivered`, those delivered. */
 void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud);
 
-/* Puts back an entry as each() showed it. RCPT_OK, RCPT_KNOWN when it is there already, or why not. */
-enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry);
+/* Puts back an entry as each() showed it. RCPT_OK, RCPT_KNOWN when it is there already, or why not. What is put back expires at
+ * its time, or when all that was in the table before it has gone, whichever is later. A time to come counts as now. */
+enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now);
 
 /* Entries not delivered (pending or failed): of all, or of one requester. */
 uint32_t rcpt_pending_count(const struct rcpt_pending *t);

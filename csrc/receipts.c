@@ -24,6 +24,7 @@ enum upvalue {
 	UP_STATE = 1,
 	UP_PENDING, /* metatables */
 	UP_SCANNER,
+	UP_READER,
 	UP_TAGS, /* keys of a stanza */
 	UP_ATTR,
 	UP_NAME,
@@ -42,8 +43,11 @@ enum upvalue {
 #define PROBLEM_SHIFT 16
 
 struct state {
-	struct rcpt_key key;
-	struct rcpt_xml *xml; /* for parse(); made at the first call */
+	struct rcpt_key key; /* its user value is a reader_box, for parse(), or nil */
+};
+
+struct reader_box {
+	struct rcpt_xml *x;
 };
 
 struct pending_handle {
@@ -51,9 +55,10 @@ struct pending_handle {
 };
 
 struct scanner_handle {
-	struct rcpt_xml *x; /* NULL once closed */
+	struct rcpt_xml *x;
 	bool only_receipts;
-	bool interrupted; /* a Lua error came between reading and handing over: what followed in the chunk is lost */
+	bool closed;
+	bool interrupted; /* reading and handing over; or a Lua error came between the two, and what followed in the chunk is lost */
 	double messages, requests, acks, bytes;
 	double problems[RCPT_PROBLEMS];
 };
@@ -107,13 +112,20 @@ static void set_integer(lua_State *L, const char *key, uint64_t value)
 	lua_setfield(L, -2, key);
 }
 
+/* A field of a table, without metamethods: nothing of the caller's runs while we work. */
+static void push_raw_field(lua_State *L, int table, const char *key)
+{
+	lua_pushstring(L, key);
+	lua_rawget(L, table);
+}
+
 /* A number from an options table, or its default. */
 static double option(lua_State *L, int table, const char *key, double least, double most, double standard)
 {
 	if (lua_isnoneornil(L, table))
 		return standard;
 	luaL_checktype(L, table, LUA_TTABLE);
-	lua_getfield(L, table, key);
+	push_raw_field(L, table, key);
 	double value = standard;
 	if (!lua_isnil(L, -1)) {
 		if (lua_type(L, -1) != LUA_TNUMBER)
@@ -178,22 +190,65 @@ static int push_xml_error(lua_State *L, const struct rcpt_xml *x)
 	return 3;
 }
 
-static int l_parse(lua_State *L)
+/* Pushes a box with a reader in it: the one that rests in the state, taken out, or a new one. Making Lua values can run a
+ * finalizer, and that can parse: it gets a reader of its own. NULL, with nothing pushed, when memory has run out. */
+static struct reader_box *take_reader(lua_State *L)
 {
 	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR};
+	lua_getuservalue(L, lua_upvalueindex(UP_STATE));
+	struct reader_box *box = lua_touserdata(L, -1);
+	if (box) {
+		lua_pushnil(L);
+		lua_setuservalue(L, lua_upvalueindex(UP_STATE));
+		return box;
+	}
+	lua_pop(L, 1);
+	box = lua_newuserdata(L, sizeof *box);
+	box->x = NULL;
+	lua_pushvalue(L, lua_upvalueindex(UP_READER));
+	lua_setmetatable(L, -2);
+	box->x = rcpt_xml_new(&limits, (unsigned long)get_state(L)->key.k0);
+	if (!box->x) {
+		lua_pop(L, 1);
+		return NULL;
+	}
+	return box;
+}
+
+/* The box at `index` rests in the state until it is wanted again. */
+static void put_reader(lua_State *L, int index)
+{
+	lua_pushvalue(L, index);
+	lua_setuservalue(L, lua_upvalueindex(UP_STATE));
+}
+
+static int l_parse(lua_State *L)
+{
 	const struct rcpt_str xml = check_str(L, 1);
-	struct state *state = get_state(L);
-	if (!state->xml && !(state->xml = rcpt_xml_new(&limits, (unsigned long)state->key.k0))) {
+	lua_settop(L, 1);
+	const struct reader_box *box = take_reader(L);
+	if (!box) {
 		lua_pushnil(L);
 		lua_pushliteral(L, "out of memory");
 		return 2;
 	}
 	struct rcpt_facts f;
 	uint64_t line;
-	if (rcpt_xml_message(state->xml, xml.p, xml.n) != RCPT_XML_OK || !rcpt_xml_next(state->xml, &f, &line))
-		return push_xml_error(L, state->xml);
-	push_facts(L, &f);
-	return 1;
+	int results = 1;
+	if (rcpt_xml_message(box->x, xml.p, xml.n) == RCPT_XML_OK && rcpt_xml_next(box->x, &f, &line))
+		push_facts(L, &f);
+	else
+		results = push_xml_error(L, box->x);
+	put_reader(L, 2);
+	return results;
+}
+
+static int l_reader_gc(lua_State *L)
+{
+	struct reader_box *box = lua_touserdata(L, 1);
+	rcpt_xml_free(box->x);
+	box->x = NULL;
+	return 0;
 }
 
 /* -- The stanza reader ----------------------------------------------------------------------------------------------- */
@@ -247,8 +302,7 @@ static void read_child(lua_State *L, int child, struct rcpt_str name, struct rcp
 		lua_pop(L, 1);
 	}
 	const enum rcpt_child kind = rcpt_child_kind(name, ns);
-	const bool receipt = kind == RCPT_CHILD_REQUEST || kind == RCPT_CHILD_RECEIVED;
-	rcpt_facts_child(f, kind, id, !receipt || is_empty(L, child));
+	rcpt_facts_child(f, kind, id, !rcpt_child_inside_matters(kind) || is_empty(L, child));
 }
 
 /* Reads the children whose name matters, or those whose name does not. Tells whether there are others. */
@@ -284,7 +338,10 @@ static bool read_stanza(lua_State *L, int stanza, struct rcpt_facts *f)
 		f->from = str_field(L, attr, UP_FROM);
 		f->to = str_field(L, attr, UP_TO);
 		f->type = str_field(L, attr, UP_TYPE);
+		const bool ours = rcpt_stanza_ns(str_field(L, attr, UP_XMLNS));
 		lua_pop(L, 1);
+		if (!ours)
+			return false;
 	}
 	if (push_table_field(L, stanza, UP_TAGS)) {
 		const int tags = lua_gettop(L);
@@ -315,7 +372,7 @@ static int l_inspect(lua_State *L)
 static struct scanner_handle *check_scanner(lua_State *L)
 {
 	struct scanner_handle *s = check_handle(L, 1, UP_SCANNER, "scanner");
-	if (!s->x)
+	if (s->closed)
 		luaL_error(L, "the scanner is closed");
 	return s;
 }
@@ -332,7 +389,7 @@ static int l_scanner(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(UP_SCANNER));
 	lua_setmetatable(L, -2);
 	if (lua_istable(L, 1)) {
-		lua_getfield(L, 1, "only_receipts");
+		push_raw_field(L, 1, "only_receipts");
 		s->only_receipts = lua_toboolean(L, -1);
 		lua_pop(L, 1);
 	}
@@ -439,9 +496,21 @@ static int l_scanner_summary(lua_State *L)
 	return 1;
 }
 
+/* A finalizer that runs while we hand over may close the scanner: then its memory goes with the scanner itself. */
 static int l_scanner_close(lua_State *L)
 {
 	struct scanner_handle *s = check_handle(L, 1, UP_SCANNER, "scanner");
+	s->closed = true;
+	if (s->interrupted)
+		return 0;
+	rcpt_xml_free(s->x);
+	s->x = NULL;
+	return 0;
+}
+
+static int l_scanner_gc(lua_State *L)
+{
+	struct scanner_handle *s = lua_touserdata(L, 1);
 	rcpt_xml_free(s->x);
 	s->x = NULL;
 	return 0;
@@ -449,6 +518,7 @@ static int l_scanner_close(lua_State *L)
 
 /* -- Pending table --------------------------------------------------------------------------------------------------- */
 
+/* To be called last before the table is used: making Lua values can run a finalizer, and that can close the table. */
 static struct rcpt_pending *check_pending(lua_State *L)
 {
 	const struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
@@ -482,9 +552,9 @@ static int l_pending(lua_State *L)
 
 static int l_pending_limit(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
+	check_pending(L);
 	const struct rcpt_pending_limits limits = check_limits(L, 2);
-	rcpt_pending_limit(t, &limits);
+	rcpt_pending_limit(check_pending(L), &limits);
 	return 0;
 }
 
@@ -499,6 +569,8 @@ static const char *status_name(enum rcpt_status status)
 		return "full";
 	case RCPT_TOO_LONG:
 		return "id or address too long or empty";
+	case RCPT_TOO_OLD:
+		return "expired";
 	case RCPT_NO_MEMORY:
 		return "out of memory";
 	}
@@ -521,7 +593,7 @@ static int push_status(lua_State *L, enum rcpt_status status)
 
 static bool flag_field(lua_State *L, int table, const char *key)
 {
-	lua_getfield(L, table, key);
+	push_raw_field(L, table, key);
 	const bool set = lua_toboolean(L, -1);
 	lua_pop(L, 1);
 	return set;
@@ -531,7 +603,7 @@ static bool flag_field(lua_State *L, int table, const char *key)
 static bool entry_flags(lua_State *L, int table, unsigned *flags)
 {
 	*flags = (flag_field(L, table, "injected") ? RCPT_INJECTED : 0) | (flag_field(L, table, "occupant") ? RCPT_OCCUPANT : 0);
-	lua_getfield(L, table, "type");
+	push_raw_field(L, table, "type");
 	bool ok = lua_isnil(L, -1);
 	for (unsigned i = 0; i < sizeof type_names / sizeof *type_names && !ok; i++)
 		if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), type_names[i]) == 0) {
@@ -544,7 +616,7 @@ static bool entry_flags(lua_State *L, int table, unsigned *flags)
 
 static int l_pending_add(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
+	check_pending(L);
 	const struct rcpt_str from = check_str(L, 2), to = check_str(L, 3), id = check_str(L, 4);
 	const double now = check_time(L, 5);
 	unsigned flags = 0;
@@ -552,7 +624,7 @@ static int l_pending_add(lua_State *L)
 		luaL_checktype(L, 6, LUA_TTABLE);
 		luaL_argcheck(L, entry_flags(L, 6, &flags), 6, "type is not a message type");
 	}
-	return push_status(L, rcpt_pending_add(t, from, to, id, now, flags));
+	return push_status(L, rcpt_pending_add(check_pending(L), from, to, id, now, flags));
 }
 
 /* verdict, and for a known message: age, injected, type */
@@ -611,7 +683,7 @@ static bool in_rooms(lua_State *L, int arg, struct rcpt_str to)
 /* pending:outgoing(stanza, now [, rooms]): a local client sends a message. */
 static int l_pending_outgoing(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
+	check_pending(L);
 	const double now = check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 4);
@@ -624,7 +696,7 @@ static int l_pending_outgoing(lua_State *L)
 	const bool full = rcpt_jid_bare(to).n < to.n;
 	const bool occupant = full && ((f.has & RCPT_HAS_OCCUPANT) || in_rooms(L, 4, to));
 	const unsigned flags = (unsigned)rcpt_facts_type(&f) | (occupant ? RCPT_OCCUPANT : 0);
-	lua_pushstring(L, status_name(rcpt_pending_add(t, f.from, to, f.id, now, flags)));
+	lua_pushstring(L, status_name(rcpt_pending_add(check_pending(L), f.from, to, f.id, now, flags)));
 	return 2;
 }
 
@@ -746,13 +818,12 @@ static void give(lua_State *L, struct collection *c)
 
 static int l_pending_expire(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
 	const double now = check_time(L, 2);
 	const lua_Integer max = luaL_optinteger(L, 3, 64);
 	luaL_argcheck(L, max >= 1 && max <= 1000000, 3, "not from 1 to 1000000");
 	luaL_checkstack(L, 8, NULL);
 	struct collection c = {0};
-	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, now, (uint32_t)max, collect, &c));
+	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(check_pending(L), now, (uint32_t)max, collect, &c));
 	give(L, &c);
 	return 2;
 }
@@ -785,12 +856,12 @@ static bool read_record(lua_State *L, int record, struct rcpt_entry *e)
 	if (!lua_istable(L, record))
 		return false;
 	for (int i = 0; i < 3; i++) {
-		lua_getfield(L, record, texts[i]); /* stays on the stack: the strings live there */
+		push_raw_field(L, record, texts[i]); /* stays on the stack: the strings live there */
 		if (lua_type(L, -1) != LUA_TSTRING)
 			return false;
 		s[i].p = lua_tolstring(L, -1, &s[i].n);
 	}
-	lua_getfield(L, record, "time");
+	push_raw_field(L, record, "time");
 	if (lua_type(L, -1) != LUA_TNUMBER || !entry_flags(L, record, &e->flags))
 		return false;
 	e->time = lua_tonumber(L, -1);
@@ -809,9 +880,10 @@ static bool read_record(lua_State *L, int record, struct rcpt_entry *e)
 
 static int l_pending_import(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
+	check_pending(L);
 	const struct rcpt_str from = check_str(L, 2);
 	luaL_checktype(L, 3, LUA_TTABLE);
+	const double now = check_time(L, 4);
 	lua_settop(L, 3);
 	lua_Integer taken = 0, left = 0;
 	const size_t n = lua_rawlen(L, 3);
@@ -819,7 +891,7 @@ static int l_pending_import(lua_State *L)
 		struct rcpt_entry e = {.from = from};
 		lua_rawgeti(L, 3, (int)i);
 		const bool ok = read_record(L, 4, &e);
-		const enum rcpt_status status = ok ? rcpt_pending_put(t, &e) : RCPT_TOO_LONG;
+		const enum rcpt_status status = ok ? rcpt_pending_put(check_pending(L), &e, now) : RCPT_TOO_LONG;
 		if (status == RCPT_OK || status == RCPT_KNOWN)
 			taken++;
 		else
@@ -867,14 +939,6 @@ static int l_pending_close(lua_State *L)
 
 /* -- The module ------------------------------------------------------------------------------------------------------ */
 
-static int l_state_gc(lua_State *L)
-{
-	struct state *state = lua_touserdata(L, 1);
-	rcpt_xml_free(state->xml);
-	state->xml = NULL;
-	return 0;
-}
-
 static const luaL_Reg functions[] = {
 	{"parse", l_parse},     {"inspect", l_inspect}, {"examine", l_examine},
 	{"scanner", l_scanner}, {"pending", l_pending}, {NULL, NULL},
@@ -889,7 +953,7 @@ static const luaL_Reg pending_methods[] = {
 
 static const luaL_Reg scanner_methods[] = {
 	{"feed", l_scanner_feed},   {"finish", l_scanner_finish}, {"summary", l_scanner_summary},
-	{"close", l_scanner_close}, {"__gc", l_scanner_close},    {NULL, NULL},
+	{"close", l_scanner_close}, {"__gc", l_scanner_gc},       {NULL, NULL},
 };
 
 /* Names for the bits of outgoing() and incoming(). */
@@ -926,12 +990,11 @@ EXPORT int luaopen_receipts(lua_State *L)
 	memset(state, 0, sizeof *state);
 	if (rcpt_key_random(&state->key) != 0)
 		return luaL_error(L, "receipts: the system has no random numbers to give");
-	lua_createtable(L, 0, 1);
-	lua_pushcfunction(L, l_state_gc);
+	lua_newtable(L);          /* UP_PENDING */
+	lua_newtable(L);          /* UP_SCANNER */
+	lua_createtable(L, 0, 1); /* UP_READER */
+	lua_pushcfunction(L, l_reader_gc);
 	lua_setfield(L, -2, "__gc");
-	lua_setmetatable(L, -2);
-	lua_newtable(L); /* UP_PENDING */
-	lua_newtable(L); /* UP_SCANNER */
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		lua_pushstring(L, keys[i]);
 

@@ -50,7 +50,7 @@ struct rcpt_xml {
 	unsigned depth;        /* open elements */
 	unsigned stanza_depth; /* of the stanza that we are in */
 	bool in_message;       /* that stanza is a message, and `current` is filled in */
-	enum rcpt_child child; /* the direct child that we are in, while it is a receipt element; else OTHER */
+	enum rcpt_child child; /* the direct child that we are in, where its inside matters; else OTHER */
 	uint64_t fed;          /* its bytes given to Expat */
 	char *tail;            /* the last tail_n of them */
 	size_t tail_n, tail_room;
@@ -186,13 +186,12 @@ static void XMLCALL on_text(void *ud, const char *text, int n);
 static void begin_child(struct rcpt_xml *x, struct name name, const char **attr)
 {
 	const enum rcpt_child kind = rcpt_child_kind(name.local, name.ns);
-	const bool receipt = kind == RCPT_CHILD_REQUEST || kind == RCPT_CHILD_RECEIVED;
 	const bool first = !(x->current.has & RCPT_HAS_RECEIVED);
 	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
 	rcpt_facts_child(&f, kind, f.received_id, true);
 	x->current.has = f.has;
 	x->current.problems = f.problems;
-	if (!receipt)
+	if (!rcpt_child_inside_matters(kind))
 		return;
 	x->child = kind;
 	XML_SetCharacterDataHandler(x->parser, on_text);
@@ -204,8 +203,9 @@ static void begin_child(struct rcpt_xml *x, struct name name, const char **attr)
 
 static void child_not_empty(struct rcpt_xml *x)
 {
-	struct rcpt_facts f = {.problems = x->current.problems};
+	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
 	rcpt_facts_not_empty(&f, x->child);
+	x->current.has = f.has;
 	x->current.problems = f.problems;
 }
 

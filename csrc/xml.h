@@ -7,6 +7,8 @@
  *                       containers (a stream root, an export). A message inside another stanza is part of that stanza.
  * What was read is taken with rcpt_xml_next().
  *
+ * Memory grows with the number of different names within one document (Expat keeps them), and with nothing else.
+ *
  * Refused, as RFC 6120 §11.1 has it: DTDs (and so every entity but the five of XML), comments, processing instructions; and what
  * is over the limits. After a refusal or a failure the reader says so again until rcpt_xml_reset().
  *
@@ -45,7 +47,7 @@ enum rcpt_xml_status {
 
 struct rcpt_xml_position {
 	uint64_t byte;         /* from 1 */
-	uint64_t line, column; /* from 1; columns are bytes */
+	uint64_t line, column; /* from 1; columns are as Expat counts them: characters */
 };
 
 struct rcpt_xml;

@@ -51,20 +51,17 @@ function answers.proven(queue, text)
 end
 
 --- A content message that asks goes to these sessions of an account. Where one of them can answer by itself, the others wait for it.
+-- What became of an earlier message with this id no longer matters: clients count 1, 2, 3.
 -- @param capable  function (session)
-function methods:delivering(sessions, content, capable)
-	if #sessions < 2 then return; end
+function methods:delivering(account, sessions, content, capable)
 	local waiting;
 	for _, session in ipairs(sessions) do
-		if capable(session) then
+		if #sessions > 1 and capable(session) then
 			waiting = waiting or {};
 			waiting[session.resource] = true;
 		end
 	end
-	local k = key_of(sessions[1], content);
-	if waiting and not self.fate:get(k) then
-		self.fate:set(k, { waiting = waiting });
-	end
+	self.fate:set(key(account, content.attr.from, content.attr.id), waiting and { waiting = waiting } or nil);
 end
 
 --- A client acks by itself.

@@ -20,9 +20,9 @@ local function because(plan, why)
 	plan.why = plan.why and plan.why.."; "..why or why;
 end
 
--- Rule E3, for what needs no look at the pending table. Bounces carry what they bounce, and are left as they are.
+-- Rule E3, for what needs no look at the pending table. Not for bounces, which carry what they bounce.
 local function malformed(plan, has, options)
-	if has["request-in-error"] or has["received-in-error"] then return; end
+	if has.bounce then return; end
 	for _, problem in ipairs(MALFORMED_REQUEST) do
 		if has[problem] then
 			plan.request = "take";
@@ -56,7 +56,7 @@ end
 function checks.outgoing(has, visible, options)
 	local plan = new_plan();
 	malformed(plan, has, options);
-	if has.acks and plan.received ~= "take" and options.protect_presence and not visible() then
+	if has.received and plan.received ~= "take" and options.protect_presence and not visible() then
 		plan.received = "take";
 		because(plan, "E4 the addressee may not see the user's presence");
 	end
@@ -65,14 +65,26 @@ end
 
 --- A message that comes to a local user.
 -- @param has       names of the message's bits
--- @param verdict   what the pending table says of the ack, nil when there is none
+-- @param verdict   what the pending table says of the ack or the bounce, nil when there is none
 -- @param injected  the request was ours
 -- @param wanted    function (): does the requester's account have a client online that understands receipts?
 -- @param options   the module's options
 function checks.incoming(has, verdict, injected, wanted, options)
 	local plan = new_plan();
 	malformed(plan, has, options);
-	if not verdict then return plan; end
+	-- Some clients take a <received/> in an error for an ack, and answer a <request/> in one: the error alone says what it has to.
+	if has.bounce then
+		if has.request then
+			plan.request = "take";
+			because(plan, "E3 request-in-error");
+		end
+		if has.received then
+			plan.received = "take";
+			because(plan, "E3 received-in-error");
+		end
+	end
+	if verdict == "failed" then because(plan, "E6 bounced"); end
+	if not verdict or verdict == "failed" then return plan; end
 	local known = verdict == "delivered" or verdict == "duplicate";
 	because(plan, "E1 "..verdict);
 	if known and injected and not wanted() then

@@ -36,7 +36,11 @@ end
 -- @return the engine; or nil and one line that says what is wrong and what to do
 local function load_engine(version, directory, installer)
 	local ok, engine = pcall(require, "receipts");
-	local reason = not ok and "it is not on package.cpath";
+	local reason;
+	if not ok then
+		reason = tostring(engine):find("module 'receipts' not found", 1, true) and "it is not on package.cpath"
+			or tostring(engine):gsub("%s+", " ");
+	end
 	if not ok then
 		for _, path in ipairs(candidates(directory, installer)) do
 			if is_file(path) then
@@ -55,7 +59,7 @@ local function load_engine(version, directory, installer)
 		end
 	end
 	if not ok then
-		return nil, "the C library receipts.so is missing ("..reason.."): install the rock mod_receipts for Lua "..lua_version
+		return nil, "the C library receipts.so is missing or of no use ("..reason.."): install the rock mod_receipts for Lua "..lua_version
 			.." (prosodyctl install mod_receipts), or run 'make' in its source and put build/receipts.so beside mod_receipts.lua";
 	end
 	local found = type(engine) == "table" and engine.version or "unknown";

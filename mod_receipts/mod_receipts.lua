@@ -6,6 +6,7 @@
 
 local VERSION = "0.1.0";
 
+if module.host == "*" then return; end -- prosodyctl looks in
 if module:get_host_type() ~= "local" then
 	module:log("info", "mod_receipts does nothing on a component: enable it on the VirtualHost of the users it is for");
 	return;
@@ -22,6 +23,7 @@ local filters = require "util.filters";
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
 local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
 local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
@@ -60,7 +62,7 @@ local limits = {
 	capacity = options.max_pending;
 	per_user = options.max_pending_per_user;
 	ttl = options.expire_after;
-	remember = math.min(options.expire_after, 3600);
+	remember = math.min(options.expire_after, 86400); -- a second device may come online the next day
 };
 local pending = engine.pending(limits);
 local rooms_of = setmetatable({}, { __mode = "k" }); -- session -> set of the rooms (bare JIDs) it has joined
@@ -332,7 +334,7 @@ local function incoming(event)
 	if plan.why then log_decision(stanza, plan.why); end
 	if checks.empty(plan, has) then return true; end
 	if has.asks and answers_for(jid_node(account)) then
-		answers:delivering(recipients(stanza.attr.to or account), stanza, is_capable);
+		answers:delivering(account, recipients(stanza.attr.to or account), stanza, is_capable);
 	end
 	if changes(plan) then
 		event.stanza = elements.apply(plan, st.clone(stanza));
@@ -351,6 +353,17 @@ local function joining(event)
 		rooms[room] = true;
 	elseif stanza.attr.type == "unavailable" and rooms then
 		rooms[room] = nil;
+	end
+end
+
+-- Who had joined before the module came: known for the rooms of this server only.
+local function joined_before(session)
+	for jid in pairs(session.directed or {}) do
+		local host = prosody.hosts[jid_host(jid)];
+		if jid_resource(jid) and host and host.modules.muc then
+			rooms_of[session] = rooms_of[session] or {};
+			rooms_of[session][jid_bare(jid)] = true;
+		end
 	end
 end
 
@@ -420,6 +433,7 @@ load_hashes();
 for _, user in pairs(prosody.hosts[module.host].sessions) do
 	for _, session in pairs(user.sessions) do
 		if session.presence then capabilities:presence(session.presence, nil, true); end
+		joined_before(session);
 	end
 end
 

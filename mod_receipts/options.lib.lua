@@ -67,7 +67,7 @@ local definitions = {
 	receipts_groupchat_requests = one_of("pass", "strip");
 	receipts_protect_presence = yes_or_no(true);
 	receipts_max_pending = whole_number(1000000, 1, 100000000);
-	receipts_max_pending_per_user = whole_number(1000, 1, 100000000);
+	receipts_max_pending_per_user = whole_number(1000, 1, 100000);
 	receipts_expire_after = duration("7d", "1s", "365d");
 };
 

@@ -123,11 +123,12 @@ static void a_user_over_quota_loses_their_own_oldest(void **state)
 	add(t, "a@h", "x@h", "2", 2);
 	add(t, "a@h", "x@h", "3", 3);
 	match(t, "a@h", "x@h", "2", 4);
-	add(t, "a@h", "x@h", "4", 5); /* the delivered one goes first */
-	assert_int_equal(match(t, "a@h", "x@h", "2", 6), RCPT_UNKNOWN);
+	add(t, "a@h", "x@h", "4", 5);
+	assert_int_equal(match(t, "a@h", "x@h", "1", 6), RCPT_UNKNOWN);
 	add(t, "a@h", "x@h", "5", 7);
-	assert_int_equal(match(t, "a@h", "x@h", "1", 8), RCPT_UNKNOWN);
-	assert_int_equal(rcpt_pending_count_of(t, text("a@h/x")), 3);
+	assert_int_equal(match(t, "a@h", "x@h", "3", 8), RCPT_UNKNOWN);
+	assert_int_equal(match(t, "a@h", "x@h", "2", 8), RCPT_DUPLICATE); /* the ack at 4 is younger than the ask at 3 */
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h/x")), 2);
 	assert_int_equal(match(t, "b@h", "x@h", "old", 9), RCPT_DELIVERED);
 	sound(t);
 	rcpt_pending_free(t);
@@ -243,7 +244,7 @@ static void long_ids_and_addresses(void **state)
 
 static bool put_into(void *ud, const struct rcpt_entry *e)
 {
-	return rcpt_pending_put(ud, e) == RCPT_OK;
+	return rcpt_pending_put(ud, e, 1764000004) == RCPT_OK;
 }
 
 static void entries_can_be_shown_and_put_back(void **state)
@@ -267,6 +268,53 @@ static void entries_can_be_shown_and_put_back(void **state)
 	rcpt_pending_free(copy);
 }
 
+static void what_is_put_back_keeps_to_time_and_address(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	struct rcpt_entry e = {.from = text("a@h"), .asked = text("r@muc"), .id = text("1"), .time = 1000};
+	assert_int_equal(rcpt_pending_put(t, &e, 1100), RCPT_TOO_OLD);
+	assert_int_equal(rcpt_pending_put(t, &e, 1099), RCPT_OK);
+	assert_int_equal(rcpt_pending_put(t, &e, 1099), RCPT_KNOWN);
+	e.asked = text("r@muc/n");
+	e.flags = RCPT_OCCUPANT;
+	e.time = 9e14; /* a record from a clock gone wrong */
+	assert_int_equal(rcpt_pending_put(t, &e, 1099), RCPT_OK);
+	assert_int_equal(rcpt_pending_count(t), 2);
+	assert_int_equal(match(t, "a@h", "r@muc/n", "1", 1101), RCPT_DELIVERED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void a_client_that_asks_after_us_gets_its_ack(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	rcpt_pending_add(t, text("a@h"), text("b@h"), text("1"), 0, RCPT_INJECTED);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("b@h"), text("1"), 1, 1), RCPT_KNOWN);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("b@h"), text("1"), 1, RCPT_INJECTED | 1), RCPT_KNOWN);
+	assert_int_equal(match(t, "a@h", "b@h", "1", 2), RCPT_DELIVERED);
+	assert_int_equal(answer.flags, 1);
+	assert_true(answer.age == 2);
+	rcpt_pending_free(t);
+}
+
+static void an_add_that_fails_changes_nothing(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	add(t, "a@h", "x@h", "1", 1);
+	add(t, "b@h", "x@h", "1", 1);
+	add(t, "c@h", "x@h", "1", 1);
+	rcpt_pending_limit(t, &(struct rcpt_pending_limits){1, 1, 100, 10});
+	assert_int_equal(add(t, "d@h", "x@h", "1", 2), RCPT_FULL);
+	assert_int_equal(rcpt_pending_count(t), 3);
+	assert_int_equal(add(t, "a@h", "x@h", "2", 2), RCPT_OK); /* for its own */
+	assert_int_equal(rcpt_pending_count(t), 3);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
 /* -- Against a naive table ------------------------------------------------------------------------------------------- */
 
 #define USERS 6
@@ -284,9 +332,14 @@ struct naive {
 static struct naive naive[USERS * PEERS * IDS];
 static long order;
 
+/* done < 0: whichever. The oldest by time; of the same time, an open one. */
 static struct naive *naive_oldest(int from, int done)
 {
 	struct naive *oldest = NULL;
+	if (done < 0) {
+		struct naive *o = naive_oldest(from, 0), *d = naive_oldest(from, 1);
+		return !o || (d && d->time < o->time) ? d : o;
+	}
 	for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
 		if (naive[i].used && naive[i].done == done && (from < 0 || naive[i].from == from) &&
 			(!oldest || naive[i].order < oldest->order))
@@ -307,10 +360,8 @@ static enum rcpt_status naive_add(struct naive *e, double now)
 	if (e->used && !e->done)
 		return RCPT_KNOWN;
 	if (!e->used) {
-		if (naive_count(e->from) >= PER_USER) {
-			struct naive *victim = naive_oldest(e->from, 1);
-			(victim ? victim : naive_oldest(e->from, 0))->used = 0;
-		}
+		if (naive_count(e->from) >= PER_USER)
+			naive_oldest(e->from, -1)->used = 0;
 		if (naive_count(-1) >= CAPACITY) {
 			struct naive *victim = naive_oldest(-1, 1);
 			victim = victim ? victim : naive_oldest(e->from, 0);
@@ -471,6 +522,9 @@ int main(void)
 		cmocka_unit_test(a_clock_that_steps_back_stops_nothing),
 		cmocka_unit_test(long_ids_and_addresses),
 		cmocka_unit_test(entries_can_be_shown_and_put_back),
+		cmocka_unit_test(what_is_put_back_keeps_to_time_and_address),
+		cmocka_unit_test(a_client_that_asks_after_us_gets_its_ack),
+		cmocka_unit_test(an_add_that_fails_changes_nothing),
 		cmocka_unit_test(random_operations_agree_with_a_naive_table),
 		cmocka_unit_test(grows_and_gives_memory_back),
 		cmocka_unit_test(running_out_of_memory_leaves_the_table_whole),

@@ -82,6 +82,7 @@ describe("receipts.inspect", function ()
 
 	it("returns a reason for what is no message", function ()
 		assert.same({ nil, "not a message" }, { receipts.inspect(st.iq({ type = "get", id = "1" })) });
+		assert.same({ nil, "not a message" }, { receipts.inspect(st.message({ xmlns = "urn:example" })) });
 		assert.same({ nil, "not a stanza" }, { receipts.inspect("<message/>") });
 		assert.same({ nil, "not a stanza" }, { receipts.inspect() });
 	end);

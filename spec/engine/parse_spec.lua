@@ -56,6 +56,18 @@ describe("receipts.parse", function ()
 		assert.same({ byte = 21, line = 2, column = 11 }, position);
 	end);
 
+	it("is not disturbed by a finalizer that parses meanwhile", function ()
+		local facts;
+		local xml = "<message from='outer' to='outer' id='outer' type='outer'><received xmlns='urn:xmpp:receipts' id='"..("o"):rep(600).."'/></message>";
+		collectgarbage("generational");
+		for i = 1, 3000 do
+			setmetatable({}, { __gc = function () receipts.parse("<message from='"..("i"):rep(i).."' id='inner'/>"); end });
+			facts = receipts.parse(xml);
+			assert(facts.from == "outer" and facts.id == "outer" and facts.type == "outer" and facts.received_id == ("o"):rep(600));
+		end
+		collectgarbage("incremental");
+	end);
+
 	it("throws when it is misused", function ()
 		assert.has_error(function () receipts.parse(nil); end);
 		assert.has_error(function () receipts.parse(1); end);

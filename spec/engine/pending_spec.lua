@@ -95,13 +95,14 @@ describe("receipts.pending", function ()
 		pending:match("a@h", "y@h", "3", 1764000003);
 		local records = pending:export("a@h");
 		local copy = receipts.pending { ttl = 100 };
-		assert.same({ 3, 0 }, { copy:import("a@h", records) });
+		assert.same({ 3, 0 }, { copy:import("a@h", records, 1764000010) });
 		assert.same(records, copy:export("a@h"));
 		table.insert(records, { to = "x@h" });
 		table.insert(records, "rubbish");
 		table.insert(records, { to = "x@h", id = "9", state = "lost", time = 1 });
-		assert.same({ 3, 3 }, { copy:import("a@h", records) });
+		assert.same({ 3, 3 }, { copy:import("a@h", records, 1764000010) });
 		assert.is_true(copy:check());
+		assert.same({ 0, 6 }, { receipts.pending({ ttl = 100 }):import("a@h", records, 1764009999) }, "expired by now");
 	end);
 
 	it("throws when it is misused", function ()
@@ -114,6 +115,15 @@ describe("receipts.pending", function ()
 		} do
 			assert.has_error(call);
 		end
+	end);
+
+	it("is not used once a metamethod or finalizer has closed it", function ()
+		local trap = function (of) return setmetatable({}, { __index = function () of:close(); end }); end
+		local one = receipts.pending();
+		one:add("a@h", "b@h", "1", 1, trap(one));
+		one:limit(trap(one));
+		one:import("a@h", { trap(one) }, 1);
+		assert.equal(1, one:count(), "options and records are read without metamethods");
 	end);
 
 	it("rejects a closed handle, and can be closed twice", function ()
@@ -132,7 +142,7 @@ describe("receipts.pending", function ()
 
 		it("has nothing to say of most messages, and makes no garbage", function ()
 			local idle = { message({ type = "chat" }):tag("active", { xmlns = "urn:x" }):up(), message({ type = "groupchat" }, "hi"),
-				message({ type = "headline" }, "hi"), message({ type = "error" }, "hi") };
+				message({ type = "headline" }, "hi") };
 			for _, stanza in ipairs(idle) do assert.is_nil((pending:outgoing(stanza, 1))); end
 			local ask = message({ id = "1" }, "hi"):tag("request", R):up();
 			local ack = message({ from = "b@h", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "1" }):up();
@@ -224,6 +234,19 @@ describe("receipts.pending", function ()
 			assert.is_nil(verdict);
 			assert.is_true(what & bits["received-in-error"] ~= 0);
 			assert.equal(1, pending:count());
+		end);
+
+		it("E3 an invitation says something by itself, an occupant's mark does not", function ()
+			local function more(...)
+				local stanza = message({ from = "b@h", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "x" }):up();
+				for _, child in ipairs { ... } do stanza:add_child(child); end
+				return pending:incoming(stanza, 1) & bits.more ~= 0;
+			end
+			local x = { xmlns = "http://jabber.org/protocol/muc#user" };
+			assert.is_false(more());
+			assert.is_false(more(st.stanza("x", x), st.stanza("store", { xmlns = "urn:xmpp:hints" }), st.stanza("thread")));
+			assert.is_true(more(st.stanza("x", x):tag("invite")));
+			assert.is_true(more(st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" })));
 		end);
 
 		it("takes anything for a stanza without an error", function ()

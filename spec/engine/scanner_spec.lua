@@ -88,6 +88,17 @@ describe("receipts.scanner", function ()
 		assert.has_error(function () receipts.scanner { max_attr = "x" }; end);
 	end);
 
+	it("outlives a finalizer that closes it while it hands over", function ()
+		for i = 1, 200 do
+			local scanner = receipts.scanner {};
+			local messages = ("<message id='1'/>"):rep(i);
+			setmetatable({}, { __gc = function () scanner:close(); end });
+			pcall(scanner.feed, scanner, messages);
+			collectgarbage("step");
+		end
+		collectgarbage();
+	end);
+
 	it("rejects a closed handle, and can be closed twice", function ()
 		local scanner = receipts.scanner {};
 		scanner:close();

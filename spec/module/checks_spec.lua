@@ -28,7 +28,7 @@ describe("checks", function ()
 			it("E3 take a "..problem, function ()
 				assert.equal("take", checks.outgoing(has("request", problem), yes, defaults).request);
 				assert.equal("take", checks.incoming(has("request", problem), nil, nil, no, defaults).request);
-				assert.equal("keep", checks.outgoing(has("request", problem, "request-in-error"), yes, defaults).request, "not from a bounce");
+				assert.equal("keep", checks.outgoing(has("request", problem, "request-in-error", "bounce"), yes, defaults).request, "not from a bounce");
 			end);
 		end
 
@@ -43,7 +43,23 @@ describe("checks", function ()
 		it("E3 take a received that is not empty, and all but the first of several", function ()
 			assert.equal("take", checks.outgoing(has("received", "received-not-empty"), yes, defaults).received);
 			assert.equal("first", checks.outgoing(has("received", "acks", "several-received"), yes, defaults).received);
-			assert.equal("keep", checks.outgoing(has("received", "received-in-error", "received-not-empty"), yes, defaults).received);
+			assert.equal("keep", checks.outgoing(has("received", "received-in-error", "received-not-empty", "bounce"), yes, defaults).received);
+		end);
+
+		it("E3 take both from an error that comes to a user, who may take them for what they are not", function ()
+			local plan = checks.incoming(has("bounce", "request", "request-in-error", "received", "received-in-error"), "failed", nil, no, defaults);
+			assert.same({ "take", "take" }, { plan.request, plan.received });
+			assert.truthy(plan.why:find("E6 bounced", 1, true));
+		end);
+
+		it("E7 give a delivered ack the type of what it acks", function ()
+			local plan = { received = "keep" };
+			assert.equal("chat", checks.type(plan, {}, "delivered", "chat", nil));
+			assert.equal("normal", checks.type(plan, {}, "delivered", "normal", "chat"));
+			assert.is_nil(checks.type(plan, {}, "delivered", "normal", nil));
+			assert.is_nil(checks.type(plan, {}, "duplicate", "chat", nil));
+			assert.is_nil(checks.type({ received = "take" }, {}, "delivered", "chat", nil));
+			assert.is_nil(checks.type(plan, { more = true }, "delivered", "chat", nil), "there is more in it than an ack");
 		end);
 
 		it("E4 take an ack to who may not see the user's presence", function ()
@@ -51,6 +67,10 @@ describe("checks", function ()
 			assert.equal("take", checks.outgoing(what, no, defaults).received);
 			assert.equal("keep", checks.outgoing(what, yes, defaults).received);
 			assert.equal("keep", checks.outgoing(what, no, with { protect_presence = false }).received);
+		end);
+
+		it("E4 take one from an error too", function ()
+			assert.equal("take", checks.outgoing(has("received", "received-in-error", "bounce"), no, defaults).received);
 		end);
 
 		it("E4 ask about presence only where there is an ack", function ()

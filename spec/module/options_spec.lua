@@ -50,7 +50,7 @@ describe("options", function ()
 		receipts_groupchat_requests = { "drop" };
 		receipts_protect_presence = { "yes", 1 };
 		receipts_max_pending = { 0, -1, 1.5, "10", 100000001 };
-		receipts_max_pending_per_user = { 0, "many" };
+		receipts_max_pending_per_user = { 0, "many", 100001 };
 		receipts_expire_after = { 0, -5, "7 weeks", "d", "", "366d", true };
 	};
 	for name, values in pairs(wrong) do

@@ -57,7 +57,7 @@ authentication = "insecure"
 insecure_open_authentication = "Yes please, I know what I'm doing!"
 storage = "internal"
 modules_enabled = { "roster", "saslauth", "disco", "ping", "carbons", "pep", "blocklist", "control", %(modules) }
-modules_disabled = { "s2s", "offline", %(disabled) }
+modules_disabled = { "s2s", %(disabled) }
 %(options)
 VirtualHost "localhost"
 %(hosts)
@@ -65,7 +65,7 @@ VirtualHost "localhost"
 
 --- Starts a Prosody and waits until it answers.
 -- @param how  version ("0.12", "13.0"; default: environment PROSODY, else "0.12"), modules (list, default { "receipts" }),
---             enabled_by_default (list of modules that are off in specs unless named: "offline"),
+--             disabled (list; "offline" is off unless it is in modules),
 --             options (Lua text for the global section), hosts (Lua text after the VirtualHost line),
 --             plugin_paths (list, default this checkout), cpath (LUA_CPATH, default this checkout's build/)
 local function start(how)
@@ -76,6 +76,8 @@ local function start(how)
 		for i, item in ipairs(list) do out[i] = ("%q"):format(item); end
 		return table.concat(out, ", ");
 	end
+	local disabled = { table.unpack(how.disabled or {}) };
+	if not table.concat(how.modules or {}, " "):find("offline", 1, true) then table.insert(disabled, "offline"); end
 	local plugin_paths = how.plugin_paths or { paths.root };
 	table.insert(plugin_paths, paths.root.."/spec/plugins");
 	local values = {
@@ -83,7 +85,7 @@ local function start(how)
 		port = tostring(self.port);
 		plugin_paths = quoted(plugin_paths);
 		modules = quoted(how.modules or { "receipts" });
-		disabled = quoted(how.disabled or {});
+		disabled = quoted(disabled);
 		options = how.options or "";
 		hosts = how.hosts or "";
 	};
@@ -165,6 +167,7 @@ end
 
 --- Stops Prosody as an operator would, and removes its data.
 function server:stop()
+	if os.getenv("KEEP_LOG") then write(os.getenv("KEEP_LOG").."."..self.port, self:log()); end
 	for _, connected in ipairs(self.clients or {}) do connected:drop(); end
 	if self.controller then self.controller:drop(); end
 	if self.lifeline then self.lifeline:close(); end

@@ -19,7 +19,7 @@ local function suite(options, body)
 			on.server = server;
 			for _, name in ipairs { "alice", "bob", "mallory" } do
 				on[name] = server:connect(name);
-				server:roster(name, "alice@localhost", "both");
+				if name ~= "alice" then server:roster(name, "alice@localhost", "both"); end
 			end
 		end);
 		after_each(function () server:disconnect_all(); end);
@@ -155,13 +155,66 @@ suite("", function (on)
 		end);
 	end);
 
-	it("E3 leaves bounces as they are, and takes none for an ack", function ()
+	it("E3 takes receipt elements from errors, and takes none for an ack", function ()
 		on.asked("bounced");
 		local got = on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice", id = "bounced", type = "error" })
 			:tag("request", { xmlns = R }):up():tag("received", { xmlns = R, id = "bounced" }):up():tag("error", { type = "cancel" }));
-		assert.is_true(stanzas.asks(got[1]));
-		assert.equal("bounced", stanzas.acked(got[1]));
-		assert.same({}, on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "bounced")), "still pending: forged is forged");
+		assert.equal("error", got[1].attr.type);
+		assert.is_table(got[1]:get_child("error"));
+		assert.is_false(stanzas.asks(got[1]));
+		assert.is_nil(stanzas.acked(got[1]));
+		assert.same({}, on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "bounced")), "not delivered: forged is forged");
+		on.asked("not bounced");
+		got = on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "not bounced", { type = "error" }));
+		assert.same({}, got, "an error is no way round");
+		assert.equal("not bounced", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "not bounced"))[1]));
+	end);
+
+	it("E3 takes nothing but the ack: an invitation beside it arrives", function ()
+		on.asked("invite");
+		local got = on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "invite")
+			:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):tag("invite", { from = "mallory@localhost" }):up():up());
+		assert.equal(1, #got);
+		assert.is_nil(stanzas.acked(got[1]));
+		assert.is_table(got[1]:get_child("x", "http://jabber.org/protocol/muc#user"):get_child("invite"));
+	end);
+
+	it("E6 takes a bounce for a failure, and a later ack still wins", function ()
+		on.asked("e6");
+		on.alice_gets("mallory", stanzas.chat({ to = "alice@localhost/alice", id = "e6", type = "error" }):tag("error", { type = "cancel" }):up());
+		local function state()
+			return on.server:run("local l = prosody.hosts.localhost.modules.receipts.module.save().pending:list('alice@localhost') "
+				.."for _, e in ipairs(l) do if e.id == 'e6' then return e.state end end return 'delivered'");
+		end
+		assert.equal("pending", state(), "not from who was asked");
+		on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice", id = "e6", type = "error" }):tag("error", { type = "cancel" }):up());
+		assert.equal("failed", state());
+		assert.equal("e6", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e6"))[1]));
+		assert.equal("delivered", state());
+	end);
+
+	it("E7 gives an ack the type of what it acks, and copies it to the requester's other devices", function ()
+		on.phone = on.server:connect("alice@localhost/phone", { carbons = true });
+		for i, types in ipairs { { "chat", "none" }, { "chat", "headline" }, { "none", "chat" }, { "none", "none" } } do
+			on.send("alice", stanzas.ask { to = "bob@localhost", id = "e7-"..i, type = types[1] });
+			on.bob:sync();
+			on.phone:sync();
+			local got = on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e7-"..i, { type = types[2] }));
+			assert.equal(types[1] ~= "none" and types[1] or nil, got[1].attr.type);
+			local carbon = on.phone:messages()[1];
+			assert.is_table(carbon, "copied, "..types[2].." for "..types[1]);
+			local copy = carbon:get_child("received", "urn:xmpp:carbons:2"):get_child("forwarded", "urn:xmpp:forward:0").tags[1];
+			assert.equal("e7-"..i, stanzas.acked(copy));
+		end
+	end);
+
+	it("E7 copies nothing that is not to be copied", function ()
+		on.phone = on.server:connect("alice@localhost/phone", { carbons = true });
+		for i, mark in ipairs { st.stanza("private", { xmlns = "urn:xmpp:carbons:2" }), st.stanza("no-copy", { xmlns = "urn:xmpp:hints" }),
+			st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" }) } do
+			on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e7p"..i, { type = i == 3 and "none" or "chat" }):add_child(mark));
+			assert.same({}, i == 3 and {} or on.phone:messages());
+		end
 	end);
 
 	it("E3 passes a request in groupchat", function ()
@@ -218,6 +271,12 @@ suite("", function (on)
 			end
 			on.alice:sync();
 			assert.equal("pm", stanzas.acked(on.alice_gets("bob", stanzas.ack("e4@rooms.localhost/alice", "pm"))[1]));
+		end);
+		it("an error is no way round", function ()
+			on.carol = on.server:connect("carol");
+			on.server:run("local r = require 'core.rostermanager'.load_roster('bob', 'localhost'); r['carol@localhost'] = nil");
+			on.send("bob", stanzas.ack("carol@localhost/carol", "probe", { type = "error" }):tag("error", { type = "cancel" }):up());
+			assert.is_nil(stanzas.acked(on.carol:messages()[1]));
 		end);
 		it("and only the ack, when the message carries more", function ()
 			on.carol = on.server:connect("carol");

@@ -1,0 +1,488 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter D on the wire: answers for clients that don't, with proof of delivery, to those who may know.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
+
+local R = stanzas.xmlns;
+local NONE = { "urn:example:nothing" };
+local RECEIPTS = { R };
+
+local function suite(name, how, body)
+	describe("answers "..name, function ()
+		local on = {};
+		setup(function ()
+			how.modules = how.modules or { "receipts", "smacks" };
+			how.hosts = how.hosts or servers.rooms;
+			how.disabled = { "pep" };
+			on.server = servers.start(how);
+		end);
+		teardown(function () on.server:stop(); end);
+		after_each(function () on.server:disconnect_all(); end);
+
+		local function known(jid)
+			return on.server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
+		end
+
+		function on.friends(a, b)
+			on.server:roster(a, b.."@localhost", "both");
+			on.server:roster(b, a.."@localhost", "both");
+		end
+
+		-- A client that says what it can do, and whose answer has been heard; features = false: it shows no caps and answers nothing.
+		function on.client(jid, features, options)
+			options = options or {};
+			options.features = features or nil;
+			if options.managed == nil then options.managed = true; end
+			local one = on.server:connect(jid, options);
+			if features then
+				local expected = features[1] == R and "capable" or "incapable";
+				servers.wait(function () one:sync(); return known(one.jid) == expected; end);
+			end
+			return one;
+		end
+
+		-- Alice asks, the others get it.
+		function on.ask(to, id, attr)
+			attr = attr or {};
+			attr.to, attr.id = to, id;
+			on.alice:send(stanzas.ask(attr));
+			on.alice:sync();
+		end
+
+		-- The ids that alice has had acked since the last time.
+		function on.acks(who)
+			local ids = {};
+			for _, stanza in ipairs((who or on.alice):messages()) do
+				local id = stanzas.acked(stanza);
+				if id then table.insert(ids, id); end
+			end
+			return ids;
+		end
+
+		function on.proves(one, h)
+			one:sync();
+			one:acknowledge(h);
+			one:sync();
+		end
+		body(on);
+	end);
+end
+
+suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-out"' }, function (on)
+	before_each(function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+	end);
+
+	it("D2 come after the <a/> that covers the message, and not before", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "d2");
+		bob:sync();
+		local before = bob.handled;
+		assert.same({}, on.acks());
+		on.proves(bob, before - 1 - 1); -- the message, then the ping's reply: short of the message
+		assert.same({}, on.acks());
+		on.proves(bob);
+		assert.same({ "d2" }, on.acks());
+		on.proves(bob);
+		assert.same({}, on.acks());
+	end);
+
+	it("D2 do not come of a number that is none, or lies beyond what was sent", function ()
+		for _, h in ipairs { "0x7f", "7.0", " 9", "1e1", "-1", "99999" } do
+			local bob = on.client("bob", NONE);
+			on.ask("bob@localhost", "bogus"..h);
+			bob:sync();
+			pcall(function () on.proves(bob, h); end);
+			assert.same({}, on.acks(), h);
+			pcall(bob.close, bob);
+		end
+	end);
+
+	it("D2 do not come without stream management", function ()
+		local bob = on.client("bob", NONE, { managed = false });
+		on.ask("bob@localhost", "none");
+		bob:sync();
+		assert.same({}, on.acks());
+	end);
+
+	it("D2 come of a resumption that proves it, on the new connection", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "resumed");
+		bob:sync();
+		bob:drop();
+		assert.same({}, on.acks());
+		local again, ok = on.server:resume(bob, bob.handled);
+		assert.is_true(ok);
+		again:sync();
+		assert.same({ "resumed" }, on.acks());
+	end);
+
+	it("D2 come once for what arrived while the session slept, and was resumed and acked", function ()
+		local bob = on.client("bob", NONE);
+		bob:sync();
+		local handled = bob.handled;
+		bob:drop();
+		on.ask("bob@localhost", "asleep");
+		assert.same({}, on.acks());
+		local again = on.server:resume(bob, handled);
+		assert.same({}, on.acks());
+		on.proves(again);
+		assert.same({ "asleep" }, on.acks());
+	end);
+
+	it("D2 do not come of a resumption with a number beyond what was sent", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "beyond");
+		bob:sync();
+		bob:drop();
+		pcall(on.server.resume, on.server, bob, 999);
+		assert.same({}, on.acks());
+	end);
+
+	it("D5 mirror type and id, have an id of their own, and nothing but the ack and a hint", function ()
+		local bob = on.client("bob", NONE);
+		for _, type in ipairs { "chat", "normal", "none", "headline" } do
+			local id = "d5 '\"\u{1F600}"..type;
+			on.ask("bob@localhost/bob", id, { type = type });
+			bob:sync();
+			on.proves(bob);
+			local answer = on.alice:messages()[1];
+			assert.equal(id, stanzas.acked(answer));
+			assert.equal(type ~= "none" and type or nil, answer.attr.type);
+			assert.equal("bob@localhost/bob", answer.attr.from);
+			assert.equal("alice@localhost/alice", answer.attr.to);
+			assert.is_true(#answer.attr.id > 10 and answer.attr.id ~= id);
+			assert.equal(2, #answer.tags);
+			assert.is_table(answer:get_child("store", "urn:xmpp:hints"));
+		end
+	end);
+
+	it("D6 do not come for errors, group chat, acks, requests without id or inside something else", function ()
+		local bob = on.client("bob", NONE);
+		local inside = st.message { to = "bob@localhost/bob", id = "carbon" }
+			:tag("sent", { xmlns = "urn:xmpp:carbons:2" }):tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
+			:add_child(stanzas.ask { id = "nested", to = "bob@localhost", from = "alice@localhost/x" });
+		for _, stanza in ipairs {
+			stanzas.ask { to = "bob@localhost/bob", id = "error", type = "error" }, stanzas.ask { to = "bob@localhost/bob", id = "gc", type = "groupchat" },
+			stanzas.ask { to = "bob@localhost" }, inside,
+			stanzas.ask({ to = "bob@localhost", id = "ack" }):tag("received", { xmlns = R, id = "x" }),
+		} do
+			on.alice:send(stanza);
+		end
+		on.alice:sync();
+		on.proves(bob);
+		assert.same({}, on.acks());
+	end);
+
+	it("D4 come once for three clients that can't, whoever proves it first", function ()
+		local clients = {};
+		for i = 1, 3 do clients[i] = on.client("bob@localhost/"..i, NONE); end
+		on.ask("bob@localhost", "three");
+		for _, one in ipairs(clients) do one:sync(); end
+		on.proves(clients[2]);
+		assert.same({ "three" }, on.acks());
+		on.proves(clients[1]);
+		on.proves(clients[3]);
+		assert.same({}, on.acks());
+	end);
+
+	it("D4 leave it to a client that can", function ()
+		local can = on.client("bob@localhost/can", RECEIPTS);
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		on.ask("bob@localhost", "mixed");
+		on.proves(cannot);
+		assert.same({}, on.acks());
+		can:sync();
+		can:send(stanzas.ack("alice@localhost/alice", "mixed"));
+		can:sync();
+		assert.same({ "mixed" }, on.acks());
+	end);
+
+	it("D4 come after all when the client that could dies without having got it", function ()
+		local can = on.client("bob@localhost/can", RECEIPTS);
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		on.ask("bob@localhost", "dies");
+		on.proves(cannot);
+		assert.same({}, on.acks());
+		can:close(); -- without having acked
+		cannot:sync();
+		assert.same({ "dies" }, on.acks());
+	end);
+
+	it("D4 do not come when the client acked by itself", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "itself");
+		bob:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "itself"));
+		bob:sync();
+		assert.same({ "itself" }, on.acks());
+		on.proves(bob);
+		assert.same({}, on.acks());
+	end);
+
+	it("D4 do not come for a client of which nothing is known", function ()
+		local bob = on.client("bob", false);
+		bob.mute = true;
+		on.ask("bob@localhost", "unknown");
+		on.proves(bob);
+		assert.same({}, on.acks());
+	end);
+
+	it("D4 come for a client without caps once it has said that it can't", function ()
+		local bob = on.server:connect("bob", { managed = true });
+		servers.wait(function () bob:sync(); return bob.queries; end);
+		bob:show(NONE);
+		bob:close();
+		bob = on.server:connect("bob", { managed = true, presence = false });
+		bob:show(NONE);
+		bob:send("<presence/>");
+		servers.wait(function () bob:sync(); return bob.queries; end);
+		bob:sync();
+		on.ask("bob@localhost", "silent");
+		on.proves(bob);
+		assert.same({ "silent" }, on.acks());
+	end);
+
+	it("D6 do not come for a requester who was blocked meanwhile, and nothing bounces to the client (D8)", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "blocked");
+		bob:sync();
+		bob:iq(st.stanza("iq", { type = "set" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
+		bob:acknowledge();
+		for _, stanza in ipairs(bob:sync()) do assert.not_equal("message", stanza.name); end
+		assert.same({}, on.acks());
+		bob:iq(st.stanza("iq", { type = "set" }):tag("unblock", { xmlns = "urn:xmpp:blocking" }));
+	end);
+
+	it("D8 errors that come back for an answer end with us", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "d8");
+		bob:sync();
+		on.proves(bob);
+		local answer = on.alice:messages()[1];
+		on.alice:send(st.message({ to = answer.attr.from, id = answer.attr.id, type = "error" }):tag("error", { type = "cancel" }));
+		on.alice:sync();
+		assert.same({}, bob:messages());
+		on.alice:send(st.message({ to = answer.attr.from, id = "another", type = "error" }):tag("error", { type = "cancel" }));
+		on.alice:sync();
+		assert.equal(1, #bob:messages(), "other errors pass");
+		-- One that comes back at once: nobody is there any more.
+		on.ask("bob@localhost", "d8 gone");
+		bob:sync();
+		on.alice:close();
+		bob:acknowledge();
+		assert.same({}, bob:messages());
+	end);
+
+	it("A2 the account says so while it holds", function ()
+		local function listed()
+			local answer = on.alice:iq(st.stanza("iq", { type = "get", to = "bob@localhost" })
+				:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
+			return answer.tags[1]:get_child_with_attr("feature", nil, "var", R) ~= nil;
+		end
+		local bob = on.client("bob", NONE);
+		assert.is_true(listed());
+		local function prefer(answer)
+			local xmlns = "http://jabber.org/protocol/commands";
+			local form = st.stanza("x", { xmlns = "jabber:x:data", type = "submit" })
+				:tag("field", { var = "FORM_TYPE" }):text_tag("value", "urn:xmpp:receipts#preference"):up()
+				:tag("field", { var = "answer" }):text_tag("value", answer):up()
+				:tag("field", { var = "ask" }):text_tag("value", "default"):up();
+			local start = bob:iq(st.stanza("iq", { type = "set", to = "localhost" }):tag("command", { xmlns = xmlns, node = "receipts#preference" }));
+			local command = start:get_child("command", xmlns);
+			assert.equal("executing", command.attr.status);
+			assert.is_table(command:get_child("x", "jabber:x:data"));
+			local done = bob:iq(st.stanza("iq", { type = "set", to = "localhost" })
+				:tag("command", { xmlns = xmlns, node = "receipts#preference", sessionid = command.attr.sessionid, action = "complete" })
+				:add_child(form));
+			assert.equal("completed", done:get_child("command", xmlns).attr.status);
+			return done:get_child("command", xmlns):get_child("note");
+		end
+		prefer("no");
+		assert.is_false(listed());
+		on.ask("bob@localhost", "d1 no");
+		on.proves(bob);
+		assert.same({}, on.acks());
+		assert.equal("error", prefer("rubbish").attr.type);
+		prefer("yes");
+		assert.is_true(listed());
+		on.ask("bob@localhost", "d1 yes");
+		on.proves(bob);
+		assert.same({ "d1 yes" }, on.acks());
+		prefer("default");
+	end);
+
+	describe("D3 follow who may see the user's presence", function ()
+		local R_ = {
+			{ "both", true }, { "from", true }, { "to", false }, { "none", false },
+			{ "directed presence", true, function (carol, bob) bob:send(bob:presence { to = carol.jid }); bob:sync(); end },
+			{ "directed presence taken back", false, function (carol, bob)
+				bob:send(bob:presence { to = carol.jid });
+				bob:send("<presence to='"..carol.jid.."' type='unavailable'/>");
+				bob:sync();
+			end },
+			{ "both, and the session is not available", false, function (_, bob) bob:send("<presence type='unavailable'/>"); bob:sync(); end, "both" },
+		};
+		for _, case in ipairs(R_) do
+			local name, allowed, prepare, subscription = case[1], case[2], case[3], case[4];
+			it(name..": "..(allowed and "answered, and a client's own ack gets out" or "not answered, and a client's own ack is held back"), function ()
+				on.server:roster("bob", "carol@localhost", subscription or (prepare and "none") or name);
+				local bob = on.client("bob", NONE);
+				local carol = on.server:connect("carol");
+				if prepare then prepare(carol, bob); end
+				carol:send(stanzas.ask { to = "bob@localhost/bob", id = "d3 "..name });
+				carol:sync();
+				on.proves(bob);
+				assert.same(allowed and { "d3 "..name } or {}, on.acks(carol), "the server's answer (D3)");
+				carol:send(stanzas.ask { to = "bob@localhost/bob", id = "e4" });
+				carol:sync();
+				bob:sync();
+				bob:send(stanzas.ack(carol.jid, "e4"));
+				bob:sync();
+				assert.same(allowed and { "e4" } or {}, on.acks(carol), "the client's own ack (E4)");
+			end);
+		end
+
+		it("the same account: answered, and a client's own ack gets out", function ()
+			local bob = on.client("bob", NONE);
+			local phone = on.client("bob@localhost/phone", RECEIPTS);
+			phone:send(stanzas.ask { to = "bob@localhost/bob", id = "own" });
+			phone:sync();
+			on.proves(bob);
+			assert.same({ "own" }, on.acks(phone));
+			bob:send(stanzas.ack(phone.jid, "own2"));
+			bob:sync();
+			assert.same({ "own2" }, on.acks(phone));
+		end);
+
+		it("a room that both are in: answered to the occupant, and a client's own ack gets out", function ()
+			on.server:roster("bob", "carol@localhost", "none");
+			local bob = on.client("bob", NONE);
+			local carol = on.server:connect("carol");
+			for name, one in pairs { carol = carol, bob = bob } do
+				one:send(one:presence({ to = "d3@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+				one:sync();
+			end
+			carol:sync();
+			carol:send(stanzas.ask { to = "d3@rooms.localhost/bob", id = "pm" });
+			carol:sync();
+			on.proves(bob);
+			assert.same({ "pm" }, on.acks(carol));
+			carol:send(stanzas.ask { to = "d3@rooms.localhost/bob", id = "pm2" });
+			carol:sync();
+			bob:sync();
+			bob:send(stanzas.ack("d3@rooms.localhost/carol", "pm2"));
+			bob:sync();
+			assert.same({ "pm2" }, on.acks(carol));
+		end);
+	end);
+
+	it("A3 leave nothing behind when the module goes", function ()
+		local bob = on.client("bob", NONE);
+		on.server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+		on.ask("bob@localhost", "a3");
+		on.proves(bob);
+		assert.same({}, on.acks());
+		on.server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
+	end);
+
+	it("D4 remember over a reload what was answered", function ()
+		local one, two = on.client("bob@localhost/1", NONE), on.client("bob@localhost/2", NONE);
+		on.ask("bob@localhost", "reload");
+		on.proves(one);
+		assert.same({ "reload" }, on.acks());
+		on.server:run("require 'core.modulemanager'.reload('localhost', 'receipts')");
+		on.proves(two);
+		assert.same({}, on.acks());
+	end);
+end);
+
+suite("by default", {}, function (on)
+	it("D1 come only for who said so", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "default");
+		on.proves(bob);
+		assert.same({}, on.acks());
+		on.server:run([[prosody.hosts.localhost.modules.receipts.module:open_store("receipts_preferences"):set("bob", { answer = "yes" })
+			require 'core.modulemanager'.reload("localhost", "receipts")]]);
+		on.ask("bob@localhost", "said yes");
+		on.proves(bob);
+		assert.same({ "said yes" }, on.acks());
+	end);
+end);
+
+suite("with receipts_answer = \"never\"", { options = 'receipts_answer = "never"' }, function (on)
+	it("D1 come for nobody", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local bob = on.client("bob", NONE);
+		on.server:run([[prosody.hosts.localhost.modules.receipts.module:open_store("receipts_preferences"):set("bob", { answer = "yes" })]]);
+		on.ask("bob@localhost", "never");
+		on.proves(bob);
+		assert.same({}, on.acks());
+	end);
+end);
+
+suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "opt-out" receipts_answer_proof = "sent"' }, function (on)
+	it("D2 come for what was written to a client without stream management, and for others with proof only", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local bob = on.client("bob", NONE, { managed = false });
+		on.ask("bob@localhost", "sent");
+		local got = {};
+		servers.wait(function ()
+			for _, id in ipairs(on.acks()) do table.insert(got, id); end
+			return #got > 0;
+		end);
+		assert.same({ "sent" }, got);
+		bob:close();
+		bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "managed");
+		bob:sync();
+		assert.same({}, on.acks());
+		on.proves(bob);
+		assert.same({ "managed" }, on.acks());
+	end);
+end);
+
+suite("with offline storage", { options = 'receipts_answer = "opt-out"',
+	modules = { "receipts", "smacks", "offline" } }, function (on)
+	before_each(function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+	end);
+
+	it("D7 come when what waited is delivered, once, and not when it is stored", function ()
+		on.ask("bob@localhost", "waited");
+		assert.same({}, on.acks());
+		local bob = on.client("bob", NONE);
+		assert.same({}, on.acks());
+		on.proves(bob);
+		assert.same({ "waited" }, on.acks());
+		bob:close();
+		bob = on.client("bob", NONE);
+		on.proves(bob);
+		assert.same({}, on.acks());
+	end);
+
+	it("D2 D7 do not come from a session that dies with it unacked, but from the one that then gets it", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "died");
+		bob:sync();
+		bob:close();
+		assert.same({}, on.acks());
+		local later = on.client("bob@localhost/later", NONE);
+		assert.same({}, on.acks());
+		on.proves(later);
+		local got = {};
+		for _, stanza in ipairs(on.alice:messages()) do
+			if stanzas.acked(stanza) then table.insert(got, stanza.attr.from.." "..stanzas.acked(stanza)); end
+		end
+		assert.same({ "bob@localhost/later died" }, got);
+	end);
+end);
