@@ -46,6 +46,7 @@ build = {
 		["mod_receipts.options"] = "mod_receipts/options.lib.lua",
 		["mod_receipts.preferences"] = "mod_receipts/preferences.lib.lua",
 		["mod_receipts.presence"] = "mod_receipts/presence.lib.lua",
+		["mod_receipts.resend"] = "mod_receipts/resend.lib.lua",
 		["mod_receipts.requests"] = "mod_receipts/requests.lib.lua",
 	},
 }

@@ -413,6 +413,16 @@ bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt
 	return true;
 }
 
+bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
+						enum rcpt_state *state)
+{
+	bool about;
+	const rcpt_ref ref = find(t, from, to, id, &about);
+	if (ref)
+		*state = (enum rcpt_state)entry_at(t, ref)->state;
+	return ref != 0;
+}
+
 /* -- Showing and forgetting ------------------------------------------------------------------------------------------ */
 
 /* The latest time we were told gives the entry's modular time its epoch back. */

@@ -93,6 +93,10 @@ enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str fro
 /* `to` bounced message `id` of `from`. True when that was pending and is failed now. */
 bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id);
 
+/* The state of the entry for (from, to, id). False, and `state` untouched, when there is none. */
+bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
+						enum rcpt_state *state);
+
 /* Called with each entry that is shown. Return false to stop. It must not change the table. */
 typedef bool rcpt_visit(void *ud, const struct rcpt_entry *entry);
 

@@ -661,6 +661,22 @@ static int l_pending_fail(lua_State *L)
 	return 1;
 }
 
+static const char *const state_names[] = {
+	[RCPT_PENDING] = "pending",
+	[RCPT_FAILED] = "failed",
+	[RCPT_DELIVERED_ONCE] = "delivered",
+};
+
+static int l_pending_state(lua_State *L)
+{
+	const struct rcpt_str from = check_str(L, 2), to = check_str(L, 3), id = check_str(L, 4);
+	enum rcpt_state state;
+	if (!rcpt_pending_state(check_pending(L), from, to, id, &state))
+		return 0;
+	lua_pushstring(L, state_names[state]);
+	return 1;
+}
+
 /* Message facts as the module's hooks get them: one integer, so that nothing is made for the garbage collector. */
 static void push_bits(lua_State *L, const struct rcpt_facts *f)
 {
@@ -775,11 +791,6 @@ static bool collect(void *ud, const struct rcpt_entry *e)
 /* Array of { from, to, id, time, state, type, injected, occupant }. Runs protected: the collection is freed whatever happens. */
 static int push_collection(lua_State *L)
 {
-	static const char *const states[] = {
-		[RCPT_PENDING] = "pending",
-		[RCPT_FAILED] = "failed",
-		[RCPT_DELIVERED_ONCE] = "delivered",
-	};
 	const struct collection *c = lua_touserdata(L, 1);
 	lua_newtable(L);
 	lua_Integer n = 0;
@@ -793,7 +804,7 @@ static int push_collection(lua_State *L)
 		set_str(L, "to", (struct rcpt_str){text + head.from, head.asked});
 		set_str(L, "id", (struct rcpt_str){text + head.from + head.asked, head.id});
 		set_number(L, "time", head.time);
-		set_str(L, "state", (struct rcpt_str){states[head.state], strlen(states[head.state])});
+		set_str(L, "state", (struct rcpt_str){state_names[head.state], strlen(state_names[head.state])});
 		const char *type = type_names[head.flags & RCPT_TYPE_BITS];
 		set_str(L, "type", (struct rcpt_str){type, strlen(type)});
 		set_bool(L, "injected", head.flags & RCPT_INJECTED);
@@ -945,10 +956,23 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg pending_methods[] = {
-	{"add", l_pending_add},           {"match", l_pending_match},   {"fail", l_pending_fail},   {"outgoing", l_pending_outgoing},
-	{"incoming", l_pending_incoming}, {"expire", l_pending_expire}, {"list", l_pending_list},   {"export", l_pending_export},
-	{"import", l_pending_import},     {"count", l_pending_count},   {"bytes", l_pending_bytes}, {"limit", l_pending_limit},
-	{"check", l_pending_check},       {"close", l_pending_close},   {"__gc", l_pending_close},  {NULL, NULL},
+	{"add", l_pending_add},
+	{"match", l_pending_match},
+	{"fail", l_pending_fail},
+	{"state", l_pending_state},
+	{"outgoing", l_pending_outgoing},
+	{"incoming", l_pending_incoming},
+	{"expire", l_pending_expire},
+	{"list", l_pending_list},
+	{"export", l_pending_export},
+	{"import", l_pending_import},
+	{"count", l_pending_count},
+	{"bytes", l_pending_bytes},
+	{"limit", l_pending_limit},
+	{"check", l_pending_check},
+	{"close", l_pending_close},
+	{"__gc", l_pending_close},
+	{NULL, NULL},
 };
 
 static const luaL_Reg scanner_methods[] = {

@@ -231,6 +231,18 @@ function methods:take_over(other)
 	end
 end
 
+--- The full JIDs of a person's clients that are known to be capable.
+-- @param visible  as for of_person
+function methods:capable_clients(jid, visible)
+	local list = {};
+	local bare = jid_bare(jid);
+	for full, client in pairs(self.people:get(bare) or {}) do
+		if (jid == bare or jid == full) and visible(full, client) and known(self, client) then table.insert(list, full); end
+	end
+	table.sort(list);
+	return list;
+end
+
 --- Verified vers, to be kept over a restart; and back.
 function methods:export()
 	local list = {};

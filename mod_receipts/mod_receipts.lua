@@ -20,6 +20,7 @@ if not engine then
 end
 
 local filters = require "util.filters";
+local datetime = require "util.datetime".datetime;
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
 local jid_bare = require "util.jid".bare;
@@ -38,6 +39,7 @@ local options_lib = module:require "options";
 local preferences_lib = module:require "preferences";
 local presence = module:require "presence";
 local requests = module:require "requests";
+local resend_lib = module:require "resend";
 
 local bits = engine.bits;
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -85,18 +87,6 @@ local function later(callback)
 end
 
 local capabilities = capabilities_lib.new(send_query, later);
-
-function module.save()
-	return { pending = pending, rooms_of = rooms_of, answers = answers, capabilities = capabilities };
-end
-
-function module.restore(saved)
-	if not saved.pending then return; end
-	pending, rooms_of = saved.pending, saved.rooms_of;
-	answers:take_over(saved.answers);
-	capabilities:take_over(saved.capabilities);
-	pending:limit(limits);
-end
 
 local function log_decision(stanza, why)
 	module:log("debug", "Message %s from %s to %s: %s", stanza.attr.id, stanza.attr.from, stanza.attr.to, why);
@@ -175,6 +165,31 @@ local function load_hashes()
 	end
 end
 
+-- Rule G1: send again
+
+local resend = resend_lib.new(options.resend_attempts, options.resend_after, {
+	later = function (seconds, callback) module:add_timer(seconds, guard("sending again", callback)); end;
+	state = function (from, to, id) return (pending:state(from, to, id)); end;
+	capable = function (from, to)
+		local user = bare_sessions[jid_bare(from)];
+		local _, session = next(user and user.sessions or {});
+		return session and capabilities:capable_clients(to, sees(session)) or {};
+	end;
+	deliver = function (jid, stanza)
+		log_decision(stanza, "G1 sent again");
+		local session = full_sessions[jid];
+		if session then
+			session.send(stanza); -- past the archive, which has it
+		else
+			module:send(stanza);
+		end
+	end;
+});
+
+local function keep(stanza)
+	resend:keep(stanza, module.host, datetime());
+end
+
 -- Chapter C: ask on behalf of clients that can't
 
 local function ask(origin, stanza)
@@ -198,6 +213,7 @@ local function ask(origin, stanza)
 	end
 	elements.ask(stanza);
 	attr.id = id;
+	keep(stanza);
 	log_decision(stanza, "C1 asked for, "..why);
 end
 
@@ -301,7 +317,7 @@ end
 
 local function outgoing(event)
 	local origin, stanza = event.origin, event.stanza;
-	local what = pending:outgoing(stanza, time_now(), rooms_of[origin]);
+	local what, tracked = pending:outgoing(stanza, time_now(), rooms_of[origin]);
 	if not what then return; end
 	if what & bits.content ~= 0 then
 		return ask(origin, stanza);
@@ -317,6 +333,7 @@ local function outgoing(event)
 	if changes(plan) then
 		elements.apply(plan, stanza);
 	end
+	if tracked == "asked" then keep(stanza); end
 end
 
 local function incoming(event)
@@ -396,6 +413,20 @@ end
 module:depends("adhoc");
 local new_command = module:require "adhoc".new;
 module:provides("adhoc", new_command("Delivery receipts", "receipts#preference", preferences:command(jid_node), "local_user"));
+
+-- A reload keeps what is pending and known. What was to be sent again is not.
+
+function module.save()
+	return { pending = pending, rooms_of = rooms_of, answers = answers, capabilities = capabilities, resend = resend };
+end
+
+function module.restore(saved)
+	if not saved.pending then return; end
+	pending, rooms_of = saved.pending, saved.rooms_of;
+	answers:take_over(saved.answers);
+	capabilities:take_over(saved.capabilities);
+	pending:limit(limits);
+end
 
 -- Hooks
 

@@ -81,6 +81,9 @@ describe("receipts.pending", function ()
 		pending:match("a@h", "y@h", "2", 4);
 		assert.is_true(pending:fail("a@h", "z@h/r", "3"));
 		assert.is_false(pending:fail("a@h", "z@h/r", "3"));
+		assert.same({ "pending", "delivered", "failed" }, { (pending:state("a@h/r", "x@h/r", "1")), (pending:state("a@h", "y@h", "2")),
+			(pending:state("a@h", "z@h", "3")) });
+		assert.is_nil((pending:state("a@h", "x@h", "2")));
 		local list = pending:list("a@h/any");
 		assert.equal("1", list[1].id);
 		assert.equal("failed", list[2].state);

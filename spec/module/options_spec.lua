@@ -14,6 +14,7 @@ describe("options", function ()
 		local options, warnings = read {};
 		assert.same({ request = "auto", answer = "opt-in", answer_proof = "ack",
 			forged = "drop", unknown = "pass", groupchat_requests = "pass", protect_presence = true,
+			resend_attempts = 0, resend_after = 30,
 			max_pending = 1000000, max_pending_per_user = 1000, expire_after = 604800 }, options);
 		assert.same({}, warnings);
 	end);
@@ -26,11 +27,13 @@ describe("options", function ()
 		receipts_unknown = { "pass", "drop" };
 		receipts_groupchat_requests = { "pass", "strip" };
 		receipts_protect_presence = { true, false };
+		receipts_resend_attempts = { 0, 3 };
+		receipts_resend_after = { 1, "1m" };
 		receipts_max_pending = { 1, 50, 100000000 };
 		receipts_max_pending_per_user = { 1, 50 };
 		receipts_expire_after = { 1, 3600, "7d", "12h", "30m", "45s", "1.5h" };
 	};
-	local seconds = { ["7d"] = 604800, ["12h"] = 43200, ["30m"] = 1800, ["45s"] = 45, ["1.5h"] = 5400 };
+	local seconds = { ["7d"] = 604800, ["12h"] = 43200, ["30m"] = 1800, ["45s"] = 45, ["1.5h"] = 5400, ["1m"] = 60 };
 	for name, values in pairs(right) do
 		it(name.." takes what is allowed", function ()
 			for _, value in ipairs(values) do
@@ -49,6 +52,8 @@ describe("options", function ()
 		receipts_unknown = { "forged", {} };
 		receipts_groupchat_requests = { "drop" };
 		receipts_protect_presence = { "yes", 1 };
+		receipts_resend_attempts = { -1, 11, true };
+		receipts_resend_after = { 0, "2d", "soon" };
 		receipts_max_pending = { 0, -1, 1.5, "10", 100000001 };
 		receipts_max_pending_per_user = { 0, "many", 100001 };
 		receipts_expire_after = { 0, -5, "7 weeks", "d", "", "366d", true };

@@ -1,0 +1,63 @@
+-- SPDX-License-Identifier: MIT
+-- Rule G1: a content message without an ack is delivered again, while a client that can ack is online. Off by default: XEP-0184 §4
+-- advises against it without an agreement, and a client known to support receipts is taken for one.
+--
+-- kept[requester, to, id] = { content, attempts left, delay until the next look }. In memory only.
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+
+local MAX_KEPT = 10000; -- messages
+
+local resend = {};
+local methods = {};
+local mt = { __index = methods };
+
+--- @param attempts  how often
+-- @param after     seconds until the first time; each later one takes twice as long
+-- @param actions   later(seconds, callback); state(from, to, id): the pending table's; capable(from, to): array of full JIDs of clients
+--                  that can ack, and that the requester may know of; deliver(jid, stanza)
+function resend.new(attempts, after, actions)
+	return setmetatable({ attempts = attempts, after = after, actions = actions, kept = {}, count = 0 }, mt);
+end
+
+local function forget(self, key)
+	self.kept[key] = nil;
+	self.count = self.count - 1;
+end
+
+local function look(self, key)
+	local message = self.kept[key];
+	local attr = message.content.attr;
+	if self.actions.state(attr.from, attr.to, attr.id) ~= "pending" then return forget(self, key); end
+	local clients = self.actions.capable(attr.from, attr.to);
+	if #clients > 0 then
+		for _, jid in ipairs(clients) do
+			local copy = st.clone(message.content);
+			copy.attr.to = jid;
+			self.actions.deliver(jid, copy);
+		end
+		message.left = message.left - 1;
+		if message.left == 0 then return forget(self, key); end
+		message.delay = message.delay * 2;
+	end
+	self.actions.later(message.delay, function () look(self, key); end);
+end
+
+--- Keeps a content message that asks, as it is sent. A message that is kept already, or one too many, is not.
+-- @param stanza  the message
+-- @param host    the server's name, for the delay
+-- @param stamp   when, as XEP-0082 has it
+function methods:keep(stanza, host, stamp)
+	if self.attempts == 0 or self.count >= MAX_KEPT or not stanza.attr.to then return; end
+	local attr = stanza.attr;
+	local key = jid_bare(attr.from).."\0"..attr.to.."\0"..attr.id;
+	if self.kept[key] then return; end
+	local content = st.clone(stanza);
+	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = host, stamp = stamp }):up();
+	self.kept[key] = { content = content, left = self.attempts, delay = self.after };
+	self.count = self.count + 1;
+	self.actions.later(self.after, function () look(self, key); end);
+end
+
+return resend;

@@ -1,0 +1,87 @@
+-- SPDX-License-Identifier: MIT
+-- Rule G1 on the wire: what is not acked is delivered again, to clients that can ack.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
+
+local RECEIPTS, NONE = { stanzas.xmlns }, { "urn:example:nothing" };
+
+describe("sending again", function ()
+	local server, alice, bob;
+	setup(function ()
+		server = servers.start { options = 'receipts_resend_attempts = 2 receipts_resend_after = "1s"', disabled = { "pep" } };
+		server:roster("alice", "bob@localhost", "both");
+		server:roster("bob", "alice@localhost", "both");
+	end);
+	teardown(function () server:stop(); end);
+	after_each(function () server:disconnect_all(); end);
+
+	local function client(name, features)
+		local one = server:connect(name, { features = features });
+		servers.wait(function ()
+			one:sync();
+			return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(one.jid)) ~= "unknown";
+		end);
+		return one;
+	end
+
+	-- Everything bob gets until alice's next `number` of messages to herself, a second apart, have come: the module's timers have run then.
+	local function within(seconds)
+		local got = {};
+		local until_ = require "socket".gettime() + seconds;
+		servers.wait(function ()
+			for _, message in ipairs(bob:messages()) do table.insert(got, message); end
+			return require "socket".gettime() > until_;
+		end);
+		return got;
+	end
+
+	it("G1 delivers it with its id and a delay, as often as allowed and ever later", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "g1" }));
+		alice:sync();
+		local got = within(4.5); -- at 0, 1 and 3 seconds, and not at 7
+		assert.equal(3, #got);
+		assert.is_nil(got[1]:get_child("delay", "urn:xmpp:delay"));
+		for i = 2, 3 do
+			assert.equal("g1", got[i].attr.id);
+			assert.is_true(stanzas.asks(got[i]));
+			assert.equal("hello", got[i]:get_child_text("body"));
+			assert.is_table(got[i]:get_child("delay", "urn:xmpp:delay"));
+		end
+		assert.equal("0", server:run("return prosody.hosts.localhost.modules.receipts.module.save().resend.count"));
+	end);
+
+	it("G1 not once it is acked, nor after a bounce", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "acked" }));
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "bounced" }));
+		alice:sync();
+		assert.equal(2, #bob:messages());
+		bob:send(stanzas.ack("alice@localhost/alice", "acked"));
+		bob:send(st.message({ to = "alice@localhost/alice", id = "bounced", type = "error" }):tag("error", { type = "cancel" }));
+		bob:sync();
+		assert.same({}, within(1.5));
+	end);
+
+	it("G1 not to a client that can't ack, and to one that can once it comes", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", NONE);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "later" }));
+		alice:sync();
+		assert.equal(1, #within(1.5));
+		local first = bob;
+		bob = client("bob@localhost/new", RECEIPTS);
+		local got = {};
+		servers.wait(function ()
+			for _, message in ipairs(bob:messages()) do table.insert(got, message); end
+			return #got > 0;
+		end);
+		assert.equal("later", got[1].attr.id);
+		assert.same({}, first:messages());
+	end);
+
+	it("G1 not by default", function ()
+		assert.equal(0, require "spec.support.paths".lib("options").definitions.receipts_resend_attempts.default);
+	end);
+end);
