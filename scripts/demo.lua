@@ -7,14 +7,25 @@ local st = require "util.stanza";
 
 local function say(...) print(string.format(...)); end
 
-local server = servers.start { options = 'receipts_request = "always"' };
+local server = servers.start { modules = { "receipts", "smacks" }, disabled = { "pep" }, options = [[
+	receipts_request = "always"
+	receipts_answer = "opt-out"
+]] };
 
 -- The stage ----------------------------------------------------------------------------------------------------------
 
 local actors = {};
-local function enter(name)
-	actors[name] = server:connect(name);
+local function enter(name, how)
+	actors[name] = server:connect(name, how);
 	return actors[name];
+end
+
+-- The server has asked this actor's client what it can do, and heard the answer.
+local function introduced(name)
+	servers.wait(function ()
+		actors[name]:sync();
+		return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(actors[name].jid)) ~= "unknown";
+	end);
 end
 
 -- A stanza without what only fills the line.
@@ -63,7 +74,8 @@ end
 -- The scenes ---------------------------------------------------------------------------------------------------------
 
 local function play()
-	local juliet, romeo = enter "juliet", enter "romeo";
+	local juliet = enter "juliet";
+	enter "romeo";
 	server:roster("juliet", "romeo@localhost", "both");
 	server:roster("romeo", "juliet@localhost", "both");
 
@@ -139,18 +151,51 @@ local function play()
 	check(message and not stanzas.asks(message) and stanzas.acked(message) == "bot-1", "the request is gone, ack and text are there: "..last_reason());
 end
 
+local function play_on()
+	scene("A client that knows no receipts is answered for, with proof", [[
+		Benvolio's client has never heard of receipts, but it does stream management (XEP-0198): it tells the
+		server how many stanzas it has got. That is the proof, and not before it comes is Romeo told.]]);
+	local benvolio = enter("benvolio", { features = { "urn:example:old" }, managed = true });
+	introduced "benvolio";
+	server:roster("benvolio", "romeo@localhost", "both");
+	send("romeo", stanzas.ask({ to = "benvolio@localhost", id = "square-1" }, "Meet me at the square."));
+	gets("benvolio");
+	local _, n = gets("romeo");
+	check(n == 0, "the message is on its way, and nobody claims more than that");
+	say("   %-8s sends     <a xmlns=\"urn:xmpp:sm:3\" h=\"%d\"/>", "benvolio", benvolio.handled);
+	benvolio:acknowledge();
+	benvolio:sync();
+	local ack = gets("romeo");
+	check(ack and stanzas.acked(ack) == "square-1" and ack.attr.from == "benvolio@localhost/benvolio",
+		"the server answers for Benvolio's client: "..last_reason():gsub("^E1.*", "its <a/> covers the message"));
+
+	scene("A stranger is not answered", [[
+		Paris asks Benvolio the same, and Benvolio's client proves that it got it. But Paris may not see Benvolio's
+		presence: an answer would tell him that Benvolio is online.]]);
+	send("paris", stanzas.ask({ to = "benvolio@localhost", id = "paris-2" }, "Is Romeo with you?"));
+	gets("benvolio");
+	say("   %-8s sends     <a xmlns=\"urn:xmpp:sm:3\" h=\"%d\"/>", "benvolio", benvolio.handled);
+	benvolio:acknowledge();
+	benvolio:sync();
+	_, n = gets("paris");
+	check(n == 0 and last_reason():find("D3"), "no answer: "..last_reason());
+end
+
 local version = server:run("return prosody.version");
 say("mod_receipts on Prosody %s, 127.0.0.1 port %d, in %s", version, server.port, server.dir);
-local ok, err = xpcall(play, debug.traceback);
+local ok, err = xpcall(function ()
+	play();
+	play_on();
+end, debug.traceback);
 local function count(what) return select(2, server:log():gsub(":receipts\tdebug\t[^\n]*"..what, "")); end
 local delivered, forged, held, mended = count("E1 delivered"), count("E2 receipts_forged"), count("E4 "), count("E5 ");
-local asked = count("C1 asked for");
+local asked, answered = count("C1 asked for"), count("answered for [^\n]*D2 proven");
 server:stop();
 
 if not ok then
 	say("\nThe demo broke off: %s", err);
 	os.exit(1);
 end
-say("\n%d scenes: %d asked for by the server, %d delivered, %d forged and dropped, %d held back, %d mended; %d checks right, %d wrong",
-	number, asked, delivered, forged, held, mended, good, bad);
+say("\n%d scenes: %d asked for by the server, %d answered by the server, %d delivered, %d forged and dropped, %d held back, %d mended; "
+	.."%d checks right, %d wrong", number, asked, answered, delivered, forged, held, mended, good, bad);
 os.exit(bad == 0);

@@ -54,6 +54,7 @@ local function wait(self, ready)
 		local result = ready();
 		if result then return result; end
 		if self.failure then error("stream error: "..self.failure, 2); end
+		if self.closed then error("the server closed the stream", 2); end
 		socket.select({ self.conn }, nil, 0.1);
 		local data, err, partial = self.conn:receive(65536);
 		data = data or partial;

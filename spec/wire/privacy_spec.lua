@@ -1,0 +1,220 @@
+-- SPDX-License-Identifier: MIT
+-- What a stranger sees of a user: the same whether that user is online with receipts, online without, or offline. And where answers go
+-- that are nobody's secret: into archives and to other devices.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
+
+local R = stanzas.xmlns;
+local RECEIPTS, NONE = { R }, { "urn:example:nothing" };
+
+local function known(server, jid)
+	return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
+end
+
+local function client(server, jid, features, how)
+	how = how or {};
+	how.features = features;
+	local one = server:connect(jid, how);
+	servers.wait(function () one:sync(); return known(server, one.jid) == (features[1] == R and "capable" or "incapable"); end);
+	return one;
+end
+
+describe("a stranger", function ()
+	-- Everything that both of the requester's devices receive, without what is fresh each time.
+	local function view(requester, bob_is)
+		local server = servers.start { modules = { "receipts", "smacks", "offline" }, disabled = { "pep" }, options = [[
+			receipts_answer = "opt-out"
+			receipts_resend_attempts = 1
+			receipts_resend_after = "1s"
+		]] };
+		finally(function () server:stop(); end);
+		server:roster("alice", "bob@localhost", "both");
+		server:roster("bob", "alice@localhost", "both");
+		local bob;
+		if bob_is == "with receipts" then
+			bob = client(server, "bob", RECEIPTS, { managed = true });
+		elseif bob_is == "without receipts" then
+			bob = client(server, "bob", NONE, { managed = true });
+		end
+		local devices = {
+			client(server, requester, NONE, { carbons = true }),
+			client(server, requester.."@localhost/phone", NONE, { carbons = true }),
+		};
+		for _, one in ipairs(devices) do one:sync(); end
+		local sender = devices[1];
+		local seen = {};
+		local function look()
+			for i, one in ipairs(devices) do
+				for _, stanza in ipairs(one:sync()) do
+					if stanza.name ~= "presence" then
+						for element in stanza:childtags("received", R) do element.attr.id = element.attr.id and "some" or nil; end
+						stanza.attr.id = nil;
+						table.insert(seen, i.." "..stanzas.canonical(stanza));
+					end
+				end
+			end
+		end
+		for _, to in ipairs { "bob@localhost", "bob@localhost/bob" } do
+			for _, stanza in ipairs {
+				stanzas.chat { to = to, id = "plain"..to }, stanzas.ask { to = to, id = "asks"..to }, stanzas.ack(to, "whatever"),
+				stanzas.chat { to = to, id = "normal"..to, type = "normal" }, stanzas.ask { to = to, id = "asks normal"..to, type = "normal" },
+				stanzas.ack(to, "whatever", { type = "normal" }), stanzas.ask { to = to }, stanzas.ask { to = to, id = "err"..to, type = "error" },
+			} do
+				sender:send(stanza);
+				sender:sync();
+				if bob then
+					for _, got in ipairs(bob:sync()) do
+						if bob_is == "with receipts" and got.name == "message" and stanzas.asks(got) then
+							bob:send(stanzas.ack(got.attr.from, got.attr.id, { type = got.attr.type or "none" }));
+						end
+					end
+					bob:acknowledge();
+					bob:sync();
+				end
+				look();
+			end
+		end
+		-- Sending again would come now.
+		local deadline = require "socket".gettime() + 1.5;
+		servers.wait(function () look(); return require "socket".gettime() > deadline; end);
+		server:disconnect_all();
+		return table.concat(seen, "\n");
+	end
+
+	it("sees the same of a user with receipts, one without, and one who is offline", function ()
+		local offline = view("stranger", "offline");
+		assert.equal(offline, view("stranger", "with receipts"));
+		assert.equal(offline, view("stranger", "without receipts"));
+	end);
+
+	it("sees less than a contact does", function ()
+		local offline = view("alice", "offline");
+		assert.not_equal(offline, view("alice", "with receipts"));
+		assert.not_equal(offline, view("alice", "without receipts"));
+	end);
+end);
+
+describe("an answer", function ()
+	local server, alice, bob;
+	setup(function ()
+		server = servers.start { modules = { "receipts", "smacks", "mam" }, disabled = { "pep" }, options = [[
+			receipts_answer = "opt-out"
+			default_archive_policy = true
+			archive_expires_after = "never"
+		]] };
+		server:roster("alice", "bob@localhost", "both");
+		server:roster("bob", "alice@localhost", "both");
+	end);
+	teardown(function () server:stop(); end);
+	before_each(function () alice, bob = client(server, "alice", RECEIPTS), client(server, "bob", NONE, { managed = true }); end);
+	after_each(function () server:disconnect_all(); end);
+
+	-- The acks in somebody's archive, by id.
+	local function archived(one)
+		one:send(st.stanza("iq", { type = "set", id = "mam" }):tag("query", { xmlns = "urn:xmpp:mam:2" }));
+		local ids = {};
+		for _, stanza in ipairs(one:sync()) do
+			local result = stanza:get_child("result", "urn:xmpp:mam:2");
+			local id = result and stanzas.acked(result:get_child("forwarded", "urn:xmpp:forward:0"):get_child("message", "jabber:client"));
+			if id then ids[id] = (ids[id] or 0) + 1; end
+		end
+		return ids;
+	end
+
+	for _, type in ipairs { "chat", "normal" } do
+		it("D5 to a "..type.." message is in both archives, and reaches the requester's other devices", function ()
+			local phone = client(server, "alice@localhost/phone", RECEIPTS, { carbons = true });
+			alice:send(stanzas.ask { to = "bob@localhost", id = "archived "..type, type = type });
+			alice:sync();
+			bob:sync();
+			bob:acknowledge();
+			bob:sync();
+			assert.equal("archived "..type, stanzas.acked(alice:messages()[1]));
+			local copied = false;
+			for _, message in ipairs(phone:messages()) do
+				local carbon = message:get_child("received", "urn:xmpp:carbons:2");
+				copied = copied or carbon and stanzas.acked(carbon:get_child("forwarded", "urn:xmpp:forward:0").tags[1]) == "archived "..type;
+			end
+			assert.is_true(copied);
+			assert.equal(1, archived(alice)["archived "..type]);
+			assert.equal(1, archived(bob)["archived "..type]);
+		end);
+	end
+
+	it("D7 does not come of what is fetched from the archive, nor of carbon copies", function ()
+		local tablet = client(server, "bob@localhost/tablet", NONE, { managed = true, carbons = true });
+		alice:send(stanzas.ask { to = "bob@localhost/bob", id = "nested" });
+		alice:sync();
+		assert.equal(1, #tablet:messages());
+		tablet:acknowledge();
+		tablet:sync();
+		assert.same({}, alice:messages(), "a carbon copy proves nothing");
+		bob:sync();
+		bob:close(); -- without having acked; the archive has it
+		bob = client(server, "bob", NONE, { managed = true });
+		alice:messages();
+		archived(bob);
+		bob:acknowledge();
+		bob:sync();
+		assert.same({}, alice:messages(), "nor does the archive");
+	end);
+end);
+
+describe("two clients that do receipts themselves", function ()
+	-- Everything on every connection but disco, without what is fresh each time.
+	local function transcript(modules)
+		local server = servers.start { modules = modules };
+		finally(function () server:stop(); end);
+		server:roster("alice", "bob@localhost", "both");
+		server:roster("bob", "alice@localhost", "both");
+		local clients = {};
+		for _, jid in ipairs { "alice@localhost/alice", "alice@localhost/phone", "bob@localhost/bob", "bob@localhost/phone" } do
+			clients[jid] = server:connect(jid, { features = { R, "http://jabber.org/protocol/caps" }, carbons = true, managed = true });
+		end
+		local lines = {};
+		local function look()
+			local order = {};
+			for jid in pairs(clients) do table.insert(order, jid); end
+			table.sort(order);
+			for _, jid in ipairs(order) do
+				for _, stanza in ipairs(clients[jid]:sync()) do
+					local is_stanza = stanza.name == "message" or stanza.name == "presence" or stanza.name == "iq";
+					if is_stanza and not stanza:get_child("query", "http://jabber.org/protocol/disco#info") then
+						table.insert(lines, jid.." "..stanzas.canonical(stanza, function (element) return element.name == "stanza-id"; end));
+					end
+				end
+				clients[jid]:acknowledge();
+			end
+		end
+		look();
+		local function chat(from, to, id)
+			from:send(stanzas.ask({ to = to, id = id }):tag("active", { xmlns = "http://jabber.org/protocol/chatstates" }):up()
+				:tag("markable", { xmlns = "urn:xmpp:chat-markers:0" }):up());
+			from:sync();
+		end
+		local alice, bob = clients["alice@localhost/alice"], clients["bob@localhost/bob"];
+		for i = 1, 3 do
+			chat(alice, i == 2 and "bob@localhost/bob" or "bob@localhost", "a"..i);
+			look();
+			bob:send(stanzas.ack("alice@localhost/alice", "a"..i, { id = "r"..i }):tag("store", { xmlns = "urn:xmpp:hints" }):up());
+			bob:sync();
+			look();
+			chat(bob, "alice@localhost/alice", "b"..i);
+			look();
+			alice:send(stanzas.ack("bob@localhost/bob", "b"..i, { id = "s"..i }));
+			alice:send(stanzas.chat({ to = "bob@localhost/bob", id = "m"..i }, false):tag("displayed", { xmlns = "urn:xmpp:chat-markers:0", id = "b"..i }));
+			alice:sync();
+			look();
+		end
+		server:disconnect_all();
+		return table.concat(lines, "\n");
+	end
+
+	it("see and send the same with all defaults as without the module, but for disco", function ()
+		local without = transcript { "smacks", "mam" };
+		assert.is_true(#without > 5000);
+		assert.equal(without, transcript { "smacks", "mam", "receipts" });
+	end);
+end);

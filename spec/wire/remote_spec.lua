@@ -1,0 +1,77 @@
+-- SPDX-License-Identifier: MIT
+-- Contacts that are not users of the host: here they are users of another host, without the module, as if on another server.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+
+local R = stanzas.xmlns;
+
+describe("contacts elsewhere", function ()
+	local server, alice, far;
+	setup(function ()
+		server = servers.start { modules = { "smacks" }, disabled = { "pep" }, hosts = [[
+			modules_enabled = { "receipts" }
+			receipts_answer = "opt-out"
+			VirtualHost "far.example"
+		]] };
+		server:run([=[
+			local rostermanager = require "core.rostermanager";
+			for user, hosts in pairs { alice = { "localhost", "far@far.example" }, far = { "far.example", "alice@localhost" } } do
+				local roster = rostermanager.load_roster(user, hosts[1]);
+				roster[hosts[2]] = { subscription = "both", groups = {} };
+				rostermanager.save_roster(user, hosts[1], roster);
+			end]=]);
+	end);
+	teardown(function () server:stop(); end);
+	after_each(function () server:disconnect_all(); end);
+
+	local function known(jid)
+		return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
+	end
+
+	it("are not served, and are as the module is not on their host", function ()
+		assert.equal("nil", server:run("return tostring(prosody.hosts['far.example'].modules.receipts)"));
+	end);
+
+	it("B1 are asked once, by the user who sees their presence, and C1 asked for", function ()
+		alice = server:connect("alice", { features = { "urn:example:old" } });
+		far = server:connect("far@far.example/far", { features = { R, "urn:example:far" } });
+		servers.wait(function () far:sync(); alice:sync(); return known(far.jid) == "capable" and known(alice.jid) == "incapable"; end);
+		assert.equal(1, far.queries);
+		assert.equal("alice@localhost", far.asked_by);
+		alice:send(stanzas.chat { to = "far@far.example", id = "1" });
+		alice:sync();
+		assert.is_true(stanzas.asks(far:messages()[1]));
+		local stranger = server:connect("stranger", { features = { "urn:example:old" } });
+		stranger:send(stanzas.chat { to = "far@far.example", id = "2" });
+		stranger:sync();
+		assert.is_false(stanzas.asks(far:messages()[1]), "B4 not for who does not see that presence");
+		far:send("<presence type='unavailable'/>");
+		far:sync();
+		alice:send(stanzas.chat { to = far.jid, id = "3" });
+		alice:sync();
+		assert.is_false(stanzas.asks(far:messages()[1]), "B4 nor for anybody once it is gone");
+	end);
+
+	it("D2 are answered for users here that can't, and E1 theirs are checked", function ()
+		alice = server:connect("alice", { features = { "urn:example:old" }, managed = true });
+		far = server:connect("far@far.example/far", { features = { R } });
+		servers.wait(function () alice:sync(); return known(alice.jid) == "incapable"; end);
+		far:send(stanzas.ask { to = "alice@localhost", id = "from afar" });
+		far:sync();
+		alice:sync();
+		alice:acknowledge();
+		alice:sync();
+		assert.equal("from afar", stanzas.acked(far:messages()[1]));
+		alice:send(stanzas.ask { to = "far@far.example", id = "to afar" });
+		alice:sync();
+		local mallory = server:connect("mallory@far.example/m");
+		mallory:send(stanzas.ack(alice.jid, "to afar"));
+		mallory:sync();
+		assert.same({}, alice:messages());
+		far:messages();
+		far:send(stanzas.ack(alice.jid, "to afar"));
+		far:sync();
+		assert.equal("to afar", stanzas.acked(alice:messages()[1]));
+	end);
+end);
