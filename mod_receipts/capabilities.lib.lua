@@ -3,6 +3,7 @@
 --
 --   by_hash   "sha-1:<ver>" -> true | false      verified: true for every client that shows this ver
 --   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
+--   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
 --   flight    key -> the query under way, and who else shows the same
 --
 -- A client is { key, node, ver | silent, own, asked, room, shown }: key into by_hash when it shows verifiable caps, own = true | false
@@ -74,12 +75,16 @@ local mt = { __index = methods };
 -- @param later function (callback): calls back when whoever else asks the same has had time to
 function capabilities.new(send, later)
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE), flight = {}, in_flight = 0, send = send, later = later,
+		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE), locals = {}, flight = {}, in_flight = 0, send = send, later = later,
 	}, mt);
 end
 
+local function clients_of(self, bare)
+	return self.locals[bare] or self.people:get(bare);
+end
+
 local function client_of(self, jid)
-	local clients = self.people:get(jid_bare(jid));
+	local clients = clients_of(self, jid_bare(jid));
 	return clients and clients[jid];
 end
 
@@ -88,9 +93,7 @@ local function known(self, client)
 	return client.key and self.by_hash:get(client.key);
 end
 
-local function settle(self, jid, query)
-	local client = client_of(self, jid);
-	if not client then return; end
+local function settle(self, client, query)
 	local capable = lists_receipts(query);
 	if client.key and "sha-1:"..calculate_hash(query) == client.key and hash_is_safe(query) then
 		self.by_hash:set(client.key, capable);
@@ -116,14 +119,15 @@ local function ask(self, flight, jid)
 	if not client or known(self, client) ~= nil then return next_one(); end
 	client.asked = true;
 	self.send(jid, client.asker, client.ver and client.node and client.node.."#"..client.ver, function (query)
-		if query then settle(self, jid, query); end
+		-- Whoever has this address by now is not who was asked.
+		if query and client_of(self, jid) == client then settle(self, client, query); end
 		next_one();
 	end);
 end
 
 local function want(self, jid, client)
 	if client.room or client.asked or known(self, client) ~= nil then return; end
-	local key = client.key or jid;
+	local key = client.key or client; -- what only holds for one client is asked for by itself
 	local flight = self.flight[key];
 	if flight then
 		if #flight.waiting < MAX_WAITING then table.insert(flight.waiting, jid); end
@@ -150,7 +154,7 @@ function methods:presence(stanza, to, is_local)
 	local jid, type = stanza.attr.from, stanza.attr.type;
 	local bare = jid_bare(jid);
 	if not jid or jid == bare then return; end
-	local clients = self.people:get(bare);
+	local clients = clients_of(self, bare);
 	local client = clients and clients[jid];
 	if type == "unavailable" then
 		if not client then return; end
@@ -162,7 +166,11 @@ function methods:presence(stanza, to, is_local)
 	end
 	if not clients then
 		clients = {};
-		self.people:set(bare, clients);
+		if is_local then
+			self.locals[bare] = clients;
+		else
+			self.people:set(bare, clients);
+		end
 	end
 	local c = stanza:get_child("c", xmlns_caps);
 	local key = c and c.attr.hash == "sha-1" and c.attr.ver and "sha-1:"..c.attr.ver or nil;
@@ -184,10 +192,12 @@ end
 --- The client is gone.
 function methods:forget(jid)
 	local bare = jid_bare(jid);
-	local clients = self.people:get(bare);
+	local clients = clients_of(self, bare);
 	if not clients then return; end
 	clients[jid] = nil;
-	if next(clients) == nil then self.people:set(bare, nil); end
+	if next(clients) ~= nil then return; end
+	self.locals[bare] = nil;
+	self.people:set(bare, nil);
 end
 
 --- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash.
@@ -211,7 +221,7 @@ end
 -- @param visible  function (full JID, client): may the one that asks see this client's presence?
 function methods:of_person(jid, visible)
 	local bare = jid_bare(jid);
-	local clients = self.people:get(bare);
+	local clients = clients_of(self, bare);
 	local any, all = false, true;
 	for full, client in pairs(clients or {}) do
 		if (jid == bare or jid == full) and visible(full, client) then
@@ -225,10 +235,12 @@ end
 
 --- What another one knew, after a reload. Queries under way are lost with it.
 function methods:take_over(other)
-	self.people, self.by_hash = other.people, other.by_hash;
-	for _, clients in self.people:items() do
+	self.people, self.locals, self.by_hash = other.people, other.locals, other.by_hash;
+	local function ask_again(clients)
 		for _, client in pairs(clients) do client.asked = known(self, client) ~= nil; end
 	end
+	for _, clients in self.people:items() do ask_again(clients); end
+	for _, clients in pairs(self.locals) do ask_again(clients); end
 end
 
 --- The full JIDs of a person's clients that are known to be capable.
@@ -236,7 +248,7 @@ end
 function methods:capable_clients(jid, visible)
 	local list = {};
 	local bare = jid_bare(jid);
-	for full, client in pairs(self.people:get(bare) or {}) do
+	for full, client in pairs(clients_of(self, bare) or {}) do
 		if (jid == bare or jid == full) and visible(full, client) and known(self, client) then table.insert(list, full); end
 	end
 	table.sort(list);

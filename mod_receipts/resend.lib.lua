@@ -8,6 +8,8 @@ local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 
 local MAX_KEPT = 10000; -- messages
+local MAX_KEPT_OF = 100; -- of one user
+local MAX_SIZE = 16384; -- bytes of one message
 
 local resend = {};
 local methods = {};
@@ -18,12 +20,14 @@ local mt = { __index = methods };
 -- @param actions   later(seconds, callback); state(from, to, id): the pending table's; capable(from, to): array of full JIDs of clients
 --                  that can ack, and that the requester may know of; deliver(jid, stanza)
 function resend.new(attempts, after, actions)
-	return setmetatable({ attempts = attempts, after = after, actions = actions, kept = {}, count = 0 }, mt);
+	return setmetatable({ attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {} }, mt);
 end
 
 local function forget(self, key)
+	local from = jid_bare(self.kept[key].content.attr.from);
 	self.kept[key] = nil;
 	self.count = self.count - 1;
+	self.count_of[from] = self.count_of[from] > 1 and self.count_of[from] - 1 or nil;
 end
 
 local function look(self, key)
@@ -44,19 +48,22 @@ local function look(self, key)
 	self.actions.later(message.delay, function () look(self, key); end);
 end
 
---- Keeps a content message that asks, as it is sent. A message that is kept already, or one too many, is not.
+--- Keeps a content message that asks, as it is sent. One that is kept already, too many, or too large is not.
 -- @param stanza  the message
 -- @param host    the server's name, for the delay
 -- @param stamp   when, as XEP-0082 has it
 function methods:keep(stanza, host, stamp)
 	if self.attempts == 0 or self.count >= MAX_KEPT or not stanza.attr.to then return; end
 	local attr = stanza.attr;
-	local key = jid_bare(attr.from).."\0"..attr.to.."\0"..attr.id;
-	if self.kept[key] then return; end
+	local from = jid_bare(attr.from);
+	local key = from.."\0"..attr.to.."\0"..attr.id;
+	local count = self.count_of[from] or 0;
+	if self.kept[key] or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
 	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = host, stamp = stamp }):up();
 	self.kept[key] = { content = content, left = self.attempts, delay = self.after };
 	self.count = self.count + 1;
+	self.count_of[from] = count + 1;
 	self.actions.later(self.after, function () look(self, key); end);
 end
 

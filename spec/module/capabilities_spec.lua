@@ -53,6 +53,26 @@ describe("capabilities", function ()
 		assert.equal(3, #asked);
 	end);
 
+	it("B1 of a client that comes again do not wait for the answer of the one that went", function ()
+		caps:presence(presence("a@h/r"), nil, true);
+		caps:forget("a@h/r");
+		caps:presence(presence("a@h/r"), nil, true);
+		assert.equal(2, #asked);
+		asked[2].done(info(R));
+		assert.equal("capable", caps:of("a@h/r"));
+		asked[1].done(info("urn:x"));
+		assert.equal("capable", caps:of("a@h/r"), "and are not changed by it");
+	end);
+
+	it("B3 of people here are not crowded out by others", function ()
+		caps:presence(presence("here@h/r", info(R)), nil, true);
+		asked[1].done(info(R));
+		for i = 1, 20100 do caps:presence(presence("there"..i.."@far/r"), "here@h", false); end
+		assert.equal("capable", caps:of("here@h/r"));
+		assert.equal("silent", caps:of("there1@far/r"));
+		assert.equal(20000, caps.people:count());
+	end);
+
 	it("B3 are bounded: in queries at once, and in clients of one person", function ()
 		for i = 1, 300 do caps:presence(presence("a"..i.."@h/r", info("urn:"..i)), nil, true); end
 		assert.equal(100, #asked);

@@ -316,7 +316,13 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 	end);
 
 	describe("D3 follow who may see the user's presence", function ()
-		local R_ = {
+		local function block(action)
+			return function (_, bob)
+				assert.equal("result", bob:iq(st.stanza("iq", { type = "set" }):tag(action, { xmlns = "urn:xmpp:blocking" })
+					:tag("item", { jid = "carol@localhost" })).attr.type);
+			end;
+		end
+		local cases = {
 			{ "both", true }, { "from", true }, { "to", false }, { "none", false },
 			{ "directed presence", true, function (carol, bob) bob:send(bob:presence { to = carol.jid }); bob:sync(); end },
 			{ "directed presence taken back", false, function (carol, bob)
@@ -325,9 +331,10 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 				bob:sync();
 			end },
 			{ "both, and the session is not available", false, function (_, bob) bob:send("<presence type='unavailable'/>"); bob:sync(); end, "both" },
+			{ "both, and blocked once the message has come", false, nil, "both", block("block"), block("unblock") },
 		};
-		for _, case in ipairs(R_) do
-			local name, allowed, prepare, subscription = case[1], case[2], case[3], case[4];
+		for _, case in ipairs(cases) do
+			local name, allowed, prepare, subscription, meanwhile, afterwards = table.unpack(case, 1, 6);
 			it(name..": "..(allowed and "answered, and a client's own ack gets out" or "not answered, and a client's own ack is held back"), function ()
 				on.server:roster("bob", "carol@localhost", subscription or (prepare and "none") or name);
 				local bob = on.client("bob", NONE);
@@ -335,6 +342,8 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 				if prepare then prepare(carol, bob); end
 				carol:send(stanzas.ask { to = "bob@localhost/bob", id = "d3 "..name });
 				carol:sync();
+				bob:sync();
+				if meanwhile then meanwhile(carol, bob); end
 				on.proves(bob);
 				assert.same(allowed and { "d3 "..name } or {}, on.acks(carol), "the server's answer (D3)");
 				carol:send(stanzas.ask { to = "bob@localhost/bob", id = "e4" });
@@ -343,6 +352,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 				bob:send(stanzas.ack(carol.jid, "e4"));
 				bob:sync();
 				assert.same(allowed and { "e4" } or {}, on.acks(carol), "the client's own ack (E4)");
+				if afterwards then afterwards(carol, bob); end
 			end);
 		end
 

@@ -1,0 +1,80 @@
+-- SPDX-License-Identifier: MIT
+-- resend.lib.lua: when what is not acked is delivered again (rule G1), with a clock of our own.
+
+local lib = require "spec.support.paths".lib("resend");
+local st = require "util.stanza";
+
+describe("resend", function ()
+	local timers, delivered, state, clients, resend;
+	local function start(attempts)
+		timers, delivered, state, clients = {}, {}, "pending", { "b@h/1" };
+		resend = lib.new(attempts, 10, {
+			later = function (seconds, callback) table.insert(timers, { seconds, callback }); end;
+			state = function () return state; end;
+			capable = function () return clients; end;
+			deliver = function (jid, stanza) table.insert(delivered, { jid, stanza }); end;
+		});
+	end
+	local function keep(id, body)
+		resend:keep(st.message({ from = "a@h/r", to = "b@h", id = id }, body or "hi"), "h", "2026-01-01T00:00:00Z");
+	end
+	-- Runs the next timer, and returns after how long it came.
+	local function tick()
+		local timer = table.remove(timers, 1);
+		timer[2]();
+		return timer[1];
+	end
+
+	it("G1 delivers as often as allowed, each time later, and then forgets", function ()
+		start(3);
+		keep("1");
+		assert.same({ 10, 20, 40 }, { tick(), tick(), tick() });
+		assert.same({}, timers);
+		assert.equal(3, #delivered);
+		local jid, stanza = table.unpack(delivered[1]);
+		assert.equal("b@h/1", jid);
+		assert.equal("b@h/1", stanza.attr.to);
+		assert.equal("1", stanza.attr.id);
+		assert.equal("2026-01-01T00:00:00Z", stanza:get_child("delay", "urn:xmpp:delay").attr.stamp);
+		assert.same({ 0, {} }, { resend.count, resend.count_of });
+	end);
+
+	it("G1 stops when there is an ack or a bounce, or the ask has expired", function ()
+		for _, reason in ipairs { "delivered", "failed", false } do
+			start(3);
+			keep("1");
+			tick();
+			state = reason or nil;
+			tick();
+			assert.equal(1, #delivered);
+			assert.same({}, timers);
+			assert.equal(0, resend.count);
+		end
+	end);
+
+	it("G1 waits while no client can ack, and loses no attempt by it", function ()
+		start(1);
+		keep("1");
+		clients = {};
+		assert.same({ 10, 10 }, { tick(), tick() });
+		assert.equal(0, #delivered);
+		clients = { "b@h/1", "b@h/2" };
+		tick();
+		assert.equal(2, #delivered);
+		assert.same({}, timers);
+	end);
+
+	it("G1 keeps a message once, and no more and no larger ones than it may", function ()
+		start(1);
+		keep("1");
+		keep("1");
+		assert.equal(1, #timers);
+		keep("large", ("x"):rep(20000));
+		assert.equal(1, #timers);
+		for i = 2, 200 do keep(tostring(i)); end
+		assert.equal(100, resend.count);
+		start(0);
+		keep("1");
+		assert.equal(0, #timers);
+	end);
+end);
