@@ -192,20 +192,22 @@ end
 
 -- Chapter C: ask on behalf of clients that can't
 
-local function ask(origin, stanza)
+local function ask(origin, stanza, what)
 	local attr = stanza.attr;
 	if options.request == "never" or not preferences_lib.asks(preferences:get(origin.username)) then return; end
-	local yes, why = requests.decide(options.request, capabilities:of(origin.full_jid), capabilities:of_person(attr.to, sees(origin)));
+	local yes, why = requests.decide(options.request, capabilities:of(origin.full_jid), function ()
+		return capabilities:of_person(attr.to, sees(origin));
+	end);
 	if not yes then return; end
 	local id = attr.id;
 	if not id or id == "" then
 		id = new_id();
 	end
-	local rooms = rooms_of[origin];
+	local in_room = what & bits.occupant ~= 0 or rooms_of[origin] and rooms_of[origin][jid_bare(attr.to)];
 	local tracked, problem_tracking = pending:add(attr.from, attr.to, id, time_now(), {
 		injected = true;
 		type = attr.type == "chat" and "chat" or "normal";
-		occupant = rooms and rooms[jid_bare(attr.to)] and jid_resource(attr.to) ~= nil;
+		occupant = in_room and jid_resource(attr.to) ~= nil;
 	});
 	if not tracked then
 		log_decision(stanza, "not asked for, "..problem_tracking);
@@ -320,7 +322,7 @@ local function outgoing(event)
 	local what, tracked = pending:outgoing(stanza, time_now(), rooms_of[origin]);
 	if not what then return; end
 	if what & bits.content ~= 0 then
-		return ask(origin, stanza);
+		return ask(origin, stanza, what);
 	end
 	local has = checks.named(what, bits);
 	local plan = checks.outgoing(has, function () return (presence.visible(origin, stanza.attr.to)); end, options);

@@ -9,6 +9,8 @@ local preferences = {};
 local methods = {};
 local mt = { __index = methods };
 
+local MAX_CACHED = 10000; -- users
+
 local CHOICES = { yes = true, no = true, default = true };
 
 local function choice(name, label)
@@ -32,7 +34,7 @@ local layout = dataform {
 
 --- @param store  a keyval store
 function preferences.new(store)
-	return setmetatable({ store = store, cache = new_cache(1000) }, mt);
+	return setmetatable({ store = store, cache = new_cache(MAX_CACHED) }, mt);
 end
 
 --- { answer = "yes" | "no" | "default", ask = likewise } of a user; nil and the reason when the store fails.

@@ -1,7 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- requests.lib.lua: whether to ask (rules C1, C3).
 
-local decide = require "spec.support.paths".lib("requests").decide;
+local lib = require "spec.support.paths".lib("requests");
+
+local function decide(mode, sender, recipient)
+	return lib.decide(mode, sender, function () return recipient; end);
+end
 
 describe("requests", function ()
 	local clients = { "capable", "incapable", "unknown", "silent" };
@@ -29,6 +33,12 @@ describe("requests", function ()
 			assert.is_false((decide("auto", sender, "unknown")));
 			assert.is_false((decide("auto", sender, "incapable")));
 		end
+	end);
+
+	it("C1 looks at the recipient only where that matters", function ()
+		local function never() error("looked"); end
+		assert.is_false((lib.decide("never", "incapable", never)));
+		assert.is_false((lib.decide("auto", "capable", never)));
 	end);
 
 	it("gives a reason", function ()

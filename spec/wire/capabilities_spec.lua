@@ -168,6 +168,13 @@ describe("capabilities", function ()
 		assert.equal("capable", known(one.jid));
 		one:close();
 		assert.equal("silent", known(one.jid));
+		one = server:connect("directed", { presence = false });
+		one:show({ stanzas.xmlns, "urn:example:gone" });
+		one:send(one:presence { to = "somebody@localhost" });
+		one:sync();
+		assert.equal("capable", known(one.jid), "by directed presence alone");
+		one:close();
+		assert.equal("silent", known(one.jid));
 	end);
 
 	it("B1 of sessions that were there before the module are known too", function ()

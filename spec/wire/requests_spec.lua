@@ -150,6 +150,28 @@ describe("requests put in", function ()
 		assert.equal("own", stanzas.acked(alice:messages()[1]));
 	end);
 
+	it("E1 C6 to a room occupant match that occupant only", function ()
+		local mallory = server:connect("mallory");
+		for name, one in pairs { alice = alice, bob = bob, mallory = mallory } do
+			one:send(st.presence({ to = "pm@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+			one:sync();
+		end
+		for _, mark in ipairs { st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" }), st.stanza("thread") } do
+			for _, one in ipairs { alice, bob, mallory } do one:sync(); end
+			alice:send(stanzas.chat({ to = "pm@rooms.localhost/bob" }):add_child(mark));
+			alice:sync();
+			local got = bob:messages()[1];
+			assert.equal(1, count_requests(got));
+			server:run("require 'core.modulemanager'.reload('localhost', 'receipts')");
+			mallory:send(stanzas.ack("pm@rooms.localhost/alice", got.attr.id));
+			mallory:sync();
+			assert.truthy(server:log():find("E1 forged", 1, true));
+			bob:send(stanzas.ack("pm@rooms.localhost/alice", got.attr.id));
+			bob:sync();
+			assert.same({}, alice:messages());
+		end
+	end);
+
 	it("C6 is remembered over a reload", function ()
 		local got = sent(stanzas.chat { to = "bob@localhost" });
 		server:run("require 'core.modulemanager'.reload('localhost', 'receipts')");
