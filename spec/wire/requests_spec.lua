@@ -93,6 +93,17 @@ describe("requests put in", function ()
 		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost", id = ("x"):rep(2000) })));
 	end);
 
+	it("D1 do not go into messages of a user who does not want it", function ()
+		local function prefers(ask)
+			server:run(([[prosody.hosts.localhost.modules.receipts.module:open_store("receipts_preferences"):set("alice", { ask = %q })
+				require "core.modulemanager".reload("localhost", "receipts")]]):format(ask));
+		end
+		prefers("no");
+		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "no" })));
+		prefers("yes");
+		assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "yes" })));
+	end);
+
 	local function archive(client)
 		client:send(st.stanza("iq", { type = "set", id = "mam" }):tag("query", { xmlns = "urn:xmpp:mam:2" }));
 		local list = {};
