@@ -189,6 +189,15 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({}, on.acks());
 	end);
 
+	it("D4 come again for a new message with an old id: clients count 1, 2, 3", function ()
+		local bob = on.client("bob", NONE);
+		for _ = 1, 2 do
+			on.ask("bob@localhost", "1");
+			on.proves(bob);
+			assert.same({ "1" }, on.acks());
+		end
+	end);
+
 	it("D4 leave it to a client that can", function ()
 		local can = on.client("bob@localhost/can", RECEIPTS);
 		local cannot = on.client("bob@localhost/cannot", NONE);
@@ -435,6 +444,20 @@ suite("with receipts_answer = \"never\"", { options = 'receipts_answer = "never"
 		on.ask("bob@localhost", "never");
 		on.proves(bob);
 		assert.same({}, on.acks());
+	end);
+end);
+
+suite("without the guard over clients' own acks", { options = 'receipts_answer = "opt-out" receipts_protect_presence = false' }, function (on)
+	it("D3 are still not given to who may not see the user's presence", function ()
+		local bob = on.client("bob", NONE);
+		local carol = on.server:connect("carol");
+		carol:send(stanzas.ask { to = "bob@localhost", id = "d3" });
+		carol:sync();
+		on.proves(bob);
+		assert.same({}, on.acks(carol));
+		bob:send(stanzas.ack(carol.jid, "d3"));
+		bob:sync();
+		assert.same({ "d3" }, on.acks(carol));
 	end);
 end);
 

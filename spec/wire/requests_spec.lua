@@ -105,7 +105,8 @@ describe("requests put in", function ()
 	end);
 
 	local function archive(client)
-		client:send(st.stanza("iq", { type = "set", id = "mam" }):tag("query", { xmlns = "urn:xmpp:mam:2" }));
+		client:send(st.stanza("iq", { type = "set", id = "mam" }):tag("query", { xmlns = "urn:xmpp:mam:2" })
+			:tag("set", { xmlns = "http://jabber.org/protocol/rsm" }):tag("before"):up():up()); -- the latest
 		local list = {};
 		for _, stanza in ipairs(client:sync()) do
 			local result = stanza:get_child("result", "urn:xmpp:mam:2");
