@@ -3,9 +3,11 @@
 --
 -- Proof is XEP-0198's: mod_smacks keeps what it sent to a client in a queue until the client says, with a number, how far it has
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived: nothing else has to be counted
--- or remembered. What is remembered, bounded, is what has become of a message:
+-- or remembered. What is remembered, bounded for each account apart, is what has become of a message that asks:
 --
---   fate[account, requester, id] = "answered" | "acked" | { waiting = { capable resource -> true }, proven = session }
+--   fate[account][requester's full JID, id] = "answered" | "acked" | { waiting = { resource -> true }, proven = { sessions } }
+--
+-- waiting: clients that got it too, and could answer by themselves as far as is known. While there are any, nobody is answered for.
 
 local st = require "util.stanza";
 local new_cache = require "util.cache".new;
@@ -14,7 +16,9 @@ local jid_bare = require "util.jid".bare;
 local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_hints = "urn:xmpp:hints";
 
-local MAX_FATES = 20000; -- messages whose fate is remembered
+local MAX_ACCOUNTS = 2000; -- accounts, and
+local MAX_FATES = 500; -- messages of each, whose fate is remembered
+local MAX_ID = 1023; -- bytes in an id, as in the engine; longer ones are not answered
 local MAX_SENT = 5000; -- answers whose bounces are recognised
 
 local answers = {};
@@ -22,7 +26,7 @@ local methods = {};
 local mt = { __index = methods };
 
 function answers.new()
-	return setmetatable({ fate = new_cache(MAX_FATES), sent = new_cache(MAX_SENT) }, mt);
+	return setmetatable({ fate = new_cache(MAX_ACCOUNTS), sent = new_cache(MAX_SENT) }, mt);
 end
 
 --- What another one remembered, after a reload.
@@ -30,12 +34,23 @@ function methods:take_over(other)
 	self.fate, self.sent = other.fate, other.sent;
 end
 
-local function key(account, requester, id)
-	return account.."\0"..jid_bare(requester).."\0"..id;
+local function account_of(session)
+	return session.username.."@"..session.host;
 end
 
-local function key_of(session, content)
-	return key(session.username.."@"..session.host, content.attr.from, content.attr.id);
+local function key(requester, id)
+	return requester.."\0"..id;
+end
+
+local function get(self, account, content)
+	local fates = self.fate:get(account);
+	return fates and fates:get(key(content.attr.from, content.attr.id));
+end
+
+local function set(self, account, content, fate)
+	local fates = self.fate:get(account) or new_cache(MAX_FATES);
+	self.fate:set(account, fates); -- the account is in use
+	fates:set(key(content.attr.from, content.attr.id), fate);
 end
 
 --- The stanzas that an acknowledged count proves (rule D2), oldest first; none where the count is not to be believed.
@@ -50,23 +65,32 @@ function answers.proven(queue, text)
 	return table.move(list, 1, h - (last - #list), 1, {});
 end
 
---- A content message that asks goes to these sessions of an account. Where one of them can answer by itself, the others wait for it.
+--- A content message that asks goes to these sessions of an account.
 -- What became of an earlier message with this id no longer matters: clients count 1, 2, 3.
--- @param capable  function (session)
-function methods:delivering(account, sessions, content, capable)
-	local waiting;
+-- @param incapable  function (session): is it known not to answer by itself?
+function methods:delivering(account, sessions, content, incapable)
+	if #content.attr.id > MAX_ID then return; end
+	local waiting = {};
 	for _, session in ipairs(sessions) do
-		if #sessions > 1 and capable(session) then
-			waiting = waiting or {};
-			waiting[session.resource] = true;
-		end
+		if not incapable(session) then waiting[session.resource] = true; end
 	end
-	self.fate:set(key(account, content.attr.from, content.attr.id), waiting and { waiting = waiting } or nil);
+	set(self, account, content, { waiting = waiting, proven = {} });
 end
 
---- A client acks by itself.
+--- A client acks by itself. The requester may be addressed by the bare JID.
 function methods:acked(account, requester, id)
-	self.fate:set(key(account, requester, id), "acked");
+	local fates = self.fate:get(account);
+	if not fates or #id > MAX_ID then return; end
+	if requester ~= jid_bare(requester) then
+		if fates:get(key(requester, id)) then fates:set(key(requester, id), "acked"); end
+		return;
+	end
+	local which = {};
+	for k in fates:items() do
+		local from, of = k:match("^(.-)%z(.*)$");
+		if of == id and jid_bare(from) == requester then table.insert(which, k); end
+	end
+	for _, k in ipairs(which) do fates:set(k, "acked"); end
 end
 
 --- Decides whether a message that has arrived is answered (rules D3, D4).
@@ -81,34 +105,39 @@ function answers.decide(fate, client, visible)
 	elseif not visible then
 		return false, "D3 the requester may not see the user's presence";
 	elseif fate and next(fate.waiting) then
-		return false, "D4 another client of the account can answer by itself";
+		return false, "D4 another client of the account may answer by itself";
 	end
 	return true, "D2 proven";
 end
 
 --- A message has arrived at a session. Returns whether to answer it, and why.
 function methods:arrived(session, content, client, visible)
-	local k = key_of(session, content);
-	local fate = self.fate:get(k);
+	if #content.attr.id > MAX_ID then return false, "the id is too long"; end
+	local account = account_of(session);
+	local fate = get(self, account, content);
+	if type(fate) == "table" and client == "incapable" then
+		fate.waiting[session.resource] = nil; -- by now it is known
+	end
 	local yes, why = answers.decide(fate, client, visible);
 	if yes then
-		self.fate:set(k, "answered");
-	elseif type(fate) == "table" and client == "incapable" and visible then
-		fate.proven = fate.proven or session;
+		set(self, account, content, "answered");
+	elseif type(fate) == "table" and client == "incapable" then
+		table.insert(fate.proven, session);
 	end
 	return yes, why;
 end
 
---- A session died with this message unacked. Returns the session that is to answer it instead, if one is.
+--- A session died with this message unacked. Returns the sessions for which it has proved to have arrived and that have waited for
+-- this one; and whether the message needs no bounce, because it has arrived elsewhere.
 function methods:lost(session, content)
-	local k = key_of(session, content);
-	local fate = self.fate:get(k);
-	if type(fate) ~= "table" then return nil; end
+	if #content.attr.id > MAX_ID then return {}, false; end
+	local fate = get(self, account_of(session), content);
+	if type(fate) ~= "table" then return {}, fate ~= nil; end
 	fate.waiting[session.resource] = nil;
+	if next(fate.waiting) then return {}, false; end
 	local proven = fate.proven;
-	if next(fate.waiting) or not proven or proven.destroyed then return nil; end
-	self.fate:set(k, "answered");
-	return proven;
+	fate.proven = {};
+	return proven, false;
 end
 
 --- Makes the answer (rule D5).

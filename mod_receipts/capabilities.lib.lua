@@ -4,7 +4,7 @@
 --   by_hash   "sha-1:<ver>" -> true | false      verified: true for every client that shows this ver
 --   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
 --   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
---   flight    key -> the query under way, and who else shows the same
+--   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
 -- A client is { key, node, ver | silent, own, asked, room, shown }: key into by_hash when it shows verifiable caps, own = true | false
 -- for what was learned of this client alone, shown = the local users that its presence goes to.
@@ -24,8 +24,10 @@ local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 local MAX_HASHES = 10000; -- verified vers kept
 local MAX_PEOPLE = 20000; -- bare JIDs kept
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
-local MAX_FLIGHT = 100; -- queries at once
+local MAX_FLIGHT = 100; -- queries to clients elsewhere at once; of those here there is one a client at the most
+local MAX_BACKLOG = 1000; -- clients elsewhere that are asked when there is room
 local MAX_WAITING = 20; -- clients with the same ver that are asked next when an answer is not of use
+local MAX_VER, MAX_NODE = 128, 512; -- bytes; longer caps are not looked at
 
 local capabilities = {};
 
@@ -34,34 +36,61 @@ local function lists_receipts(query)
 	return query:get_child_with_attr("feature", nil, "var", xmlns_receipts) ~= nil;
 end
 
+local xmlns_data = "jabber:x:data";
+
+-- The children of an element, nil where one has another name or namespace than these.
+local function only(element, xmlns, ...)
+	local names = { ... };
+	for _, child in ipairs(element.tags) do
+		local allowed = false;
+		for _, name in ipairs(names) do
+			local of = name == "x" and xmlns_data or xmlns;
+			allowed = allowed or child.name == name and (child.attr.xmlns or xmlns) == of;
+		end
+		if not allowed then return nil; end
+	end
+	return element.tags;
+end
+
 --- Is this disco#info result one that its hash stands for? (rule B2)
--- Not where something is listed twice, or where a value has the separator of the hash in it: "a<b" hashes like "a", "b".
+-- The hash is made of a text in which everything is one after the other, with "<" between. So an answer is only good for it where
+-- nothing has a "<" in it, nothing is there twice, nothing is there that the hash would take for something else, and nothing but a
+-- feature reads like the one that we are after.
 local function hash_is_safe(query)
 	local seen = {};
-	local function once(text)
-		if text:find("<", 1, true) or seen[text] then return false; end
-		seen[text] = true;
-		return true;
+	local function plain(text) return not text:find("<", 1, true) and text ~= xmlns_receipts; end
+	local function once(kind, text)
+		local known = seen[kind..text];
+		seen[kind..text] = true;
+		return not known;
 	end
-	for _, tag in ipairs(query.tags) do
-		if tag.name == "identity" then
-			local attr = tag.attr;
-			if not once(("identity\0%s\0%s\0%s\0%s"):format(attr.category or "", attr.type or "", attr["xml:lang"] or "", attr.name or "")) then
-				return false;
-			end
-		elseif tag.name == "feature" then
-			if not once("feature\0"..(tag.attr.var or "")) then return false; end
-		elseif tag.name == "x" then
-			local form_type;
-			for field in tag:childtags("field") do
-				if (field.attr.var or ""):find("<", 1, true) then return false; end
-				for value in field:childtags("value") do
-					local text = value:get_text() or "";
-					if text:find("<", 1, true) then return false; end
-					if field.attr.var == "FORM_TYPE" then form_type = form_type or text; end
+	local function form_is_safe(form)
+		local form_types = 0;
+		for _, field in ipairs(only(form, xmlns_data, "field") or { false }) do
+			if not field or not plain(field.attr.var or "") then return false; end
+			local values = only(field, xmlns_data, "value");
+			for _, value in ipairs(values or { false }) do
+				if not value or #value.tags > 0 or not plain(value:get_text() or "") then return false; end
+				if field.attr.var == "FORM_TYPE" then
+					form_types = form_types + 1;
+					if not once("form ", value:get_text() or "") then return false; end
 				end
 			end
-			if not once("form\0"..(form_type or "")) then return false; end
+		end
+		return form_types == 1;
+	end
+	for _, tag in ipairs(only(query, xmlns_disco, "identity", "feature", "x") or { false }) do
+		if not tag then
+			return false;
+		elseif tag.name == "feature" then
+			local var = tag.attr.var or "";
+			if var:find("<", 1, true) or not once("feature ", var) then return false; end
+		elseif tag.name == "x" then
+			if not form_is_safe(tag) then return false; end
+		else
+			local attr = tag.attr;
+			local text = table.concat({ attr.category or "", attr.type or "", attr["xml:lang"] or "", attr.name or "" }, "/");
+			if not plain(text) or not once("identity ", text) then return false; end
 		end
 	end
 	return true;
@@ -75,7 +104,8 @@ local mt = { __index = methods };
 -- @param later function (callback): calls back when whoever else asks the same has had time to
 function capabilities.new(send, later)
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE), locals = {}, flight = {}, in_flight = 0, send = send, later = later,
+		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE), locals = {}, flight = {}, in_flight = 0, asking = {}, backlog = {},
+		send = send, later = later,
 	}, mt);
 end
 
@@ -102,6 +132,19 @@ local function settle(self, client, query)
 	end
 end
 
+local want;
+
+local function landed(self, flight)
+	self.flight[flight.key] = nil;
+	if flight.is_local then return; end
+	self.in_flight = self.in_flight - 1;
+	while self.in_flight < MAX_FLIGHT and #self.backlog > 0 do
+		local jid = table.remove(self.backlog, 1);
+		local client = client_of(self, jid);
+		if client then want(self, jid, client); end
+	end
+end
+
 -- Asks `jid`; the others in `flight` that show the same wait for the answer, and are asked in turn when it is of no use to them.
 local function ask(self, flight, jid)
 	local client = client_of(self, jid);
@@ -113,30 +156,41 @@ local function ask(self, flight, jid)
 				return ask(self, flight, other);
 			end
 		end
-		self.flight[flight.key] = nil;
-		self.in_flight = self.in_flight - 1;
+		landed(self, flight);
 	end
-	if not client or known(self, client) ~= nil then return next_one(); end
+	if not client or known(self, client) ~= nil or self.asking[jid] then return next_one(); end
 	client.asked = true;
+	self.asking[jid] = client;
 	self.send(jid, client.asker, client.ver and client.node and client.node.."#"..client.ver, function (query)
-		-- Whoever has this address by now is not who was asked.
-		if query and client_of(self, jid) == client then settle(self, client, query); end
+		-- Whoever has this address by now, or shows something else by now, is not who was asked.
+		local now = client_of(self, jid);
+		if self.asking[jid] == client then self.asking[jid] = nil; end
+		if query and now == client then settle(self, client, query); end
 		next_one();
+		if now and now ~= client then want(self, jid, now); end
 	end);
 end
 
-local function want(self, jid, client)
+function want(self, jid, client)
 	if client.room or client.asked or known(self, client) ~= nil then return; end
 	local key = client.key or client; -- what only holds for one client is asked for by itself
 	local flight = self.flight[key];
 	if flight then
-		if #flight.waiting < MAX_WAITING then table.insert(flight.waiting, jid); end
+		if client.is_local then
+			table.insert(flight.waiting, 1, jid);
+		elseif #flight.waiting < MAX_WAITING then
+			table.insert(flight.waiting, jid);
+		end
 		return;
 	end
-	if self.in_flight >= MAX_FLIGHT then return; end
-	flight = { key = key, waiting = {} };
+	if self.asking[jid] then return; end -- one question at a time; the answer to it brings us back here
+	if not client.is_local and self.in_flight >= MAX_FLIGHT then
+		if #self.backlog < MAX_BACKLOG then table.insert(self.backlog, jid); end
+		return;
+	end
+	flight = { key = key, waiting = {}, is_local = client.is_local };
 	self.flight[key] = flight;
-	self.in_flight = self.in_flight + 1;
+	if not flight.is_local then self.in_flight = self.in_flight + 1; end
 	self.later(function () ask(self, flight, jid); end);
 end
 
@@ -153,7 +207,11 @@ end
 function methods:presence(stanza, to, is_local)
 	local jid, type = stanza.attr.from, stanza.attr.type;
 	local bare = jid_bare(jid);
-	if not jid or jid == bare then return; end
+	if not jid then return; end
+	if jid == bare then
+		if type == "unavailable" and to then self:hidden(bare, to); end
+		return;
+	end
 	local clients = clients_of(self, bare);
 	local client = clients and clients[jid];
 	if type == "unavailable" then
@@ -166,18 +224,17 @@ function methods:presence(stanza, to, is_local)
 	end
 	if not clients then
 		clients = {};
-		if is_local then
-			self.locals[bare] = clients;
-		else
-			self.people:set(bare, clients);
-		end
+		if is_local then self.locals[bare] = clients; end
 	end
+	if not is_local then self.people:set(bare, clients); end -- seen just now
 	local c = stanza:get_child("c", xmlns_caps);
+	if c and (#(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE) then c = nil; end
 	local key = c and c.attr.hash == "sha-1" and c.attr.ver and "sha-1:"..c.attr.ver or nil;
 	local ver, node = c and c.attr.ver, c and c.attr.node;
-	if not client or client.ver ~= ver or client.node ~= node or client.key ~= key then
+	-- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.
+	if not client or c and (client.ver ~= ver or client.node ~= node or client.key ~= key) then
 		if not client and count(clients) >= MAX_CLIENTS then return; end
-		client = { key = key, ver = ver, node = node, shown = client and client.shown or {} };
+		client = { key = key, ver = ver, node = node, is_local = is_local, shown = client and client.shown or {} };
 		clients[jid] = client;
 	end
 	client.room = client.room or stanza:get_child("x", xmlns_muc_user) ~= nil;
@@ -189,12 +246,21 @@ function methods:presence(stanza, to, is_local)
 	if c or is_local then want(self, jid, client); end
 end
 
+--- Nothing of this person (or room) is shown to that user any more.
+function methods:hidden(bare, to)
+	for jid, client in pairs(clients_of(self, bare) or {}) do
+		client.shown[to] = nil;
+		if not client.is_local and next(client.shown) == nil then self:forget(jid); end
+	end
+end
+
 --- The client is gone.
 function methods:forget(jid)
 	local bare = jid_bare(jid);
 	local clients = clients_of(self, bare);
 	if not clients then return; end
 	clients[jid] = nil;
+	self.asking[jid] = nil;
 	if next(clients) ~= nil then return; end
 	self.locals[bare] = nil;
 	self.people:set(bare, nil);

@@ -117,11 +117,12 @@ local function presence_out(event)
 end
 
 local function presence_in(event)
-	local origin, stanza = event.origin, event.stanza;
-	local to = stanza.attr.to;
-	if origin.type == "c2s" and origin.host == module.host then
-		if not to then capabilities:presence(stanza, nil, true); end
-	elseif to then
+	local stanza = event.stanza;
+	local to, from = stanza.attr.to, stanza.attr.from;
+	if not to then
+		capabilities:presence(stanza, nil, true);
+	elseif jid_host(from) ~= module.host and bare_sessions[jid_bare(to)] then
+		-- Who is not online is shown nothing; and of clients of this host all is known by what they broadcast.
 		capabilities:presence(stanza, jid_bare(to), false);
 	end
 end
@@ -135,14 +136,14 @@ local function unbound(event)
 	if event.session.full_jid then capabilities:forget(event.session.full_jid); end
 end
 
-local function is_capable(session)
-	return capabilities:of(session.full_jid) == "capable";
+local function is_incapable(session)
+	return capabilities:of(session.full_jid) == "incapable";
 end
 
 local function has_capable_client(account)
 	local user = bare_sessions[account];
 	for _, session in pairs(user and user.sessions or {}) do
-		if is_capable(session) then return true; end
+		if capabilities:of(session.full_jid) == "capable" then return true; end
 	end
 	return false;
 end
@@ -167,22 +168,31 @@ end
 
 -- Rule G1: send again
 
+-- Stream management will deliver it to this session by itself.
+local function still_has(session, content)
+	local queue = session.smacks and session.outgoing_stanza_queue;
+	if session.hibernating then return true; end
+	for _, stanza in ipairs(queue and queue:table() or {}) do
+		if stanza.attr.id == content.attr.id and stanza.attr.from == content.attr.from then return true; end
+	end
+	return false;
+end
+
 local resend = resend_lib.new(options.resend_attempts, options.resend_after, {
 	later = function (seconds, callback) module:add_timer(seconds, guard("sending again", callback)); end;
 	state = function (from, to, id) return (pending:state(from, to, id)); end;
-	capable = function (from, to)
-		local user = bare_sessions[jid_bare(from)];
+	capable = function (content)
+		local user = bare_sessions[jid_bare(content.attr.from)];
 		local _, session = next(user and user.sessions or {});
-		return session and capabilities:capable_clients(to, sees(session)) or {};
+		local seen = session and sees(session);
+		return session and capabilities:capable_clients(content.attr.to, function (jid, client)
+			local theirs = full_sessions[jid];
+			return seen(jid, client) and not (theirs and still_has(theirs, content));
+		end) or {};
 	end;
-	deliver = function (jid, stanza)
+	deliver = function (stanza)
 		log_decision(stanza, "G1 sent again");
-		local session = full_sessions[jid];
-		if session then
-			session.send(stanza); -- past the archive, which has it
-		else
-			module:send(stanza);
-		end
+		module:send(stanza);
 	end;
 });
 
@@ -253,6 +263,14 @@ local function arrived(session, content)
 	end
 end
 
+local function online_besides(session)
+	local user = bare_sessions[session.username.."@"..session.host];
+	for _, other in pairs(user and user.sessions or {}) do
+		if other ~= session then return true; end
+	end
+	return false;
+end
+
 local function stream_acked(session, stanza)
 	local queue = session.smacks and session.username and session.outgoing_stanza_queue;
 	if not queue then return; end
@@ -282,8 +300,12 @@ local function delivery_failed(event)
 	if not session.username or stanza.name ~= "message" then return; end
 	local what = engine.examine(stanza);
 	if not what or what & bits.asks == 0 or not stanza.attr.from then return; end
-	local instead = answers:lost(session, stanza);
-	if instead then send_answer(instead, stanza, "D4 the client that could have done it is gone"); end
+	local proven, has_arrived = answers:lost(session, stanza);
+	for _, other in ipairs(proven) do
+		if not other.destroyed then arrived(other, stanza); end
+	end
+	-- Who has been told that it arrived is not to be told that it didn't. The last session's messages go to offline storage.
+	if has_arrived and online_besides(session) then return true; end
 end
 
 -- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.
@@ -300,11 +322,16 @@ local function sent(stanza, session)
 end
 
 -- The sessions that mod_message will hand this to.
-local function recipients(to)
+local function recipients(to, type)
 	local session = full_sessions[to];
 	if session then return { session }; end
 	local user = bare_sessions[jid_bare(to)];
-	return user and user.top_resources or {};
+	if type ~= "headline" then return user and user.top_resources or {}; end
+	local list = {};
+	for _, one in pairs(user and user.sessions or {}) do
+		if one.presence and one.priority >= 0 then table.insert(list, one); end
+	end
+	return list;
 end
 
 local function account_disco(event)
@@ -353,7 +380,7 @@ local function incoming(event)
 	if plan.why then log_decision(stanza, plan.why); end
 	if checks.empty(plan, has) then return true; end
 	if has.asks and answers_for(jid_node(account)) then
-		answers:delivering(account, recipients(stanza.attr.to or account), stanza, is_capable);
+		answers:delivering(account, recipients(stanza.attr.to or account, stanza.attr.type), stanza, is_incapable);
 	end
 	if changes(plan) then
 		event.stanza = elements.apply(plan, st.clone(stanza));
@@ -372,6 +399,7 @@ local function joining(event)
 		rooms[room] = true;
 	elseif stanza.attr.type == "unavailable" and rooms then
 		rooms[room] = nil;
+		capabilities:hidden(room, jid_bare(origin.full_jid));
 	end
 end
 
@@ -463,10 +491,12 @@ end
 local timer = module:add_timer(EXPIRE_EVERY, function () return expire() or EXPIRE_EVERY; end);
 
 load_hashes();
-for _, user in pairs(prosody.hosts[module.host].sessions) do
-	for _, session in pairs(user.sessions) do
-		if session.presence then capabilities:presence(session.presence, nil, true); end
-		joined_before(session);
+if not module.reloading then -- else restore() brings it
+	for _, user in pairs(prosody.hosts[module.host].sessions) do
+		for _, session in pairs(user.sessions) do
+			if session.presence then capabilities:presence(session.presence, nil, true); end
+			joined_before(session);
+		end
 	end
 end
 
@@ -474,13 +504,18 @@ local unfilter;
 if options.answer_proof == "sent" then
 	local filter = guard("stanzas/out", sent);
 	local function passing(stanza, session) filter(stanza, session); return stanza; end
-	local function watch(session) filters.add_filter(session, "stanzas/out", passing, -1000); end
-	local c2s_sessions = module:shared("/*/c2s/sessions");
+	local watched = setmetatable({}, { __mode = "k" });
+	local function watch(session)
+		watched[session] = true;
+		filters.add_filter(session, "stanzas/out", passing, -1000);
+	end
 	filters.add_filter_hook(watch);
-	for _, session in pairs(c2s_sessions) do watch(session); end
+	for _, session in pairs(full_sessions) do
+		if session.filters then watch(session); end
+	end
 	function unfilter()
 		filters.remove_filter_hook(watch);
-		for _, session in pairs(c2s_sessions) do filters.remove_filter(session, "stanzas/out", passing); end
+		for session in pairs(watched) do filters.remove_filter(session, "stanzas/out", passing); end
 	end
 end
 

@@ -9,6 +9,7 @@ local jid_bare = require "util.jid".bare;
 
 local MAX_KEPT = 10000; -- messages
 local MAX_KEPT_OF = 100; -- of one user
+local MAX_AGE = 86400; -- seconds
 local MAX_SIZE = 16384; -- bytes of one message
 
 local resend = {};
@@ -17,8 +18,8 @@ local mt = { __index = methods };
 
 --- @param attempts  how often
 -- @param after     seconds until the first time; each later one takes twice as long
--- @param actions   later(seconds, callback); state(from, to, id): the pending table's; capable(from, to): array of full JIDs of clients
---                  that can ack, and that the requester may know of; deliver(jid, stanza)
+-- @param actions   later(seconds, callback); state(from, to, id): the pending table's; capable(content): array of full JIDs of clients
+--                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza)
 function resend.new(attempts, after, actions)
 	return setmetatable({ attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {} }, mt);
 end
@@ -33,19 +34,23 @@ end
 local function look(self, key)
 	local message = self.kept[key];
 	local attr = message.content.attr;
-	if self.actions.state(attr.from, attr.to, attr.id) ~= "pending" then return forget(self, key); end
-	local clients = self.actions.capable(attr.from, attr.to);
+	message.age = message.age + message.delay;
+	if self.actions.state(attr.from, attr.to, attr.id) ~= "pending" or message.age > MAX_AGE then return forget(self, key); end
+	local clients = self.actions.capable(message.content);
 	if #clients > 0 then
-		for _, jid in ipairs(clients) do
-			local copy = st.clone(message.content);
-			copy.attr.to = jid;
-			self.actions.deliver(jid, copy);
-		end
 		message.left = message.left - 1;
-		if message.left == 0 then return forget(self, key); end
 		message.delay = message.delay * 2;
 	end
-	self.actions.later(message.delay, function () look(self, key); end);
+	if message.left == 0 then
+		forget(self, key);
+	else
+		self.actions.later(message.delay, function () look(self, key); end);
+	end
+	for _, jid in ipairs(clients) do
+		local copy = st.clone(message.content);
+		copy.attr.to = jid;
+		self.actions.deliver(copy);
+	end
 end
 
 --- Keeps a content message that asks, as it is sent. One that is kept already, too many, or too large is not.
@@ -60,8 +65,11 @@ function methods:keep(stanza, host, stamp)
 	local count = self.count_of[from] or 0;
 	if self.kept[key] or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
-	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = host, stamp = stamp }):up();
-	self.kept[key] = { content = content, left = self.attempts, delay = self.after };
+	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = host, stamp = stamp }):up()
+		-- Archives and other devices have the first one.
+		:tag("no-store", { xmlns = "urn:xmpp:hints" }):up():tag("no-copy", { xmlns = "urn:xmpp:hints" }):up()
+		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();
+	self.kept[key] = { content = content, left = self.attempts, delay = self.after, age = 0 };
 	self.count = self.count + 1;
 	self.count_of[from] = count + 1;
 	self.actions.later(self.after, function () look(self, key); end);

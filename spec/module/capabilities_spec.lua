@@ -43,14 +43,56 @@ describe("capabilities", function ()
 
 	it("B1 ask the next one when an answer is of no use, each once", function ()
 		local query = info(R, "urn:x");
-		for i = 1, 3 do caps:presence(presence("a"..i.."@h/r", query), nil, true); end
+		for i = 1, 3 do caps:presence(presence("a"..i.."@h/r", query), "u@h", false); end
 		asked[1].done(nil);
 		assert.equal("a2@h/r", asked[2].jid);
 		asked[2].done(info("urn:lie"));
 		asked[3].done(query);
 		assert.same({ "capable", "incapable", "capable" }, { caps:of("a1@h/r"), caps:of("a2@h/r"), caps:of("a3@h/r") });
-		caps:presence(presence("a1@h/r", query), nil, true);
+		caps:presence(presence("a1@h/r", query), "u@h", false);
 		assert.equal(3, #asked);
+	end);
+
+	it("B1 ask people here first", function ()
+		local query = info(R, "urn:x");
+		for i = 1, 30 do caps:presence(presence("a"..i.."@far/r", query), "u@h", false); end
+		caps:presence(presence("b@h/r", query), nil, true);
+		asked[1].done(nil);
+		assert.equal("b@h/r", asked[2].jid);
+	end);
+
+	it("B3 ask a client one question at a time", function ()
+		for i = 1, 10 do caps:presence(presence("a@h/r", info(R, "urn:"..i)), nil, true); end
+		assert.equal(1, #asked);
+		asked[1].done(info(R, "urn:1"));
+		assert.equal(2, #asked, "what it shows by now");
+		asked[2].done(info(R, "urn:10"));
+		assert.equal("capable", caps:of("a@h/r"));
+		assert.equal(2, #asked);
+	end);
+
+	it("B1 presence without caps does not unsay them", function ()
+		caps:presence(presence("a@h/r", info(R)), nil, true);
+		asked[1].done(info(R));
+		caps:presence(presence("a@h/r"), nil, true);
+		assert.equal("capable", caps:of("a@h/r"));
+		assert.equal(1, #asked);
+	end);
+
+	it("B4 what is shown to a user ends with unavailable presence, of the client or of the person", function ()
+		local function shown(jid) return caps:of_person(jid, function (_, client) return client.shown["u@h"]; end); end
+		local query = info(R);
+		for _, jid in ipairs { "a@far/1", "a@far/2", "b@far/1" } do caps:presence(presence(jid, query), "u@h", false); end
+		asked[1].done(query);
+		caps:presence(presence("b@far/1", query), "other@h", false);
+		assert.equal("capable", shown("a@far"));
+		caps:presence(presence("a@far/1", nil, { type = "unavailable" }), "u@h", false);
+		assert.equal("silent", caps:of("a@far/1"));
+		caps:presence(presence("a@far", nil, { type = "unavailable" }), "u@h", false);
+		assert.equal("silent", caps:of("a@far/2"));
+		caps:presence(presence("b@far", nil, { type = "unavailable" }), "u@h", false);
+		assert.equal("unknown", shown("b@far"));
+		assert.equal("capable", caps:of("b@far/1"), "still shown to another");
 	end);
 
 	it("B1 of a client that comes again do not wait for the answer of the one that went", function ()
@@ -74,8 +116,12 @@ describe("capabilities", function ()
 	end);
 
 	it("B3 are bounded: in queries at once, and in clients of one person", function ()
-		for i = 1, 300 do caps:presence(presence("a"..i.."@h/r", info("urn:"..i)), nil, true); end
+		for i = 1, 300 do caps:presence(presence("a"..i.."@far/r", info("urn:"..i)), "u@h", false); end
 		assert.equal(100, #asked);
+		caps:presence(presence("b@h/r", info("urn:here")), nil, true);
+		assert.equal(101, #asked, "people here do not wait for others");
+		for i = 1, 301 do asked[i].done(nil); end
+		assert.equal(301, #asked, "and the others' time comes");
 		for i = 1, 300 do caps:presence(presence("room@h/"..i, info(R)), nil, false); end
 		assert.equal("unknown", caps:of("room@h/100"));
 		assert.equal("silent", caps:of("room@h/101"));
@@ -98,6 +144,19 @@ describe("capabilities", function ()
 			info(R):tag("identity", { category = "a<b", type = "c" }):up(),
 			info(R):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "a" }):tag("value"):text("b<c"):up():up():up(),
 			info(R):tag("x", { xmlns = "jabber:x:data" }):up():tag("x", { xmlns = "jabber:x:data" }):up(),
+			-- "urn:x", then what reads like features: a form's type and its fields.
+			info("urn:x"):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text(R):up():up()
+				:tag("field", { var = "urn:y" }):up():up(),
+			info("urn:x"):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("t"):up():up()
+				:tag("field", { var = R }):up():up(),
+			info("urn:x"):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("t"):up():up()
+				:tag("field", { var = "v" }):tag("value"):text(R):up():up():up(),
+			info("urn:x"):tag("feature", { xmlns = "urn:evil", var = R }):up(),
+			info(R):tag("odd"):up(),
+			info(R):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("t"):up():up()
+				:tag("field", { var = "v" }):tag("odd", { xmlns = "urn:evil" }):text("a<b"):up():up():up(),
+			info(R):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("a"):up()
+				:tag("value"):text("b"):up():up():up(),
 		} do
 			local one = lib.new(function (_, _, _, done) done(query); end, function (callback) callback(); end);
 			one:presence(presence("a@h/r", query), nil, true);
@@ -105,6 +164,18 @@ describe("capabilities", function ()
 			assert.not_equal("silent", one:of("a@h/r"));
 			assert.equal("unknown", one:of("room@h/r"));
 		end
+	end);
+
+	it("B2 are shared from answers as real clients give them", function ()
+		local query = info(R, "urn:x"):tag("identity", { category = "client", type = "pc", ["xml:lang"] = "en", name = "Gajim" }):up()
+			:tag("x", { xmlns = "jabber:x:data", type = "result" })
+			:tag("field", { var = "FORM_TYPE", type = "hidden" }):tag("value"):text("urn:xmpp:dataforms:softwareinfo"):up():up()
+			:tag("field", { var = "os" }):tag("value"):text("Linux"):up():tag("value"):text("Debian"):up():up():up();
+		caps:presence(presence("a@h/r", query), nil, true);
+		asked[1].done(query);
+		caps:presence(presence("b@h/r", query), nil, true);
+		assert.equal("capable", caps:of("b@h/r"));
+		assert.equal(1, #asked);
 	end);
 
 	it("C3 of a person are those of the clients that may be seen", function ()

@@ -12,7 +12,7 @@ describe("resend", function ()
 			later = function (seconds, callback) table.insert(timers, { seconds, callback }); end;
 			state = function () return state; end;
 			capable = function () return clients; end;
-			deliver = function (jid, stanza) table.insert(delivered, { jid, stanza }); end;
+			deliver = function (stanza) table.insert(delivered, { stanza.attr.to, stanza }); end;
 		});
 	end
 	local function keep(id, body)
@@ -62,6 +62,16 @@ describe("resend", function ()
 		tick();
 		assert.equal(2, #delivered);
 		assert.same({}, timers);
+	end);
+
+	it("G1 gives up after a day", function ()
+		start(1);
+		keep("1");
+		clients = {};
+		for _ = 1, 8640 do tick(); end
+		assert.equal(1, resend.count);
+		tick();
+		assert.same({ 0, {} }, { resend.count, timers });
 	end);
 
 	it("G1 keeps a message once, and no more and no larger ones than it may", function ()
