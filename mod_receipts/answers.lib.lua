@@ -127,17 +127,21 @@ function methods:arrived(session, content, client, visible)
 	return yes, why;
 end
 
---- A session died with this message unacked. Returns the sessions for which it has proved to have arrived and that have waited for
--- this one; and whether the message needs no bounce, because it has arrived elsewhere.
+--- A session died with this message unacked. Returns the sessions at which it has arrived, and that have waited for this one.
 function methods:lost(session, content)
-	if #content.attr.id > MAX_ID then return {}, false; end
 	local fate = get(self, account_of(session), content);
-	if type(fate) ~= "table" then return {}, fate ~= nil; end
+	if type(fate) ~= "table" then return {}; end
 	fate.waiting[session.resource] = nil;
-	if next(fate.waiting) then return {}, false; end
+	if next(fate.waiting) then return {}; end
 	local proven = fate.proven;
 	fate.proven = {};
-	return proven, false;
+	return proven;
+end
+
+--- Has the requester been told that it arrived?
+function methods:told(session, content)
+	local fate = get(self, account_of(session), content);
+	return fate == "answered" or fate == "acked";
 end
 
 --- Makes the answer (rule D5).

@@ -300,12 +300,11 @@ local function delivery_failed(event)
 	if not session.username or stanza.name ~= "message" then return; end
 	local what = engine.examine(stanza);
 	if not what or what & bits.asks == 0 or not stanza.attr.from then return; end
-	local proven, has_arrived = answers:lost(session, stanza);
-	for _, other in ipairs(proven) do
+	for _, other in ipairs(answers:lost(session, stanza)) do
 		if not other.destroyed then arrived(other, stanza); end
 	end
 	-- Who has been told that it arrived is not to be told that it didn't. The last session's messages go to offline storage.
-	if has_arrived and online_besides(session) then return true; end
+	if answers:told(session, stanza) and online_besides(session) then return true; end
 end
 
 -- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.

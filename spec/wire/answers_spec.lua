@@ -221,6 +221,82 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({ "dies" }, on.acks());
 	end);
 
+	it("D4 come from whoever has got it and is still there", function ()
+		local can = on.client("bob@localhost/can", RECEIPTS);
+		local first, second = on.client("bob@localhost/1", NONE), on.client("bob@localhost/2", NONE);
+		on.ask("bob@localhost", "second");
+		on.proves(first);
+		on.proves(second);
+		first:close();
+		assert.same({}, on.acks());
+		can:close();
+		second:sync();
+		local got = on.alice:messages();
+		assert.equal("bob@localhost/2", got[1].attr.from);
+		assert.equal("second", stanzas.acked(got[1]));
+		for _, stanza in ipairs(got) do assert.not_equal("error", stanza.attr.type, "D4 who is told that it arrived is not told that it didn't"); end
+		assert.equal(1, #got);
+	end);
+
+	it("D4 wait for a client of which nothing is known yet", function ()
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		local fresh = on.client("bob@localhost/fresh", false);
+		fresh.mute = true;
+		on.ask("bob@localhost", "fresh");
+		on.proves(cannot);
+		assert.same({}, on.acks());
+		fresh:sync();
+		fresh:send(stanzas.ack("alice@localhost/alice", "fresh"));
+		fresh:sync();
+		assert.same({ "fresh" }, on.acks());
+		on.proves(cannot);
+		assert.same({}, on.acks());
+	end);
+
+	it("D1 D3 are looked at again when an answer comes late", function ()
+		for i, change in ipairs { "open_store('receipts_preferences'):set('bob', { answer = 'no' })", "log('debug', 'unsubscribed')" } do
+			local can = on.client("bob@localhost/can", RECEIPTS);
+			local cannot = on.client("bob@localhost/cannot", NONE);
+			on.ask("bob@localhost", "late"..i);
+			on.proves(cannot);
+			on.server:run("local m = prosody.hosts.localhost.modules.receipts.module; m:"..change);
+			if i == 1 then on.server:run("require 'core.modulemanager'.reload('localhost', 'receipts')"); end
+			if i == 2 then on.server:roster("bob", "alice@localhost", "none"); end
+			can:close();
+			cannot:sync();
+			assert.same({}, on.acks(), change);
+			on.server:run("prosody.hosts.localhost.modules.receipts.module:open_store('receipts_preferences'):set('bob', nil) "
+				.."require 'core.modulemanager'.reload('localhost', 'receipts')");
+			on.server:roster("bob", "alice@localhost", "both");
+			on.server:disconnect_all();
+			on.alice = on.client("alice", RECEIPTS);
+		end
+	end);
+
+	it("D4 tell the requester's devices, and a room's occupants, apart", function ()
+		local bob = on.client("bob", NONE);
+		local phone = on.client("alice@localhost/phone", RECEIPTS);
+		for _, one in ipairs { on.alice, phone } do
+			one:send(stanzas.ask { to = "bob@localhost", id = "1" });
+			one:sync();
+		end
+		on.proves(bob);
+		assert.same({ "1" }, on.acks());
+		assert.same({ "1" }, on.acks(phone));
+	end);
+
+	it("D4 still come once the user has blocked somebody else", function ()
+		local bob = on.client("bob", NONE);
+		on.friends("bob", "dave");
+		for _, action in ipairs { "block", "unblock" } do
+			bob:iq(st.stanza("iq", { type = "set" }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "dave@localhost" }));
+			bob:sync();
+		end
+		on.ask("bob@localhost", "blocking");
+		on.proves(bob);
+		assert.same({ "blocking" }, on.acks());
+	end);
+
 	it("D4 do not come when the client acked by itself", function ()
 		local bob = on.client("bob", NONE);
 		on.ask("bob@localhost", "itself");
@@ -480,6 +556,26 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 		assert.same({}, on.acks());
 		on.proves(bob);
 		assert.same({ "managed" }, on.acks());
+	end);
+
+	it("A3 leave no filter behind", function ()
+		on.client("bob", NONE, { managed = false });
+		local count = [[
+			local n = 0;
+			for _, session in pairs(prosody.full_sessions) do
+				for _, filter in ipairs(session.filters and session.filters["stanzas/out"] or {}) do
+					if debug.getinfo(filter).source:find("/mod_receipts/[^/]*$") then n = n + 1; end
+				end
+			end
+			return n;
+		]];
+		local before = tonumber(on.server:run(count));
+		assert.is_true(before >= 1);
+		on.server:run("require 'core.modulemanager'.reload('localhost', 'receipts')");
+		assert.equal(before, tonumber(on.server:run(count)));
+		on.server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+		assert.equal(0, tonumber(on.server:run(count)));
+		on.server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
 	end);
 end);
 

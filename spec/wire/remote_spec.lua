@@ -53,6 +53,20 @@ describe("contacts elsewhere", function ()
 		assert.is_false(stanzas.asks(far:messages()[1]), "B4 nor for anybody once it is gone");
 	end);
 
+	it("B3 are not remembered for users who are not online", function ()
+		far = server:connect("far@far.example/far", { features = { R } });
+		alice = server:connect("alice");
+		for i = 1, 50 do far:send(far:presence { to = "nobody"..i.."@localhost" }); end
+		far:send(far:presence { to = "alice@localhost" });
+		far:sync();
+		assert.equal("alice@localhost", server:run([[
+			local capabilities = prosody.hosts.localhost.modules.receipts.module.save().capabilities;
+			local shown = {};
+			for to in pairs(capabilities.people:get("far@far.example")["far@far.example/far"].shown) do table.insert(shown, to); end
+			return table.concat(shown, " ");
+		]]));
+	end);
+
 	it("D2 are answered for users here that can't, and E1 theirs are checked", function ()
 		alice = server:connect("alice", { features = { "urn:example:old" }, managed = true });
 		far = server:connect("far@far.example/far", { features = { R } });

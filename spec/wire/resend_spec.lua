@@ -10,15 +10,16 @@ local RECEIPTS, NONE = { stanzas.xmlns }, { "urn:example:nothing" };
 describe("sending again", function ()
 	local server, alice, bob;
 	setup(function ()
-		server = servers.start { options = 'receipts_resend_attempts = 2 receipts_resend_after = "1s"', disabled = { "pep" } };
+		server = servers.start { options = 'receipts_resend_attempts = 2 receipts_resend_after = "1s"', disabled = { "pep" },
+			modules = { "receipts", "smacks" } };
 		server:roster("alice", "bob@localhost", "both");
 		server:roster("bob", "alice@localhost", "both");
 	end);
 	teardown(function () server:stop(); end);
 	after_each(function () server:disconnect_all(); end);
 
-	local function client(name, features)
-		local one = server:connect(name, { features = features });
+	local function client(name, features, managed)
+		local one = server:connect(name, { features = features, managed = managed });
 		servers.wait(function ()
 			one:sync();
 			return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(one.jid)) ~= "unknown";
@@ -79,6 +80,38 @@ describe("sending again", function ()
 		end);
 		assert.equal("later", got[1].attr.id);
 		assert.same({}, first:messages());
+	end);
+
+	it("G1 not to a session that sleeps, or that stream management will deliver it to", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS, true);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "unacked" }));
+		alice:sync();
+		assert.equal(1, #within(1.5), "not acked on the stream");
+		bob:acknowledge();
+		bob:sync();
+		local handled = bob.handled;
+		bob:drop();
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "asleep" }));
+		alice:sync();
+		local deadline = require "socket".gettime() + 1.5;
+		servers.wait(function () alice:sync(); return require "socket".gettime() > deadline; end);
+		bob = server:resume(bob, handled);
+		local n = 0;
+		for _, message in ipairs(bob:messages()) do
+			if message.attr.id == "asleep" then n = n + 1; end
+		end
+		assert.equal(1, n);
+	end);
+
+	it("G1 not to who has blocked the sender", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "blocked" }));
+		alice:sync();
+		bob:sync();
+		bob:iq(st.stanza("iq", { type = "set" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
+		bob:send(bob:presence());
+		assert.same({}, within(1.5));
+		bob:iq(st.stanza("iq", { type = "set" }):tag("unblock", { xmlns = "urn:xmpp:blocking" }));
 	end);
 
 	it("G1 not by default", function ()
