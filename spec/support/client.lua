@@ -162,9 +162,10 @@ function client:answer_disco(stanza)
 end
 
 --- Enables stream management (XEP-0198). From here on `handled` counts stanzas; nothing is acked unless acknowledge() is called.
-function client:enable_management()
+-- @param how  "once": without the right to resume
+function client:enable_management(how)
 	self.managed, self.handled = true, 0;
-	self:send(st.stanza("enable", { xmlns = "urn:xmpp:sm:3", resume = "true" }));
+	self:send(st.stanza("enable", { xmlns = "urn:xmpp:sm:3", resume = how ~= "once" and "true" or nil }));
 	self.token = self:expect(named("enabled")).attr.id;
 	return self;
 end
@@ -208,13 +209,13 @@ end
 -- @param port  of the server, on loopback
 -- @param jid   full JID; with authentication = "insecure" any user and password will do
 -- @param how   optional: presence = false sends none, or what to send instead; carbons = true enables them; managed = true enables
---              stream management; features = list of disco#info features that it shows caps for and answers with
+--              stream management, "once" without resumption; features = list of disco#info features that it shows caps for and answers with
 local function connect(port, jid, how)
 	how = how or {};
 	local self = log_in(port, jid);
 	assert(self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
 		:tag("resource"):text(jid:match("/(.*)$"))).attr.type == "result");
-	if how.managed then self:enable_management(); end
+	if how.managed then self:enable_management(how.managed); end
 	if how.carbons then
 		assert(self:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" })).attr.type == "result");
 	end

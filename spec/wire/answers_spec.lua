@@ -599,6 +599,23 @@ suite("with offline storage", { options = 'receipts_answer = "opt-out"',
 		assert.same({}, on.acks());
 	end);
 
+	it("D2 D7 do not come from a client that is killed before its <a/>, but from the one that gets it later, once", function ()
+		local bob = on.client("bob", NONE, { managed = "once" });
+		on.ask("bob@localhost", "killed");
+		bob:sync();
+		bob:drop();
+		servers.wait(function () return on.server:run("return tostring(prosody.full_sessions['bob@localhost/bob'])") == "nil"; end);
+		assert.same({}, on.acks());
+		local later = on.client("bob@localhost/later", NONE);
+		on.proves(later);
+		assert.same({ "killed" }, on.acks());
+		on.proves(later);
+		later:close();
+		later = on.client("bob@localhost/later", NONE);
+		on.proves(later);
+		assert.same({}, on.acks());
+	end);
+
 	it("D2 D7 do not come from a session that dies with it unacked, but from the one that then gets it", function ()
 		local bob = on.client("bob", NONE);
 		on.ask("bob@localhost", "died");
