@@ -3,6 +3,7 @@
 
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
 
 local RECEIPTS = { stanzas.xmlns };
 local NONE = { "urn:example:nothing" };
@@ -175,6 +176,16 @@ describe("capabilities", function ()
 		assert.equal("capable", known(one.jid), "by directed presence alone");
 		one:close();
 		assert.equal("silent", known(one.jid));
+	end);
+
+	it("B1 of a client here do not go when its user blocks somebody", function ()
+		friends("blocker", "blocked");
+		local one = client("blocker", { stanzas.xmlns, "urn:example:blocker" });
+		server:connect("blocked"):sync();
+		assert.equal("result", one:iq(st.stanza("iq", { type = "set" }):tag("block", { xmlns = "urn:xmpp:blocking" })
+			:tag("item", { jid = "blocked@localhost" })).attr.type);
+		one:sync();
+		assert.equal("capable", known(one.jid));
 	end);
 
 	it("B1 of sessions that were there before the module are known too", function ()
