@@ -153,6 +153,16 @@ describe("messages", function ()
 		["putting in a request"] = [[
 			local methods = debug.getmetatable(require "receipts".pending()).__index;
 			methods.add = function () reached.bare = (reached.bare or 0) + 1; reached.full = 1; error("forced"); end]];
+		["what is learned from presence"] = [[
+			prosody.hosts.localhost.modules.receipts.module.save().capabilities.presence = function ()
+				reached.bare, reached.full = 1, 1;
+				error("forced");
+			end]],
+		["the look at what is copied to other devices"] = [[
+			require "receipts".examine = function ()
+				reached.bare, reached.full = 1, 1;
+				error("forced");
+			end]],
 		["the look at the rooms that a session has joined"] = [[
 			setmetatable(prosody.hosts.localhost.modules.receipts.module.save().rooms_of, { __index = function ()
 				reached.bare, reached.full = 1, 1;
@@ -172,6 +182,32 @@ describe("messages", function ()
 			assert.equal(1, lines, "logged, and once a minute at most");
 		end);
 	end
+
+	it("F0 stream management goes on when there is an error in <a/>, <resume/> or the death of a session", function ()
+		local server = servers.start { modules = { "receipts", "smacks" }, options = 'receipts_answer = "opt-out"' };
+		finally(function () server:stop(); end);
+		server:run([[
+			local reached = {};
+			prosody.spec_reached = reached;
+			require "receipts".examine = function () reached.examine = true; error("forced"); end;
+			debug.getmetatable(require "util.smqueue".new(1)).__index.table = function () reached.table = true; error("forced"); end;
+		]]);
+		local alice, bob = server:connect("alice"), server:connect("bob", { managed = true });
+		local function exchange(id)
+			alice:send(stanzas.ask { to = "bob@localhost", id = id });
+			alice:sync();
+			local got = bob:messages();
+			assert.equal(id, got[#got].attr.id);
+		end
+		exchange("before");
+		bob:acknowledge();
+		bob:sync();
+		exchange("unacked");
+		bob:close();
+		for _, message in ipairs(alice:messages()) do assert.equal("unacked", message.attr.id); end
+		assert.equal("true", server:run("return tostring(prosody.spec_reached.examine)"));
+		assert.truthy(server:log():find("the stanza goes on without us", 1, true));
+	end);
 
 	it("F0 presence that joins a room goes on when there is an error in pre-presence/full", function ()
 		local server = servers.start { hosts = HOSTS };
