@@ -234,7 +234,8 @@ static bool asked_is(const struct rcpt_pending *t, const struct entry *e, struct
 	return rcpt_str_eq(jid_text(jid_at(t, e->asked)), e->flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to));
 }
 
-/* The entry for (from, id, to). `*about` tells whether anybody's answer about this id is still awaited. */
+/* The entry that an answer of `to` about (from, id) belongs to. `*about` tells whether anybody's answer about this id is still
+ * awaited. */
 static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
 {
 	const struct rcpt_str requester = rcpt_jid_bare(from);
@@ -248,6 +249,23 @@ static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct 
 		const struct entry *e = entry_at(t, ref);
 		*about = *about || kind_of(e) == OPEN;
 		if (asked_is(t, e, to))
+			return ref;
+		ref = e->node.next;
+	}
+	return 0;
+}
+
+/* The entry for exactly this requester, id and asked JID, as it is kept. */
+static rcpt_ref find_exact(const struct rcpt_pending *t, struct rcpt_str requester, struct rcpt_str asked, struct rcpt_str id)
+{
+	const rcpt_ref jid = jid_find(t, requester, jid_hash(t, requester));
+	if (!jid)
+		return 0;
+	const uint32_t hash = entry_hash(t, jid, id);
+	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
+	while ((ref = seek(t, ref, hash, jid, id))) {
+		const struct entry *e = entry_at(t, ref);
+		if (rcpt_str_eq(jid_text(jid_at(t, e->asked)), asked))
 			return ref;
 		ref = e->node.next;
 	}
@@ -370,8 +388,7 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	const uint32_t time = tell(t, now);
-	bool about;
-	const rcpt_ref known = find(t, requester, to, id, &about);
+	const rcpt_ref known = find_exact(t, requester, asked, id);
 	if (!known)
 		return add_new(t, requester, asked, id, RCPT_PENDING, time, flags);
 	struct entry *e = entry_at(t, known);
@@ -381,7 +398,7 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 							 (e->flags & flags & RCPT_INJECTED));
 		return RCPT_KNOWN;
 	}
-	e->flags = (uint8_t)((flags & ~RCPT_OCCUPANT) | (e->flags & RCPT_OCCUPANT));
+	e->flags = (uint8_t)flags;
 	enter_state(t, known, RCPT_PENDING, time);
 	return RCPT_OK;
 }
@@ -493,9 +510,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	const struct rcpt_str asked = entry->flags & RCPT_OCCUPANT ? entry->asked : rcpt_jid_bare(entry->asked);
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
-	bool about;
-	const rcpt_ref known = find(t, requester, asked, entry->id, &about);
-	if (known && rcpt_str_eq(jid_text(jid_at(t, entry_at(t, known)->asked)), asked))
+	if (find_exact(t, requester, asked, entry->id))
 		return RCPT_KNOWN;
 	tell(t, now);
 	return add_new(t, requester, asked, entry->id, entry->state, ticks(entry->time < now ? entry->time : now), entry->flags);

@@ -280,8 +280,19 @@ static void what_is_put_back_keeps_to_time_and_address(void **state)
 	e.flags = RCPT_OCCUPANT;
 	e.time = 9e14; /* a record from a clock gone wrong */
 	assert_int_equal(rcpt_pending_put(t, &e, 1099), RCPT_OK);
+	assert_int_equal(rcpt_pending_put(t, &e, 1099), RCPT_KNOWN);
+	e.asked = text("r@muc");
+	e.flags = 0;
+	e.time = 1000;
+	assert_int_equal(rcpt_pending_put(t, &e, 1099), RCPT_KNOWN);
 	assert_int_equal(rcpt_pending_count(t), 2);
 	assert_int_equal(match(t, "a@h", "r@muc/n", "1", 1101), RCPT_DELIVERED);
+	/* Whatever came first: the room and its occupant are two. */
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("r@muc/n"), text("2"), 1102, RCPT_OCCUPANT), RCPT_OK);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("r@muc"), text("2"), 1102, 0), RCPT_OK);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("r@muc/n"), text("2"), 1102, RCPT_OCCUPANT), RCPT_KNOWN);
+	e = (struct rcpt_entry){.from = text("a@h"), .asked = text("r@muc/n"), .id = text("2"), .time = 1102, .flags = RCPT_OCCUPANT};
+	assert_int_equal(rcpt_pending_put(t, &e, 1103), RCPT_KNOWN);
 	sound(t);
 	rcpt_pending_free(t);
 }
