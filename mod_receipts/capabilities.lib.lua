@@ -6,8 +6,8 @@
 --   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
--- A client is { key, node, ver | silent, own, asked, room, shown }: key into by_hash when it shows verifiable caps, own = true | false
--- for what was learned of this client alone, shown = the local users that its presence goes to.
+-- A client is { key, ver, node, own, asked, asker, room, is_local, shown }: key into by_hash when it shows verifiable caps, own = true |
+-- false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of them.
 --
 -- Nothing here sends or waits: `new` is given functions for that.
 
@@ -18,6 +18,7 @@ local calculate_hash = require "util.caps".calculate_hash;
 
 local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_disco = "http://jabber.org/protocol/disco#info";
+local xmlns_data = "jabber:x:data";
 local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
@@ -35,8 +36,6 @@ local capabilities = {};
 local function lists_receipts(query)
 	return query:get_child_with_attr("feature", nil, "var", xmlns_receipts) ~= nil;
 end
-
-local xmlns_data = "jabber:x:data";
 
 -- The children of an element, nil where one has another name or namespace than these.
 local function only(element, xmlns, ...)
@@ -123,13 +122,11 @@ local function known(self, client)
 	return client.key and self.by_hash:get(client.key);
 end
 
-local function settle(self, client, query)
-	local capable = lists_receipts(query);
-	if client.key and "sha-1:"..calculate_hash(query) == client.key and hash_is_safe(query) then
-		self.by_hash:set(client.key, capable);
-	else
-		client.own = capable;
-	end
+-- Is this answer what the client's ver stands for? Then it is noted for all that show it.
+local function verified(self, client, query)
+	if not client.key or "sha-1:"..calculate_hash(query) ~= client.key or not hash_is_safe(query) then return false; end
+	self.by_hash:set(client.key, lists_receipts(query));
+	return true;
 end
 
 local want;
@@ -165,7 +162,9 @@ local function ask(self, flight, jid)
 		-- Whoever has this address by now, or shows something else by now, is not who was asked.
 		local now = client_of(self, jid);
 		if self.asking[jid] == client then self.asking[jid] = nil; end
-		if query and now == client then settle(self, client, query); end
+		if query and now == client and not verified(self, client, query) then
+			client.own = lists_receipts(query);
+		end
 		next_one();
 		if now and now ~= client then want(self, jid, now); end
 	end);
@@ -269,9 +268,7 @@ end
 --- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash.
 function methods:overheard(jid, query)
 	local client = client_of(self, jid);
-	if client and client.key and "sha-1:"..calculate_hash(query) == client.key and hash_is_safe(query) then
-		self.by_hash:set(client.key, lists_receipts(query));
-	end
+	if client then verified(self, client, query); end
 end
 
 --- What is known of the client at a full JID: "capable", "incapable", "unknown", or "silent" when it shows no caps.

@@ -204,11 +204,10 @@ end
 
 local function ask(origin, stanza, what)
 	local attr = stanza.attr;
-	if options.request == "never" or not preferences_lib.asks(preferences:get(origin.username)) then return; end
 	local yes, why = requests.decide(options.request, capabilities:of(origin.full_jid), function ()
 		return capabilities:of_person(attr.to, sees(origin));
 	end);
-	if not yes then return; end
+	if not yes or not preferences_lib.asks(preferences:get(origin.username)) then return; end
 	local id = attr.id;
 	if not id or id == "" then
 		id = new_id();
@@ -426,6 +425,7 @@ end);
 -- for a reason it still does.
 local function copy_acks(event)
 	local stanza, session = event.stanza, event.session;
+	if stanza.attr.type == "chat" then return; end -- nearly all: mod_carbons looks after them
 	local what = engine.examine(stanza);
 	if not what or what & bits.acks == 0 or what & bits.more ~= 0 then return; end
 	local to = stanza.attr.to;
@@ -463,8 +463,8 @@ module:add_feature(elements.xmlns); -- rule A1
 
 -- Behind mod_blocklist (100), before mod_mam (0), mod_carbons (-0.5) and mod_message (-1): rule C5.
 local PRIORITY = 20;
-local function hook(name, handler, priority)
-	module:hook(name, guard(name, handler), priority or PRIORITY);
+local function hook(name, handler)
+	module:hook(name, guard(name, handler), PRIORITY);
 end
 for _, kind in ipairs { "bare", "full", "host" } do
 	hook("pre-message/"..kind, outgoing);
