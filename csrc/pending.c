@@ -8,6 +8,9 @@
  *     table.list[kind]    head -> oldest ... newest <- tail    expiry takes from the head
  *     jid.list[kind]      the same for one requester           eviction takes from the head
  *
+ *   JIDs with entries to be written are in a queue of their own, the journal; each counts them. They are near the young ends of
+ *   its lists, so that finding them touches few others.
+ *
  * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 40 bytes and its id.
  */
 #include "pending.h"
@@ -20,6 +23,11 @@ enum { OPEN, DONE, KINDS };
 enum { TABLE, USER, LISTS };
 
 #define TICKS 64.0 /* per second; 2^31 of them are over a year */
+
+/* In an entry's flags, above those that are shown. */
+#define STORED 0x40u /* the store has a record of it */
+#define DIRTY 0x80u  /* and that is not what it should be */
+#define SHOWN 0x3fu
 
 struct list {
 	rcpt_ref head, tail;
@@ -44,6 +52,9 @@ struct jid {
 	struct rcpt_node node;
 	uint32_t refs;
 	struct list list[KINDS];
+	uint32_t dirty; /* entries */
+	rcpt_ref next_changed;
+	bool queued; /* in the journal, which counts as a reference */
 	uint16_t len;
 	char text[];
 };
@@ -52,6 +63,11 @@ struct rcpt_pending {
 	struct rcpt_slab slab;
 	struct rcpt_lhash entries, jids;
 	struct list list[KINDS];
+	rcpt_ref next_overdue; /* the first open entry that has not been looked at */
+	struct list changed;   /* the journal; JIDs */
+	bool journal;
+	rcpt_visit *evicted;
+	void *evicted_ud;
 	struct rcpt_pending_limits limits;
 	struct rcpt_key key;
 	double latest; /* the last `now` we were given */
@@ -155,19 +171,23 @@ static struct list *list_of(struct rcpt_pending *t, const struct entry *e, int w
 	return which == TABLE ? &t->list[kind_of(e)] : &jid_at(t, e->from)->list[kind_of(e)];
 }
 
-static void link_in(struct rcpt_pending *t, rcpt_ref ref)
+/* At the young end; or, with `in_order`, among the requester's where its time is. */
+static void link_in(struct rcpt_pending *t, rcpt_ref ref, bool in_order)
 {
 	struct entry *e = entry_at(t, ref);
 	for (int which = 0; which < LISTS; which++) {
 		struct list *list = list_of(t, e, which);
-		e->link[which] = (struct link){.prev = list->tail};
-		if (list->tail)
-			entry_at(t, list->tail)->link[which].next = ref;
-		else
-			list->head = ref;
-		list->tail = ref;
+		rcpt_ref before = list->tail;
+		while (in_order && which == USER && before && elapsed(entry_at(t, before)->time, e->time) < 0)
+			before = entry_at(t, before)->link[which].prev;
+		const rcpt_ref after = before ? entry_at(t, before)->link[which].next : list->head;
+		e->link[which] = (struct link){.prev = before, .next = after};
+		*(before ? &entry_at(t, before)->link[which].next : &list->head) = ref;
+		*(after ? &entry_at(t, after)->link[which].prev : &list->tail) = ref;
 		list->n++;
 	}
+	if (kind_of(e) == OPEN && !t->next_overdue)
+		t->next_overdue = ref;
 }
 
 static void link_out(struct rcpt_pending *t, rcpt_ref ref)
@@ -176,16 +196,61 @@ static void link_out(struct rcpt_pending *t, rcpt_ref ref)
 	for (int which = 0; which < LISTS; which++) {
 		struct list *list = list_of(t, e, which);
 		const struct link link = e->link[which];
-		if (link.prev)
-			entry_at(t, link.prev)->link[which].next = link.next;
-		else
-			list->head = link.next;
-		if (link.next)
-			entry_at(t, link.next)->link[which].prev = link.prev;
-		else
-			list->tail = link.prev;
+		*(link.prev ? &entry_at(t, link.prev)->link[which].next : &list->head) = link.next;
+		*(link.next ? &entry_at(t, link.next)->link[which].prev : &list->tail) = link.prev;
 		list->n--;
 	}
+	if (t->next_overdue == ref)
+		t->next_overdue = e->link[TABLE].next;
+}
+
+/* -- The journal ----------------------------------------------------------------------------------------------------- */
+
+/* Should the store have this entry? */
+static bool belongs_in_store(const struct entry *e)
+{
+	return kind_of(e) == OPEN || (e->flags & RCPT_INJECTED);
+}
+
+static void set_dirty(struct rcpt_pending *t, struct entry *e, bool dirty)
+{
+	struct jid *jid = jid_at(t, e->from);
+	if (((e->flags & DIRTY) != 0) == dirty)
+		return;
+	e->flags ^= DIRTY;
+	if (!dirty) {
+		jid->dirty--;
+		return;
+	}
+	jid->dirty++;
+	if (jid->queued)
+		return;
+	jid->queued = true;
+	jid->refs++;
+	jid->next_changed = 0;
+	*(t->changed.tail ? &jid_at(t, t->changed.tail)->next_changed : &t->changed.head) = e->from;
+	t->changed.tail = e->from;
+	t->changed.n++;
+}
+
+/* An entry has come or changed. */
+static void note(struct rcpt_pending *t, rcpt_ref ref)
+{
+	struct entry *e = entry_at(t, ref);
+	if (t->journal)
+		set_dirty(t, e, belongs_in_store(e) || (e->flags & STORED));
+}
+
+static void unqueue(struct rcpt_pending *t)
+{
+	const rcpt_ref ref = t->changed.head;
+	struct jid *jid = jid_at(t, ref);
+	t->changed.head = jid->next_changed;
+	if (!t->changed.head)
+		t->changed.tail = 0;
+	t->changed.n--;
+	jid->queued = false;
+	jid_release(t, ref);
 }
 
 /* The entry goes to the young end of the lists of its new state. */
@@ -195,13 +260,15 @@ static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state st
 	link_out(t, ref);
 	e->state = (uint8_t)state;
 	e->time = time;
-	link_in(t, ref);
+	link_in(t, ref, false);
+	note(t, ref);
 }
 
 static void drop(struct rcpt_pending *t, rcpt_ref ref)
 {
-	const struct entry *e = entry_at(t, ref);
+	struct entry *e = entry_at(t, ref);
 	const rcpt_ref from = e->from, asked = e->asked;
+	set_dirty(t, e, false);
 	link_out(t, ref);
 	rcpt_lhash_remove(&t->entries, &t->slab, ref);
 	rcpt_slab_free(&t->slab, ref);
@@ -234,13 +301,19 @@ static bool asked_is(const struct rcpt_pending *t, const struct entry *e, struct
 	return rcpt_str_eq(jid_text(jid_at(t, e->asked)), e->flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to));
 }
 
+/* The bare form of a JID, if the table knows it. */
+static rcpt_ref find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
+{
+	const struct rcpt_str bare = rcpt_jid_bare(jid);
+	return jid_find(t, bare, jid_hash(t, bare));
+}
+
 /* The entry that an answer of `to` about (from, id) belongs to. `*about` tells whether anybody's answer about this id is still
  * awaited. */
 static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
 {
-	const struct rcpt_str requester = rcpt_jid_bare(from);
 	*about = false;
-	const rcpt_ref jid = jid_find(t, requester, jid_hash(t, requester));
+	const rcpt_ref jid = find_bare(t, from);
 	if (!jid)
 		return 0;
 	const uint32_t hash = entry_hash(t, jid, id);
@@ -272,6 +345,30 @@ static rcpt_ref find_exact(const struct rcpt_pending *t, struct rcpt_str request
 	return 0;
 }
 
+/* -- Showing --------------------------------------------------------------------------------------------------------- */
+
+/* The latest time we were told gives the entry's modular time its epoch back. */
+static void show(const struct rcpt_pending *t, const struct entry *e, struct rcpt_entry *out)
+{
+	*out = (struct rcpt_entry){
+		.from = jid_text(jid_at(t, e->from)),
+		.asked = jid_text(jid_at(t, e->asked)),
+		.id = entry_id(e),
+		.time = t->latest - elapsed(e->time, ticks(t->latest)) / TICKS,
+		.state = (enum rcpt_state)e->state,
+		.flags = e->flags & SHOWN,
+		.stored = e->flags & STORED,
+		.keep = belongs_in_store(e),
+	};
+}
+
+static bool visit_entry(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud)
+{
+	struct rcpt_entry shown;
+	show(t, entry_at(t, ref), &shown);
+	return visit(ud, &shown);
+}
+
 /* -- Making room ----------------------------------------------------------------------------------------------------- */
 
 /* The older of the first entries of two lists, 0 when both are empty. */
@@ -283,18 +380,26 @@ static rcpt_ref oldest(const struct rcpt_pending *t, const struct list list[KIND
 	return elapsed(entry_at(t, open)->time, entry_at(t, done)->time) < 0 ? done : open;
 }
 
+static void evict(struct rcpt_pending *t, rcpt_ref ref)
+{
+	const struct entry *e = entry_at(t, ref);
+	if (t->evicted && (kind_of(e) == OPEN || (e->flags & STORED)))
+		visit_entry(t, ref, t->evicted, t->evicted_ud);
+	drop(t, ref);
+}
+
 /* Room for one more entry of `from`. Two go at the most, so that a table over new, lower limits shrinks as it is used. */
 static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from)
 {
 	const struct list *own = jid_at(t, from)->list;
 	int gone = 0;
 	for (; gone < 2 && own[OPEN].n + own[DONE].n >= t->limits.per_user; gone++)
-		drop(t, oldest(t, own));
+		evict(t, oldest(t, own));
 	for (; gone < 2 && t->entries.count >= t->limits.capacity; gone++) {
 		const rcpt_ref victim = t->list[DONE].head ? t->list[DONE].head : own[OPEN].head;
 		if (!victim)
 			return gone ? RCPT_OK : RCPT_FULL; /* one in for one out is no more than there was */
-		drop(t, victim);
+		evict(t, victim);
 	}
 	return RCPT_OK;
 }
@@ -377,7 +482,9 @@ static enum rcpt_status add_new(struct rcpt_pending *t, struct rcpt_str requeste
 	};
 	memcpy(e->id, id.p, id.n);
 	rcpt_lhash_insert(&t->entries, &t->slab, ref);
-	link_in(t, ref);
+	link_in(t, ref, flags & STORED);
+	if (!(flags & STORED) || !belongs_in_store(e))
+		note(t, ref);
 	return RCPT_OK;
 }
 
@@ -394,13 +501,23 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	struct entry *e = entry_at(t, known);
 	if (e->state == RCPT_PENDING) {
 		/* A client that asks where we had asked for it wants the ack. */
-		e->flags = (uint8_t)((e->flags & ~(RCPT_TYPE_BITS | RCPT_INJECTED)) | (flags & RCPT_TYPE_BITS) |
-							 (e->flags & flags & RCPT_INJECTED));
+		const uint8_t merged = (uint8_t)((e->flags & ~(RCPT_TYPE_BITS | RCPT_INJECTED)) | (flags & RCPT_TYPE_BITS) |
+										 (e->flags & flags & RCPT_INJECTED));
+		if (merged != e->flags) {
+			e->flags = merged;
+			note(t, known);
+		}
 		return RCPT_KNOWN;
 	}
-	e->flags = (uint8_t)flags;
+	e->flags = (uint8_t)((e->flags & ~SHOWN) | flags);
 	enter_state(t, known, RCPT_PENDING, time);
 	return RCPT_OK;
+}
+
+static void tell_answer(const struct entry *e, uint32_t now, struct rcpt_answer *answer)
+{
+	const int32_t age = elapsed(e->time, now);
+	*answer = (struct rcpt_answer){.age = age > 0 ? age / TICKS : 0, .flags = e->flags & SHOWN};
 }
 
 enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
@@ -412,21 +529,24 @@ enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str fro
 	if (!ref)
 		return about ? RCPT_FORGED : RCPT_UNKNOWN;
 	const struct entry *e = entry_at(t, ref);
-	const int32_t age = elapsed(e->time, time);
-	*answer = (struct rcpt_answer){.age = age > 0 ? age / TICKS : 0, .flags = e->flags};
+	tell_answer(e, time, answer);
 	if (e->state == RCPT_DELIVERED_ONCE)
 		return RCPT_DUPLICATE;
 	enter_state(t, ref, RCPT_DELIVERED_ONCE, time);
 	return RCPT_DELIVERED;
 }
 
-bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id)
+bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, double now,
+					   struct rcpt_answer *answer)
 {
+	const uint32_t time = tell(t, now);
 	bool about;
 	const rcpt_ref ref = find(t, from, to, id, &about);
 	if (!ref || entry_at(t, ref)->state != RCPT_PENDING)
 		return false;
+	tell_answer(entry_at(t, ref), time, answer);
 	entry_at(t, ref)->state = RCPT_FAILED;
+	note(t, ref);
 	return true;
 }
 
@@ -440,65 +560,101 @@ bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, stru
 	return ref != 0;
 }
 
-/* -- Showing and forgetting ------------------------------------------------------------------------------------------ */
+/* -- Forgetting ------------------------------------------------------------------------------------------------------ */
 
-/* The latest time we were told gives the entry's modular time its epoch back. */
-static void show(const struct rcpt_pending *t, const struct entry *e, struct rcpt_entry *out)
+/* Expires entries of one kind from the old end of a list. */
+static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, double span, uint32_t now, uint32_t max,
+							rcpt_visit *visit, void *ud)
 {
-	*out = (struct rcpt_entry){
-		.from = jid_text(jid_at(t, e->from)),
-		.asked = jid_text(jid_at(t, e->asked)),
-		.id = entry_id(e),
-		.time = t->latest - elapsed(e->time, ticks(t->latest)) / TICKS,
-		.state = (enum rcpt_state)e->state,
-		.flags = e->flags,
-	};
-}
-
-uint32_t rcpt_pending_expire(struct rcpt_pending *t, double now, uint32_t max, rcpt_visit *visit, void *ud)
-{
-	const uint32_t time = tell(t, now);
-	const double span[KINDS] = {[OPEN] = t->limits.ttl, [DONE] = t->limits.remember};
 	uint32_t done = 0;
-	for (int kind = 0; kind < KINDS; kind++) {
-		/* What a clock that stepped back has left in the future would hold up all behind it: it goes to the end, once. */
-		for (uint32_t left = t->list[kind].n; left > 0 && done < max; left--) {
-			const rcpt_ref ref = t->list[kind].head;
-			const struct entry *e = entry_at(t, ref);
-			const int32_t age = elapsed(e->time, time);
-			if (age < 0) {
-				enter_state(t, ref, (enum rcpt_state)e->state, time);
-				done++;
-				continue;
-			}
-			if (age / TICKS < span[kind])
-				break;
-			if (visit) {
-				struct rcpt_entry shown;
-				show(t, e, &shown);
-				if (!visit(ud, &shown))
-					return done;
-			}
+	/* What a clock that stepped back has left in the future would hold up all behind it: it goes to the end, once. */
+	for (uint32_t left = list->n; left > 0 && done < max; left--) {
+		const rcpt_ref ref = list->head;
+		const struct entry *e = entry_at(t, ref);
+		const int32_t age = elapsed(e->time, now);
+		if (age >= 0 && age / TICKS < span)
+			break;
+		done++;
+		if (age < 0)
+			enter_state(t, ref, (enum rcpt_state)e->state, now);
+		else if (!visit || visit_entry(t, ref, visit, ud))
 			drop(t, ref);
-			done++;
-		}
+		else
+			return max;
 	}
 	return done;
 }
 
+uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, double now, uint32_t max, rcpt_visit *visit, void *ud)
+{
+	const uint32_t time = tell(t, now);
+	const rcpt_ref jid = from.n > 0 ? find_bare(t, from) : 0;
+	if (from.n > 0 && !jid)
+		return 0;
+	if (jid)
+		jid_at(t, jid)->refs++; /* it outlasts its entries, until we are done */
+	const struct list *list = jid ? jid_at(t, jid)->list : t->list;
+	uint32_t done = expire_list(t, &list[OPEN], t->limits.ttl, time, max, visit, ud);
+	if (done < max)
+		done += expire_list(t, &list[DONE], t->limits.remember, time, max - done, visit, ud);
+	if (jid)
+		jid_release(t, jid);
+	return done;
+}
+
+/* An entry is looked at for being overdue. False when it is too young. */
+static bool look(struct rcpt_pending *t, rcpt_ref ref, uint32_t now, double age, rcpt_visit *visit, void *ud)
+{
+	struct entry *e = entry_at(t, ref);
+	if (elapsed(e->time, now) / TICKS < age)
+		return false;
+	if (e->state == RCPT_PENDING && !(e->flags & RCPT_OVERDUE)) {
+		e->flags |= RCPT_OVERDUE;
+		note(t, ref);
+		visit_entry(t, ref, visit, ud);
+	}
+	return true;
+}
+
+uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
+							  rcpt_visit *visit, void *ud)
+{
+	const uint32_t time = tell(t, now);
+	uint32_t done = 0;
+	if (from.n == 0) {
+		for (; done < max && t->next_overdue && look(t, t->next_overdue, time, age, visit, ud); done++)
+			t->next_overdue = entry_at(t, t->next_overdue)->link[TABLE].next;
+		return done;
+	}
+	const rcpt_ref jid = find_bare(t, from);
+	rcpt_ref ref = jid ? jid_at(t, jid)->list[OPEN].head : 0;
+	for (; done < max && ref && look(t, ref, time, age, visit, ud); done++)
+		ref = entry_at(t, ref)->link[USER].next;
+	return done;
+}
+
+uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from)
+{
+	uint32_t gone = 0;
+	const rcpt_ref jid = find_bare(t, from);
+	if (!jid)
+		return 0;
+	jid_at(t, jid)->refs++;
+	for (rcpt_ref ref; (ref = oldest(t, jid_at(t, jid)->list)); gone++)
+		drop(t, ref);
+	jid_release(t, jid);
+	return gone;
+}
+
 void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud)
 {
-	const struct rcpt_str requester = rcpt_jid_bare(from);
-	const rcpt_ref jid = jid_find(t, requester, jid_hash(t, requester));
+	const rcpt_ref jid = find_bare(t, from);
 	if (!jid)
 		return;
 	for (int kind = OPEN; kind <= (delivered ? DONE : OPEN); kind++)
-		for (rcpt_ref ref = jid_at(t, jid)->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next) {
-			struct rcpt_entry shown;
-			show(t, entry_at(t, ref), &shown);
-			if (!visit(ud, &shown))
+		for (rcpt_ref ref = jid_at(t, jid)->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next)
+			if (!visit_entry(t, ref, visit, ud))
 				return;
-		}
 }
 
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now)
@@ -510,10 +666,71 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	const struct rcpt_str asked = entry->flags & RCPT_OCCUPANT ? entry->asked : rcpt_jid_bare(entry->asked);
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
-	if (find_exact(t, requester, asked, entry->id))
+	const rcpt_ref ref = find_exact(t, requester, asked, entry->id);
+	if (ref) {
+		entry_at(t, ref)->flags |= STORED;
+		note(t, ref);
 		return RCPT_KNOWN;
+	}
 	tell(t, now);
-	return add_new(t, requester, asked, entry->id, entry->state, ticks(entry->time < now ? entry->time : now), entry->flags);
+	const uint32_t time = ticks(entry->time < now ? entry->time : now);
+	return add_new(t, requester, asked, entry->id, entry->state, time, (entry->flags & SHOWN) | STORED);
+}
+
+/* -- Writing to a store ---------------------------------------------------------------------------------------------- */
+
+/* Visits the entries of a JID that are to be written; and, with `written`, takes them for written. */
+static void each_dirty(struct rcpt_pending *t, const struct jid *jid, rcpt_visit *visit, void *ud, bool written)
+{
+	uint32_t left = jid->dirty;
+	for (int kind = 0; kind < KINDS; kind++)
+		for (rcpt_ref ref = jid->list[kind].tail; ref && left > 0; ref = entry_at(t, ref)->link[USER].prev) {
+			struct entry *e = entry_at(t, ref);
+			if (!(e->flags & DIRTY))
+				continue;
+			left--;
+			if (visit)
+				visit_entry(t, ref, visit, ud);
+			if (written) {
+				e->flags = (uint8_t)((e->flags & ~STORED) | (belongs_in_store(e) ? STORED : 0));
+				set_dirty(t, e, false);
+			}
+		}
+}
+
+void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud)
+{
+	t->journal = true;
+	t->evicted = evicted;
+	t->evicted_ud = ud;
+}
+
+struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, rcpt_visit *visit, void *ud)
+{
+	while (t->changed.head && jid_at(t, t->changed.head)->dirty == 0)
+		unqueue(t);
+	if (!t->changed.head)
+		return (struct rcpt_str){"", 0};
+	const struct jid *jid = jid_at(t, t->changed.head);
+	each_dirty(t, jid, visit, ud, false);
+	return jid_text(jid);
+}
+
+void rcpt_pending_saved(struct rcpt_pending *t, bool written)
+{
+	const rcpt_ref ref = t->changed.head;
+	if (!ref)
+		return;
+	if (written) {
+		each_dirty(t, jid_at(t, ref), NULL, NULL, true);
+		unqueue(t);
+	} else if (ref != t->changed.tail) {
+		struct jid *jid = jid_at(t, ref);
+		t->changed.head = jid->next_changed;
+		jid->next_changed = 0;
+		jid_at(t, t->changed.tail)->next_changed = ref;
+		t->changed.tail = ref;
+	}
 }
 
 uint32_t rcpt_pending_count(const struct rcpt_pending *t)
@@ -523,8 +740,7 @@ uint32_t rcpt_pending_count(const struct rcpt_pending *t)
 
 uint32_t rcpt_pending_count_of(const struct rcpt_pending *t, struct rcpt_str from)
 {
-	const struct rcpt_str requester = rcpt_jid_bare(from);
-	const rcpt_ref jid = jid_find(t, requester, jid_hash(t, requester));
+	const rcpt_ref jid = find_bare(t, from);
 	return jid ? jid_at(t, jid)->list[OPEN].n : 0;
 }
 
@@ -549,6 +765,15 @@ static uint32_t check_list(const struct rcpt_pending *t, const struct list *list
 	return list->tail == before && list->n == n ? n : UINT32_MAX;
 }
 
+static uint32_t dirty_entries(const struct rcpt_pending *t, const struct jid *jid)
+{
+	uint32_t n = 0;
+	for (int kind = 0; kind < KINDS; kind++)
+		for (rcpt_ref ref = jid->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next)
+			n += (entry_at(t, ref)->flags & DIRTY) != 0;
+	return n;
+}
+
 const char *rcpt_pending_check(const struct rcpt_pending *t)
 {
 	if (rcpt_lhash_check(&t->entries, &t->slab) != 0)
@@ -559,6 +784,7 @@ const char *rcpt_pending_check(const struct rcpt_pending *t)
 		return "the slab has other blocks than entries and JIDs";
 	uint32_t in_table = 0;
 	uint64_t in_users = 0, refs = 0;
+	uint32_t queued = 0;
 	for (int kind = 0; kind < KINDS; kind++) {
 		const uint32_t n = check_list(t, &t->list[kind], TABLE, kind, 0);
 		if (n == UINT32_MAX)
@@ -581,7 +807,10 @@ const char *rcpt_pending_check(const struct rcpt_pending *t)
 			const struct jid *jid = jid_at(t, ref);
 			if (jid->refs == 0 || jid->node.hash != jid_hash(t, jid_text(jid)))
 				return "a JID has no use or the wrong hash";
-			refs += jid->refs;
+			refs += jid->refs - (jid->queued ? 1 : 0);
+			queued += jid->queued;
+			if (jid->dirty != dirty_entries(t, jid) || (jid->dirty > 0 && !jid->queued))
+				return "a requester's changes are counted wrongly";
 			for (int kind = 0; kind < KINDS; kind++) {
 				const uint32_t n = check_list(t, &jid->list[kind], USER, kind, ref);
 				if (n == UINT32_MAX)
@@ -591,5 +820,10 @@ const char *rcpt_pending_check(const struct rcpt_pending *t)
 		}
 	if (in_users != t->entries.count)
 		return "the requesters' lists and the table differ";
+	for (rcpt_ref ref = t->changed.head; ref; ref = jid_at(t, ref)->next_changed)
+		if (!jid_at(t, ref)->queued || queued-- == 0 || (ref == t->changed.tail && jid_at(t, ref)->next_changed))
+			return "the journal is broken";
+	if (queued != 0)
+		return "a JID has changes and is not in the journal";
 	return refs == 2 * (uint64_t)t->entries.count ? NULL : "a JID is counted wrongly";
 }

@@ -14,6 +14,10 @@
  *
  * Every operation is O(1) amortised and touches few entries; none rehashes. (But one id asked of n people is a chain of n.) An
  * operation that fails leaves the table as it was.
+ *
+ * Journal. A table with `journal` set remembers for whom something has to be written to a store, and which entries of theirs:
+ * those awaited, and delivered ones whose request was injected, so that an ack nobody's client asked for is known for that after
+ * a restart too. What is asked and delivered between two writes never reaches the store.
  */
 #ifndef RCPT_PENDING_H
 #define RCPT_PENDING_H
@@ -37,6 +41,11 @@ struct rcpt_pending_limits {
 	double remember;   /* seconds for which a delivered entry is remembered */
 };
 
+struct rcpt_entry;
+
+/* Called with each entry that is shown. Return false to stop. It must not change the table. */
+typedef bool rcpt_visit(void *ud, const struct rcpt_entry *entry);
+
 enum rcpt_status {
 	RCPT_OK,
 	RCPT_KNOWN, /* add: this very entry is pending already; it keeps its time. Asked for by its client, it is no longer injected
@@ -58,6 +67,7 @@ enum rcpt_verdict {
 #define RCPT_TYPE_BITS 0x07u
 #define RCPT_INJECTED 0x08u /* the request was put in by the server */
 #define RCPT_OCCUPANT 0x10u /* asked is room@muc/nick */
+#define RCPT_OVERDUE 0x20u  /* rcpt_pending_overdue() has shown it */
 
 enum rcpt_state { RCPT_PENDING, RCPT_FAILED, RCPT_DELIVERED_ONCE };
 
@@ -67,9 +77,11 @@ struct rcpt_entry {
 	double time; /* when asked; in the last state when delivered */
 	enum rcpt_state state;
 	unsigned flags;
+	bool stored; /* the store has a record of it, of now or of before */
+	bool keep;   /* the store should have one */
 };
 
-/* What a match found. Valid for DELIVERED and DUPLICATE. */
+/* What a match or a bounce found. Valid for DELIVERED and DUPLICATE, and for what has failed. */
 struct rcpt_answer {
 	double age; /* seconds from ask to this ack; for a duplicate, since the first ack */
 	unsigned flags;
@@ -90,26 +102,44 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
 									 double now, struct rcpt_answer *answer);
 
-/* `to` bounced message `id` of `from`. True when that was pending and is failed now. */
-bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id);
+/* `to` bounced message `id` of `from`. True when that was pending and is failed now; then `answer` is written, with the age since
+ * the ask. */
+bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, double now,
+					   struct rcpt_answer *answer);
 
 /* The state of the entry for (from, to, id). False, and `state` untouched, when there is none. */
 bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
 						enum rcpt_state *state);
 
-/* Called with each entry that is shown. Return false to stop. It must not change the table. */
-typedef bool rcpt_visit(void *ud, const struct rcpt_entry *entry);
+/* Drops entries that are over their time, oldest first, `max` at most; `visit` (may be NULL) is shown each before it goes. Those
+ * of one requester, or of all where `from` is empty. Returns how many it dropped or put back in order: less than `max` means that
+ * nothing is left to do. */
+uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, double now, uint32_t max, rcpt_visit *visit, void *ud);
 
-/* Drops entries that are over their time, oldest first, `max` at most; `visit` (may be NULL) is shown each before it goes.
- * Returns how many it dropped or put back in order: less than `max` means that nothing is left to do. */
-uint32_t rcpt_pending_expire(struct rcpt_pending *t, double now, uint32_t max, rcpt_visit *visit, void *ud);
+/* Shows, once each, the pending entries that are `age` seconds old, `max` at most. Those of one requester, or of all where `from`
+ * is empty. Returns how many it has looked at: less than `max` means that nothing is left to do. */
+uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
+							  rcpt_visit *visit, void *ud);
 
 /* Shows the entries of one requester, oldest first: those not delivered, then, with `delivered`, those delivered. */
 void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud);
 
-/* Puts back an entry as each() showed it. RCPT_OK, RCPT_KNOWN when it is there already, or why not. What is put back expires at
- * its time, or when all that was in the table before it has gone, whichever is later. A time to come counts as now. */
+/* Puts back an entry as each() showed it, and takes it for stored. RCPT_OK, RCPT_KNOWN when it is there already, or why not. A
+ * time to come counts as now. Among the requester's entries it comes in its order of time; among all it comes last, so that a
+ * walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. */
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now);
+
+/* Forgets everything that a requester has asked. Returns how many entries that were; none is shown. */
+uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from);
+
+/* Keeps a journal from now on. `evicted` is shown every entry that makes room for another, unless neither its requester nor the
+ * store can miss it. */
+void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud);
+/* The requester who has waited longest for something to be written, and `visit` is shown what: entries with `keep` are written,
+ * the others' records are removed. An empty string when all is written. */
+struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, rcpt_visit *visit, void *ud);
+/* What rcpt_pending_changed() showed has been written; or it has not, and that requester's turn comes after all others'. */
+void rcpt_pending_saved(struct rcpt_pending *t, bool written);
 
 /* Entries not delivered (pending or failed): of all, or of one requester. */
 uint32_t rcpt_pending_count(const struct rcpt_pending *t);

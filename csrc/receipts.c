@@ -50,8 +50,18 @@ struct reader_box {
 	struct rcpt_xml *x;
 };
 
+/* Entries that the engine has shown us, one behind the other: making Lua values may raise an error, so that waits. */
+struct collection {
+	char *bytes;
+	size_t used, room;
+	bool failed;
+	bool journal; /* what the store has is told with each */
+};
+
 struct pending_handle {
-	struct rcpt_pending *t; /* NULL once closed */
+	struct rcpt_pending *t;    /* NULL once closed */
+	struct collection evicted; /* since the last call of evicted() */
+	bool journal;
 };
 
 struct scanner_handle {
@@ -541,7 +551,7 @@ static int l_pending(lua_State *L)
 {
 	const struct rcpt_pending_limits limits = check_limits(L, 1);
 	struct pending_handle *h = lua_newuserdata(L, sizeof *h);
-	h->t = NULL;
+	*h = (struct pending_handle){0};
 	lua_pushvalue(L, lua_upvalueindex(UP_PENDING));
 	lua_setmetatable(L, -2);
 	h->t = rcpt_pending_new(&limits, &get_state(L)->key);
@@ -599,10 +609,12 @@ static bool flag_field(lua_State *L, int table, const char *key)
 	return set;
 }
 
-/* { injected = bool, occupant = bool, type = string }, all of it optional. False where the type is none of the five. */
+/* { injected = bool, occupant = bool, overdue = bool, type = string }, all of it optional. False where the type is none of the
+ * five. */
 static bool entry_flags(lua_State *L, int table, unsigned *flags)
 {
-	*flags = (flag_field(L, table, "injected") ? RCPT_INJECTED : 0) | (flag_field(L, table, "occupant") ? RCPT_OCCUPANT : 0);
+	*flags = (flag_field(L, table, "injected") ? RCPT_INJECTED : 0) | (flag_field(L, table, "occupant") ? RCPT_OCCUPANT : 0) |
+			 (flag_field(L, table, "overdue") ? RCPT_OVERDUE : 0);
 	push_raw_field(L, table, "type");
 	bool ok = lua_isnil(L, -1);
 	for (unsigned i = 0; i < sizeof type_names / sizeof *type_names && !ok; i++)
@@ -627,7 +639,16 @@ static int l_pending_add(lua_State *L)
 	return push_status(L, rcpt_pending_add(check_pending(L), from, to, id, now, flags));
 }
 
-/* verdict, and for a known message: age, injected, type */
+/* age, injected, type */
+static int push_answer(lua_State *L, const struct rcpt_answer *answer)
+{
+	lua_pushnumber(L, answer->age);
+	lua_pushboolean(L, (answer->flags & RCPT_INJECTED) != 0);
+	lua_pushstring(L, type_names[answer->flags & RCPT_TYPE_BITS]);
+	return 3;
+}
+
+/* verdict, and for a known message its answer */
 static int push_verdict(lua_State *L, enum rcpt_verdict verdict, const struct rcpt_answer *answer)
 {
 	static const char *const names[] = {
@@ -639,10 +660,7 @@ static int push_verdict(lua_State *L, enum rcpt_verdict verdict, const struct rc
 	lua_pushstring(L, names[verdict]);
 	if (verdict != RCPT_DELIVERED && verdict != RCPT_DUPLICATE)
 		return 1;
-	lua_pushnumber(L, answer->age);
-	lua_pushboolean(L, (answer->flags & RCPT_INJECTED) != 0);
-	lua_pushstring(L, type_names[answer->flags & RCPT_TYPE_BITS]);
-	return 4;
+	return 1 + push_answer(L, answer);
 }
 
 static int l_pending_match(lua_State *L)
@@ -657,8 +675,13 @@ static int l_pending_fail(lua_State *L)
 {
 	struct rcpt_pending *t = check_pending(L);
 	const struct rcpt_str from = check_str(L, 2), to = check_str(L, 3), id = check_str(L, 4);
-	lua_pushboolean(L, rcpt_pending_fail(t, from, to, id));
-	return 1;
+	struct rcpt_answer answer;
+	if (!rcpt_pending_fail(t, from, to, id, check_time(L, 5), &answer)) {
+		lua_pushboolean(L, false);
+		return 1;
+	}
+	lua_pushboolean(L, true);
+	return 1 + push_answer(L, &answer);
 }
 
 static const char *const state_names[] = {
@@ -727,13 +750,13 @@ static int l_pending_incoming(lua_State *L)
 		return 0;
 	push_bits(L, &f);
 	const struct rcpt_str requester = f.to.p ? f.to : f.from;
-	if ((f.has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f.from, f.id)) {
+	struct rcpt_answer answer;
+	if ((f.has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f.from, f.id, now, &answer)) {
 		lua_pushliteral(L, "failed");
-		return 2;
+		return 2 + push_answer(L, &answer);
 	}
 	if (!(f.has & RCPT_ACKS))
 		return 1;
-	struct rcpt_answer answer;
 	const struct rcpt_str id = rcpt_str_blank(f.received_id) ? f.id : f.received_id; /* revision 1.0 has only the message's */
 	return 1 + push_verdict(L, rcpt_pending_match(t, requester, f.from, id, now, &answer), &answer);
 }
@@ -749,24 +772,19 @@ static int l_examine(lua_State *L)
 	return 1;
 }
 
-/* What a visit of the engine's fills in: entries copied aside, because making Lua values may raise an error. */
+/* An entry in a collection. */
 struct entry_copy {
 	double time;
 	unsigned flags;
 	enum rcpt_state state;
+	bool stored, keep;
 	size_t from, asked, id; /* lengths; the three texts follow one another */
-};
-
-struct collection {
-	char *bytes;
-	size_t used, room;
-	bool failed;
 };
 
 static bool collect(void *ud, const struct rcpt_entry *e)
 {
 	struct collection *c = ud;
-	const struct entry_copy head = {e->time, e->flags, e->state, e->from.n, e->asked.n, e->id.n};
+	const struct entry_copy head = {e->time, e->flags, e->state, e->stored, e->keep, e->from.n, e->asked.n, e->id.n};
 	const size_t size = sizeof head + e->from.n + e->asked.n + e->id.n;
 	if (c->room - c->used < size) {
 		const size_t room = (c->room + size) * 2;
@@ -788,7 +806,8 @@ static bool collect(void *ud, const struct rcpt_entry *e)
 	return true;
 }
 
-/* Array of { from, to, id, time, state, type, injected, occupant }. Runs protected: the collection is freed whatever happens. */
+/* Array of { from, to, id, time, state, type, injected, occupant, overdue [, stored, keep] }. Runs protected: the collection is
+ * freed whatever happens. */
 static int push_collection(lua_State *L)
 {
 	const struct collection *c = lua_touserdata(L, 1);
@@ -799,7 +818,7 @@ static int push_collection(lua_State *L)
 		memcpy(&head, c->bytes + at, sizeof head);
 		const char *text = c->bytes + at + sizeof head;
 		at += sizeof head + head.from + head.asked + head.id;
-		lua_createtable(L, 0, 8);
+		lua_createtable(L, 0, 11);
 		set_str(L, "from", (struct rcpt_str){text, head.from});
 		set_str(L, "to", (struct rcpt_str){text + head.from, head.asked});
 		set_str(L, "id", (struct rcpt_str){text + head.from + head.asked, head.id});
@@ -809,6 +828,11 @@ static int push_collection(lua_State *L)
 		set_str(L, "type", (struct rcpt_str){type, strlen(type)});
 		set_bool(L, "injected", head.flags & RCPT_INJECTED);
 		set_bool(L, "occupant", head.flags & RCPT_OCCUPANT);
+		set_bool(L, "overdue", head.flags & RCPT_OVERDUE);
+		if (c->journal) {
+			set_bool(L, "stored", head.stored);
+			set_bool(L, "keep", head.keep);
+		}
 		lua_rawseti(L, -2, (int)++n);
 	}
 	return 1;
@@ -827,16 +851,100 @@ static void give(lua_State *L, struct collection *c)
 		lua_error(L);
 }
 
+/* A count of entries that one call may deal with. */
+static uint32_t check_max(lua_State *L, int arg)
+{
+	const lua_Integer max = luaL_optinteger(L, arg, 64);
+	luaL_argcheck(L, max >= 1 && max <= 1000000, arg, "not from 1 to 1000000");
+	return (uint32_t)max;
+}
+
+/* A requester; the empty string, for all of them, where the argument is absent. */
+static struct rcpt_str opt_from(lua_State *L, int arg)
+{
+	return lua_isnoneornil(L, arg) ? RCPT_STR("") : check_str(L, arg);
+}
+
+static bool journals(lua_State *L)
+{
+	const struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	return h->journal;
+}
+
 static int l_pending_expire(lua_State *L)
 {
+	struct rcpt_pending *t = check_pending(L);
 	const double now = check_time(L, 2);
-	const lua_Integer max = luaL_optinteger(L, 3, 64);
-	luaL_argcheck(L, max >= 1 && max <= 1000000, 3, "not from 1 to 1000000");
+	const uint32_t max = check_max(L, 3);
+	const struct rcpt_str from = opt_from(L, 4);
 	luaL_checkstack(L, 8, NULL);
-	struct collection c = {0};
-	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(check_pending(L), now, (uint32_t)max, collect, &c));
+	struct collection c = {.journal = journals(L)};
+	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, from, now, max, collect, &c));
 	give(L, &c);
 	return 2;
+}
+
+static int l_pending_overdue(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	const double now = check_time(L, 2), age = luaL_checknumber(L, 3);
+	const uint32_t max = check_max(L, 4);
+	const struct rcpt_str from = opt_from(L, 5);
+	luaL_checkstack(L, 8, NULL);
+	struct collection c = {0};
+	lua_pushinteger(L, (lua_Integer)rcpt_pending_overdue(t, from, now, age, max, collect, &c));
+	give(L, &c);
+	return 2;
+}
+
+static int l_pending_forget(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	lua_pushinteger(L, (lua_Integer)rcpt_pending_forget(t, check_str(L, 2)));
+	return 1;
+}
+
+static int l_pending_journal(lua_State *L)
+{
+	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	rcpt_pending_journal(check_pending(L), collect, &h->evicted);
+	h->journal = true;
+	h->evicted.journal = true;
+	return 0;
+}
+
+static int l_pending_evicted(lua_State *L)
+{
+	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	if (h->evicted.used == 0)
+		return 0;
+	struct collection c = h->evicted;
+	c.failed = false; /* what there was no memory for is lost, the rest is not */
+	h->evicted = (struct collection){.journal = true};
+	give(L, &c);
+	return 1;
+}
+
+static int l_pending_changed(lua_State *L)
+{
+	struct rcpt_pending *t = check_pending(L);
+	luaL_checkstack(L, 8, NULL);
+	struct collection c = {.journal = true};
+	const struct rcpt_str from = rcpt_pending_changed(t, collect, &c);
+	if (from.n == 0)
+		return 0;
+	give(L, &c);
+	lua_rawgeti(L, -1, 1);
+	push_raw_field(L, lua_gettop(L), "from");
+	lua_insert(L, -3);
+	lua_pop(L, 1);
+	return 2;
+}
+
+static int l_pending_saved(lua_State *L)
+{
+	rcpt_pending_saved(check_pending(L), lua_toboolean(L, 2));
+	return 0;
 }
 
 static int show_entries(lua_State *L, bool delivered)
@@ -896,22 +1004,27 @@ static int l_pending_import(lua_State *L)
 	luaL_checktype(L, 3, LUA_TTABLE);
 	const double now = check_time(L, 4);
 	lua_settop(L, 3);
+	lua_newtable(L);
 	lua_Integer taken = 0, left = 0;
 	const size_t n = lua_rawlen(L, 3);
 	for (size_t i = 1; i <= n; i++) {
 		struct rcpt_entry e = {.from = from};
 		lua_rawgeti(L, 3, (int)i);
-		const bool ok = read_record(L, 4, &e);
-		const enum rcpt_status status = ok ? rcpt_pending_put(check_pending(L), &e, now) : RCPT_TOO_LONG;
-		if (status == RCPT_OK || status == RCPT_KNOWN)
+		const bool sound = read_record(L, 5, &e);
+		const enum rcpt_status status = sound ? rcpt_pending_put(check_pending(L), &e, now) : RCPT_OK;
+		lua_settop(L, 4);
+		if (sound && (status == RCPT_OK || status == RCPT_KNOWN)) {
 			taken++;
-		else
-			left++;
-		lua_settop(L, 3);
+			continue;
+		}
+		left++;
+		lua_pushstring(L, sound ? status_name(status) : "damaged");
+		lua_rawseti(L, 4, (int)i);
 	}
 	lua_pushinteger(L, taken);
 	lua_pushinteger(L, left);
-	return 2;
+	lua_pushvalue(L, 4);
+	return 3;
 }
 
 static int l_pending_count(lua_State *L)
@@ -944,7 +1057,8 @@ static int l_pending_close(lua_State *L)
 {
 	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
 	rcpt_pending_free(h->t);
-	h->t = NULL;
+	rcpt_free(h->evicted.bytes);
+	*h = (struct pending_handle){0};
 	return 0;
 }
 
@@ -963,6 +1077,12 @@ static const luaL_Reg pending_methods[] = {
 	{"outgoing", l_pending_outgoing},
 	{"incoming", l_pending_incoming},
 	{"expire", l_pending_expire},
+	{"overdue", l_pending_overdue},
+	{"forget", l_pending_forget},
+	{"journal", l_pending_journal},
+	{"evicted", l_pending_evicted},
+	{"changed", l_pending_changed},
+	{"saved", l_pending_saved},
 	{"list", l_pending_list},
 	{"export", l_pending_export},
 	{"import", l_pending_import},

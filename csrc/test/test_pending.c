@@ -23,6 +23,8 @@ static struct rcpt_pending *make(uint32_t capacity, uint32_t per_user, double tt
 	return t;
 }
 
+#define ALL text("")
+
 static enum rcpt_status add(struct rcpt_pending *t, const char *from, const char *to, const char *id, double now)
 {
 	return rcpt_pending_add(t, text(from), text(to), text(id), now, 0);
@@ -91,12 +93,12 @@ static void failed_is_not_the_last_word(void **state)
 	(void)state;
 	struct rcpt_pending *t = make(10, 10, 100, 10);
 	add(t, "a@h", "b@h", "1", 0);
-	assert_false(rcpt_pending_fail(t, text("a@h"), text("c@h"), text("1")));
-	assert_true(rcpt_pending_fail(t, text("a@h/r"), text("b@h/s"), text("1")));
-	assert_false(rcpt_pending_fail(t, text("a@h"), text("b@h"), text("1")));
+	assert_false(rcpt_pending_fail(t, text("a@h"), text("c@h"), text("1"), 1, &answer));
+	assert_true(rcpt_pending_fail(t, text("a@h/r"), text("b@h/s"), text("1"), 1, &answer));
+	assert_false(rcpt_pending_fail(t, text("a@h"), text("b@h"), text("1"), 1, &answer));
 	assert_int_equal(match(t, "a@h", "c@h", "1", 1), RCPT_FORGED);
 	assert_int_equal(match(t, "a@h", "b@h", "1", 2), RCPT_DELIVERED);
-	assert_false(rcpt_pending_fail(t, text("a@h"), text("b@h"), text("1")));
+	assert_false(rcpt_pending_fail(t, text("a@h"), text("b@h"), text("1"), 1, &answer));
 	rcpt_pending_free(t);
 }
 
@@ -194,10 +196,10 @@ static void expiry_goes_in_steps_oldest_first(void **state)
 	add(t, "a@h", "x@h", "3", 2);
 	add(t, "a@h", "x@h", "4", 3);
 	match(t, "a@h", "x@h", "4", 4);
-	assert_int_equal(rcpt_pending_expire(t, 5, 10, see, &seen), 0);
-	assert_int_equal(rcpt_pending_expire(t, 11, 2, see, &seen), 2);
+	assert_int_equal(rcpt_pending_expire(t, ALL, 5, 10, see, &seen), 0);
+	assert_int_equal(rcpt_pending_expire(t, ALL, 11, 2, see, &seen), 2);
 	assert_string_equal(seen.ids, "12");
-	assert_int_equal(rcpt_pending_expire(t, 12, 10, see, &seen), 2);
+	assert_int_equal(rcpt_pending_expire(t, ALL, 12, 10, see, &seen), 2);
 	assert_string_equal(seen.ids, "1234");
 	assert_int_equal(rcpt_pending_count(t), 0);
 	sound(t);
@@ -214,9 +216,9 @@ static void a_clock_that_steps_back_stops_nothing(void **state)
 	assert_true(answer.age == 0);
 	add(t, "a@h", "x@h", "3", 1000000);
 	add(t, "a@h", "x@h", "4", 12);
-	assert_int_equal(rcpt_pending_expire(t, 20, 10, NULL, NULL), 3); /* "1" forgotten, "2" expired, "3" put behind "4" */
-	assert_int_equal(rcpt_pending_expire(t, 22, 10, NULL, NULL), 1);
-	assert_int_equal(rcpt_pending_expire(t, 30, 10, NULL, NULL), 1);
+	assert_int_equal(rcpt_pending_expire(t, ALL, 20, 10, NULL, NULL), 3); /* "1" forgotten, "2" expired, "3" put behind "4" */
+	assert_int_equal(rcpt_pending_expire(t, ALL, 22, 10, NULL, NULL), 1);
+	assert_int_equal(rcpt_pending_expire(t, ALL, 30, 10, NULL, NULL), 1);
 	assert_int_equal(rcpt_pending_count(t), 0);
 	sound(t);
 	rcpt_pending_free(t);
@@ -445,7 +447,7 @@ static void random_operations_agree_with_a_naive_table(void **state)
 					naive[i].used = 0;
 					expired++;
 				}
-			assert_int_equal(rcpt_pending_expire(t, now, 10000, NULL, NULL), expired);
+			assert_int_equal(rcpt_pending_expire(t, ALL, now, 10000, NULL, NULL), expired);
 			break;
 		}
 		}
@@ -453,6 +455,320 @@ static void random_operations_agree_with_a_naive_table(void **state)
 			sound(t);
 	}
 	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* -- The journal ----------------------------------------------------------------------------------------------------- */
+
+/* What a visit was shown, as text: "id:keep,stored" for each. */
+static char seen_text[256];
+
+static bool note_down(void *ud, const struct rcpt_entry *e)
+{
+	(void)ud;
+	const size_t used = strlen(seen_text);
+	snprintf(seen_text + used, sizeof seen_text - used, "%.*s:%d%d%s ", (int)e->id.n, e->id.p, e->keep, e->stored,
+			 e->state == RCPT_FAILED ? "f" : "");
+	return true;
+}
+
+static const char *changed(struct rcpt_pending *t)
+{
+	seen_text[0] = 0;
+	const struct rcpt_str who = rcpt_pending_changed(t, note_down, NULL);
+	static char result[sizeof seen_text + 64];
+	snprintf(result, sizeof result, "%.*s %s", (int)who.n, who.p, seen_text);
+	return result;
+}
+
+static struct rcpt_pending *make_journal(uint32_t capacity, uint32_t per_user)
+{
+	struct rcpt_pending *t = make(capacity, per_user, 100, 50);
+	seen_text[0] = 0;
+	rcpt_pending_journal(t, note_down, NULL);
+	return t;
+}
+
+static void journal_tells_what_to_write(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 10);
+	add(t, "a@h/1", "x@h", "1", 0);
+	add(t, "b@h/1", "x@h", "1", 0);
+	add(t, "a@h/1", "x@h", "2", 0);
+	assert_string_equal(changed(t), "a@h 2:10 1:10 ");
+	rcpt_pending_saved(t, true);
+	assert_string_equal(changed(t), "b@h 1:10 ");
+	match(t, "b@h", "x@h", "1", 1); /* it was never stored: nothing to write */
+	assert_string_equal(changed(t), " ");
+	match(t, "a@h", "x@h", "1", 1);
+	rcpt_pending_fail(t, text("a@h"), text("x@h"), text("2"), 1, &answer);
+	assert_string_equal(changed(t), "a@h 2:11f 1:01 ");
+	sound(t);
+	rcpt_pending_saved(t, true);
+	assert_string_equal(changed(t), " ");
+	assert_int_equal(add(t, "a@h", "x@h", "1", 2), RCPT_OK);
+	assert_string_equal(changed(t), "a@h 1:10 ");
+	rcpt_pending_saved(t, true);
+	assert_int_equal(add(t, "a@h", "x@h", "1", 2), RCPT_KNOWN); /* nothing has changed */
+	assert_string_equal(changed(t), " ");
+	rcpt_pending_saved(t, true);
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+static void journal_keeps_acks_of_injected_requests(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 10);
+	rcpt_pending_add(t, text("a@h"), text("x@h"), text("1"), 0, RCPT_INJECTED);
+	rcpt_pending_add(t, text("a@h"), text("x@h"), text("2"), 0, RCPT_INJECTED);
+	match(t, "a@h", "x@h", "1", 1);
+	assert_string_equal(changed(t), "a@h 2:10 1:10 ");
+	rcpt_pending_saved(t, true);
+	rcpt_pending_add(t, text("a@h"), text("x@h"), text("2"), 2, 0); /* now its client asks: that is news */
+	assert_string_equal(changed(t), "a@h 2:11 ");
+	rcpt_pending_free(t);
+}
+
+static void who_cannot_be_written_waits_behind_the_others(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 10);
+	rcpt_pending_saved(t, true); /* nothing to say */
+	add(t, "a@h", "x@h", "1", 0);
+	changed(t);
+	rcpt_pending_saved(t, false);
+	assert_string_equal(changed(t), "a@h 1:10 ");
+	add(t, "b@h", "x@h", "1", 0);
+	rcpt_pending_saved(t, false);
+	sound(t);
+	assert_string_equal(changed(t), "b@h 1:10 ");
+	rcpt_pending_saved(t, true);
+	assert_string_equal(changed(t), "a@h 1:10 ");
+	assert_int_equal(rcpt_pending_forget(t, text("a@h/9")), 1);
+	assert_int_equal(rcpt_pending_forget(t, text("a@h")), 0);
+	assert_string_equal(changed(t), " ");
+	assert_int_equal(rcpt_pending_count(t), 1);
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+static void evicted_entries_are_shown(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 2);
+	add(t, "a@h", "x@h", "1", 0);
+	add(t, "a@h", "x@h", "2", 0);
+	changed(t);
+	rcpt_pending_saved(t, true);
+	match(t, "a@h", "x@h", "1", 1);
+	seen_text[0] = 0;
+	add(t, "a@h", "x@h", "3", 2);
+	assert_string_equal(seen_text, "2:11 "); /* older than the ack of "1" */
+	add(t, "a@h", "x@h", "4", 3);
+	assert_string_equal(seen_text, "2:11 1:01 ");
+	match(t, "a@h", "x@h", "3", 4);
+	match(t, "a@h", "x@h", "4", 4);
+	add(t, "a@h", "x@h", "5", 5); /* nobody misses "3": answered, and never stored */
+	assert_string_equal(seen_text, "2:11 1:01 ");
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void overdue_entries_are_shown_once(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 10);
+	add(t, "a@h", "x@h", "1", 0);
+	add(t, "a@h", "x@h", "2", 0);
+	add(t, "a@h", "x@h", "3", 5);
+	add(t, "a@h", "x@h", "4", 9);
+	rcpt_pending_fail(t, text("a@h"), text("x@h"), text("2"), 1, &answer);
+	match(t, "a@h", "x@h", "3", 6);
+	changed(t);
+	rcpt_pending_saved(t, true);
+	seen_text[0] = 0;
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 9, 10, 10, note_down, NULL), 0);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 10, 10, 10, note_down, NULL), 2);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 10, 10, 10, note_down, NULL), 0);
+	assert_string_equal(seen_text, "1:11 ");
+	assert_string_equal(changed(t), "a@h 1:11 "); /* so that it is not told again after a restart */
+	rcpt_pending_saved(t, true);
+	seen_text[0] = 0;
+	assert_int_equal(rcpt_pending_overdue(t, text("a@h/1"), 19, 10, 10, note_down, NULL), 3);
+	assert_int_equal(rcpt_pending_overdue(t, text("z@h"), 19, 10, 10, note_down, NULL), 0);
+	assert_string_equal(seen_text, "4:11 ");
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 19, 10, 10, note_down, NULL), 1);
+	assert_string_equal(seen_text, "4:11 ");
+	add(t, "a@h", "x@h", "1", 20); /* known; it is overdue still */
+	add(t, "a@h", "x@h", "3", 20);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 30, 10, 10, note_down, NULL), 1);
+	assert_string_equal(seen_text, "4:11 3:10 ");
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void put_back_in_order_and_clean(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 3);
+	add(t, "a@h", "x@h", "new", 60);
+	add(t, "a@h", "x@h", "both", 60);
+	const struct rcpt_entry old[] = {
+		{.from = text("a@h"), .asked = text("x@h"), .id = text("both"), .time = 1},
+		{.from = text("a@h"), .asked = text("x@h"), .id = text("old"), .time = 2, .flags = RCPT_OVERDUE},
+		{.from = text("a@h"), .asked = text("x@h"), .id = text("done"), .time = 30, .state = RCPT_DELIVERED_ONCE},
+	};
+	assert_int_equal(rcpt_pending_put(t, &old[0], 60), RCPT_KNOWN);
+	assert_int_equal(rcpt_pending_put(t, &old[1], 60), RCPT_OK);
+	sound(t);
+	assert_string_equal(changed(t), "a@h both:11 new:10 ");
+	rcpt_pending_saved(t, true);
+	seen_text[0] = 0;
+	rcpt_pending_each(t, text("a@h"), true, note_down, NULL);
+	assert_string_equal(seen_text, "old:11 new:11 both:11 ");
+	seen_text[0] = 0;
+	assert_int_equal(rcpt_pending_overdue(t, text("a@h"), 60, 50, 10, note_down, NULL), 1);
+	assert_string_equal(seen_text, ""); /* it was told before */
+	assert_int_equal(rcpt_pending_expire(t, text("a@h"), 102, 10, note_down, NULL), 1);
+	assert_string_equal(seen_text, "old:11 ");
+	/* What the store should no longer have is removed from it. */
+	assert_int_equal(rcpt_pending_put(t, &old[2], 60), RCPT_OK);
+	assert_string_equal(changed(t), "a@h done:01 ");
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* A store of 600 records, by what they are about. */
+static struct record {
+	bool there;
+	struct rcpt_entry entry;
+} store_records[USERS][PEERS][IDS];
+
+static struct record *record_of(const struct rcpt_entry *e)
+{
+	int user, peer, id;
+	assert_int_equal(sscanf(e->from.p, "user%d@", &user), 1);
+	assert_int_equal(sscanf(e->asked.p, "peer%d@", &peer), 1);
+	assert_int_equal(sscanf(e->id.p, "m%dm", &id), 1);
+	return &store_records[user][peer][id];
+}
+
+static bool write_record(void *ud, const struct rcpt_entry *e)
+{
+	(void)ud;
+	struct record *r = record_of(e);
+	assert_int_equal(r->there, e->stored);
+	*r = (struct record){e->keep, *e};
+	return true;
+}
+
+static bool remove_record(void *ud, const struct rcpt_entry *e)
+{
+	(void)ud;
+	assert_int_equal(record_of(e)->there, e->stored);
+	record_of(e)->there = false;
+	return true;
+}
+
+static int kept;
+
+static bool compare_record(void *ud, const struct rcpt_entry *e)
+{
+	(void)ud;
+	const struct record *r = record_of(e);
+	assert_int_equal(r->there, e->keep);
+	assert_int_equal(e->stored, e->keep);
+	if (e->keep) {
+		kept++;
+		assert_true(r->entry.state == e->state && r->entry.flags == e->flags && r->entry.time == e->time);
+	}
+	return true;
+}
+
+/* A new table, of what is in the store. */
+static struct rcpt_pending *refill(double now)
+{
+	struct rcpt_pending *t = make(CAPACITY, PER_USER, 300, 60);
+	rcpt_pending_journal(t, remove_record, NULL);
+	for (int i = 0; i < USERS * PEERS * IDS; i++) {
+		struct record *r = &(&store_records[0][0][0])[i];
+		if (!r->there)
+			continue;
+		char from[32], to[32], id[32];
+		snprintf(from, sizeof from, "user%d@h", i / IDS / PEERS);
+		snprintf(to, sizeof to, "peer%d@h", i / IDS % PEERS);
+		snprintf(id, sizeof id, "m%dm", i % IDS);
+		r->entry.from = text(from);
+		r->entry.asked = text(to);
+		r->entry.id = text(id);
+		const enum rcpt_status status = rcpt_pending_put(t, &r->entry, now);
+		assert_true(status == RCPT_OK || status == RCPT_TOO_OLD);
+		r->there = status == RCPT_OK;
+	}
+	sound(t);
+	return t;
+}
+
+/* Whatever happens, a flush makes the store hold just what is to be kept, and a table filled from it goes on where the last was.
+ */
+static void the_store_follows_the_table(void **state)
+{
+	(void)state;
+	unsigned seed = 4184;
+	double now = 1764000000;
+	struct rcpt_pending *t = make(CAPACITY, PER_USER, 300, 60);
+	rcpt_pending_journal(t, remove_record, NULL);
+	for (long op = 0; op < 100000; op++) {
+		now += rand_r(&seed) % 8 / 4.0;
+		const int user = rand_r(&seed) % USERS, peer = rand_r(&seed) % PEERS, n = rand_r(&seed) % IDS;
+		char from[32], to[32], id[32];
+		snprintf(from, sizeof from, "user%d@h", user);
+		snprintf(to, sizeof to, "peer%d@h", peer);
+		snprintf(id, sizeof id, "m%dm", n);
+		const unsigned what = (unsigned)rand_r(&seed) % 64;
+		if (what < 30)
+			rcpt_pending_add(t, text(from), text(to), text(id), now, rand_r(&seed) % 4 ? 0 : RCPT_INJECTED);
+		else if (what < 50)
+			match(t, from, to, id, now);
+		else if (what < 53)
+			rcpt_pending_fail(t, text(from), text(to), text(id), now, &answer);
+		else if (what < 55)
+			rcpt_pending_expire(t, what & 1 ? ALL : text(from), now, 20, remove_record, NULL);
+		else if (what < 57)
+			rcpt_pending_overdue(t, what & 1 ? ALL : text(from), now, 100, 20, (rcpt_visit *)note_down, NULL);
+		else if (what < 62) {
+			const bool written = rand_r(&seed) % 4;
+			if (rcpt_pending_changed(t, NULL, NULL).n > 0) {
+				if (written)
+					rcpt_pending_changed(t, write_record, NULL);
+				rcpt_pending_saved(t, written);
+			}
+		} else if (op % 16 == 0) {
+			while (rcpt_pending_changed(t, write_record, NULL).n > 0)
+				rcpt_pending_saved(t, true);
+			kept = 0;
+			for (int u = 0; u < USERS; u++) {
+				snprintf(from, sizeof from, "user%d@h", u);
+				rcpt_pending_each(t, text(from), true, compare_record, NULL);
+			}
+			for (int i = 0; i < USERS * PEERS * IDS; i++)
+				kept -= (&store_records[0][0][0])[i].there;
+			assert_int_equal(kept, 0);
+			if (what == 63) {
+				rcpt_pending_free(t);
+				t = refill(now);
+			}
+		}
+		seen_text[0] = 0;
+		if (op % 64 == 0)
+			sound(t);
+	}
 	rcpt_pending_free(t);
 	assert_int_equal(rcpt_mem_held(), 0);
 }
@@ -472,7 +788,7 @@ static void grows_and_gives_memory_back(void **state)
 	}
 	sound(t);
 	const size_t full = rcpt_pending_bytes(t);
-	while (rcpt_pending_expire(t, 20, 1000, NULL, NULL) == 1000)
+	while (rcpt_pending_expire(t, ALL, 20, 1000, NULL, NULL) == 1000)
 		;
 	assert_int_equal(rcpt_pending_count(t), 0);
 	sound(t);
@@ -537,6 +853,13 @@ int main(void)
 		cmocka_unit_test(a_client_that_asks_after_us_gets_its_ack),
 		cmocka_unit_test(an_add_that_fails_changes_nothing),
 		cmocka_unit_test(random_operations_agree_with_a_naive_table),
+		cmocka_unit_test(journal_tells_what_to_write),
+		cmocka_unit_test(journal_keeps_acks_of_injected_requests),
+		cmocka_unit_test(who_cannot_be_written_waits_behind_the_others),
+		cmocka_unit_test(evicted_entries_are_shown),
+		cmocka_unit_test(overdue_entries_are_shown_once),
+		cmocka_unit_test(put_back_in_order_and_clean),
+		cmocka_unit_test(the_store_follows_the_table),
 		cmocka_unit_test(grows_and_gives_memory_back),
 		cmocka_unit_test(running_out_of_memory_leaves_the_table_whole),
 	};

@@ -67,8 +67,8 @@ describe("receipts.pending", function ()
 		for i = 1, 5 do pending:add("a@h", "x@h", tostring(i), i); end
 		local done, gone = pending:expire(104, 2);
 		assert.equal(2, done);
-		assert.same({ from = "a@h", to = "x@h", id = "1", time = 1, state = "pending", type = "normal", injected = false, occupant = false },
-			gone[1]);
+		assert.same({ from = "a@h", to = "x@h", id = "1", time = 1, state = "pending", type = "normal", injected = false, occupant = false,
+			overdue = false }, gone[1]);
 		assert.equal(2, (pending:expire(104, 100)));
 		assert.equal(0, (pending:expire(104, 100)));
 		assert.equal(1, pending:count());
@@ -79,8 +79,8 @@ describe("receipts.pending", function ()
 		pending:add("a@h", "y@h", "2", 2);
 		pending:add("a@h", "z@h", "3", 3);
 		pending:match("a@h", "y@h", "2", 4);
-		assert.is_true(pending:fail("a@h", "z@h/r", "3"));
-		assert.is_false(pending:fail("a@h", "z@h/r", "3"));
+		assert.same({ true, 2, false, "normal" }, { pending:fail("a@h", "z@h/r", "3", 5) });
+		assert.is_false(pending:fail("a@h", "z@h/r", "3", 5));
 		assert.same({ "pending", "delivered", "failed" }, { (pending:state("a@h/r", "x@h/r", "1")), (pending:state("a@h", "y@h", "2")),
 			(pending:state("a@h", "z@h", "3")) });
 		assert.is_nil((pending:state("a@h", "x@h", "2")));
@@ -98,14 +98,69 @@ describe("receipts.pending", function ()
 		pending:match("a@h", "y@h", "3", 1764000003);
 		local records = pending:export("a@h");
 		local copy = receipts.pending { ttl = 100 };
-		assert.same({ 3, 0 }, { copy:import("a@h", records, 1764000010) });
+		assert.same({ 3, 0, {} }, { copy:import("a@h", records, 1764000010) });
 		assert.same(records, copy:export("a@h"));
 		table.insert(records, { to = "x@h" });
 		table.insert(records, "rubbish");
 		table.insert(records, { to = "x@h", id = "9", state = "lost", time = 1 });
-		assert.same({ 3, 3 }, { copy:import("a@h", records, 1764000010) });
+		local damaged = { [4] = "damaged", [5] = "damaged", [6] = "damaged" };
+		assert.same({ 3, 3, damaged }, { copy:import("a@h", records, 1764000010) });
 		assert.is_true(copy:check());
-		assert.same({ 0, 6 }, { receipts.pending({ ttl = 100 }):import("a@h", records, 1764009999) }, "expired by now");
+		local late = { "expired", "expired", "expired", "damaged", "damaged", "damaged" };
+		assert.same({ 0, 6, late }, { receipts.pending({ ttl = 100 }):import("a@h", records, 1764009999) });
+	end);
+
+	it("tells once what is overdue", function ()
+		for i = 1, 5 do pending:add("a@h", "x@h", tostring(i), i); end
+		pending:add("b@h", "x@h", "1", 6);
+		local looked, list = pending:overdue(20, 17, 2);
+		assert.equal(2, looked);
+		assert.same({ "1", "2" }, { list[1].id, list[2].id });
+		assert.is_true(list[1].overdue);
+		assert.equal("3", select(2, pending:overdue(20, 17))[1].id);
+		assert.equal(0, (pending:overdue(20, 17)));
+		assert.equal("1", select(2, pending:overdue(23, 17, 10, "b@h"))[1].id);
+		assert.same({ "4", "5" }, { pending:list("a@h")[4].id, pending:list("a@h")[5].id });
+		assert.is_false(pending:list("a@h")[4].overdue);
+	end);
+
+	it("expires one user's, and forgets a user", function ()
+		for _, user in ipairs { "a@h", "b@h" } do
+			for i = 1, 3 do pending:add(user, "x@h", tostring(i), i); end
+		end
+		assert.equal(2, (pending:expire(102, 10, "b@h/r")));
+		assert.equal(3, pending:count("a@h"));
+		assert.equal(1, pending:count("b@h"));
+		assert.equal(3, pending:forget("a@h"));
+		assert.equal(0, pending:forget("a@h"));
+		assert.equal(1, pending:count());
+		assert.is_true(pending:check());
+	end);
+
+	it("keeps a journal for a store", function ()
+		assert.is_nil((pending:changed()));
+		pending:journal();
+		pending:add("a@h/r", "x@h", "1", 1);
+		pending:add("a@h/r", "x@h", "2", 2);
+		local user, changes = pending:changed();
+		assert.equal("a@h", user);
+		assert.same({ "2", true, false }, { changes[1].id, changes[1].keep, changes[1].stored });
+		assert.equal("1", changes[2].id);
+		pending:saved(false);
+		assert.equal("a@h", (pending:changed()));
+		pending:saved(true);
+		assert.is_nil((pending:changed()));
+		pending:match("a@h", "x@h", "1", 3);
+		user, changes = pending:changed();
+		assert.same({ "a@h", "1", false, true }, { user, changes[1].id, changes[1].keep, changes[1].stored });
+		pending:saved(true);
+		assert.is_true(select(2, pending:expire(102, 1))[1].stored);
+		assert.is_nil(pending:evicted());
+		for i = 1, 11 do pending:add("a@h", "x@h", "e"..i, 110); end
+		local gone = pending:evicted();
+		assert.same({ "e1", false }, { gone[1].id, gone[1].stored });
+		assert.is_nil(gone[2]);
+		assert.is_nil(pending:evicted());
 	end);
 
 	it("throws when it is misused", function ()
