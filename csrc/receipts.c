@@ -639,13 +639,14 @@ static int l_pending_add(lua_State *L)
 	return push_status(L, rcpt_pending_add(check_pending(L), from, to, id, now, flags));
 }
 
-/* age, injected, type */
+/* age, injected, type, occupant */
 static int push_answer(lua_State *L, const struct rcpt_answer *answer)
 {
 	lua_pushnumber(L, answer->age);
 	lua_pushboolean(L, (answer->flags & RCPT_INJECTED) != 0);
 	lua_pushstring(L, type_names[answer->flags & RCPT_TYPE_BITS]);
-	return 3;
+	lua_pushboolean(L, (answer->flags & RCPT_OCCUPANT) != 0);
+	return 4;
 }
 
 /* verdict, and for a known message its answer */

@@ -152,6 +152,11 @@ function methods:make(session, content, id)
 		:tag("store", { xmlns = xmlns_hints }):up();
 end
 
+--- The user is gone.
+function methods:forget(account)
+	self.fate:set(account, nil);
+end
+
 --- Is this the bounce of an answer of ours? (rule D8)
 function methods:bounced(stanza)
 	return stanza.attr.type == "error" and stanza.attr.id ~= nil and self.sent:get(stanza.attr.id) == true;

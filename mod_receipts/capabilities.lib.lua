@@ -253,6 +253,13 @@ function methods:hidden(bare, to)
 	end
 end
 
+--- The local user is gone: a namesake has been shown nothing.
+function methods:deleted(user)
+	local people = {};
+	for bare in self.people:items() do table.insert(people, bare); end
+	for _, bare in ipairs(people) do self:hidden(bare, user); end
+end
+
 --- The client is gone.
 function methods:forget(jid)
 	local bare = jid_bare(jid);

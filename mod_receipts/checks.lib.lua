@@ -5,6 +5,7 @@
 --   request   "keep" or "take": what to do with <request/>
 --   received  "keep", "take", "first" (all but the first go) or "mend" (the first gets the message's id; the others go)
 --   type      the type that the message gets, nil when it keeps its own
+--   rejected  array of reasons, one for each kind of element that is thrown away, for the counters; nil when none is
 --   why       the rule and the reason, for the log
 -- A message of which only a <received/> was left, and is taken, is dropped: see `empty`.
 
@@ -13,11 +14,19 @@ local checks = {};
 local MALFORMED_REQUEST = { "request-without-id", "request-in-ack", "request-not-empty" };
 
 local function new_plan()
-	return { request = "keep"; received = "keep"; why = nil };
+	return { request = "keep"; received = "keep"; rejected = nil; why = nil };
 end
 
 local function because(plan, why)
 	plan.why = plan.why and plan.why.."; "..why or why;
+end
+
+-- `element` is thrown away, in the way that `how` says.
+local function reject(plan, element, how, rule, reason, why)
+	plan[element] = how;
+	plan.rejected = plan.rejected or {};
+	table.insert(plan.rejected, reason);
+	because(plan, rule.." "..(why or reason));
 end
 
 -- Rule E3, for what needs no look at the pending table. Not for bounces, which carry what they bounce.
@@ -25,20 +34,16 @@ local function malformed(plan, has, options)
 	if has.bounce then return; end
 	for _, problem in ipairs(MALFORMED_REQUEST) do
 		if has[problem] then
-			plan.request = "take";
-			because(plan, "E3 "..problem);
+			reject(plan, "request", "take", "E3", problem);
 		end
 	end
 	if has["request-in-groupchat"] and options.groupchat_requests == "strip" then
-		plan.request = "take";
-		because(plan, "E3 request-in-groupchat");
+		reject(plan, "request", "take", "E3", "request-in-groupchat");
 	end
 	if has["received-not-empty"] then
-		plan.received = "take";
-		because(plan, "E3 received-not-empty");
+		reject(plan, "received", "take", "E3", "received-not-empty");
 	elseif has["several-received"] then
-		plan.received = "first";
-		because(plan, "E3 several-received");
+		reject(plan, "received", "first", "E3", "several-received");
 	end
 end
 
@@ -57,8 +62,7 @@ function checks.outgoing(has, visible, options)
 	local plan = new_plan();
 	malformed(plan, has, options);
 	if has.received and plan.received ~= "take" and options.protect_presence and not visible() then
-		plan.received = "take";
-		because(plan, "E4 the addressee may not see the user's presence");
+		reject(plan, "received", "take", "E4", "hidden", "the addressee may not see the user's presence");
 	end
 	return plan;
 end
@@ -75,12 +79,10 @@ function checks.incoming(has, verdict, injected, wanted, options)
 	-- Some clients take a <received/> in an error for an ack, and answer a <request/> in one: the error alone says what it has to.
 	if has.bounce then
 		if has.request then
-			plan.request = "take";
-			because(plan, "E3 request-in-error");
+			reject(plan, "request", "take", "E3", "request-in-error");
 		end
 		if has.received then
-			plan.received = "take";
-			because(plan, "E3 received-in-error");
+			reject(plan, "received", "take", "E3", "received-in-error");
 		end
 	end
 	if verdict == "failed" then because(plan, "E6 bounced"); end
@@ -94,11 +96,9 @@ function checks.incoming(has, verdict, injected, wanted, options)
 		plan.received = "mend";
 		because(plan, "E5 the message's own id is the content message's");
 	elseif has["received-without-id"] then
-		plan.received = "take";
-		because(plan, "E3 received-without-id");
+		reject(plan, "received", "take", "E3", "received-without-id");
 	elseif options[verdict] == "drop" then
-		plan.received = "take";
-		because(plan, "E2 receipts_"..verdict.." is \"drop\"");
+		reject(plan, "received", "take", "E2", verdict, "receipts_"..verdict.." is \"drop\"");
 	end
 	return plan;
 end

@@ -3,36 +3,40 @@
 
 local traceback = debug.traceback;
 
-local LOG_INTERVAL = 60; -- seconds between two lines about errors
+local LOG_INTERVAL = 60; -- seconds between two lines about errors of a kind
 
---- A guard for functions that others call.
+local guards = {};
+
+--- A function that logs errors, but once a minute at most.
 -- @param log  function (level, format, ...)
 -- @param now  function (): seconds
--- @return guard(name, handler): a function that does what handler does, and returns nil when that raises an error;
---         and count(): the number of errors so far
-local function new(log, now)
-	local errors, unlogged, last_logged = 0, 0, -math.huge;
-
-	local function complain(name, err)
-		errors = errors + 1;
+-- @return complain(what, err)
+function guards.throttled(log, now)
+	local unlogged, last_logged = 0, -math.huge;
+	return function (what, err)
 		local time = now();
 		if time >= last_logged and time - last_logged < LOG_INTERVAL then
 			unlogged = unlogged + 1;
 			return;
 		end
-		log("error", "Error in %s, the stanza goes on without us (%d more since the last such line): %s", name, unlogged, err);
+		log("error", "%s (%d more since the last such line): %s", what, unlogged, err);
 		last_logged, unlogged = time, 0;
-	end
+	end;
+end
 
-	local function guard(name, handler)
+--- A guard for functions that others call.
+-- @param complain  what throttled() returns
+-- @param caught    function (): called for each error
+-- @return guard(name, handler): a function that does what handler does, and returns nil when that raises an error
+function guards.new(complain, caught)
+	return function (name, handler)
 		return function (...)
 			local ok, result = xpcall(handler, traceback, ...);
 			if ok then return result; end
-			complain(name, result);
+			caught();
+			complain("Error in "..name..", the stanza goes on without us", result);
 		end;
-	end
-
-	return guard, function () return errors; end;
+	end;
 end
 
-return { new = new };
+return guards;

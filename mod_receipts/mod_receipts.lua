@@ -19,7 +19,6 @@ if not engine then
 	error(setmetatable({}, { __tostring = function () return problem; end }));
 end
 
-local filters = require "util.filters";
 local datetime = require "util.datetime".datetime;
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
@@ -30,16 +29,21 @@ local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
 
-local answers_lib = module:require "answers";
+local answering_lib = module:require "answering";
 local capabilities_lib = module:require "capabilities";
 local checks = module:require "checks";
+local decisions_lib = module:require "decisions";
 local elements = module:require "elements";
 local guards = module:require "guard";
 local options_lib = module:require "options";
 local preferences_lib = module:require "preferences";
 local presence = module:require "presence";
+local reports_lib = module:require "reports";
 local requests = module:require "requests";
 local resend_lib = module:require "resend";
+local rooms_lib = module:require "rooms";
+local store_lib = module:require "store";
+local upkeep = module:require "upkeep";
 
 local bits = engine.bits;
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -58,7 +62,14 @@ end
 
 -- State
 
-local guard = guards.new(function (...) module:log(...); end, time_now);
+local function log(...) module:log(...); end
+
+local reports = reports_lib.new(
+	function (...) return module:metric(...); end,
+	function (event) return prosody.hosts[module.host].events.get_handlers(event) ~= nil; end,
+	function (event, data) module:fire_event(event, data); end
+);
+local guard = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
 
 local limits = {
 	capacity = options.max_pending;
@@ -67,9 +78,17 @@ local limits = {
 	remember = math.min(options.expire_after, 86400); -- a second device may come online the next day
 };
 local pending = engine.pending(limits);
-local rooms_of = setmetatable({}, { __mode = "k" }); -- session -> set of the rooms (bare JIDs) it has joined
-local answers = answers_lib.new();
+
+local complain_of_store = guards.throttled(log, time_now);
+local store = store_lib.new(module.host, pending, { keyval = module:open_store("receipts"), map = module:open_store("receipts", "map") },
+	time_now, log, function (...)
+		reports:count("errors", "store");
+		complain_of_store(...);
+	end);
+local rooms = rooms_lib.new();
 local preferences = preferences_lib.new(module:open_store("receipts_preferences"));
+local decisions = decisions_lib.new();
+local memory = { pending = function () return pending; end, store = store, reports = reports, decisions = decisions };
 
 local QUERY_TIMEOUT = 30; -- seconds
 local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, before we ask the same
@@ -88,13 +107,26 @@ end
 
 local capabilities = capabilities_lib.new(send_query, later);
 
-local function log_decision(stanza, why)
-	module:log("debug", "Message %s from %s to %s: %s", stanza.attr.id, stanza.attr.from, stanza.attr.to, why);
+-- What was decided about a message, for the users of this host that it is from or to.
+-- @param id  the content message's, where that is not the stanza's own
+local function decide(stanza, why, id)
+	local from, to = stanza.attr.from, stanza.attr.to or stanza.attr.from;
+	id = id or stanza.attr.id;
+	module:log("debug", "Message %s from %s to %s: %s", id, from, to, why);
+	if not id or not from then return; end
+	local time, one, other = time_now(), jid_bare(from), jid_bare(to);
+	if jid_host(one) == module.host then decisions:note(one, time, id, from, to, why); end
+	if other ~= one and jid_host(other) == module.host then decisions:note(other, time, id, from, to, why); end
 end
 
 local function changes(plan)
 	return plan.request ~= "keep" or plan.received ~= "keep" or plan.type ~= nil;
 end
+
+local answering = answering_lib.new {
+	options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
+	answered = function () reports:count("answers"); end;
+};
 
 -- Chapter B: who supports receipts
 
@@ -134,10 +166,6 @@ end
 
 local function unbound(event)
 	if event.session.full_jid then capabilities:forget(event.session.full_jid); end
-end
-
-local function is_incapable(session)
-	return capabilities:of(session.full_jid) == "incapable";
 end
 
 local function has_capable_client(account)
@@ -191,7 +219,8 @@ local resend = resend_lib.new(options.resend_attempts, options.resend_after, {
 		end) or {};
 	end;
 	deliver = function (stanza)
-		log_decision(stanza, "G1 sent again");
+		decide(stanza, "G1 sent again");
+		reports:count("resent");
 		module:send(stanza);
 	end;
 });
@@ -202,160 +231,80 @@ end
 
 -- Chapter C: ask on behalf of clients that can't
 
+-- A receipt has been asked for: what is over a limit has made room for it.
+local function asked(origin, stanza, injected)
+	local user = origin.username.."@"..origin.host;
+	reports:requested(user, stanza.attr.to or user, stanza.attr.id, origin.full_jid, injected);
+	store:load(origin.username);
+	local evicted = pending:evicted();
+	if evicted then upkeep.dropped(evicted, "evicted", time_now(), memory); end
+end
+
 local function ask(origin, stanza, what)
 	local attr = stanza.attr;
 	local yes, why = requests.decide(options.request, capabilities:of(origin.full_jid), function ()
 		return capabilities:of_person(attr.to, sees(origin));
 	end);
-	if not yes or not preferences_lib.asks(preferences:get(origin.username)) then return; end
+	if yes and not preferences_lib.asks(preferences:get(origin.username)) then
+		yes, why = false, "the user does not want it";
+	end
+	if not yes then
+		-- Most messages end here: no line in the log, and nothing made.
+		if attr.id then decisions:note(jid_bare(attr.from), time_now(), attr.id, attr.from, attr.to, "C1 not asked for, "..why); end
+		return;
+	end
 	local id = attr.id;
 	if not id or id == "" then
 		id = new_id();
 	end
-	local in_room = what & bits.occupant ~= 0 or rooms_of[origin] and rooms_of[origin][jid_bare(attr.to)];
+	local in_room = what & bits.occupant ~= 0 or rooms:of(origin) and rooms:of(origin)[jid_bare(attr.to)];
 	local tracked, problem_tracking = pending:add(attr.from, attr.to, id, time_now(), {
 		injected = true;
 		type = attr.type == "chat" and "chat" or "normal";
 		occupant = in_room and jid_resource(attr.to) ~= nil;
 	});
 	if not tracked then
-		log_decision(stanza, "not asked for, "..problem_tracking);
+		decide(stanza, "C1 not asked for, "..problem_tracking);
 		return;
 	end
 	elements.ask(stanza);
 	attr.id = id;
+	asked(origin, stanza, true);
 	keep(stanza);
-	log_decision(stanza, "C1 asked for, "..why);
-end
-
--- Chapter D: answer on behalf of clients that don't
-
-local function answers_for(user)
-	return options.answer ~= "never" and preferences_lib.answers(options.answer, preferences:get(user));
-end
-
--- The answer takes the way of the client's own stanzas. What comes back at once (a block, no such user) is not for the client.
-local function send_answer(session, content, why)
-	if session.destroyed then return; end
-	local id = new_id();
-	local answer = answers:make(session, content, id);
-	log_decision(content, "answered for "..session.full_jid..", "..why);
-	local send = session.send;
-	local function without_bounces(stanza)
-		if st.is_stanza(stanza) and answers:bounced(stanza) then return true; end
-		return send(stanza);
-	end
-	session.send = without_bounces;
-	local ok, err = pcall(prosody.core_post_stanza, session, answer, true);
-	if session.send == without_bounces then session.send = send; end
-	if not ok then error(err, 0); end
-end
-
-local function arrived(session, content)
-	local what = engine.examine(content);
-	if not what or what & bits.asks == 0 or not content.attr.from or not answers_for(session.username) then return; end
-	local yes, why = answers:arrived(session, content, capabilities:of(session.full_jid), (presence.visible(session, content.attr.from)));
-	if yes then
-		send_answer(session, content, why);
-	else
-		log_decision(content, "not answered for "..session.full_jid..", "..why);
-	end
-end
-
-local function online_besides(session)
-	local user = bare_sessions[session.username.."@"..session.host];
-	for _, other in pairs(user and user.sessions or {}) do
-		if other ~= session then return true; end
-	end
-	return false;
-end
-
-local function stream_acked(session, stanza)
-	local queue = session.smacks and session.username and session.outgoing_stanza_queue;
-	if not queue then return; end
-	for _, content in ipairs(answers_lib.proven(queue, stanza.attr.h)) do arrived(session, content); end
-end
-
--- A resumption proves as much, but may still fail: what it proves is kept until it has come about.
-local resuming = setmetatable({}, { __mode = "k" }); -- session -> proven stanzas
-local resumption_tokens = module:shared("/*/smacks/resumption-tokens");
-
-local function stream_resuming(session, stanza)
-	if session.full_jid or not session.username or not stanza.attr.previd then return; end
-	local original = resumption_tokens[jid_join(session.username, session.host, stanza.attr.previd)];
-	local queue = original and original.outgoing_stanza_queue;
-	if queue then resuming[original] = answers_lib.proven(queue, stanza.attr.h); end
-end
-
-local function stream_resumed(event)
-	local session = event.resumed;
-	local proven = resuming[session];
-	resuming[session] = nil;
-	for _, content in ipairs(proven or {}) do arrived(session, content); end
-end
-
-local function delivery_failed(event)
-	local session, stanza = event.session, event.stanza;
-	if not session.username or stanza.name ~= "message" then return; end
-	local what = engine.examine(stanza);
-	if not what or what & bits.asks == 0 or not stanza.attr.from then return; end
-	for _, other in ipairs(answers:lost(session, stanza)) do
-		if not other.destroyed then arrived(other, stanza); end
-	end
-	-- Who has been told that it arrived is not to be told that it didn't. The last session's messages go to offline storage.
-	if answers:told(session, stanza) and online_besides(session) then return true; end
-end
-
--- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.
-local function sent(stanza, session)
-	if session.host == module.host and session.full_jid and not session.smacks and st.is_stanza(stanza) and stanza.name == "message" then
-		local what = engine.examine(stanza);
-		if what and what & bits.asks ~= 0 then
-			local content = st.clone(stanza);
-			module:add_timer(0, guard("an answer for what was sent", function ()
-				if not session.destroyed then arrived(session, content); end
-			end));
-		end
-	end
-end
-
--- The sessions that mod_message will hand this to.
-local function recipients(to, type)
-	local session = full_sessions[to];
-	if session then return { session }; end
-	local user = bare_sessions[jid_bare(to)];
-	if type ~= "headline" then return user and user.top_resources or {}; end
-	local list = {};
-	for _, one in pairs(user and user.sessions or {}) do
-		if one.presence and one.priority >= 0 then table.insert(list, one); end
-	end
-	return list;
-end
-
-local function account_disco(event)
-	local user = jid_node(event.reply.attr.from);
-	if user and answers_for(user) then
-		event.reply:tag("feature", { var = elements.xmlns }):up();
-	end
+	decide(stanza, "C1 asked for, "..why);
 end
 
 -- Chapter E: check. The stanza is changed in place on its way out, so that archive, carbons and recipient see the same; on its
 -- way in it may be shared with others (rooms send one object to all), so a clone is changed.
 
+-- Elements of this stanza were thrown away. A <received/> concerns the message of whom it is sent to.
+local function rejected(plan, has, stanza, to)
+	if not plan.rejected then return; end
+	local from, by, id = stanza.attr.from, stanza.attr.from, stanza.attr.id;
+	if has.received then
+		from, to, id = to, from, elements.acked(stanza);
+	end
+	reports:rejected(plan.rejected, jid_bare(from), to, id, by);
+end
+
 local function outgoing(event)
 	local origin, stanza = event.origin, event.stanza;
-	local what, tracked = pending:outgoing(stanza, time_now(), rooms_of[origin]);
+	local what, tracked = pending:outgoing(stanza, time_now(), rooms:of(origin));
 	if not what then return; end
 	if what & bits.content ~= 0 then
 		return ask(origin, stanza, what);
 	end
 	local has = checks.named(what, bits);
 	local plan = checks.outgoing(has, function () return (presence.visible(origin, stanza.attr.to)); end, options);
-	if plan.why then log_decision(stanza, plan.why); end
-	if has.acks and plan.received ~= "take" and answers_for(origin.username) then
-		local id = elements.acked(stanza);
-		if id then answers:acked(origin.username.."@"..origin.host, stanza.attr.to or origin.full_jid, id); end
+	if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
+	if tracked == "asked" then
+		asked(origin, stanza, false);
+		decide(stanza, "asked for by the client");
+	elseif tracked and tracked ~= "known" then
+		decide(stanza, "F2 not kept in mind: "..tracked);
 	end
+	rejected(plan, has, stanza, stanza.attr.to or origin.full_jid);
+	if has.acks and plan.received ~= "take" then answering:acked(origin, stanza); end
 	if checks.empty(plan, has) then return true; end
 	if changes(plan) then
 		elements.apply(plan, stanza);
@@ -363,63 +312,52 @@ local function outgoing(event)
 	if tracked == "asked" then keep(stanza); end
 end
 
+-- What the table doesn't know may still be in the store: then the stanza is looked at again. What cannot be read is not judged.
+local function look_up(user, stanza, what, verdict, ...)
+	local unheard_of = verdict == "unknown" or verdict == "forged" or not verdict and what & bits.bounce ~= 0;
+	if not unheard_of or not user or store:knows(user) then return what, verdict, ...; end
+	if store:load(user) then return pending:incoming(stanza, time_now()); end
+	return what, nil;
+end
+
 local function incoming(event)
 	local origin, stanza = event.origin, event.stanza;
-	local what, verdict, _, injected, type = pending:incoming(stanza, time_now());
+	local what, verdict, age, injected, type, occupant = pending:incoming(stanza, time_now());
 	if not what then return; end
 	local account = jid_bare(stanza.attr.to) or origin.full_jid and jid_bare(origin.full_jid);
-	if what & bits.bounce ~= 0 and answers:bounced(stanza) then
-		log_decision(stanza, "D8 the bounce of an answer of ours");
+	if what & bits.bounce ~= 0 and answering:bounced(stanza) then
+		decide(stanza, "D8 the bounce of an answer of ours");
 		return true;
 	end
+	what, verdict, age, injected, type, occupant = look_up(jid_node(account), stanza, what, verdict, age, injected, type, occupant);
 	local has = checks.named(what, bits);
 	local plan = checks.incoming(has, verdict, injected, function () return has_capable_client(account); end, options);
 	plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
-	if plan.why then log_decision(stanza, plan.why); end
-	if checks.empty(plan, has) then return true; end
-	if has.asks and answers_for(jid_node(account)) then
-		answers:delivering(account, recipients(stanza.attr.to or account, stanza.attr.type), stanza, is_incapable);
+	if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
+	if verdict then
+		local by, id = stanza.attr.from, verdict == "failed" and stanza.attr.id or elements.acked(stanza);
+		reports:outcome(verdict, account, occupant and by or jid_bare(by), id, age, by, injected);
 	end
+	rejected(plan, has, stanza, account);
+	if checks.empty(plan, has) then return true; end
+	if has.asks then answering:delivering(account, stanza); end
 	if changes(plan) then
 		event.stanza = elements.apply(plan, st.clone(stanza));
 	end
 end
 
--- Rule E1 needs to know room occupants: whoever joins a room says so in the presence that joins it (XEP-0045 §7.2).
 local function joining(event)
-	local origin, stanza = event.origin, event.stanza;
-	local rooms, room = rooms_of[origin], jid_bare(stanza.attr.to);
-	if stanza.attr.type == nil and stanza:get_child("x", "http://jabber.org/protocol/muc") then
-		if not rooms then
-			rooms = {};
-			rooms_of[origin] = rooms;
-		end
-		rooms[room] = true;
-	elseif stanza.attr.type == "unavailable" and rooms then
-		rooms[room] = nil;
-		capabilities:hidden(room, jid_bare(origin.full_jid));
-	end
+	local left = rooms:presence(event.origin, event.stanza);
+	if left then capabilities:hidden(left, jid_bare(event.origin.full_jid)); end
 end
 
 -- Who had joined before the module came: known for the rooms of this server only.
 local function joined_before(session)
 	for jid in pairs(session.directed or {}) do
 		local host = prosody.hosts[jid_host(jid)];
-		if jid_resource(jid) and host and host.modules.muc then
-			rooms_of[session] = rooms_of[session] or {};
-			rooms_of[session][jid_bare(jid)] = true;
-		end
+		if jid_resource(jid) and host and host.modules.muc then rooms:join(session, jid_bare(jid)); end
 	end
 end
-
--- Rule F2: what is over its time goes in small steps.
-
-local EXPIRE_EVERY, EXPIRE_STEP = 10, 500; -- seconds, entries
-
-local expire = guard("expiry", function ()
-	local done = pending:expire(time_now(), EXPIRE_STEP);
-	return done == EXPIRE_STEP and 0.1 or EXPIRE_EVERY;
-end);
 
 -- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
 -- for a reason it still does.
@@ -443,18 +381,35 @@ module:depends("adhoc");
 local new_command = module:require "adhoc".new;
 module:provides("adhoc", new_command("Delivery receipts", "receipts#preference", preferences:command(jid_node), "local_user"));
 
+-- Rule F1: an account and its data go together.
+local function user_deleted(event)
+	if event.host ~= module.host then return; end
+	local user, jid = event.username, jid_join(event.username, event.host);
+	store:forget(user);
+	preferences:forget(user);
+	decisions:forget(jid);
+	answering:forget(jid);
+	resend:forget(jid);
+	capabilities:deleted(jid);
+end
+
 -- A reload keeps what is pending and known. What was to be sent again is not.
 
 function module.save()
-	return { pending = pending, rooms_of = rooms_of, answers = answers, capabilities = capabilities, resend = resend };
+	return { pending = pending, store = store, rooms = rooms, answering = answering, capabilities = capabilities, resend = resend,
+		reports = reports, decisions = decisions };
 end
 
 function module.restore(saved)
-	if not saved.pending then return; end
-	pending, rooms_of = saved.pending, saved.rooms_of;
-	answers:take_over(saved.answers);
-	capabilities:take_over(saved.capabilities);
+	if not saved.reports then return; end -- what came before this version kept other things
+	pending = saved.pending;
 	pending:limit(limits);
+	store:take_over(saved.store);
+	rooms:take_over(saved.rooms);
+	answering:take_over(saved.answering);
+	capabilities:take_over(saved.capabilities);
+	reports:take_over(saved.reports);
+	decisions:take_over(saved.decisions);
 end
 
 -- Hooks
@@ -478,16 +433,15 @@ hook("pre-presence/full", joining);
 hook("iq-result/bare/disco", overheard);
 hook("resource-unbind", unbound);
 hook("carbons-should-copy", copy_acks);
-hook("account-disco-info", account_disco);
-hook("delivery/failure", delivery_failed);
-hook("smacks-hibernation-end", stream_resumed);
-hook("user-deleted", function (event) preferences:forget(event.username); end);
-for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
-	module:hook_tag(xmlns, "a", guard("<a/>", stream_acked), 10);
-	module:hook_tag(xmlns, "resume", guard("<resume/>", stream_resuming), 10);
+for name, method in pairs { ["account-disco-info"] = "account_disco", ["delivery/failure"] = "delivery_failed",
+	["smacks-hibernation-end"] = "stream_resumed" } do
+	hook(name, function (event) return answering[method](answering, event); end);
 end
-
-local timer = module:add_timer(EXPIRE_EVERY, function () return expire() or EXPIRE_EVERY; end);
+module:hook_global("user-deleted", guard("user-deleted", user_deleted));
+for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
+	module:hook_tag(xmlns, "a", guard("<a/>", function (...) return answering:stream_acked(...); end), 10);
+	module:hook_tag(xmlns, "resume", guard("<resume/>", function (...) return answering:stream_resuming(...); end), 10);
+end
 
 load_hashes();
 if not module.reloading then -- else restore() brings it
@@ -499,28 +453,16 @@ if not module.reloading then -- else restore() brings it
 	end
 end
 
-local unfilter;
-if options.answer_proof == "sent" then
-	local filter = guard("stanzas/out", sent);
-	local function passing(stanza, session) filter(stanza, session); return stanza; end
-	local watched = setmetatable({}, { __mode = "k" });
-	local function watch(session)
-		watched[session] = true;
-		filters.add_filter(session, "stanzas/out", passing, -1000);
-	end
-	filters.add_filter_hook(watch);
-	for _, session in pairs(full_sessions) do
-		if session.filters then watch(session); end
-	end
-	function unfilter()
-		filters.remove_filter_hook(watch);
-		for session in pairs(watched) do filters.remove_filter(session, "stanzas/out", passing); end
-	end
-end
+local stop_upkeep = upkeep.start(module, guard, options, time_now, memory);
+module:hook_global("stats-update", guard("stats-update", function () reports:measure(pending:count(), pending:bytes()); end));
+
+local unfilter = options.answer_proof == "sent" and answering:watch_sent();
 
 function module.unload()
-	timer:stop(); -- the rest Prosody takes away by itself
+	stop_upkeep(); -- the rest Prosody takes away by itself
 	if unfilter then unfilter(); end
+	store:flush_all();
 	save_hashes();
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));
+module:hook_global("server-stopped", guard("server-stopped", function () store:flush_all(); end));

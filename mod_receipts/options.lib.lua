@@ -71,6 +71,8 @@ local definitions = {
 	receipts_max_pending = whole_number(1000000, 1, 100000000);
 	receipts_max_pending_per_user = whole_number(1000, 1, 100000);
 	receipts_expire_after = duration("7d", "1s", "365d");
+	receipts_overdue_after = duration("1h", "1s", "365d");
+	receipts_flush_interval = duration("5s", "1s", "1h");
 };
 
 local function shown(value)

@@ -31,8 +31,15 @@ local function forget(self, key)
 	self.count_of[from] = self.count_of[from] > 1 and self.count_of[from] - 1 or nil;
 end
 
-local function look(self, key)
-	local message = self.kept[key];
+--- The user is gone, and what they sent is not sent again.
+function methods:forget(user)
+	for key, message in pairs(self.kept) do
+		if jid_bare(message.content.attr.from) == user then forget(self, key); end
+	end
+end
+
+local function look(self, key, message)
+	if self.kept[key] ~= message then return; end -- its user is gone
 	local attr = message.content.attr;
 	message.age = message.age + message.delay;
 	if self.actions.state(attr.from, attr.to, attr.id) ~= "pending" or message.age > MAX_AGE then return forget(self, key); end
@@ -44,7 +51,7 @@ local function look(self, key)
 	if message.left == 0 then
 		forget(self, key);
 	else
-		self.actions.later(message.delay, function () look(self, key); end);
+		self.actions.later(message.delay, function () look(self, key, message); end);
 	end
 	for _, jid in ipairs(clients) do
 		local copy = st.clone(message.content);
@@ -69,10 +76,11 @@ function methods:keep(stanza, host, stamp)
 		-- Archives and other devices have the first one.
 		:tag("no-store", { xmlns = "urn:xmpp:hints" }):up():tag("no-copy", { xmlns = "urn:xmpp:hints" }):up()
 		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();
-	self.kept[key] = { content = content, left = self.attempts, delay = self.after, age = 0 };
+	local message = { content = content, left = self.attempts, delay = self.after, age = 0 };
+	self.kept[key] = message;
 	self.count = self.count + 1;
 	self.count_of[from] = count + 1;
-	self.actions.later(self.after, function () look(self, key); end);
+	self.actions.later(self.after, function () look(self, key, message); end);
 end
 
 return resend;

@@ -15,7 +15,7 @@ describe("options", function ()
 		assert.same({ request = "auto", answer = "opt-in", answer_proof = "ack",
 			forged = "drop", unknown = "pass", groupchat_requests = "pass", protect_presence = true,
 			resend_attempts = 0, resend_after = 30,
-			max_pending = 1000000, max_pending_per_user = 1000, expire_after = 604800 }, options);
+			max_pending = 1000000, max_pending_per_user = 1000, expire_after = 604800, overdue_after = 3600, flush_interval = 5 }, options);
 		assert.same({}, warnings);
 	end);
 
@@ -32,8 +32,10 @@ describe("options", function ()
 		receipts_max_pending = { 1, 50, 100000000 };
 		receipts_max_pending_per_user = { 1, 50 };
 		receipts_expire_after = { 1, 3600, "7d", "12h", "30m", "45s", "1.5h" };
+		receipts_overdue_after = { 1, "1h" };
+		receipts_flush_interval = { 1, "30s" };
 	};
-	local seconds = { ["7d"] = 604800, ["12h"] = 43200, ["30m"] = 1800, ["45s"] = 45, ["1.5h"] = 5400, ["1m"] = 60 };
+	local seconds = { ["7d"] = 604800, ["12h"] = 43200, ["30m"] = 1800, ["45s"] = 45, ["1.5h"] = 5400, ["1m"] = 60, ["1h"] = 3600, ["30s"] = 30 };
 	for name, values in pairs(right) do
 		it(name.." takes what is allowed", function ()
 			for _, value in ipairs(values) do
@@ -57,6 +59,8 @@ describe("options", function ()
 		receipts_max_pending = { 0, -1, 1.5, "10", 100000001 };
 		receipts_max_pending_per_user = { 0, "many", 100001 };
 		receipts_expire_after = { 0, -5, "7 weeks", "d", "", "366d", true };
+		receipts_overdue_after = { 0, "soon" };
+		receipts_flush_interval = { 0, "2h", "never" };
 	};
 	for name, values in pairs(wrong) do
 		it(name.." answers a wrong value with one line and its default", function ()

@@ -164,7 +164,7 @@ describe("messages", function ()
 				error("forced");
 			end]],
 		["the look at the rooms that a session has joined"] = [[
-			setmetatable(prosody.hosts.localhost.modules.receipts.module.save().rooms_of, { __index = function ()
+			setmetatable(prosody.hosts.localhost.modules.receipts.module.save().rooms.of_session, { __index = function ()
 				reached.bare, reached.full = 1, 1;
 				error("forced");
 			end })]];
@@ -212,7 +212,7 @@ describe("messages", function ()
 	it("F0 presence that joins a room goes on when there is an error in pre-presence/full", function ()
 		local server = servers.start { hosts = HOSTS };
 		finally(function () server:stop(); end);
-		server:run([[setmetatable(prosody.hosts.localhost.modules.receipts.module.save().rooms_of,
+		server:run([[setmetatable(prosody.hosts.localhost.modules.receipts.module.save().rooms.of_session,
 			{ __index = function () error("forced"); end })]]);
 		local alice = server:connect("alice");
 		alice:send(st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));

@@ -1,0 +1,198 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter D, as it meets Prosody: sessions, stream management's queues and events on one side, the decisions of answers.lib.lua on
+-- the other.
+
+local st = require "util.stanza";
+local filters = require "util.filters";
+local new_id = require "util.id".medium;
+local jid_bare = require "util.jid".bare;
+local jid_join = require "util.jid".join;
+local jid_node = require "util.jid".node;
+
+local answers_lib = module:require "answers";
+local elements = module:require "elements";
+local preferences_lib = module:require "preferences";
+local presence = module:require "presence";
+
+local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+
+local answering = {};
+local methods = {};
+local mt = { __index = methods };
+
+--- @param env  options, engine, preferences, capabilities, guard: the module's;
+--              decide(stanza, why): takes note of a decision; answered(): an answer has been sent
+function answering.new(env)
+	return setmetatable({
+		env = env, answers = answers_lib.new();
+		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
+		resumption_tokens = module:shared("/*/smacks/resumption-tokens");
+	}, mt);
+end
+
+--- What another one remembered, after a reload.
+function methods:take_over(other)
+	self.answers:take_over(other.answers);
+end
+
+--- Does the server answer for this user? (rule D1)
+function methods:answers_for(user)
+	return preferences_lib.answers(self.env.options.answer, self.env.preferences:get(user));
+end
+
+-- The answer takes the way of the client's own stanzas. What comes back at once (a block, no such user) is not for the client.
+local function send_answer(self, session, content, why)
+	if session.destroyed then return; end
+	local id = new_id();
+	local answer = self.answers:make(session, content, id);
+	self.env.decide(content, "answered for "..session.full_jid..", "..why);
+	self.env.answered();
+	local send = session.send;
+	local function without_bounces(stanza)
+		if st.is_stanza(stanza) and self.answers:bounced(stanza) then return true; end
+		return send(stanza);
+	end
+	session.send = without_bounces;
+	local ok, err = pcall(prosody.core_post_stanza, session, answer, true);
+	if session.send == without_bounces then session.send = send; end
+	if not ok then error(err, 0); end
+end
+
+-- Is this a content message that asks, and from whom?
+local function asks(self, stanza)
+	local what = self.env.engine.examine(stanza);
+	return what and what & self.env.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
+end
+
+--- A stanza has arrived at a session.
+function methods:arrived(session, content)
+	if not asks(self, content) or not self:answers_for(session.username) then return; end
+	local client = self.env.capabilities:of(session.full_jid);
+	local yes, why = self.answers:arrived(session, content, client, (presence.visible(session, content.attr.from)));
+	if yes then
+		send_answer(self, session, content, why);
+	else
+		self.env.decide(content, "not answered for "..session.full_jid..", "..why);
+	end
+end
+
+-- The sessions that mod_message will hand this to.
+local function recipients(to, type)
+	local session = full_sessions[to];
+	if session then return { session }; end
+	local user = bare_sessions[jid_bare(to)];
+	if type ~= "headline" then return user and user.top_resources or {}; end
+	local list = {};
+	for _, one in pairs(user and user.sessions or {}) do
+		if one.presence and one.priority >= 0 then table.insert(list, one); end
+	end
+	return list;
+end
+
+--- A content message that asks is on its way to an account.
+function methods:delivering(account, content)
+	if not self:answers_for(jid_node(account)) then
+		return self.env.decide(content, "D1 the server does not answer for "..account);
+	end
+	self.env.decide(content, "D2 answered for "..account.." when there is proof");
+	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
+		return self.env.capabilities:of(session.full_jid) == "incapable";
+	end);
+end
+
+--- A client of the account acks by itself.
+function methods:acked(session, ack)
+	local id = self:answers_for(session.username) and elements.acked(ack);
+	if id then self.answers:acked(session.username.."@"..session.host, ack.attr.to or session.full_jid, id); end
+end
+
+--- Is this the bounce of an answer of ours? (rule D8)
+function methods:bounced(stanza)
+	return self.answers:bounced(stanza);
+end
+
+--- The user is gone.
+function methods:forget(account)
+	self.answers:forget(account);
+end
+
+-- Events
+
+--- <a/> (XEP-0198 §4).
+function methods:stream_acked(session, stanza)
+	local queue = session.smacks and session.username and session.outgoing_stanza_queue;
+	if not queue then return; end
+	for _, content in ipairs(answers_lib.proven(queue, stanza.attr.h)) do self:arrived(session, content); end
+end
+
+--- <resume/> (XEP-0198 §5) proves as much, but may still fail.
+function methods:stream_resuming(session, stanza)
+	if session.full_jid or not session.username or not stanza.attr.previd then return; end
+	local original = self.resumption_tokens[jid_join(session.username, session.host, stanza.attr.previd)];
+	local queue = original and original.outgoing_stanza_queue;
+	if queue then self.resuming[original] = answers_lib.proven(queue, stanza.attr.h); end
+end
+
+--- smacks-hibernation-end
+function methods:stream_resumed(event)
+	local session = event.resumed;
+	local proven = self.resuming[session];
+	self.resuming[session] = nil;
+	for _, content in ipairs(proven or {}) do self:arrived(session, content); end
+end
+
+local function online_besides(session)
+	local user = bare_sessions[session.username.."@"..session.host];
+	for _, other in pairs(user and user.sessions or {}) do
+		if other ~= session then return true; end
+	end
+	return false;
+end
+
+--- delivery/failure: a session died with this stanza unacked.
+function methods:delivery_failed(event)
+	local session, stanza = event.session, event.stanza;
+	if not session.username or stanza.name ~= "message" or not asks(self, stanza) then return; end
+	for _, other in ipairs(self.answers:lost(session, stanza)) do
+		if not other.destroyed then self:arrived(other, stanza); end
+	end
+	-- Who has been told that it arrived is not to be told that it didn't. The last session's messages go to offline storage.
+	if self.answers:told(session, stanza) and online_besides(session) then return true; end
+end
+
+--- account-disco-info (rule A2)
+function methods:account_disco(event)
+	local user = jid_node(event.reply.attr.from);
+	if user and self:answers_for(user) then
+		event.reply:tag("feature", { var = elements.xmlns }):up();
+	end
+end
+
+--- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.
+-- @return function that takes the filters away
+function methods:watch_sent()
+	local guard, watched = self.env.guard, setmetatable({}, { __mode = "k" });
+	local sent = guard("stanzas/out", function (stanza, session)
+		if session.host ~= module.host or not session.full_jid or session.smacks then return; end
+		if not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
+		local content = st.clone(stanza);
+		module:add_timer(0, guard("an answer for what was sent", function ()
+			if not session.destroyed then self:arrived(session, content); end
+		end));
+	end);
+	local function passing(stanza, session) sent(stanza, session); return stanza; end
+	local function watch(session)
+		watched[session] = true;
+		filters.add_filter(session, "stanzas/out", passing, -1000);
+	end
+	filters.add_filter_hook(watch);
+	for _, session in pairs(full_sessions) do
+		if session.filters then watch(session); end
+	end
+	return function ()
+		filters.remove_filter_hook(watch);
+		for session in pairs(watched) do filters.remove_filter(session, "stanzas/out", passing); end
+	end;
+end
+
+return answering;

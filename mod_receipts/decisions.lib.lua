@@ -1,0 +1,58 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F4: what was decided about a user's recent messages, and by which rule: the answer to "why is there no tick?".
+--
+-- Each user has a ring of the last few decisions. The strings in it are the stanzas' own, so that noting one down makes no new ones.
+
+local new_cache = require "util.cache".new;
+
+local MAX_USERS = 1000;
+local MAX_DECISIONS = 50; -- of one user
+local FIELDS = 5; -- time, id, from, to, why
+
+local decisions = {};
+local methods = {};
+local mt = { __index = methods };
+
+function decisions.new()
+	return setmetatable({ rings = new_cache(MAX_USERS) }, mt);
+end
+
+--- What another one remembered, after a reload.
+function methods:take_over(other)
+	self.rings = other.rings;
+end
+
+--- Notes down a decision.
+-- @param user  bare JID of the local user to whom it matters
+-- @param id    the content message's id
+-- @param from  requester, as in the stanza; and so is `to`, who is asked
+-- @param why   the rule and the reason
+function methods:note(user, time, id, from, to, why)
+	local ring = self.rings:get(user);
+	if not ring then ring = { count = 0 }; end
+	self.rings:set(user, ring);
+	local at = ring.count % MAX_DECISIONS * FIELDS;
+	ring[at + 1], ring[at + 2], ring[at + 3], ring[at + 4], ring[at + 5] = time, id, from, to, why;
+	ring.count = ring.count + 1;
+end
+
+--- Decisions about a user's messages: about the one with this id, or about all of them; oldest first.
+-- @return array of { time =, id =, from =, to =, why = }
+function methods:about(user, id)
+	local ring, found = self.rings:get(user), {};
+	if not ring then return found; end
+	for n = math.max(0, ring.count - MAX_DECISIONS), ring.count - 1 do
+		local at = n % MAX_DECISIONS * FIELDS;
+		if id == nil or ring[at + 2] == id then
+			table.insert(found, { time = ring[at + 1], id = ring[at + 2], from = ring[at + 3], to = ring[at + 4], why = ring[at + 5] });
+		end
+	end
+	return found;
+end
+
+--- The user is gone.
+function methods:forget(user)
+	self.rings:set(user, nil);
+end
+
+return decisions;

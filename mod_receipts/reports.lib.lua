@@ -1,0 +1,123 @@
+-- SPDX-License-Identifier: MIT
+-- Rules F3, F4: what happened is told here once, and here it is counted, measured for Prosody's metrics, and fired as an event, so
+-- that all of them agree.
+
+local reports = {};
+local methods = {};
+local mt = { __index = methods };
+
+-- Upper bounds, in seconds, of the classes in which times to delivery are counted.
+local BUCKETS = { 0.1, 0.5, 1, 5, 30, 60, 300, 1800, 3600, 21600, 86400, 604800 };
+reports.BUCKETS = BUCKETS;
+
+-- What is counted: name of the metric, help, its label and that label's values.
+local FAMILIES = {
+	requests = { help = "Receipts asked for, by clients or by the server for them", label = "by", values = { "client", "server" } };
+	outcomes = {
+		help = "What became of asked messages, and of acks", label = "outcome";
+		values = { "delivered", "duplicate", "forged", "unknown", "failed", "overdue", "expired", "evicted" };
+	};
+	answers = { help = "Receipts that the server sent for clients" };
+	rejected = {
+		help = "Receipt elements thrown away", label = "reason";
+		values = { "forged", "unknown", "hidden", "request-without-id", "request-in-ack", "request-not-empty", "request-in-groupchat",
+			"request-in-error", "received-without-id", "received-not-empty", "received-in-error", "several-received" };
+	};
+	resent = { help = "Messages delivered again for want of a receipt" };
+	errors = { help = "Errors caught: the stanza went on, or the store is tried again", label = "kind", values = { "hook", "store" } };
+};
+local ALL = { false }; -- the one value of a family without a label
+reports.FAMILIES = FAMILIES;
+
+-- The event that goes with an outcome. The others are answers to nothing that is awaited, or tell nothing new.
+local EVENTS = {
+	delivered = "receipts/delivered", failed = "receipts/failed", overdue = "receipts/overdue",
+	expired = "receipts/expired", evicted = "receipts/expired",
+};
+
+--- @param metric     function (type, name, unit, help, labels, options): as module:metric
+-- @param listening   function (event name): does anybody listen?
+-- @param fire        function (event name, table)
+function reports.new(metric, listening, fire)
+	local self = setmetatable({ listening = listening, fire = fire, counts = {}, delivery = {}, counters = {} }, mt);
+	for name, family in pairs(FAMILIES) do
+		local counter = metric("counter", name, "", family.help, family.label and { family.label } or {});
+		self.counts[name], self.counters[name] = {}, {};
+		for _, value in ipairs(family.values or ALL) do
+			self.counts[name][value] = 0;
+			self.counters[name][value] = counter:with_labels(value or nil);
+			self.counters[name][value]:add(0); -- so that it is shown from the start on
+		end
+	end
+	for i = 1, #BUCKETS + 1 do self.delivery[i] = 0; end
+	self.pending = metric("gauge", "pending", "", "Receipts awaited, as far as they are in memory", {}):with_labels();
+	self.memory = metric("gauge", "memory", "bytes", "Memory of the table of receipts awaited", {}):with_labels();
+	self.seconds = metric("histogram", "delivery", "seconds", "Time from the request to the first ack", {}, { buckets = BUCKETS })
+		:with_labels();
+	return self;
+end
+
+--- What another one has counted, after a reload. Metrics keep their values by themselves.
+function methods:take_over(other)
+	self.counts, self.delivery = other.counts, other.delivery;
+end
+
+--- Counts one more.
+-- @param name   of the family, see above
+-- @param value  its label's; nil where the family has none
+function methods:count(name, value)
+	value = value or false;
+	self.counts[name][value] = self.counts[name][value] + 1;
+	self.counters[name][value]:add(1);
+end
+
+-- Events make garbage, so only those are made that somebody wants.
+local function tell(self, event, from, to, id, age, by, reason, injected)
+	if not self.listening(event) then return; end
+	self.fire(event, { from = from, to = to, id = id, age = age, by = by, reason = reason, injected = injected or false });
+end
+
+--- Somebody asked for a receipt.
+-- @param from  the requester, bare JID; to: who is asked; id: of the message
+-- @param by    full JID of the client that asks, or for which the server does
+function methods:requested(from, to, id, by, injected)
+	self:count("requests", injected and "server" or "client");
+	tell(self, "receipts/requested", from, to, id, 0, by, nil, injected);
+end
+
+--- Something became of a message, or an ack came.
+-- @param outcome  "delivered", "duplicate", "forged", "unknown", "failed", "overdue", "expired" or "evicted"
+-- @param age      seconds since it was asked, nil when that is not known
+-- @param by       JID of who brought it about, nil for the passing of time
+function methods:outcome(outcome, from, to, id, age, by, injected)
+	self:count("outcomes", outcome);
+	if outcome == "delivered" then
+		local class = 1;
+		while class <= #BUCKETS and age > BUCKETS[class] do class = class + 1; end
+		self.delivery[class] = self.delivery[class] + 1;
+		self.seconds:sample(age);
+	end
+	local event = EVENTS[outcome];
+	if event then
+		local reason = outcome == "expired" and "time" or outcome == "evicted" and "room" or nil;
+		tell(self, event, from, to, id, age, by, reason, injected);
+	end
+end
+
+--- Receipt elements of a message were thrown away.
+-- @param reasons  array, see checks.lib.lua
+-- @param by       who sent them
+function methods:rejected(reasons, from, to, id, by)
+	for _, reason in ipairs(reasons) do
+		self:count("rejected", reason);
+		tell(self, "receipts/rejected", from, to, id, nil, by, reason);
+	end
+end
+
+--- Sets the gauges.
+function methods:measure(pending, bytes)
+	self.pending:set(pending);
+	self.memory:set(bytes);
+end
+
+return reports;

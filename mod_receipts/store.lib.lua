@@ -1,0 +1,243 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F1: what is awaited outlives a restart, in the store "receipts" of Prosody's storage.
+--
+-- Each user has one record for each awaited receipt; its key is made of whom was asked and of the message's id. Records are read when
+-- something is first asked of that user's, and written behind, in batches: the pending table's journal tells which. While the store
+-- fails nothing is lost but what a crash would lose: the journal grows no longer than the table, and waits.
+
+local jid_node = require "util.jid".node;
+local jid_join = require "util.jid".join;
+local new_cache = require "util.cache".new;
+local sha256 = require "util.hashes".sha256;
+
+local MAX_KNOWN = 100000; -- users of whom it is known that their records have been read
+local MAX_UNREADABLE = 1000; -- users whose records could not be read, and
+local RETRY_AFTER = 5; -- seconds until that is tried again
+local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
+
+local store = {};
+local methods = {};
+local mt = { __index = methods };
+
+--- @param host     whose users these are
+-- @param pending  the pending table
+-- @param stores   { keyval =, map = } of the store's name: two views of the same data
+-- @param now      function (): seconds
+-- @param log      function (level, format, ...)
+-- @param failed   function (what, err): called for each failure
+function store.new(host, pending, stores, now, log, failed)
+	pending:journal();
+	return setmetatable({
+		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed;
+		known = new_cache(MAX_KNOWN);
+		unreadable = new_cache(MAX_UNREADABLE); -- user -> time to try again
+		gone = {}; -- user -> set of keys whose records are to be removed
+		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
+		failures = 0, failed_user = nil, retry_at = -math.huge;
+	}, mt);
+end
+
+--- What another one knew, after a reload.
+function methods:take_over(other)
+	self.pending, self.known, self.gone, self.restored = other.pending, other.known, other.gone, other.restored;
+end
+
+--- The key of a record. PostgreSQL takes keys up to 2.7 kB only, an id may be longer than a file name: so a hash.
+function store.key(to, id)
+	return sha256(to.."\0"..id, true):sub(1, 32);
+end
+
+local function complain(self, what, user, err)
+	if user ~= self.failed_user then self.failures = self.failures + 1; end
+	self.failed_user = user;
+	if self.failures >= GIVE_UP_AFTER then self.retry_at = self.now() + RETRY_AFTER; end
+	self.failed("What is pending of "..user.." cannot be "..what..", and is tried again later", err);
+end
+
+local function worked(self)
+	if self.failures >= GIVE_UP_AFTER then self.log("info", "The store of what is pending works again"); end
+	self.failures, self.failed_user, self.retry_at = 0, nil, -math.huge;
+end
+
+-- A record is an entry of the pending table without what is as usual.
+local function to_record(entry)
+	return {
+		to = entry.to, id = entry.id, time = entry.time;
+		type = entry.type ~= "normal" and entry.type or nil;
+		state = entry.state ~= "pending" and entry.state or nil;
+		injected = entry.injected or nil, occupant = entry.occupant or nil, overdue = entry.overdue or nil;
+	};
+end
+
+--- A user's records as entries, oldest first.
+-- @param data  what the keyval store holds
+-- @return array of entries, and the number of records that are none
+function store.entries(data)
+	local entries, damaged = {}, 0;
+	for key, record in pairs(data) do
+		if type(record) == "table" and type(record.time) == "number" and type(record.to) == "string" and type(record.id) == "string"
+			and store.key(record.to, record.id) == key then
+			table.insert(entries, {
+				to = record.to, id = record.id, time = record.time, type = record.type, state = record.state or "pending";
+				injected = record.injected, occupant = record.occupant, overdue = record.overdue;
+			});
+		else
+			damaged = damaged + 1;
+		end
+	end
+	table.sort(entries, function (a, b) return a.time < b.time; end);
+	return entries, damaged;
+end
+
+local function remove_record(self, user, entry)
+	self.gone[user] = self.gone[user] or {};
+	self.gone[user][store.key(entry.to, entry.id)] = true;
+end
+
+local function take_in(self, user, data)
+	local entries, damaged = store.entries(data);
+	local taken, _, why = self.pending:import(jid_join(user, self.host), entries, self.now());
+	for i, reason in pairs(why) do
+		if reason == "expired" then
+			remove_record(self, user, entries[i]);
+		elseif reason == "damaged" then
+			damaged = damaged + 1;
+		end
+	end
+	if damaged > 0 then
+		self.log("warn", "%d stored records of what is pending of %s are damaged, or not of this version: they are left alone", damaged, user);
+	end
+	if taken > 0 then table.insert(self.restored, user); end
+end
+
+--- Have a user's records been read?
+function methods:knows(user)
+	return self.known:get(user) == true;
+end
+
+--- Makes sure that a user's records are in the pending table.
+-- @param user  the local user's name
+-- @return true; false when they cannot be read now, so that what the table says is not all there is
+function methods:load(user)
+	if self.known:get(user) then return true; end
+	local time = self.now();
+	if time < self.retry_at or time < (self.unreadable:get(user) or -math.huge) then return false; end
+	local data, err = self.keyval:get(user);
+	if not data and err then
+		complain(self, "read", user, err);
+		self.unreadable:set(user, time + RETRY_AFTER);
+		return false;
+	end
+	worked(self);
+	self.known:set(user, true);
+	self.unreadable:set(user, nil);
+	if type(data) == "table" then take_in(self, user, data); end
+	return true;
+end
+
+--- These entries are no longer in the table.
+-- @param entries  as the engine's expire() and evicted() return them
+function methods:dropped(entries)
+	for _, entry in ipairs(entries) do
+		local user = jid_node(entry.from);
+		if entry.stored and user then remove_record(self, user, entry); end
+	end
+end
+
+-- Writes one user's changes. Returns whether that worked.
+local function write(self, user, entries)
+	local changes, any = {}, false;
+	for key in pairs(self.gone[user] or {}) do changes[key] = self.map.remove; any = true; end
+	for _, entry in ipairs(entries) do
+		changes[store.key(entry.to, entry.id)] = entry.keep and to_record(entry) or self.map.remove;
+		any = true;
+	end
+	local ok, err = true, nil;
+	if any then ok, err = self.map:set_keys(user, changes); end
+	if not ok then
+		complain(self, "written", user, err);
+		return false;
+	end
+	worked(self);
+	self.gone[user] = nil;
+	return true;
+end
+
+--- Writes what has changed, user by user.
+-- @param max  users at the most
+-- @return "done", "more" (there are more users), or "failing": to be tried again later
+function methods:flush(max)
+	local done, last_failed = 0, nil;
+	while done < max do
+		local jid, entries = self.pending:changed();
+		if not jid then break; end
+		local user = jid_node(jid);
+		local ok = not user or write(self, user, entries); -- the server itself has no records
+		self.pending:saved(ok);
+		if not ok and (jid == last_failed or self.failures >= GIVE_UP_AFTER) then return "failing"; end
+		last_failed = not ok and (last_failed or jid) or last_failed;
+		done = done + 1;
+	end
+	for user in pairs(self.gone) do
+		if done == max then break; end
+		if not write(self, user, {}) and self.failures >= GIVE_UP_AFTER then return "failing"; end
+		done = done + 1;
+	end
+	return done < max and "done" or "more";
+end
+
+--- Writes everything, unless the store fails.
+function methods:flush_all()
+	local result;
+	repeat result = self:flush(1000); until result ~= "more";
+	return result == "done";
+end
+
+--- The user is gone, and nothing of theirs is to come back.
+function methods:forget(user)
+	self.pending:forget(jid_join(user, self.host));
+	self.gone[user] = nil;
+	self.unreadable:set(user, nil);
+	local ok, err = self.keyval:set(user, nil);
+	if not ok then complain(self, "removed", user, err); end
+	self.known:set(user, ok and true or nil);
+	return ok;
+end
+
+--- One user after the other of those with entries from the store. In the table as a whole these are not in the order of their times.
+-- @return bare JID, or nil when there is none
+function methods:restored_user()
+	if self.at > #self.restored then self.at = 1; end
+	local user = self.restored[self.at];
+	if not user then return nil; end
+	local jid = jid_join(user, self.host);
+	if self.pending:count(jid) > 0 then
+		self.at = self.at + 1;
+	else
+		self.restored[self.at] = self.restored[#self.restored];
+		table.remove(self.restored);
+	end
+	return jid;
+end
+
+--- Removes the expired records of users who have not been seen since the start, one user a call.
+-- @return iterator: a function that deals with one user and returns that user's name; nil when all are dealt with
+function methods:sweep(ttl)
+	local users = {};
+	local next_user, state, first = self.keyval:users();
+	for user in type(next_user) == "function" and next_user or next, state or {}, first do
+		if type(user) == "string" and not self.known:get(user) then table.insert(users, user); end
+	end
+	return function ()
+		local user = table.remove(users);
+		if user and not self.known:get(user) then
+			local data = self.keyval:get(user);
+			for _, entry in ipairs(type(data) == "table" and store.entries(data) or {}) do
+				if self.now() - entry.time >= ttl then remove_record(self, user, entry); end
+			end
+		end
+		return user;
+	end;
+end
+
+return store;

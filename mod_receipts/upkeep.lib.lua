@@ -1,0 +1,97 @@
+-- SPDX-License-Identifier: MIT
+-- What is done from time to time, in small steps: expiring (rule F2), telling what is overdue (F3), writing to the store (F1).
+
+local upkeep = {};
+
+local STEP = 500; -- entries dealt with in one step
+local USERS = 100; -- users dealt with in one step
+local SOON = 0.1; -- seconds until the next step, when there is more to do
+local SWEEP_AFTER, SWEEP_EVERY = 3600, 86400; -- seconds
+
+local WHY = {
+	expired = "F2 expired: nothing came back in receipts_expire_after";
+	evicted = "F2 forgotten: more was awaited than receipts_max_pending or receipts_max_pending_per_user allow";
+	overdue = "F3 overdue: nothing came back in receipts_overdue_after";
+};
+
+-- One entry of the table has come to something, without a stanza.
+local function tell(entry, outcome, reports, decisions, now)
+	reports:outcome(outcome, entry.from, entry.to, entry.id, now - entry.time, nil, entry.injected);
+	decisions:note(entry.from, now, entry.id, entry.from, entry.to, WHY[outcome]);
+end
+
+--- Entries have left the table. Of those that had come to something before, nothing is told.
+-- @param outcome  "expired" or "evicted"
+function upkeep.dropped(entries, outcome, now, parts)
+	parts.store:dropped(entries);
+	for _, entry in ipairs(entries) do
+		if entry.state == "pending" then tell(entry, outcome, parts.reports, parts.decisions, now); end
+	end
+end
+
+--- Expires what is over its time: of one user, or of all.
+-- @return how many entries were dealt with; STEP when there may be more
+function upkeep.expire(now, parts, from)
+	local done, gone = parts.pending():expire(now, STEP, from);
+	upkeep.dropped(gone, "expired", now, parts);
+	return done;
+end
+
+--- Tells what is overdue: of one user, or of all.
+function upkeep.overdue(now, after, parts, from)
+	local done, late = parts.pending():overdue(now, after, STEP, from);
+	for _, entry in ipairs(late) do tell(entry, "overdue", parts.reports, parts.decisions, now); end
+	return done;
+end
+
+-- What is to happen after so many seconds is late by a tenth of that, ten seconds at the most.
+local function interval(after)
+	return math.max(0.5, math.min(10, after / 10));
+end
+
+--- Starts the timers.
+-- @param parts  pending (a function that returns the table), store, reports, decisions
+-- @return function that stops them
+function upkeep.start(api, guard, options, time_now, parts)
+	local timers = {};
+	local function every(first, name, work)
+		local guarded = guard(name, work);
+		table.insert(timers, api:add_timer(first, function () return guarded() or first; end));
+	end
+
+	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
+	every(expire_every, "expiry", function ()
+		return upkeep.expire(time_now(), parts) == STEP and SOON or expire_every;
+	end);
+	every(overdue_every, "looking for what is overdue", function ()
+		return upkeep.overdue(time_now(), options.overdue_after, parts) == STEP and SOON or overdue_every;
+	end);
+	-- What has come from the store is in order among its user's entries, and not among all.
+	every(expire_every, "expiry of what was stored", function ()
+		local first;
+		for _ = 1, USERS do
+			local user = parts.store:restored_user();
+			if not user or user == first then break; end
+			first = first or user;
+			upkeep.expire(time_now(), parts, user);
+			upkeep.overdue(time_now(), options.overdue_after, parts, user);
+		end
+		return expire_every;
+	end);
+	every(options.flush_interval, "writing to the store", function ()
+		return parts.store:flush(USERS) == "more" and SOON or options.flush_interval;
+	end);
+	local sweep;
+	every(SWEEP_AFTER, "sweeping the store", function ()
+		sweep = sweep or parts.store:sweep(options.expire_after);
+		if sweep() then return SOON; end
+		sweep = nil;
+		return SWEEP_EVERY;
+	end);
+
+	return function ()
+		for _, timer in ipairs(timers) do timer:stop(); end
+	end;
+end
+
+return upkeep;
