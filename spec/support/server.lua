@@ -2,42 +2,12 @@
 -- A real Prosody on loopback for specs and the demo: own port, own data in a folder of its own, gone when we are.
 
 local paths = require "spec.support.paths";
-local socket = require "socket";
+local process = require "spec.support.process";
 local client = require "spec.support.client";
 local st = require "util.stanza";
 
-local START_TIMEOUT = 30; -- seconds
-
 local server = {};
 server.__index = server;
-
-local function free_port()
-	local listener = assert(socket.bind("127.0.0.1", 0));
-	local _, port = listener:getsockname();
-	listener:close();
-	return tonumber(port);
-end
-
-local function temp_dir()
-	local pipe = assert(io.popen("mktemp -d"));
-	local dir = pipe:read("*l");
-	pipe:close();
-	return dir;
-end
-
-local function write(path, text)
-	local file = assert(io.open(path, "w"));
-	file:write(text);
-	file:close();
-end
-
-local function read(path)
-	local file = io.open(path);
-	if not file then return ""; end
-	local text = file:read("*a");
-	file:close();
-	return text;
-end
 
 local template = [[
 run_as_root = true
@@ -58,19 +28,37 @@ insecure_open_authentication = "Yes please, I know what I'm doing!"
 storage = "internal"
 modules_enabled = { "roster", "saslauth", "disco", "ping", "carbons", "pep", "blocklist", "control", %(modules) }
 modules_disabled = { "s2s", %(disabled) }
+%(http)
 %(options)
 VirtualHost "localhost"
 %(hosts)
 ]];
 
+local http_template = [[
+http_ports = { %d }
+http_interfaces = { "127.0.0.1" }
+https_ports = {}
+]];
+
+-- Waits until it answers.
+local function launch(self)
+	self.process = process.start(self.dir, ("env LUA_CPATH='%s;;' lua5.4 %s/usr/bin/prosody -F --config %s")
+		:format(self.cpath, paths.prosody[self.version], self.config));
+	process.wait(function ()
+		return process.listening(self.port) and (not self.http_port or process.listening(self.http_port));
+	end, function () return "Prosody did not start:\n"..self:log()..process.read(self.dir.."/output"); end);
+end
+
 --- Starts a Prosody and waits until it answers.
 -- @param how  version ("0.12", "13.0"; default: environment PROSODY, else "0.12"), modules (list, default { "receipts" }),
 --             disabled (list; "offline" is off unless it is in modules),
 --             options (Lua text for the global section), hosts (Lua text after the VirtualHost line),
---             plugin_paths (list, default this checkout), cpath (LUA_CPATH, default this checkout's build/)
+--             plugin_paths (list, default this checkout), cpath (LUA_CPATH, default this checkout's build/),
+--             http (true: a port for HTTP, in the field http_port)
 local function start(how)
 	how = how or {};
-	local self = setmetatable({ version = how.version or os.getenv("PROSODY") or "0.12", dir = temp_dir(), port = free_port() }, server);
+	local self = setmetatable({ version = how.version or os.getenv("PROSODY") or "0.12", dir = process.temp_dir() }, server);
+	self.port, self.http_port, self.cpath = process.free_port(), how.http and process.free_port(), how.cpath or paths.engine;
 	local function quoted(list)
 		local out = {};
 		for i, item in ipairs(list) do out[i] = ("%q"):format(item); end
@@ -86,26 +74,14 @@ local function start(how)
 		plugin_paths = quoted(plugin_paths);
 		modules = quoted(how.modules or { "receipts" });
 		disabled = quoted(disabled);
+		http = self.http_port and http_template:format(self.http_port) or "";
 		options = how.options or "";
 		hosts = how.hosts or "";
 	};
 	self.config = self.dir.."/prosody.cfg.lua";
-	write(self.config, (template:gsub("%%%((%w+_?%w*)%)", values)));
-	local command = ("exec env LUA_CPATH='%s;;' %s/spec/support/run-prosody %s/pid lua5.4 %s/usr/bin/prosody -F --config %s >%s/output 2>&1")
-		:format(how.cpath or paths.engine, paths.root, self.dir, paths.prosody[self.version], self.config, self.dir);
-	self.lifeline = assert(io.popen(command, "w"));
-	local deadline = socket.gettime() + START_TIMEOUT;
-	while true do
-		local probe = socket.connect("127.0.0.1", self.port);
-		if probe then
-			probe:close();
-			break;
-		end
-		if socket.gettime() > deadline then
-			error("Prosody did not start:\n"..self:log()..read(self.dir.."/output"));
-		end
-		socket.sleep(0.02);
-	end
+	os.execute("mkdir "..self.dir.."/data");
+	process.write(self.config, (template:gsub("%%%((%w+_?%w*)%)", values)));
+	launch(self);
 	return self;
 end
 
@@ -123,17 +99,6 @@ function server:resume(old, h)
 	local resumed, ok = client.resume(old, h);
 	table.insert(self.clients, resumed);
 	return resumed, ok;
-end
-
---- Calls `done` until it returns something true: for what the server does after a time of its own.
-function server.wait(done)
-	local deadline = socket.gettime() + START_TIMEOUT;
-	while true do
-		local result = done();
-		if result then return result; end
-		assert(socket.gettime() < deadline, "it did not come about");
-		socket.sleep(0.05);
-	end
 end
 
 --- Ends every session that a spec has opened.
@@ -162,16 +127,46 @@ function server:roster(user, contact, subscription)
 end
 
 function server:log()
-	return read(self.dir.."/prosody.log");
+	return process.read(self.dir.."/prosody.log");
 end
 
---- Stops Prosody as an operator would, and removes its data.
-function server:stop()
-	if os.getenv("KEEP_LOG") then write(os.getenv("KEEP_LOG").."."..self.port, self:log()); end
+-- Cuts every connection to it.
+local function abandon(self)
 	for _, connected in ipairs(self.clients or {}) do connected:drop(); end
 	if self.controller then self.controller:drop(); end
-	if self.lifeline then self.lifeline:close(); end
-	self.lifeline = nil;
+	self.clients, self.controller = nil, nil;
+end
+
+--- Stops Prosody as an operator would; its data stay.
+function server:halt()
+	self.process:stop();
+	abandon(self);
+end
+
+--- Stops Prosody as a crash would: kill -9.
+function server:kill()
+	self.process:kill();
+	abandon(self);
+end
+
+--- Starts Prosody again with the same port, configuration and data; stops it first when it runs.
+-- @param how  "kill": by kill -9
+function server:restart(how)
+	if how == "kill" then self:kill(); else self:halt(); end
+	launch(self);
+end
+
+--- Reloads a module on the host.
+-- @param name  optional: instead of "receipts"
+function server:reload(name)
+	assert(self:run(("return require 'core.modulemanager'.reload('localhost', %q)"):format(name or "receipts")) == "true");
+end
+
+--- Stops Prosody, and removes its data.
+function server:stop()
+	if os.getenv("KEEP_LOG") then process.write(os.getenv("KEEP_LOG").."."..self.port, self:log()); end
+	abandon(self);
+	self.process:stop();
 	os.execute("rm -rf '"..self.dir.."'");
 end
 
@@ -182,4 +177,4 @@ Component "rooms.localhost" "muc"
 	muc_room_locking = false
 ]];
 
-return { start = start, rooms = rooms, wait = server.wait };
+return { start = start, rooms = rooms, wait = process.wait };

@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: MIT
+-- Programs that specs run in the background: on loopback, in a folder of their own, gone when we are.
+
+local paths = require "spec.support.paths";
+local socket = require "socket";
+
+local TIMEOUT = 30; -- seconds for what must come about
+
+local process = {};
+local methods = {};
+local mt = { __index = methods };
+
+local given = {};
+
+--- A port on loopback that nobody listens on; never the same one twice.
+function process.free_port()
+	local port;
+	repeat
+		local listener = assert(socket.bind("127.0.0.1", 0));
+		port = tonumber((select(2, listener:getsockname())));
+		listener:close();
+	until not given[port];
+	given[port] = true;
+	return port;
+end
+
+--- The first line that a shell command prints; nil when it prints none.
+function process.output(command)
+	local pipe = assert(io.popen(command));
+	local line = pipe:read("*l");
+	pipe:close();
+	return line;
+end
+
+function process.temp_dir()
+	return assert(process.output("mktemp -d"));
+end
+
+function process.write(path, text)
+	local file = assert(io.open(path, "w"));
+	file:write(text);
+	file:close();
+end
+
+--- The contents of a file; empty when there is none.
+function process.read(path)
+	local file = io.open(path);
+	if not file then return ""; end
+	local text = file:read("*a");
+	file:close();
+	return text;
+end
+
+--- Calls `done` until it returns something true, and returns that.
+-- @param complaint  optional: function returning what to say when it takes too long
+function process.wait(done, complaint)
+	local deadline = socket.gettime() + TIMEOUT;
+	while true do
+		local result = done();
+		if result then return result; end
+		if socket.gettime() > deadline then error(complaint and complaint() or "it did not come about", 2); end
+		socket.sleep(0.02);
+	end
+end
+
+--- Does somebody listen on this port?
+function process.listening(port)
+	local probe = socket.connect("127.0.0.1", port);
+	if probe then probe:close(); end
+	return probe ~= nil;
+end
+
+--- Starts a program. What it prints is added to the file "output" in `dir`.
+-- @param command  shell words; a program that it starts must be run with exec
+-- @param signal   what asks it to stop ("TERM" by default)
+function process.start(dir, command, signal)
+	local self = setmetatable({ pidfile = dir.."/pid" }, mt);
+	os.remove(self.pidfile);
+	self.lifeline = assert(io.popen(("exec %s/spec/support/tethered %s %s %s >>%s/output 2>&1")
+		:format(paths.root, signal or "TERM", self.pidfile, command, dir), "w"));
+	return self;
+end
+
+function methods:pid()
+	return process.wait(function () return tonumber(process.read(self.pidfile):match("%d+\n")); end);
+end
+
+--- Asks it to stop, and waits until it has.
+function methods:stop()
+	if self.lifeline then self.lifeline:close(); end
+	self.lifeline = nil;
+end
+
+--- As a crash does: kill -9.
+function methods:kill()
+	if self.lifeline then os.execute("kill -KILL "..self:pid()); end
+	self:stop();
+end
+
+return process;

@@ -1,0 +1,57 @@
+-- SPDX-License-Identifier: MIT
+-- The kinds of storage that operators choose from, each of which a spec can make fail, and recover.
+--
+-- A storage has `options`, Lua text for the global section of Prosody's configuration; fail(server), recover(server) and remove().
+
+local postgres = require "spec.support.postgres";
+local process = require "spec.support.process";
+local DBI = require "DBI";
+
+local storages = {};
+
+storages.names = { "internal", "sqlite", "postgres" };
+
+--- Prosody's own files. When it fails, Prosody can open no file: what was stored cannot be read, and nothing can be written.
+-- Nor can it take new connections then, and a client that tries has it wait 10 s before it takes the next.
+-- (A folder without write permission would not stop root.)
+function storages.internal()
+	local storage = { options = 'storage = "internal"' };
+	local limit;
+	local function set(server, soft)
+		assert(os.execute(("prlimit --pid %d --nofile=%s:"):format(server.process:pid(), soft)));
+	end
+	function storage:fail(server)
+		server:run("return 'connected'");
+		limit = process.output(("prlimit --pid %d --nofile --output=SOFT --noheadings --raw"):format(server.process:pid()));
+		set(server, 1);
+	end
+	function storage:recover(server) set(server, limit); end
+	function storage:remove() end
+	return storage;
+end
+
+--- An SQLite file beside Prosody's own. When it fails, somebody else has locked it.
+function storages.sqlite()
+	local storage = { options = 'storage = "sql"\nsql = { driver = "SQLite3", database = "prosody.sqlite" }' };
+	local lock;
+	function storage:fail(server)
+		lock = assert(DBI.Connect("SQLite3", server.dir.."/data/prosody.sqlite"));
+		lock:autocommit(true);
+		assert(assert(lock:prepare("BEGIN EXCLUSIVE")):execute());
+	end
+	function storage:recover() lock:close(); end
+	function storage:remove() end
+	return storage;
+end
+
+--- A PostgreSQL of its own. When it fails, it has stopped.
+function storages.postgres()
+	local database = postgres.new();
+	local storage = { options = database:storage_options() };
+	function storage:fail() database:stop(); end
+	function storage:recover() database:start(); end
+	function storage:remove() database:remove(); end
+	return storage;
+end
+
+return storages;
