@@ -20,13 +20,13 @@ function storages.internal()
 	local function set(server, soft)
 		assert(os.execute(("prlimit --pid %d --nofile=%s:"):format(server.process:pid(), soft)));
 	end
-	function storage:fail(server)
+	function storage.fail(server)
 		server:run("return 'connected'");
 		limit = process.output(("prlimit --pid %d --nofile --output=SOFT --noheadings --raw"):format(server.process:pid()));
 		set(server, 1);
 	end
-	function storage:recover(server) set(server, limit); end
-	function storage:remove() end
+	function storage.recover(server) set(server, limit); end
+	function storage.remove() end
 	return storage;
 end
 
@@ -34,13 +34,13 @@ end
 function storages.sqlite()
 	local storage = { options = 'storage = "sql"\nsql = { driver = "SQLite3", database = "prosody.sqlite" }' };
 	local lock;
-	function storage:fail(server)
+	function storage.fail(server)
 		lock = assert(DBI.Connect("SQLite3", server.dir.."/data/prosody.sqlite"));
 		lock:autocommit(true);
 		assert(assert(lock:prepare("BEGIN EXCLUSIVE")):execute());
 	end
-	function storage:recover() lock:close(); end
-	function storage:remove() end
+	function storage.recover() lock:close(); end
+	function storage.remove() end
 	return storage;
 end
 
@@ -48,9 +48,9 @@ end
 function storages.postgres()
 	local database = postgres.new();
 	local storage = { options = database:storage_options() };
-	function storage:fail() database:stop(); end
-	function storage:recover() database:start(); end
-	function storage:remove() database:remove(); end
+	function storage.fail() database:stop(); end
+	function storage.recover() database:start(); end
+	function storage.remove() database:remove(); end
 	return storage;
 end
 

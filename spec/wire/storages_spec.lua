@@ -15,7 +15,7 @@ for _, name in ipairs(storages.names) do
 		end);
 		teardown(function ()
 			if server then server:stop(); end
-			if storage then storage:remove(); end
+			if storage then storage.remove(); end
 		end);
 		after_each(function () server:disconnect_all(); end);
 
@@ -48,11 +48,11 @@ for _, name in ipairs(storages.names) do
 		it("can fail and recover while Prosody runs", function ()
 			local alice, bob = server:connect("alice"), server:connect("bob");
 			assert.equal("result", save(alice, "third"));
-			storage:fail(server);
+			storage.fail(server);
 			assert.equal("error", save(alice, "fourth"));
 			assert.equal("error", load(alice));
 			assert.equal("error", save(bob, "first"));
-			storage:recover(server);
+			storage.recover(server);
 			assert.equal("third", load(alice));
 			assert.equal("result", save(bob, "second"));
 			assert.equal("second", load(bob));
