@@ -325,6 +325,18 @@ function methods:capable_clients(jid, visible)
 	return list;
 end
 
+--- All that is known of a person's clients, or of one: for administrators.
+-- @return array of { jid =, support = as `of` says it, ver = of its caps, nil when it shows none }
+function methods:clients(jid)
+	local list = {};
+	local bare = jid_bare(jid);
+	for full, client in pairs(clients_of(self, bare) or {}) do
+		if jid == bare or jid == full then table.insert(list, { jid = full, support = self:of(full), ver = client.ver }); end
+	end
+	table.sort(list, function (a, b) return a.jid < b.jid; end);
+	return list;
+end
+
 --- Verified vers, to be kept over a restart; and back.
 function methods:export()
 	local list = {};

@@ -21,6 +21,7 @@ end
 
 local datetime = require "util.datetime".datetime;
 local st = require "util.stanza";
+local user_exists = require "core.usermanager".user_exists;
 local new_id = require "util.id".medium;
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
@@ -34,7 +35,9 @@ local capabilities_lib = module:require "capabilities";
 local checks = module:require "checks";
 local decisions_lib = module:require "decisions";
 local elements = module:require "elements";
+local forms = module:require "forms";
 local guards = module:require "guard";
+local inspection_lib = module:require "inspection";
 local options_lib = module:require "options";
 local preferences_lib = module:require "preferences";
 local presence = module:require "presence";
@@ -42,8 +45,9 @@ local reports_lib = module:require "reports";
 local requests = module:require "requests";
 local resend_lib = module:require "resend";
 local rooms_lib = module:require "rooms";
+local shell = module:require "shell";
 local store_lib = module:require "store";
-local upkeep = module:require "upkeep";
+local upkeep_lib = module:require "upkeep";
 
 local bits = engine.bits;
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -237,7 +241,7 @@ local function asked(origin, stanza, injected)
 	reports:requested(user, stanza.attr.to or user, stanza.attr.id, origin.full_jid, injected);
 	store:load(origin.username);
 	local evicted = pending:evicted();
-	if evicted then upkeep.dropped(evicted, "evicted", time_now(), memory); end
+	if evicted then upkeep_lib.dropped(evicted, "evicted", time_now(), memory); end
 end
 
 local function ask(origin, stanza, what)
@@ -375,11 +379,23 @@ local function copy_acks(event)
 	return true;
 end
 
--- Rule D1: users say themselves.
+-- Rule F2, F1: what happens without a stanza
+
+local upkeep = upkeep_lib.start(module, guard, options, time_now, memory);
+
+-- Rules D1, F4: users say what they want, and people ask what has become of messages.
+
+memory.capabilities, memory.upkeep = capabilities, upkeep;
+local inspection = inspection_lib.new(module.host, function (user) return user_exists(user, module.host); end, time_now, memory);
 
 module:depends("adhoc");
 local new_command = module:require "adhoc".new;
 module:provides("adhoc", new_command("Delivery receipts", "receipts#preference", preferences:command(jid_node), "local_user"));
+for _, command in ipairs(forms.commands(new_command, inspection, reports_lib.BUCKETS)) do
+	module:provides("adhoc", command);
+end
+
+local leave_shell = shell.add(inspection);
 
 -- Rule F1: an account and its data go together.
 local function user_deleted(event)
@@ -453,13 +469,13 @@ if not module.reloading then -- else restore() brings it
 	end
 end
 
-local stop_upkeep = upkeep.start(module, guard, options, time_now, memory);
 module:hook_global("stats-update", guard("stats-update", function () reports:measure(pending:count(), pending:bytes()); end));
 
 local unfilter = options.answer_proof == "sent" and answering:watch_sent();
 
 function module.unload()
-	stop_upkeep(); -- the rest Prosody takes away by itself
+	upkeep.stop(); -- the rest Prosody takes away by itself
+	leave_shell();
 	if unfilter then unfilter(); end
 	store:flush_all();
 	save_hashes();

@@ -45,7 +45,7 @@ function reports.new(metric, listening, fire)
 		self.counts[name], self.counters[name] = {}, {};
 		for _, value in ipairs(family.values or ALL) do
 			self.counts[name][value] = 0;
-			self.counters[name][value] = counter:with_labels(value or nil);
+			self.counters[name][value] = value and counter:with_labels(value) or counter:with_labels();
 			self.counters[name][value]:add(0); -- so that it is shown from the start on
 		end
 	end

@@ -51,12 +51,14 @@ end
 
 --- Starts the timers.
 -- @param parts  pending (a function that returns the table), store, reports, decisions
--- @return function that stops them
+-- @return { stop = function (), expire_now = function (): number of entries; the store is looked through in the background }
 function upkeep.start(api, guard, options, time_now, parts)
 	local timers = {};
 	local function every(first, name, work)
 		local guarded = guard(name, work);
-		table.insert(timers, api:add_timer(first, function () return guarded() or first; end));
+		local timer = api:add_timer(first, function () return guarded() or first; end);
+		table.insert(timers, timer);
+		return timer;
 	end
 
 	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
@@ -67,31 +69,46 @@ function upkeep.start(api, guard, options, time_now, parts)
 		return upkeep.overdue(time_now(), options.overdue_after, parts) == STEP and SOON or overdue_every;
 	end);
 	-- What has come from the store is in order among its user's entries, and not among all.
-	every(expire_every, "expiry of what was stored", function ()
-		local first;
+	local function look_at_restored()
+		local first, done = nil, 0;
 		for _ = 1, USERS do
 			local user = parts.store:restored_user();
 			if not user or user == first then break; end
 			first = first or user;
-			upkeep.expire(time_now(), parts, user);
+			done = done + upkeep.expire(time_now(), parts, user);
 			upkeep.overdue(time_now(), options.overdue_after, parts, user);
 		end
+		return done;
+	end
+	every(expire_every, "expiry of what was stored", function ()
+		look_at_restored();
 		return expire_every;
 	end);
 	every(options.flush_interval, "writing to the store", function ()
 		return parts.store:flush(USERS) == "more" and SOON or options.flush_interval;
 	end);
 	local sweep;
-	every(SWEEP_AFTER, "sweeping the store", function ()
+	local sweeper = every(SWEEP_AFTER, "sweeping the store", function ()
 		sweep = sweep or parts.store:sweep(options.expire_after);
 		if sweep() then return SOON; end
 		sweep = nil;
 		return SWEEP_EVERY;
 	end);
 
-	return function ()
-		for _, timer in ipairs(timers) do timer:stop(); end
-	end;
+	return {
+		stop = function ()
+			for _, timer in ipairs(timers) do timer:stop(); end
+		end;
+		expire_now = function ()
+			local sum = look_at_restored();
+			repeat
+				local done = upkeep.expire(time_now(), parts);
+				sum = sum + done;
+			until done < STEP;
+			sweeper:reschedule(0);
+			return sum;
+		end;
+	};
 end
 
 return upkeep;

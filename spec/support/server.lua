@@ -159,7 +159,7 @@ end
 --- Reloads a module on the host.
 -- @param name  optional: instead of "receipts"
 function server:reload(name)
-	assert(self:run(("return require 'core.modulemanager'.reload('localhost', %q)"):format(name or "receipts")) == "true");
+	assert(self:run(("return require 'core.modulemanager'.reload('localhost', %q) ~= nil"):format(name or "receipts")) == "true");
 end
 
 --- Stops Prosody, and removes its data.

@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- Rule D1 on the wire: users find the command, understand it, and their choice is kept. The client is not of our making.
+-- Rules D1 and F4 on the wire: users and administrators find the commands and understand them. The client is not of our making.
 
 local servers = require "spec.support.server";
 local adhoc = require "spec.support.adhoc";
+local stanzas = require "spec.support.stanzas";
 
 describe("ad-hoc commands", function ()
 	local server;
-	setup(function () server = servers.start { modules = { "receipts", "adhoc" } }; end);
+	setup(function () server = servers.start { modules = { "receipts", "adhoc" }, options = 'admins = { "admin@localhost" }' }; end);
 	teardown(function () server:stop(); end);
 
 	local function preference(user, ...)
@@ -48,6 +49,51 @@ describe("ad-hoc commands", function ()
 		assert.is_false(ok, text);
 		says(text, 'error: Choose "yes", "no" or "default" for "answer".\n');
 		says(preference("dave"), "have reached me: No [");
+	end);
+
+	it("F4 users see their undelivered messages, and nobody else's", function ()
+		local text, ok = adhoc(server, "alice@localhost", "run", "localhost", "receipts#mine");
+		assert.is_true(ok, text);
+		says(text, "None: all messages that asked for a receipt have got one.");
+		local alice, bob = server:connect("alice"), server:connect("bob");
+		server:roster("bob", "alice@localhost", "both");
+		for _, id in ipairs { "one", "two" } do alice:send(stanzas.ask { to = "bob@localhost", id = id }); end
+		alice:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "one"));
+		bob:sync();
+		text = adhoc(server, "alice@localhost", "run", "localhost", "receipts#mine");
+		says(text, "# My undelivered messages");
+		assert.truthy(text:find("To bob@localhost: pending, sent [%d.]+ s ago %(message two%)"), text);
+		assert.is_nil(text:find("message one", 1, true), text);
+		says(adhoc(server, "bob@localhost", "run", "localhost", "receipts#mine"), "None");
+	end);
+
+	it("F4 administrators see statistics, and what is pending of a user", function ()
+		local text, ok = adhoc(server, "admin@localhost", "run", "localhost", "receipts#statistics");
+		assert.is_true(ok, text);
+		says(text, "# Delivery receipts on localhost");
+		says(text, "Asked for by clients: 2\n");
+		says(text, "Delivered: 1\n");
+		text, ok = adhoc(server, "admin@localhost", "run", "localhost", "receipts#pending", "user=alice@localhost");
+		assert.is_true(ok, text);
+		says(text, "# Undelivered messages of alice@localhost");
+		says(text, "(message two)");
+		text, ok = adhoc(server, "admin@localhost", "run", "localhost", "receipts#pending", "user=alice@elsewhere.example");
+		assert.is_false(ok, text);
+		says(text, "error: alice@elsewhere.example is not a user of localhost");
+	end);
+
+	it("F4 others are refused what is for administrators", function ()
+		for _, node in ipairs { "receipts#statistics", "receipts#pending" } do
+			local text, ok = adhoc(server, "alice@localhost", "run", "localhost", node);
+			assert.is_false(ok, text);
+			says(text, "forbidden");
+			assert.is_nil(text:find("Delivered", 1, true), text);
+		end
+		local text = adhoc(server, "alice@localhost", "list", "localhost");
+		says(text, "receipts#mine");
+		assert.is_nil(text:find("receipts#statistics", 1, true), text);
+		says(adhoc(server, "admin@localhost", "list", "localhost"), "receipts#statistics");
 	end);
 
 	it("A3 the command goes with the module", function ()

@@ -1,0 +1,77 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F4: what people may ask about one host, by whatever way they ask: the shell (shell.lib.lua) and ad-hoc commands (forms.lib.lua).
+
+local jid_join = require "util.jid".join;
+local jid_split = require "util.jid".split;
+local jid_prep = require "util.jid".prep;
+
+local inspection = {};
+local methods = {};
+local mt = { __index = methods };
+
+--- @param host    the host
+-- @param exists   function (user name): is there such a user?
+-- @param now      function (): seconds
+-- @param parts    pending (function returning the table), store, reports, decisions, capabilities, upkeep
+function inspection.new(host, exists, now, parts)
+	return setmetatable({ host = host, exists = exists, now = now, parts = parts }, mt);
+end
+
+--- The user name and the bare JID of a user of this host; or nil and what is wrong with the JID.
+function methods:user(jid)
+	local prepped = jid_prep(jid);
+	local user, host = jid_split(prepped);
+	if not user then return nil, ("%q is not the JID of a user, like romeo@%s"):format(tostring(jid), self.host); end
+	if host ~= self.host then return nil, prepped.." is not a user of "..self.host; end
+	if not self.exists(user) then return nil, "There is no user "..jid_join(user, host); end
+	return user, jid_join(user, host);
+end
+
+--- What was counted since the server started, or the module came.
+-- @return { host =, counts = see reports.lib.lua, delivery = deliveries by class of time, pending = entries, bytes = memory }
+function methods:statistics()
+	local pending, reports = self.parts.pending(), self.parts.reports;
+	return { host = self.host, counts = reports.counts, delivery = reports.delivery, pending = pending:count(), bytes = pending:bytes() };
+end
+
+--- A user's messages whose receipt is awaited, those that failed among them, oldest first.
+-- @return array of entries, and now; or nil and what is wrong
+function methods:pending(jid)
+	local user, bare = self:user(jid);
+	if not user then return nil, bare; end
+	if not self.parts.store:load(user) then return nil, "What is stored of "..bare.." cannot be read now: see the log"; end
+	return self.parts.pending():list(bare), self.now();
+end
+
+--- What was decided about a user's recent messages, oldest first.
+-- @param id  optional: of one message
+-- @return array, see decisions.lib.lua, and now; or nil and what is wrong
+function methods:why(jid, id)
+	local user, bare = self:user(jid);
+	if not user then return nil, bare; end
+	return self.parts.decisions:about(bare, id), self.now();
+end
+
+--- The clients of a person that this host knows, and what is known of each.
+function methods:clients(jid)
+	return self.parts.capabilities:clients(jid);
+end
+
+--- Drops what is over its time: at once from memory, and from the store in the background.
+-- @return number of entries
+function methods:expire()
+	return self.parts.upkeep.expire_now();
+end
+
+--- Forgets what is pending of a user, and what was decided about it, in memory and in the store.
+-- @return number of entries; or nil and what is wrong
+function methods:forget(jid)
+	local list, err = self:pending(jid);
+	if not list then return nil, err; end
+	local user, bare = self:user(jid);
+	self.parts.decisions:forget(bare);
+	if not self.parts.store:forget(user) then return nil, "What is stored of "..bare.." cannot be removed now: see the log"; end
+	return #list;
+end
+
+return inspection;

@@ -1,0 +1,114 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F4: what inspection.lib.lua finds, as people read it. Pure: text in, text out.
+
+local format_units = require "util.human.units".format;
+
+local views = {};
+
+local UNITS = { { 1, "s" }, { 60, "min" }, { 3600, "h" }, { 86400, "d" } };
+
+--- A span of time in one unit: "0.4 s", "12 s", "5 min", "3 h", "2 d".
+-- @param seconds  not negative
+function views.span(seconds)
+	if seconds < 9.95 then return ("%.1f s"):format(seconds); end
+	local unit = UNITS[1];
+	for _, larger in ipairs(UNITS) do
+		if seconds >= 2 * larger[1] then unit = larger; end
+	end
+	return ("%.0f %s"):format(seconds / unit[1], unit[2]);
+end
+
+-- The time within which a share of the deliveries came, as far as their classes tell.
+local function within(delivery, bounds, share)
+	local all, sum = 0, 0;
+	for _, count in ipairs(delivery) do all = all + count; end
+	if all == 0 then return "-"; end
+	for class, count in ipairs(delivery) do
+		sum = sum + count;
+		if sum >= share * all then
+			return bounds[class] and "within "..views.span(bounds[class]) or "more than "..views.span(bounds[#bounds]);
+		end
+	end
+end
+
+--- Statistics, line by line.
+-- @param all     see inspection: statistics of one host, or `views.sum` of several
+-- @param bounds  of the classes of times to delivery
+-- @return array of { label, text }
+function views.statistics(all, bounds)
+	local counts, delivery = all.counts, all.delivery;
+	local outcomes = counts.outcomes;
+	local lines = {
+		{ "Asked for by clients", counts.requests.client };
+		{ "Asked for by the server", counts.requests.server };
+		{ "Delivered", outcomes.delivered };
+		{ "  half of them", within(delivery, bounds, 0.5) };
+		{ "  nine in ten", within(delivery, bounds, 0.9) };
+		{ "  99 in a hundred", within(delivery, bounds, 0.99) };
+		{ "Failed (bounced)", outcomes.failed };
+		{ "Overdue", outcomes.overdue };
+		{ "Expired", outcomes.expired };
+		{ "Forgotten for want of room", outcomes.evicted };
+		{ "Pending now, in memory", all.pending };
+		{ "Further acks of the delivered", outcomes.duplicate };
+		{ "Acks of unknown messages", outcomes.unknown };
+		{ "Forged acks", outcomes.forged };
+		{ "Answered for clients", counts.answers[false] };
+		{ "Sent again", counts.resent[false] };
+	};
+	local reasons = {};
+	for reason, count in pairs(counts.rejected) do
+		if count > 0 then table.insert(reasons, reason); end
+	end
+	table.sort(reasons);
+	for _, reason in ipairs(reasons) do table.insert(lines, { "Thrown away: "..reason, counts.rejected[reason] }); end
+	table.insert(lines, { "Errors caught", counts.errors.hook });
+	table.insert(lines, { "Failures of the store", counts.errors.store });
+	table.insert(lines, { "Memory of the table", format_units(all.bytes, "B", "b") });
+	for _, line in ipairs(lines) do line[2] = tostring(line[2]); end
+	return lines;
+end
+
+local function add(sum, one)
+	for key, value in pairs(one) do
+		if type(value) == "table" then
+			sum[key] = add(sum[key] or {}, value);
+		elseif type(value) == "number" then
+			sum[key] = (sum[key] or 0) + value;
+		end
+	end
+	return sum;
+end
+
+--- The statistics of several hosts together.
+function views.sum(list)
+	local sum = {};
+	for _, one in ipairs(list) do add(sum, one); end
+	return sum;
+end
+
+--- Entries of a pending table, one line each.
+-- @return array of { to, id, age, state, asked by }
+function views.pending(entries, now)
+	local lines = {};
+	for i, entry in ipairs(entries) do
+		lines[i] = {
+			entry.to, entry.id, views.span(math.max(0, now - entry.time));
+			entry.state == "failed" and "bounced" or entry.overdue and "overdue" or "pending";
+			entry.injected and "the server" or "the client";
+		};
+	end
+	return lines;
+end
+
+--- Decisions, one line each.
+-- @return array of { how long ago, message id, from, to, decision }
+function views.decisions(list, now)
+	local lines = {};
+	for i, decision in ipairs(list) do
+		lines[i] = { views.span(math.max(0, now - decision.time)), decision.id, decision.from, decision.to or "-", decision.why };
+	end
+	return lines;
+end
+
+return views;

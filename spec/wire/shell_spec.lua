@@ -1,0 +1,159 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F4 on the wire: `prosodyctl shell receipts …` as an operator types it.
+
+local paths = require "spec.support.paths";
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+
+describe("the shell", function ()
+	local server, alice, bob, mallory;
+	setup(function ()
+		server = servers.start {
+			modules = { "receipts", "admin_shell" };
+			hosts = 'modules_enabled = { "receipts" }\nVirtualHost "other.localhost"\nVirtualHost "plain.localhost"\n\tmodules_disabled = { "receipts" }';
+			options = 'receipts_overdue_after = "1h"\nreceipts_request = "always"';
+		};
+		alice, bob, mallory = server:connect("alice"), server:connect("bob", { features = { "urn:xmpp:receipts" } }), server:connect("mallory");
+		for _, name in ipairs { "bob", "mallory" } do server:roster(name, "alice@localhost", "both"); end
+		for _, id in ipairs { "first", "second", "third" } do alice:send(stanzas.ask { to = "bob@localhost/bob", id = id }); end
+		alice:sync();
+		mallory:send(stanzas.ack("alice@localhost/alice", "first"));
+		mallory:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "first"));
+		bob:sync();
+	end);
+	teardown(function () server:stop(); end);
+
+	-- What `prosodyctl shell receipts …` prints, and whether it says that all is well.
+	local function shell(...)
+		local words = {};
+		for i, word in ipairs { ... } do words[i] = "'"..word.."'"; end
+		local pipe = assert(io.popen(("LUA_CPATH='%s;;' lua5.4 %s/usr/bin/prosodyctl --config %s shell receipts %s 2>&1")
+			:format(paths.engine, paths.prosody[server.version], server.config, table.concat(words, " "))));
+		local text = pipe:read("*a");
+		return text, pipe:close() == true;
+	end
+
+	-- The cells of the line that begins with this label.
+	local function line(text, label)
+		for found in text:gmatch("[^\n]+") do
+			if found:match("^%s*(.-)%s*|") == label then
+				local cells = {};
+				for cell in found:gmatch("|%s*([^|]-)%s*%f[|%z]") do table.insert(cells, cell); end
+				return cells;
+			end
+		end
+		error(("no line %q in:\n%s"):format(label, text));
+	end
+
+	local function says(text, wanted)
+		assert(text:find(wanted, 1, true), ("%q is not in:\n%s"):format(wanted, text));
+	end
+
+	it("F4 stats counts what happened on a host", function ()
+		local text, ok = shell("stats", "localhost");
+		assert.is_true(ok, text);
+		assert.same({ "3" }, line(text, "Asked for by clients"));
+		assert.same({ "1" }, line(text, "Delivered"));
+		assert.same({ "1" }, line(text, "Forged acks"));
+		assert.same({ "1" }, line(text, "Thrown away: forged"));
+		assert.same({ "2" }, line(text, "Pending now, in memory"));
+		assert.truthy(line(text, "half of them")[1]:match("^within [%d.]+ s$"));
+	end);
+
+	it("F4 stats without a host has all of them, and the total, in columns of one width", function ()
+		local text, ok = shell("stats");
+		assert.is_true(ok, text);
+		assert.same({ "localhost", "other.localhost", "all" }, line(text, ""));
+		assert.same({ "1", "0", "1" }, line(text, "Delivered"));
+		local width;
+		for found in text:match("\n( +|.*)$"):gmatch("[^\n]+") do
+			if found:find("|", 1, true) then
+				assert.equal(width or #found, #found, text);
+				width = #found;
+			end
+		end
+	end);
+
+	it("F4 pending lists a user's messages without receipt", function ()
+		local text, ok = shell("pending", "alice@localhost");
+		assert.is_true(ok, text);
+		says(text, "2 messages");
+		local cells = line(text, "bob@localhost");
+		assert.equal("second", cells[1]);
+		assert.truthy(cells[2]:match("^[%d.]+ s$"));
+		assert.equal("pending", cells[3]);
+		assert.equal("the client", cells[4]);
+		says(shell("pending", "bob@localhost"), "0 messages");
+	end);
+
+	it("F4 why tells which rules decided about a message", function ()
+		local text, ok = shell("why", "alice@localhost", "first");
+		assert.is_true(ok, text);
+		says(text, "asked for by the client");
+		says(text, "E1 forged; E2 receipts_forged is \"drop\"");
+		says(text, "E1 delivered");
+		assert.is_nil(text:find("second", 1, true), text);
+		says(shell("why", "alice@localhost"), "second");
+		text, ok = shell("why", "alice@localhost", "no-such-message");
+		assert.is_false(ok);
+		says(text, "Nothing is remembered about message no-such-message of alice@localhost");
+	end);
+
+	it("F4 caps tells what is known of a person's clients", function ()
+		servers.wait(function () return shell("caps", "bob@localhost"):find("| capable", 1, true); end);
+		local text, ok = shell("caps", "bob@localhost/bob");
+		assert.is_true(ok, text);
+		assert.same({ "capable", bob.ver }, { table.unpack(line(text, "bob@localhost/bob"), 1, 2) });
+		text, ok = shell("caps", "nobody@elsewhere.example");
+		assert.is_false(ok);
+		says(text, "No presence of nobody@elsewhere.example has been seen");
+	end);
+
+	it("F4 expire drops what is over its time, forget what is pending of a user", function ()
+		local text, ok = shell("expire", "localhost");
+		assert.is_true(ok, text);
+		says(text, "0 messages expired in memory");
+		alice:send(stanzas.ask { to = "bob@localhost/bob", id = "fourth" });
+		alice:sync();
+		text, ok = shell("forget", "alice@localhost");
+		assert.is_true(ok, text);
+		says(text, "3 messages forgotten");
+		says(shell("pending", "alice@localhost"), "0 messages");
+		assert.is_false(select(2, shell("why", "alice@localhost", "fourth")));
+		says(shell("stats", "localhost"), "Delivered");
+	end);
+
+	it("F4 a wrong host or user is a clear error", function ()
+		for _, case in ipairs {
+			{ { "stats", "nowhere.example" }, "There is no host nowhere.example" };
+			{ { "stats", "plain.localhost" }, "mod_receipts is not on plain.localhost (it is on: localhost, other.localhost)" };
+			{ { "expire" }, "Say which host" };
+			{ { "pending" }, "Say which user" };
+			{ { "pending", "localhost" }, "is not the JID of a user" };
+			{ { "why", "alice@nowhere.example", "1" }, "There is no host nowhere.example" };
+			{ { "forget", "@" }, "Say which user" };
+			{ { "caps" }, "Say of whom" };
+		} do
+			local text, ok = shell(table.unpack(case[1]));
+			assert.is_false(ok, text);
+			says(text, case[2]);
+		end
+	end);
+
+	it("F4 A3 the commands are there while a host has the module, and survive a reload of the shell", function ()
+		server:reload();
+		says(shell("stats"), "other.localhost");
+		server:run("require 'core.modulemanager'.reload('*', 'admin_shell')");
+		says(shell("stats"), "other.localhost");
+		server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+		local text = shell("stats");
+		says(text, "other.localhost");
+		assert.is_nil(text:find(" localhost", 1, true), text);
+		server:run("require 'core.modulemanager'.unload('other.localhost', 'receipts')");
+		text = shell("stats");
+		assert.is_nil(text:find("Delivered", 1, true), text);
+		server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
+		says(shell("stats", "localhost"), "Delivered");
+	end);
+end);
