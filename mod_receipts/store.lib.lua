@@ -225,7 +225,8 @@ end
 function methods:sweep(ttl)
 	local users = {};
 	local next_user, state, first = self.keyval:users();
-	for user in type(next_user) == "function" and next_user or next, state or {}, first do
+	if type(next_user) ~= "function" then return function () end; end -- a storage that cannot list them
+	for user in next_user, state, first do
 		if type(user) == "string" and not self.known:get(user) then table.insert(users, user); end
 	end
 	return function ()

@@ -1,0 +1,253 @@
+-- SPDX-License-Identifier: MIT
+-- store.lib.lua: what is pending, in a store that may fail (rule F1). The store is a table here; the wire specs have real ones.
+
+local paths = require "spec.support.paths";
+local lib = paths.lib("store");
+local receipts = require "receipts";
+
+describe("store", function ()
+	local pending, data, broken, store, now, lines, failures, writes;
+
+	local function time() return now; end
+	local function log(level, format, ...) table.insert(lines, level..": "..format:format(...)); end
+	local function failed() failures = failures + 1; end
+
+	local REMOVE = {};
+	local keyval, map = {}, { remove = REMOVE };
+	function keyval:get(user)
+		if broken and (broken == true or broken[user]) then return nil, "disk full"; end
+		return data[user];
+	end
+	function keyval:set(user, value)
+		if broken then return nil, "disk full"; end
+		data[user] = value;
+		return true;
+	end
+	function keyval:users() return pairs(data); end
+	function map:set_keys(user, keys)
+		if broken and (broken == true or broken[user]) then return nil, "disk full"; end
+		writes = writes + 1;
+		data[user] = data[user] or {};
+		for key, value in pairs(keys) do data[user][key] = value ~= REMOVE and value or nil; end
+		if next(data[user]) == nil then data[user] = nil; end
+		return true;
+	end
+
+	local function new_store()
+		pending = receipts.pending { capacity = 100, per_user = 10, ttl = 1000, remember = 100 };
+		return lib.new("h", pending, { keyval = keyval, map = map }, time, log, failed);
+	end
+
+	before_each(function ()
+		data, broken, now, lines, failures, writes = {}, false, 1764000000, {}, 0, 0;
+		store = new_store();
+	end);
+
+	local function ids(user)
+		local list = {};
+		for _, record in pairs(data[user] or {}) do table.insert(list, record.id); end
+		table.sort(list);
+		return table.concat(list, " ");
+	end
+	local function ask(user, id, how) return pending:add(user.."@h/r", "x@h", id, now, how); end
+	local function restart()
+		store = new_store();
+	end
+
+	it("F1 writes what is awaited, and a new table reads it back", function ()
+		ask("a", "1", { type = "chat", injected = true });
+		now = now + 1;
+		pending:add("a@h", "r@muc/n", "2", now - 0.5, { occupant = true });
+		pending:fail("a@h", "r@muc/n", "2", now);
+		local before = pending:export("a@h");
+		assert.equal("done", store:flush(10));
+		assert.equal("1 2", ids("a"));
+		restart();
+		assert.is_false(store:knows("a"));
+		assert.is_true(store:load("a"));
+		assert.is_true(store:knows("a"));
+		assert.same(before, pending:export("a@h"));
+		assert.equal("done", store:flush(10));
+		assert.equal(1, writes, "nothing is written that is there");
+	end);
+
+	it("F1 writes nothing of what is asked and acked between two writes", function ()
+		ask("a", "1");
+		pending:match("a@h", "x@h", "1", now);
+		assert.equal("done", store:flush(10));
+		assert.equal(0, writes);
+	end);
+
+	it("F1 removes what was delivered, and keeps that a request was ours", function ()
+		ask("a", "1");
+		ask("a", "2", { injected = true });
+		store:flush(10);
+		pending:match("a@h", "x@h", "1", now + 1);
+		pending:match("a@h", "x@h", "2", now + 1);
+		store:flush(10);
+		assert.equal("2", ids("a"));
+		now = now + 1;
+		restart();
+		store:load("a");
+		assert.same({ "duplicate", 1, true }, { table.unpack({ pending:match("a@h", "x@h", "2", now + 1) }, 1, 3) });
+		assert.equal("unknown", (pending:match("a@h", "x@h", "1", now + 2)));
+	end);
+
+	it("F1 removes what has expired or made room, in memory or in the store", function ()
+		for i = 1, 10 do ask("a", ("%02d"):format(i)); end
+		store:flush(10);
+		ask("a", "11");
+		store:dropped(pending:evicted());
+		store:flush(10);
+		assert.equal("02 03 04 05 06 07 08 09 10 11", ids("a"));
+		now = now + 1000;
+		store:dropped(select(2, pending:expire(now, 5)));
+		assert.equal("done", store:flush(10));
+		assert.equal("07 08 09 10 11", ids("a"));
+		restart();
+		store:load("a");
+		assert.equal(0, pending:count());
+		store:flush(10);
+		assert.is_nil(data.a);
+	end);
+
+	it("F1 an id asked again keeps its record though its old one was dropped", function ()
+		ask("a", "1");
+		store:flush(10);
+		now = now + 1000;
+		store:dropped(select(2, pending:expire(now, 5)));
+		ask("a", "1");
+		store:flush(10);
+		assert.equal(now, select(2, next(data.a)).time);
+	end);
+
+	it("F1 leaves what is damaged alone, says so in one line, and takes the rest", function ()
+		ask("a", "1");
+		store:flush(10);
+		local good = select(2, next(data.a));
+		data.a.text = "rubbish";
+		data.a.other = { to = "x@h", id = "1", time = now };
+		data.a[lib.key("x@h", "2")] = { to = "x@h", id = "2", time = now, state = "lost" };
+		data.a[lib.key("x@h", "3")] = { to = "x@h", id = "3", time = "soon" };
+		data.a[lib.key("x@h", "4")] = { to = "x@h", id = "4", time = now, type = "odd" };
+		restart();
+		assert.is_true(store:load("a"));
+		assert.same({ "1" }, { pending:list("a@h")[1].id, pending:list("a@h")[2] });
+		assert.equal(1, #lines);
+		assert.truthy(lines[1]:find("warn: 5 stored records of what is pending of a are damaged", 1, true), lines[1]);
+		ask("a", "5");
+		store:flush(10);
+		assert.equal("rubbish", data.a.text);
+		assert.same(good, data.a[lib.key("x@h", "1")]);
+		data.b = "not even a table";
+		assert.is_true(store:load("b"));
+	end);
+
+	it("F1 reads each user once, and knows that there is nothing", function ()
+		local reads = 0;
+		local get = keyval.get;
+		keyval.get = function (...) reads = reads + 1; return get(...); end;
+		finally(function () keyval.get = get; end);
+		for _ = 1, 3 do assert.is_true(store:load("nobody")); end
+		assert.equal(1, reads);
+	end);
+
+	it("F1 while the store fails nothing is lost, and it catches up", function ()
+		for _, user in ipairs { "a", "b", "c", "d" } do ask(user, "1"); end
+		store:flush(10);
+		broken = true;
+		for _, user in ipairs { "a", "b", "c", "d" } do ask(user, "2"); end
+		pending:match("a@h", "x@h", "1", now);
+		assert.equal("failing", store:flush(10));
+		assert.equal("failing", store:flush(10));
+		assert.is_false(store:flush_all());
+		assert.is_true(failures >= 3);
+		broken = false;
+		assert.is_true(store:flush_all());
+		assert.equal("2", ids("a"));
+		for _, user in ipairs { "b", "c", "d" } do assert.equal("1 2", ids(user)); end
+		assert.truthy(table.concat(lines, "\n"):find("info: The store of what is pending works again", 1, true));
+	end);
+
+	it("F1 one user who cannot be written holds up nobody else", function ()
+		broken = { a = true };
+		ask("a", "1");
+		for i = 1, 20 do ask("u"..i, "1"); end
+		assert.equal("failing", store:flush(100));
+		for i = 1, 20 do assert.equal("1", ids("u"..i)); end
+		broken = false;
+		assert.equal("done", store:flush(100));
+		assert.equal("1", ids("a"));
+	end);
+
+	it("F1 says that it cannot tell while the store cannot be read, and tries again", function ()
+		data.a = { [lib.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+		broken = true;
+		assert.is_false(store:load("a"));
+		assert.is_false(store:load("a"));
+		assert.equal(1, failures, "not for every message");
+		for _, user in ipairs { "b", "c", "d", "e" } do assert.is_false(store:load(user)); end
+		assert.equal(3, failures, "three users in a row: it is down for all");
+		broken = false;
+		assert.is_false(store:load("a"));
+		now = now + 5;
+		assert.is_true(store:load("a"));
+		assert.equal(1, pending:count("a@h"));
+		assert.is_true(store:load("e"));
+	end);
+
+	it("F1 forgets a user altogether", function ()
+		ask("a", "1");
+		ask("b", "1");
+		store:flush(10);
+		ask("a", "2");
+		now = now + 1000;
+		store:dropped(select(2, pending:expire(now, 1)));
+		assert.is_true(store:forget("a"));
+		assert.is_nil(data.a);
+		assert.equal(0, pending:count("a@h"));
+		store:flush(10);
+		assert.is_nil(data.a, "nothing comes back");
+		assert.equal("1", ids("b"));
+	end);
+
+	it("F2 goes round the users whose entries came from the store, as long as they have any", function ()
+		for _, user in ipairs { "a", "b", "c" } do ask(user, "1"); end
+		store:flush(10);
+		restart();
+		assert.is_nil(store:restored_user());
+		for _, user in ipairs { "a", "b", "c", "d" } do store:load(user); end
+		assert.same({ "a@h", "b@h", "c@h", "a@h" }, { store:restored_user(), store:restored_user(), store:restored_user(), store:restored_user() });
+		pending:forget("b@h");
+		assert.equal("b@h", store:restored_user());
+		assert.equal("c@h", store:restored_user());
+		assert.equal("a@h", store:restored_user());
+		assert.equal("c@h", store:restored_user());
+	end);
+
+	it("F2 sweeps the records of those who do not come back", function ()
+		ask("a", "1");
+		ask("b", "1");
+		store:flush(10);
+		now = now + 600;
+		ask("b", "2");
+		store:flush(10);
+		restart();
+		store:load("a");
+		now = now + 600;
+		data.c = "damaged";
+		local step, seen = store:sweep(1000), {};
+		for user in step do seen[user] = true; end
+		assert.is_true(seen.b and seen.c and not seen.a);
+		store:flush(10);
+		assert.equal("2", ids("b"));
+		assert.equal("1", ids("a"), "who is in memory is dealt with there");
+		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end }, map = map }, time, log, failed):sweep(1)());
+	end);
+
+	it("F1 keys are short whatever the id is", function ()
+		assert.equal(32, #lib.key(("x"):rep(3000), ("y"):rep(1023)));
+		assert.not_equal(lib.key("a", "b"), lib.key("a", "c"));
+		assert.not_equal(lib.key("a", "b"), lib.key("b", "b"));
+	end);
+end);

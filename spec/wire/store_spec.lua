@@ -1,0 +1,316 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F1 on the wire: what is pending outlives reloads, restarts, crashes and a store that fails, on each kind of storage.
+
+local servers = require "spec.support.server";
+local storages = require "spec.support.storages";
+local stanzas = require "spec.support.stanzas";
+local process = require "spec.support.process";
+local socket = require "socket";
+
+local STATE = "local r = prosody.hosts.localhost.modules.receipts.module.save(); ";
+
+local function start(storage, options)
+	return servers.start { options = storage.options.."\n"..(options or ""), modules = { "receipts", "blocklist" } };
+end
+
+local function befriend(server)
+	server:roster("bob", "alice@localhost", "both");
+end
+
+-- The ids of what is pending of alice, as the module finds them when it looks.
+local function pending(server)
+	local text = server:run(STATE.."assert(r.store:load('alice')); local ids = {}; "
+		.."for _, e in ipairs(r.pending:list('alice@localhost')) do table.insert(ids, e.id) end return table.concat(ids, ' ')");
+	local set = {};
+	for id in text:gmatch("%S+") do set[id] = true; end
+	return set, text;
+end
+
+local function acks(client)
+	local list = {};
+	for _, message in ipairs(client:messages()) do table.insert(list, stanzas.acked(message)); end
+	return table.concat(list, " ");
+end
+
+for _, name in ipairs(storages.names) do
+	describe("what is pending, in storage "..name, function ()
+		local server, storage;
+		setup(function ()
+			storage = storages[name]();
+			server = start(storage, 'receipts_flush_interval = "1h"\nreceipts_unknown = "drop"\nreceipts_request = "always"');
+			befriend(server);
+		end);
+		teardown(function ()
+			if server then server:stop(); end
+			if storage then storage.remove(); end
+		end);
+		after_each(function () server:disconnect_all(); end);
+
+		local function ask(id)
+			local alice = server:connect("alice");
+			alice:send(stanzas.ask { to = "bob@localhost", id = id });
+			alice:sync();
+			return alice;
+		end
+		local function ack(id)
+			local bob = server:connect("bob");
+			bob:send(stanzas.ack("alice@localhost", id));
+			bob:sync();
+		end
+		local function flush() server:run(STATE.."assert(r.store:flush_all())"); end
+
+		it("F1 outlives a restart, though it was never time to write", function ()
+			ask("clean");
+			server:restart();
+			local alice = server:connect("alice");
+			ack("clean");
+			assert.equal("clean", acks(alice));
+		end);
+
+		it("F1 outlives kill -9 once it is written, and is written when the module is unloaded or reloaded", function ()
+			ask("unloaded");
+			server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+			server:restart("kill");
+			ask("reloaded");
+			server:reload();
+			server:restart("kill");
+			local alice = server:connect("alice");
+			ack("unloaded");
+			ack("reloaded");
+			assert.equal("unloaded reloaded", acks(alice));
+			server:restart();
+			ack("unloaded");
+			assert.equal("", acks(server:connect("alice")), "and what was delivered is no longer pending");
+		end);
+
+		it("C6 remembers over a restart that a request was ours", function ()
+			local alice, bob = server:connect("alice"), server:connect("bob");
+			alice:send(stanzas.chat { to = "bob@localhost", id = "ours" });
+			alice:sync();
+			assert.is_true(stanzas.asks(bob:messages()[1]));
+			server:restart();
+			alice = server:connect("alice");
+			ack("ours");
+			assert.equal("", acks(alice));
+			assert.truthy(server:log():find("C6 the request was ours", 1, true));
+		end);
+
+		it("E1 E6 an answer about an id that memory knows, and one about an id that only the store knows, are told apart", function ()
+			local alice = ask("same");
+			server:restart();
+			alice = server:connect("alice");
+			alice:send(stanzas.ask { to = "carol@localhost", id = "same" });
+			alice:sync();
+			ack("same");
+			assert.equal("same", acks(alice), "not forged");
+			ask("bounced");
+			server:restart();
+			alice = server:connect("alice");
+			local bob = server:connect("bob");
+			bob:send(stanzas.chat({ to = "alice@localhost/alice", id = "bounced", type = "error" }, false));
+			bob:sync();
+			alice:sync();
+			assert.equal("failed", server:run(STATE.."return (r.pending:state('alice@localhost', 'bob@localhost', 'bounced'))"));
+		end);
+
+		it("F1 a store that fails costs no message, is told of once a minute, and catches up", function ()
+			local alice, bob = server:connect("alice"), server:connect("bob");
+			ask("before");
+			flush();
+			local errors = select(2, server:log():gsub("What is pending of", ""));
+			storage.fail(server);
+			for i = 1, 3 do
+				alice:send(stanzas.ask { to = "bob@localhost", id = "during"..i });
+				alice:sync();
+				server:run(STATE.."r.store:flush(10)");
+			end
+			bob:send(stanzas.ack("alice@localhost", "before"));
+			bob:send(stanzas.ack("alice@localhost", "during1"));
+			assert.equal(4, #bob:messages(), "the first and these three");
+			assert.equal("before during1", acks(alice));
+			assert.equal(errors + 1, (select(2, server:log():gsub("What is pending of", ""))), "one line");
+			storage.recover(server);
+			flush();
+			server:restart("kill");
+			local now = pending(server);
+			assert.is_nil(now.before or now.during1);
+			assert.is_true(now.during2 and now.during3);
+		end);
+
+		it("E2 while the store cannot be read, no true ack is taken for unknown or forged", function ()
+			ask("unread");
+			server:restart();
+			local alice, bob = server:connect("alice"), server:connect("bob");
+			storage.fail(server);
+			bob:send(stanzas.ack("alice@localhost", "unread"));
+			bob:sync();
+			assert.equal("unread", acks(alice));
+			storage.recover(server);
+		end);
+
+		it("F1 a user's deletion takes all of theirs along, and a namesake starts clean", function ()
+			ask("gone");
+			flush();
+			ask("unwritten");
+			server:run("require 'core.usermanager'.create_user('alice', 'x', 'localhost')");
+			server:run("prosody.events.fire_event('user-deleted', { username = 'alice', host = 'localhost' })");
+			assert.same({}, (pending(server)));
+			flush();
+			assert.equal("nil", server:run(STATE.."return (r.store.keyval:get('alice'))"));
+			server:restart();
+			assert.same({}, (pending(server)));
+		end);
+	end);
+end
+
+describe("storage for those who want nothing on disk", function ()
+	it("F1 memory works like the others, until a restart", function ()
+		local server = servers.start { options = 'storage = { receipts = "memory" }\nreceipts_flush_interval = 1' };
+		finally(function () server:stop(); end);
+		local alice = server:connect("alice");
+		alice:send(stanzas.ask { to = "bob@localhost", id = "1" });
+		alice:sync();
+		server:reload();
+		assert.is_true(pending(server)["1"]);
+		assert.equal("", process.output("find "..server.dir.."/data -path '*receipts/*'") or "");
+		server:restart();
+		assert.same({}, (pending(server)));
+		assert.is_nil(server:log():find("cannot be", 1, true));
+	end);
+end);
+
+-- Each storage is killed this often; all of them at once, to save time.
+local KILLS = 20;
+
+describe("kill -9 in the middle of traffic", function ()
+	local all = {};
+	setup(function ()
+		math.randomseed(20261122);
+		for _, name in ipairs(storages.names) do
+			local storage = storages[name]();
+			local one = { name = name, storage = storage, sent = {}, got = {}, acked = {}, later = {} };
+			one.server = start(storage, "receipts_flush_interval = 1");
+			befriend(one.server);
+			table.insert(all, one);
+		end
+	end);
+	teardown(function ()
+		for _, one in ipairs(all) do
+			one.server:stop();
+			one.storage.remove();
+		end
+	end);
+
+	-- Events go to a file line by line: the last lines before a crash are there too.
+	local function log_in(one)
+		one.server:run(([[
+			local file = io.open(%q, "a");
+			file:setvbuf("line");
+			module:hook("receipts/delivered", function (event) file:write(event.id, "\n"); end);
+		]]):format(one.server.dir.."/events"));
+		one.alice, one.bob = one.server:connect("alice"), one.server:connect("bob");
+	end
+
+	local function send(one, id)
+		one.alice:send(stanzas.ask { to = "bob@localhost", id = id });
+	end
+	local function ack(one, id)
+		one.bob:send(stanzas.ack("alice@localhost", id));
+		one.acked[id] = true;
+	end
+	-- Bob takes in what has come: he acks some of it at once, and the rest after the next crash.
+	local function receive(one)
+		for _, message in ipairs(one.bob:messages()) do
+			local id = message.attr.id;
+			one.got[id] = true;
+			if tonumber(id:match("%d+$")) % 2 == 0 then ack(one, id); else table.insert(one.later, id); end
+		end
+	end
+
+	-- A while of traffic. What alice's sync() covers has been handled by the server; what she sent after it she sends again.
+	local function traffic(one, round, seconds)
+		local until_then = socket.gettime() + seconds;
+		local n = 0;
+		one.unhandled = {};
+		while socket.gettime() < until_then do
+			for _ = 1, 3 do
+				n = n + 1;
+				local id = ("r%d-%d"):format(round, n);
+				send(one, id);
+				table.insert(one.unhandled, id);
+			end
+			if math.random() < 0.9 or n < 10 then
+				one.alice:sync();
+				for _, id in ipairs(one.unhandled) do one.sent[id] = socket.gettime(); end
+				one.unhandled = {};
+			end
+			receive(one);
+			coroutine.yield();
+		end
+	end
+
+	local function together(work)
+		local threads = {};
+		for i, one in ipairs(all) do threads[i] = coroutine.create(function () work(one); end); end
+		repeat
+			local alive = false;
+			for _, thread in ipairs(threads) do
+				if coroutine.status(thread) ~= "dead" then
+					assert(coroutine.resume(thread));
+					alive = true;
+				end
+			end
+		until not alive;
+	end
+
+	it("F1 loses nothing older than receipts_flush_interval, "..KILLS.." times on each storage", function ()
+		local pending_seen = 0;
+		for round = 1, KILLS do
+			together(log_in);
+			together(function (one) traffic(one, round, 1.3 + math.random() * 0.4); end);
+			local waiting = {};
+			for _, one in ipairs(all) do
+				for _ = 1, math.random(0, 5) do -- in flight
+					local id = ("r%d-x%d"):format(round, #one.unhandled + 1001);
+					send(one, id);
+					table.insert(one.unhandled, id);
+				end
+				one.server:kill();
+				one.killed = socket.gettime();
+				waiting[one] = {};
+				for _, id in ipairs(one.later) do
+					-- 0.3 s: the timer and the writing of many users' changes take their time.
+					if one.sent[id] and one.sent[id] < one.killed - 1.3 then table.insert(waiting[one], id); end
+				end
+			end
+			for _, one in ipairs(all) do
+				one.server:restart();
+				local found, text = pending(one.server);
+				for _, id in ipairs(waiting[one]) do
+					pending_seen = pending_seen + 1;
+					assert(found[id], ("%s: %s, sent %.2f s before the crash, is not among: %s"):format(one.name, id, one.killed - one.sent[id], text));
+				end
+			end
+			together(log_in);
+			for _, one in ipairs(all) do
+				for _, id in ipairs(one.unhandled) do send(one, id); end
+				one.alice:sync();
+				receive(one);
+				for _, id in ipairs(one.later) do ack(one, id); end
+				one.bob:sync();
+				local came = {};
+				for id in acks(one.alice):gmatch("%S+") do came[id] = true; end
+				for _, id in ipairs(one.later) do assert(came[id], one.name..": the ack of "..id.." is missing"); end
+				local told, events = {}, process.read(one.server.dir.."/events");
+				for id in events:gmatch("[^\n]+") do
+					assert(not told[id], one.name..": "..id.." was delivered twice");
+					told[id] = true;
+				end
+				for _, id in ipairs(waiting[one]) do assert(told[id], one.name..": "..id.." was not delivered"); end
+				for id in pairs(one.sent) do assert(one.got[id], one.name..": message "..id.." is lost"); end
+				one.later, one.sent = {}, {};
+			end
+		end
+		assert.is_true(pending_seen > KILLS * #all * 10, pending_seen.." were awaited");
+	end);
+end);
