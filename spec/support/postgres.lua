@@ -14,8 +14,10 @@ local SETTINGS = "fsync=off full_page_writes=off synchronous_commit=off jit=off 
 local postgres = {};
 postgres.__index = postgres;
 
--- PostgreSQL refuses to run as root. As nobody it must still reach its programs, wherever this checkout lies.
-local AS_NOBODY = "setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=+dac_override --ambient-caps=+dac_override ";
+-- PostgreSQL refuses to run as root. As nobody it must still reach its programs where this checkout lies in a folder that is closed to
+-- others: hence the capability, and the bit for access(), which would not look at it.
+local AS_NOBODY = "setpriv --reuid=nobody --regid=nogroup --clear-groups --securebits=+no_setuid_fixup"
+	.." --inh-caps=+dac_override --ambient-caps=+dac_override ";
 
 local function run(command)
 	local output = process.temp_dir();
