@@ -46,6 +46,7 @@ enum {
 struct rcpt_facts {
 	struct rcpt_str id, from, to, type; /* the message's attributes; .p is NULL when absent */
 	struct rcpt_str received_id;        /* of the first <received/> */
+	struct rcpt_str stamp;              /* when it was sent (XEP-0203); only the Expat reader looks for it */
 	unsigned has;
 	unsigned problems;
 };

@@ -168,7 +168,7 @@ static const char *const type_names[] = {"normal", "chat", "headline", "groupcha
 
 static void push_facts(lua_State *L, const struct rcpt_facts *f)
 {
-	lua_createtable(L, 0, 10);
+	lua_createtable(L, 0, 12);
 	set_str(L, "id", f->id);
 	set_str(L, "from", f->from);
 	set_str(L, "to", f->to);
@@ -185,6 +185,12 @@ static void push_facts(lua_State *L, const struct rcpt_facts *f)
 			lua_rawseti(L, -2, (int)++n);
 		}
 	lua_setfield(L, -2, "problems");
+}
+
+/* Message facts as the module's hooks get them: one integer, so that nothing is made for the garbage collector. */
+static void push_bits(lua_State *L, const struct rcpt_facts *f)
+{
+	lua_pushinteger(L, (lua_Integer)f->has | (lua_Integer)f->problems << PROBLEM_SHIFT);
 }
 
 /* nil, reason, position */
@@ -438,6 +444,9 @@ static void drain(lua_State *L, struct scanner_handle *s, int *n)
 			continue;
 		push_facts(L, &f);
 		set_integer(L, "line", line);
+		set_str(L, "stamp", f.stamp);
+		push_bits(L, &f);
+		lua_setfield(L, -2, "bits");
 		lua_rawseti(L, -2, ++*n);
 	}
 }
@@ -699,12 +708,6 @@ static int l_pending_state(lua_State *L)
 		return 0;
 	lua_pushstring(L, state_names[state]);
 	return 1;
-}
-
-/* Message facts as the module's hooks get them: one integer, so that nothing is made for the garbage collector. */
-static void push_bits(lua_State *L, const struct rcpt_facts *f)
-{
-	lua_pushinteger(L, (lua_Integer)f->has | (lua_Integer)f->problems << PROBLEM_SHIFT);
 }
 
 /* Is `to` an occupant of one of the rooms (a set of bare JIDs) at `arg`? */

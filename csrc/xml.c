@@ -8,6 +8,12 @@
  *   document ends:    ...... > | beyond                     an incomplete tag, or (Expat may put off its work, since 2.6) more
  *                                                           than that. What lies beyond the end is given to it once more.
  *
+ * Expat keeps every name that it has met until its document ends, and a stream may never end. So a long document is cut: between
+ * two stanzas, or where an XML declaration says that another stream begins, the parser is stopped as at an end, and the next
+ * document begins with the start tags of the elements that are open:
+ *
+ *   <stream:stream …> ⏎ | <message/> …                      `tags`, one a line, then the bytes after the cut
+ *
  * Handlers only fill in structs. The attributes they see are copied to `text`, because Expat's are gone when they return.
  */
 #include "xml.h"
@@ -19,8 +25,10 @@
 
 #define SLICE ((size_t)64 << 10) /* bytes given to Expat at once: keeps what one call makes small */
 #define NS_SEPARATOR '\1'        /* not a character of XML, so in no name and no namespace */
+#define CUT ((size_t)256 << 10)  /* bytes after which a document is cut: some 5 MB in Expat when they are all new names */
+#define STREAMS_MAX 4u           /* streams open within one another: the outermost is forgotten for one more */
 
-enum { ID, FROM, TO, TYPE, RECEIVED_ID, STRINGS };
+enum { ID, FROM, TO, TYPE, RECEIVED_ID, STAMP, STRINGS };
 
 /* A string by its place in `text`, which moves as it grows. */
 struct place {
@@ -45,19 +53,32 @@ struct rcpt_xml {
 	struct rcpt_xml_position where;
 
 	/* The document being read. Depths count from 1, the root; 0 is none. */
-	bool single;           /* it must be a message */
-	bool ended;            /* its root element has ended */
-	unsigned depth;        /* open elements */
-	unsigned stanza_depth; /* of the stanza that we are in */
-	bool in_message;       /* that stanza is a message, and `current` is filled in */
-	enum rcpt_child child; /* the direct child that we are in, where its inside matters; else OTHER */
-	uint64_t fed;          /* its bytes given to Expat */
-	char *tail;            /* the last tail_n of them */
+	bool single;                     /* it must be a message */
+	bool ended;                      /* its root element has ended, or it is cut */
+	uint64_t end;                    /* how many of its bytes belong to it, then */
+	struct rcpt_xml_position beyond; /* where the next begins, then */
+	unsigned depth;                  /* open elements */
+	unsigned stanza_depth;           /* of the stanza that we are in */
+	bool in_message;                 /* that stanza is a message, and `current` is filled in */
+	enum rcpt_child child;           /* the direct child that we are in, where its inside matters; else OTHER */
+	uint64_t fed;                    /* its bytes given to Expat */
+	char *tail;                      /* the last tail_n of them */
 	size_t tail_n, tail_room;
-	struct rcpt_xml_position origin; /* where it began */
+	struct rcpt_xml_position origin; /* where it began, or went on after a cut */
+
+	/* The start tags of the open elements, outermost first, a line each: of all while saved == depth and we are in no stanza. */
+	char *tags;
+	size_t tags_n, tags_room;
+	unsigned saved;
+	unsigned streams; /* of the open elements, as many of the outermost are stream roots */
+	size_t replayed;  /* bytes of `tags` that this document began with */
+	unsigned replayed_lines;
 
 	struct record current;
-	size_t current_at; /* where its strings begin in `text` */
+	size_t current_at;  /* where its strings begin in `text` */
+	bool own_stamp;     /* its stamp is of a delay of its own */
+	unsigned forwarded; /* depth of a <forwarded/> outside stanzas: its delay may come before or after its message */
+	bool complete;      /* that message has ended, and is kept back until the <forwarded/> ends */
 
 	/* Messages read: [taken, read) wait to be taken. Their strings are in `text`. */
 	struct record *record;
@@ -71,12 +92,27 @@ struct rcpt_xml {
 static struct rcpt_xml_position here(const struct rcpt_xml *x)
 {
 	const XML_Index byte = XML_GetCurrentByteIndex(x->parser);
-	const uint64_t line = XML_GetCurrentLineNumber(x->parser), column = XML_GetCurrentColumnNumber(x->parser);
+	if (byte < (XML_Index)x->replayed)
+		return x->origin;
+	const uint64_t line = XML_GetCurrentLineNumber(x->parser) - x->replayed_lines;
+	const uint64_t column = XML_GetCurrentColumnNumber(x->parser);
 	return (struct rcpt_xml_position){
-		.byte = x->origin.byte + (byte > 0 ? (uint64_t)byte : 0),
+		.byte = x->origin.byte + ((uint64_t)byte - x->replayed),
 		.line = x->origin.line + line - 1,
 		.column = line == 1 ? x->origin.column + column : column + 1,
 	};
+}
+
+static void advance(struct rcpt_xml_position *p, const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		p->byte++;
+		p->column++;
+		if (bytes[i] == '\n') {
+			p->line++;
+			p->column = 1;
+		}
+	}
 }
 
 /* The first failure is the one that is told. */
@@ -140,9 +176,34 @@ static void as_facts(const struct rcpt_xml *x, const struct record *r, struct rc
 		.to = s[TO],
 		.type = s[TYPE],
 		.received_id = s[RECEIVED_ID],
+		.stamp = s[STAMP],
 		.has = r->has,
 		.problems = r->problems,
 	};
+}
+
+/* Makes the current record one of those to be taken. */
+static void publish(struct rcpt_xml *x)
+{
+	void *record = x->record;
+	if (!grow(&record, &x->records, sizeof *x->record, x->read + 1)) {
+		refuse(x, RCPT_XML_NO_MEMORY);
+		return;
+	}
+	x->record = record;
+	struct rcpt_facts f;
+	as_facts(x, &x->current, &f);
+	rcpt_facts_judge(&f);
+	x->current.has = f.has;
+	x->current.problems = f.problems;
+	x->record[x->read++] = x->current;
+}
+
+static void new_record(struct rcpt_xml *x)
+{
+	x->current = (struct record){0};
+	x->current_at = x->used;
+	x->complete = false;
 }
 
 /* -- Handlers -------------------------------------------------------------------------------------------------------- */
@@ -172,8 +233,12 @@ static bool attributes_fit(struct rcpt_xml *x, const char **attr)
 static void begin_message(struct rcpt_xml *x, const char **attr)
 {
 	static const char *const names[] = {[ID] = "id", [FROM] = "from", [TO] = "to", [TYPE] = "type"};
-	x->current = (struct record){.line = here(x).line};
-	x->current_at = x->used;
+	if (x->complete)
+		publish(x);
+	if (x->complete || !x->forwarded)
+		new_record(x);
+	x->current.line = here(x).line;
+	x->own_stamp = false;
 	x->in_message = true;
 	for (; *attr; attr += 2)
 		for (int i = ID; i <= TYPE; i++)
@@ -183,6 +248,19 @@ static void begin_message(struct rcpt_xml *x, const char **attr)
 
 static void XMLCALL on_text(void *ud, const char *text, int n);
 
+static bool is_delay(struct name name)
+{
+	return rcpt_str_eq(name.local, RCPT_STR("delay")) && rcpt_str_eq(name.ns, RCPT_STR("urn:xmpp:delay"));
+}
+
+static bool keep_attribute(struct rcpt_xml *x, int which, const char *name, const char **attr)
+{
+	for (; *attr; attr += 2)
+		if (strcmp(attr[0], name) == 0)
+			return keep(x, which, attr[1], strlen(attr[1]));
+	return false;
+}
+
 static void begin_child(struct rcpt_xml *x, struct name name, const char **attr)
 {
 	const enum rcpt_child kind = rcpt_child_kind(name.local, name.ns);
@@ -191,14 +269,14 @@ static void begin_child(struct rcpt_xml *x, struct name name, const char **attr)
 	rcpt_facts_child(&f, kind, f.received_id, true);
 	x->current.has = f.has;
 	x->current.problems = f.problems;
+	if (is_delay(name) && !x->own_stamp)
+		x->own_stamp = keep_attribute(x, STAMP, "stamp", attr);
 	if (!rcpt_child_inside_matters(kind))
 		return;
 	x->child = kind;
 	XML_SetCharacterDataHandler(x->parser, on_text);
 	if (kind == RCPT_CHILD_RECEIVED && first)
-		for (; *attr; attr += 2)
-			if (strcmp(attr[0], "id") == 0 && !keep(x, RECEIVED_ID, attr[1], strlen(attr[1])))
-				return;
+		keep_attribute(x, RECEIVED_ID, "id", attr);
 }
 
 static void child_not_empty(struct rcpt_xml *x)
@@ -216,6 +294,121 @@ static void XMLCALL on_text(void *ud, const char *text, int n)
 			child_not_empty(ud);
 			return;
 		}
+}
+
+/* The bytes that Expat has, from the tag that it is at. */
+static struct rcpt_str rest_of_input(const struct rcpt_xml *x)
+{
+	int at = 0, n = 0;
+	const char *input = XML_GetInputContext(x->parser, &at, &n);
+	return input ? (struct rcpt_str){input + at, (size_t)(n - at)} : (struct rcpt_str){NULL, 0};
+}
+
+/* The length of the XML declaration that Expat is at: it says so only of what it has accepted. */
+static size_t declaration(const struct rcpt_xml *x)
+{
+	const struct rcpt_str rest = rest_of_input(x);
+	for (size_t i = 1; i < rest.n; i++)
+		if (rest.p[i - 1] == '?' && rest.p[i] == '>')
+			return i + 1;
+	return 0;
+}
+
+/* What is a line break in a tag is a space to XML: so one line will do for it. */
+static void save_tag(struct rcpt_xml *x)
+{
+	const struct rcpt_str tag = {rest_of_input(x).p, (size_t)XML_GetCurrentByteCount(x->parser)};
+	if (!tag.p || x->saved + 1 != x->depth || x->tags_n + tag.n >= x->limits.bytes)
+		return;
+	void *tags = x->tags;
+	if (!grow(&tags, &x->tags_room, 1, x->tags_n + tag.n + 1)) {
+		refuse(x, RCPT_XML_NO_MEMORY);
+		return;
+	}
+	x->tags = tags;
+	for (size_t i = 0; i < tag.n; i++)
+		x->tags[x->tags_n++] = tag.p[i];
+	for (size_t i = x->tags_n - tag.n; i < x->tags_n; i++)
+		if (x->tags[i] == '\n' || x->tags[i] == '\r')
+			x->tags[i] = ' ';
+	x->tags[x->tags_n++] = '\n';
+	x->saved++;
+}
+
+static void forget_innermost_tag(struct rcpt_xml *x)
+{
+	if (x->saved != x->depth)
+		return;
+	do
+		x->tags_n--;
+	while (x->tags_n > 0 && x->tags[x->tags_n - 1] != '\n');
+	x->saved--;
+}
+
+static void forget_outermost_tag(struct rcpt_xml *x)
+{
+	const char *end = memchr(x->tags, '\n', x->tags_n);
+	const size_t n = (size_t)(end - x->tags) + 1;
+	x->tags_n -= n;
+	memmove(x->tags, x->tags + n, x->tags_n);
+	x->saved--;
+}
+
+/* The document ends `n` bytes after the tag that Expat is at has begun. What follows is read as another, which begins with the
+ * tags that are open. */
+static void cut(struct rcpt_xml *x, size_t n)
+{
+	const struct rcpt_str rest = rest_of_input(x);
+	x->ended = true;
+	x->end = (uint64_t)XML_GetCurrentByteIndex(x->parser) + n;
+	x->beyond = here(x);
+	if (rest.p)
+		advance(&x->beyond, rest.p, n);
+}
+
+/* An element outside stanzas begins. */
+static void begin_container(struct rcpt_xml *x, struct name name, const char **attr)
+{
+	const bool replaying = XML_GetCurrentByteIndex(x->parser) < (XML_Index)x->replayed;
+	const bool stream =
+		rcpt_str_eq(name.local, RCPT_STR("stream")) && rcpt_str_eq(name.ns, RCPT_STR("http://etherx.jabber.org/streams"));
+	if (stream && x->streams + 1 == x->depth) {
+		if (x->streams == STREAMS_MAX && x->saved == STREAMS_MAX && !replaying) {
+			forget_outermost_tag(x);
+			cut(x, 0);
+			XML_StopParser(x->parser, XML_FALSE);
+			return;
+		}
+		x->streams++;
+	}
+	if (replaying)
+		return;
+	save_tag(x);
+	if (!x->forwarded && rcpt_str_eq(name.local, RCPT_STR("forwarded")) && rcpt_str_eq(name.ns, RCPT_STR("urn:xmpp:forward:0"))) {
+		x->forwarded = x->depth;
+		new_record(x);
+	} else if (x->forwarded && x->forwarded + 1 == x->depth && is_delay(name) && !x->current.string[STAMP].set) {
+		keep_attribute(x, STAMP, "stamp", attr);
+	}
+}
+
+static void end_container(struct rcpt_xml *x)
+{
+	forget_innermost_tag(x);
+	if (x->streams == x->depth)
+		x->streams--;
+	if (x->forwarded == x->depth) {
+		if (x->complete)
+			publish(x);
+		x->complete = false;
+		x->forwarded = 0;
+	}
+}
+
+/* Has Expat read so much of this document that it is to be cut? */
+static bool long_enough(const struct rcpt_xml *x)
+{
+	return (size_t)XML_GetCurrentByteIndex(x->parser) > x->replayed + CUT && !x->forwarded && x->saved == x->depth;
 }
 
 static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
@@ -245,30 +438,25 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 		begin_message(x, attr);
 	} else if (stanza_ns && (rcpt_str_eq(name.local, RCPT_STR("presence")) || rcpt_str_eq(name.local, RCPT_STR("iq")))) {
 		x->stanza_depth = x->depth;
+	} else {
+		begin_container(x, name, attr);
 	}
 }
 
 static void end_message(struct rcpt_xml *x)
 {
-	void *record = x->record;
-	if (!grow(&record, &x->records, sizeof *x->record, x->read + 1)) {
-		refuse(x, RCPT_XML_NO_MEMORY);
-		return;
-	}
-	x->record = record;
-	struct rcpt_facts f;
-	as_facts(x, &x->current, &f);
-	rcpt_facts_judge(&f);
-	x->current.has = f.has;
-	x->current.problems = f.problems;
-	x->record[x->read++] = x->current;
+	x->in_message = false;
+	if (x->forwarded)
+		x->complete = true;
+	else
+		publish(x);
 }
 
 static void XMLCALL on_end(void *ud, const char *name)
 {
 	(void)name;
 	struct rcpt_xml *x = ud;
-	if (x->status != RCPT_XML_OK)
+	if (x->status != RCPT_XML_OK || x->ended)
 		return;
 	if (x->child && x->depth == x->stanza_depth + 1) {
 		x->child = RCPT_CHILD_OTHER;
@@ -277,11 +465,13 @@ static void XMLCALL on_end(void *ud, const char *name)
 	if (x->depth == x->stanza_depth) {
 		if (x->in_message)
 			end_message(x);
-		x->in_message = false;
 		x->stanza_depth = 0;
+	} else if (!x->stanza_depth) {
+		end_container(x);
 	}
-	if (--x->depth == 0 && !x->single) {
-		x->ended = true;
+	x->depth--;
+	if (!x->single && (x->depth == 0 || (!x->stanza_depth && long_enough(x)))) {
+		cut(x, (size_t)XML_GetCurrentByteCount(x->parser));
 		XML_StopParser(x->parser, XML_FALSE);
 	}
 }
@@ -317,10 +507,11 @@ static bool begin_document(struct rcpt_xml *x, bool single)
 	XML_SetCommentHandler(x->parser, on_comment);
 	XML_SetProcessingInstructionHandler(x->parser, on_instruction);
 	x->single = single;
-	x->ended = x->in_message = false;
-	x->depth = x->stanza_depth = 0;
+	x->ended = x->in_message = x->complete = false;
+	x->depth = x->stanza_depth = x->streams = x->forwarded = 0;
 	x->child = RCPT_CHILD_OTHER;
 	x->fed = x->tail_n = 0;
+	x->replayed = x->replayed_lines = 0;
 	return true;
 }
 
@@ -360,6 +551,17 @@ static enum rcpt_xml_status status_of(enum XML_Error error)
 	}
 }
 
+/* In streams, between two stanzas: there a capture may end, and another may begin. */
+static bool between_stanzas(const struct rcpt_xml *x)
+{
+	return !x->single && !x->stanza_depth && x->streams == x->depth && x->saved == x->depth;
+}
+
+static void forget_tags(struct rcpt_xml *x)
+{
+	x->tags_n = x->saved = 0;
+}
+
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
 static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 {
@@ -369,7 +571,16 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 		return;
 	if (status != XML_STATUS_OK) {
 		x->expat_error = XML_GetErrorCode(x->parser);
-		fail(x, status_of(x->expat_error));
+		const size_t declared = x->expat_error == XML_ERROR_MISPLACED_XML_PI && between_stanzas(x) ? declaration(x) : 0;
+		if (declared) {
+			cut(x, declared);
+		} else if (x->expat_error == XML_ERROR_NO_ELEMENTS && x->depth > 0 && between_stanzas(x)) {
+			forget_tags(x);
+			if (!begin_document(x, false))
+				fail(x, RCPT_XML_NO_MEMORY);
+		} else {
+			fail(x, status_of(x->expat_error));
+		}
 	} else if (!x->single && !keep_tail(x, xml, n)) {
 		fail(x, RCPT_XML_NO_MEMORY);
 	} else if (x->tail_n > x->limits.bytes) {
@@ -377,29 +588,11 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 	}
 }
 
-static void advance(struct rcpt_xml_position *p, const char *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		p->byte++;
-		p->column++;
-		if (bytes[i] == '\n') {
-			p->line++;
-			p->column = 1;
-		}
-	}
-}
-
 /* The document has ended: the next begins after its last tag. Returns how many of the bytes given to Expat lie beyond that. */
 static size_t next_document(struct rcpt_xml *x)
 {
-	const int tag = XML_GetCurrentByteCount(x->parser);
-	const uint64_t size = (uint64_t)XML_GetCurrentByteIndex(x->parser) + (uint64_t)tag;
-	const size_t beyond = (size_t)(x->fed - size);
-	int at = 0, room = 0;
-	const char *input = XML_GetInputContext(x->parser, &at, &room);
-	x->origin = here(x);
-	if (input)
-		advance(&x->origin, input + at, (size_t)tag);
+	const size_t beyond = (size_t)(x->fed - x->end);
+	x->origin = x->beyond;
 	if (!begin_document(x, false))
 		fail(x, RCPT_XML_NO_MEMORY);
 	return beyond;
@@ -420,7 +613,7 @@ static void drop_taken(struct rcpt_xml *x)
 	if (x->taken < x->read)
 		return;
 	x->taken = x->read = 0;
-	if (!x->in_message)
+	if (!x->in_message && !x->forwarded)
 		x->current_at = x->used;
 	if (x->current_at == 0)
 		return;
@@ -463,11 +656,13 @@ void rcpt_xml_free(struct rcpt_xml *x)
 	rcpt_free(x->record);
 	rcpt_free(x->text);
 	rcpt_free(x->tail);
+	rcpt_free(x->tags);
 	rcpt_free(x);
 }
 
 void rcpt_xml_reset(struct rcpt_xml *x)
 {
+	forget_tags(x);
 	x->status = RCPT_XML_OK;
 	x->expat_error = XML_ERROR_NONE;
 	x->origin = x->where = (struct rcpt_xml_position){1, 1, 1};
@@ -493,6 +688,16 @@ enum rcpt_xml_status rcpt_xml_message(struct rcpt_xml *x, const char *xml, size_
 
 static void read_bytes(struct rcpt_xml *x, const char *bytes, size_t n);
 
+/* After a cut: the tags that are open come first. */
+static void replay(struct rcpt_xml *x)
+{
+	if (x->saved == 0 || x->status != RCPT_XML_OK)
+		return;
+	x->replayed = x->tags_n;
+	x->replayed_lines = x->saved;
+	parse(x, x->tags, x->tags_n, false);
+}
+
 /* After a document's end: starts the next with what earlier calls brought of it. Returns how much of the last `n` bytes is left.
  */
 static size_t go_on(struct rcpt_xml *x, size_t n)
@@ -500,10 +705,13 @@ static size_t go_on(struct rcpt_xml *x, size_t n)
 	char *tail = x->tail;
 	const size_t tail_n = x->tail_n;
 	const size_t beyond = next_document(x);
-	if (beyond <= n)
+	if (beyond <= n) {
+		replay(x);
 		return beyond;
+	}
 	x->tail = NULL;
 	x->tail_room = 0;
+	replay(x);
 	read_bytes(x, tail + tail_n - (beyond - n), beyond - n);
 	rcpt_free(tail);
 	return n;

@@ -7,7 +7,11 @@
  *                       containers (a stream root, an export). A message inside another stanza is part of that stanza.
  * What was read is taken with rcpt_xml_next().
  *
- * Memory grows with the number of different names within one document (Expat keeps them), and with nothing else.
+ * A message in a container's <forwarded/>, as in an archive, has the stamp of the <delay/> beside it, unless it has its own. A
+ * stream may be cut off between two stanzas, and another begin there with an XML declaration or a stream root, as in a capture of
+ * both directions or of a client that comes back.
+ *
+ * Memory grows with the number of different names within one stanza (Expat keeps them), and with nothing else.
  *
  * Refused, as RFC 6120 §11.1 has it: DTDs (and so every entity but the five of XML), comments, processing instructions; and what
  * is over the limits. After a refusal or a failure the reader says so again until rcpt_xml_reset().

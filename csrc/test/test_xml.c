@@ -142,7 +142,7 @@ static const char stream[] =
 	"<message id='6'><received " R " id='x'>text</received></message>";
 
 struct result {
-	char text[512];
+	char text[1024];
 	int n;
 };
 
@@ -152,7 +152,8 @@ static void take(struct rcpt_xml *x, struct result *r)
 	uint64_t line;
 	while (rcpt_xml_next(x, &f, &line)) {
 		char one[64];
-		snprintf(one, sizeof one, "%.*s@%d:%x/%x ", (int)f.id.n, f.id.p, (int)line, f.has, f.problems);
+		snprintf(one, sizeof one, "%.*s@%d:%x/%x%s%.*s ", (int)f.id.n, f.id.p, (int)line, f.has, f.problems, f.stamp.p ? " " : "",
+				 (int)f.stamp.n, f.stamp.p ? f.stamp.p : "");
 		strcat(r->text, one);
 		r->n++;
 	}
@@ -160,24 +161,103 @@ static void take(struct rcpt_xml *x, struct result *r)
 
 static const char expected[] = "1@3:45/0 2@5:0/0 3@7:88/0 4@12:0/0 5@13:0/0 6@15:8/40 ";
 
-static void the_same_at_every_chunk_size(void **state)
+static void read_at_every_chunk_size(const char *xml, const char *result)
 {
-	(void)state;
-	for (size_t size = 1; size <= sizeof stream; size++) {
+	const size_t n = strlen(xml);
+	for (size_t size = 1; size <= n + 1; size++) {
 		struct rcpt_xml *x = make();
 		struct result r = {.n = 0};
-		for (size_t at = 0; at < sizeof stream - 1; at += size) {
-			const size_t left = sizeof stream - 1 - at;
-			if (rcpt_xml_feed(x, stream + at, left < size ? left : size) != RCPT_XML_OK)
+		for (size_t at = 0; at < n; at += size) {
+			const size_t left = n - at;
+			if (rcpt_xml_feed(x, xml + at, left < size ? left : size) != RCPT_XML_OK)
 				fail_msg("%s", rcpt_xml_reason(x));
 			take(x, &r);
 		}
-		assert_int_equal(rcpt_xml_finish(x), RCPT_XML_OK);
+		if (rcpt_xml_finish(x) != RCPT_XML_OK)
+			fail_msg("at the end: %s", rcpt_xml_reason(x));
 		take(x, &r); /* Expat may put off its work until then */
-		assert_string_equal(r.text, expected);
+		assert_string_equal(r.text, result);
 		rcpt_xml_free(x);
 	}
 	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+static void the_same_at_every_chunk_size(void **state)
+{
+	(void)state;
+	read_at_every_chunk_size(stream, expected);
+}
+
+#define STREAM "<s:stream\nxmlns='jabber:client'\r\nxmlns:s='http://etherx.jabber.org/streams'>"
+#define DECLARED "<?xml version='1.0'?>\n" STREAM
+
+/* Both directions in one file, streams that are cut off and begun anew, and an end between two stanzas. */
+static void captures_of_several_streams(void **state)
+{
+	(void)state;
+	read_at_every_chunk_size(DECLARED STREAM "<s:features/><message id='1'/>\n</s:stream>\n<message id='2'/></s:stream>",
+							 "1@6:0/0 2@8:0/0 ");
+	read_at_every_chunk_size(DECLARED "<message id='1'/>\n" DECLARED "<message id='2'/></s:stream>\n<message id='3'/>",
+							 "1@4:0/0 2@8:0/0 3@9:0/0 ");
+	read_at_every_chunk_size(DECLARED, "");
+	/* More than may be open at once: the outermost are forgotten, and the four innermost can be closed. */
+	read_at_every_chunk_size(STREAM STREAM STREAM STREAM STREAM STREAM STREAM
+							 "<message id='1'/></s:stream></s:stream></s:stream><message id='2'/></s:stream>\n<message id='3'/>",
+							 "1@15:0/0 2@15:0/0 3@16:0/0 ");
+}
+
+#define FORWARDED "<forwarded xmlns='urn:xmpp:forward:0'>"
+#define DELAY(stamp) "<delay xmlns='urn:xmpp:delay' stamp='" stamp "'/>"
+#define NS "xmlns='jabber:client'"
+
+static void stamps(void **state)
+{
+	(void)state;
+	read_at_every_chunk_size(
+		"<server-data xmlns='urn:xmpp:pie:0'><host><user>" DELAY("none")
+			FORWARDED DELAY("a") "<message " NS " id='1'/></forwarded>\n" FORWARDED "<message " NS " id='2'/>" DELAY(
+				"b") "</forwarded>\n" FORWARDED DELAY("c") "<message " NS " id='3'>" DELAY("own")
+				DELAY("later") "</message></forwarded>\n" FORWARDED "<x>" DELAY(
+					"none") "</x><message " NS " id='4'/></forwarded>\n" FORWARDED
+					DELAY("e") "<message " NS " id='5'/>\n<message " NS " id='6'>" DELAY("f") "</message></forwarded>" FORWARDED
+						DELAY("nobody") "</forwarded><message " NS " id='7'><x>" DELAY(
+							"none") "</x></message>"
+									"<message " NS
+									" id='8'><delay xmlns='urn:x' stamp='x'/><delay xmlns='urn:xmpp:delay'/>" DELAY(
+										"h") "</message>"
+											 "</user></host></server-data>",
+		"1@1:0/0 a 2@2:0/0 b 3@3:0/0 own 4@4:0/0 5@5:0/0 e 6@6:0/0 f 7@6:0/0 8@6:0/0 h ");
+}
+
+/* Expat keeps names until its document ends. A stream that never ends, with ever new names, is read in bounded memory. */
+static void an_endless_stream(void **state)
+{
+	(void)state;
+	struct rcpt_xml *x = make();
+	assert_int_equal(rcpt_xml_feed(x, DECLARED, strlen(DECLARED)), RCPT_XML_OK);
+	size_t most = 0;
+	unsigned read = 0;
+	for (unsigned i = 0; i < 100000; i++) {
+		char one[128];
+		const int n = snprintf(one, sizeof one, "<message id='%u'><name%u a%u=''/></message>\n<other%u/>", i, i, i, i);
+		if (rcpt_xml_feed(x, one, (size_t)n) != RCPT_XML_OK)
+			fail_msg("%u: %s", i, rcpt_xml_reason(x));
+		struct rcpt_facts f;
+		uint64_t line;
+		while (rcpt_xml_next(x, &f, &line)) {
+			char id[16];
+			snprintf(id, sizeof id, "%u", read);
+			assert_int_equal(line, 4 + read++);
+			assert_true(rcpt_str_eq(f.id, (struct rcpt_str){id, strlen(id)}));
+		}
+		if (rcpt_mem_held() > most)
+			most = rcpt_mem_held();
+	}
+	assert_int_equal(rcpt_xml_finish(x), RCPT_XML_OK);
+	assert_int_equal(read, 100000);
+	if (most > 30000) /* blocks; it would be 300,000 */
+		fail_msg("%zu blocks of memory", most);
+	rcpt_xml_free(x);
 }
 
 static void faults_have_a_place(void **state)
@@ -193,6 +273,10 @@ static void faults_have_a_place(void **state)
 		{"<s>\n<message/></s></s>", RCPT_XML_MALFORMED, 20, 2, 16},
 		{"<message/>\n\ntext", RCPT_XML_MALFORMED, 13, 3, 1},
 		{"<message\n/><!-- no -->", RCPT_XML_COMMENT, 12, 2, 3},
+		{STREAM "<a/>\n<?xml version='1.0'?>\n <a></b>", RCPT_XML_MALFORMED, 110, 5, 7},
+		{STREAM "<message>\n<?xml version='1.0'?>", RCPT_XML_MALFORMED, 87, 4, 1},
+		{STREAM "<message/><messa", RCPT_XML_TRUNCATED, 87, 3, 54},
+		{"<export>\n" STREAM "<message/>", RCPT_XML_TRUNCATED, 96, 4, 54},
 	};
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
 		for (size_t size = 1; size < 40; size++) {
@@ -261,6 +345,9 @@ int main(void)
 		cmocka_unit_test(nothing_is_read_past_the_end),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(the_same_at_every_chunk_size),
+		cmocka_unit_test(captures_of_several_streams),
+		cmocka_unit_test(stamps),
+		cmocka_unit_test(an_endless_stream),
 		cmocka_unit_test(faults_have_a_place),
 		cmocka_unit_test(a_tag_without_end_is_not_kept_for_ever),
 		cmocka_unit_test(running_out_of_memory),

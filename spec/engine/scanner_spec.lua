@@ -30,17 +30,17 @@ describe("receipts.scanner", function ()
 	end
 	table.insert(stream, "</stream:stream>");
 
-	local function without_lines(list)
-		for _, facts in ipairs(list) do facts.line = nil; end
+	local function as_parsed(list)
+		for _, facts in ipairs(list) do facts.line, facts.bits = nil, nil; end
 		return list;
 	end
 
 	for _, size in ipairs { 1, 2, 7, 64, 1000, 1000000 } do
 		it("reads a stream in chunks of "..size, function ()
-			assert.same(expected, without_lines((scan(table.concat(stream, "\n"), size))));
+			assert.same(expected, as_parsed((scan(table.concat(stream, "\n"), size))));
 		end);
 		it("reads bare stanzas in chunks of "..size, function ()
-			assert.same(expected, without_lines((scan(table.concat(bare, "\n"), size))));
+			assert.same(expected, as_parsed((scan(table.concat(bare, "\n"), size))));
 		end);
 	end
 
@@ -49,6 +49,44 @@ describe("receipts.scanner", function ()
 		local lines = {};
 		for i, facts in ipairs(all) do lines[i] = facts.line; end
 		assert.same({ 1, 3, 4, 5 }, lines);
+	end);
+
+	it("gives the bits that the hooks get", function ()
+		local bits = receipts.bits;
+		local all = scan("<message id='1'><request xmlns='urn:xmpp:receipts'/></message>"
+			.."<message type='error'><received xmlns='urn:xmpp:receipts'/></message>", 1000);
+		assert.equal(bits.request | bits.asks, all[1].bits);
+		assert.equal(bits.received | bits.bounce | bits["received-without-id"] | bits["received-in-error"], all[2].bits);
+	end);
+
+	local function stamps(xml, size)
+		local list = {};
+		for i, facts in ipairs((scan(xml, size))) do list[i] = facts.stamp or false; end
+		return list;
+	end
+
+	it("gives the stamp of a delay, or of the delay beside the message in an archive", function ()
+		local function delay(stamp) return "<delay xmlns='urn:xmpp:delay' stamp='"..stamp.."'/>"; end
+		assert.same({ "2024-01-01T00:00:00Z", false }, stamps("<message>"..delay("2024-01-01T00:00:00Z").."</message><message/>", 9));
+		for size = 1, 50, 7 do
+			assert.same({ "first", "second", "own", false }, stamps(("<archive>%s%s%s%s</archive>"):gsub("%%s", function ()
+				return "<result xmlns='urn:xmpp:mam:2'><forwarded xmlns='urn:xmpp:forward:0'>%s</forwarded></result>";
+			end):format(
+				delay("first").."<message xmlns='jabber:client'/>",
+				"<message xmlns='jabber:client'/>"..delay("second"),
+				delay("third").."<message xmlns='jabber:client'>"..delay("own").."</message>",
+				"<message xmlns='jabber:client'/>"), size));
+		end
+	end);
+
+	it("reads what captures of several streams hold", function ()
+		local root = "<?xml version='1.0'?>\n<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+		local xml = root.."\n"..root.."<stream:features/><message id='1'/>\n<message id='2'/></stream:stream>\n"..root.."<message id='3'/>";
+		for size = 1, #xml do
+			local ids = {};
+			for i, facts in ipairs((scan(xml, size))) do ids[i] = facts.id.."@"..facts.line; end
+			assert.same({ "1@4", "2@5", "3@7" }, ids);
+		end
 	end);
 
 	it("counts, and leaves out what has no receipt element when told to", function ()
