@@ -6,14 +6,22 @@
 
 local VERSION = "0.1.0";
 
-if module.host == "*" then return; end -- prosodyctl looks in
-if module:get_host_type() ~= "local" then
+if module:get_host_type() == "component" then
 	module:log("info", "mod_receipts does nothing on a component: enable it on the VirtualHost of the users it is for");
 	return;
 end
 
 local engine_lib = module:require "engine";
 local engine, problem = engine_lib.load(VERSION, module:get_directory(), prosody.paths.installer);
+
+if module.host == "*" then -- prosodyctl mod_receipts …
+	module.command = module:require "command".new({
+		check = module:require "setup".command(module:require "options", require "core.configmanager", require "core.modulemanager", io.stdout);
+		lint = module:require "lint".command(engine);
+	}, problem, io.stdout, io.stderr);
+	return;
+end
+
 if not engine then
 	-- An error object keeps Prosody from adding a traceback to what is one clear line.
 	error(setmetatable({}, { __tostring = function () return problem; end }));

@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: MIT
+-- `prosodyctl mod_receipts SUBCOMMAND …`: finds the subcommand, and turns what goes wrong into words and an exit code.
+--
+-- A subcommand is a table:
+--   usage    its arguments, after its name
+--   summary  what it does, in one line
+--   run      function (array of arguments): an exit code; or nil and what is wrong with the arguments
+
+local command = {};
+
+local FAILED = 2; -- exit code: it could not be done. 0 and 1 are the subcommand's verdict.
+
+local function names(subcommands)
+	local list = {};
+	for name in pairs(subcommands) do table.insert(list, name); end
+	table.sort(list);
+	return list;
+end
+
+local function usage(name, subcommand)
+	return ("Usage: prosodyctl mod_receipts %s %s"):format(name, subcommand.usage):gsub("%s+$", "").."\n";
+end
+
+local function help(subcommands)
+	local lines = { "Usage: prosodyctl mod_receipts SUBCOMMAND …\n" };
+	for _, name in ipairs(names(subcommands)) do
+		local subcommand = subcommands[name];
+		table.insert(lines, ("  %s\n      %s"):format((name.." "..subcommand.usage):gsub("%s+$", ""), subcommand.summary));
+	end
+	return table.concat(lines, "\n").."\n";
+end
+
+--- The function that prosodyctl calls with the arguments.
+-- @param subcommands  name -> subcommand, see above
+-- @param problem      why none of them can be run, or nil
+-- @param out, err     files
+-- @return function (array of arguments): exit code
+function command.new(subcommands, problem, out, err)
+	return function (arg)
+		if problem then
+			err:write(problem, "\n");
+			return FAILED;
+		end
+		local name = arg[1];
+		if name == "help" or name == "--help" or name == "-h" then
+			out:write(help(subcommands));
+			return 0;
+		end
+		local subcommand = subcommands[name];
+		if not subcommand then
+			err:write(name and ("There is no subcommand %q\n"):format(name) or "", help(subcommands));
+			return FAILED;
+		end
+		local arguments = { table.unpack(arg, 2) };
+		if arguments[1] == "--help" or arguments[1] == "-h" then
+			out:write(usage(name, subcommand), subcommand.summary, "\n");
+			return 0;
+		end
+		local ok, code, wrong = xpcall(subcommand.run, debug.traceback, arguments);
+		if not ok then
+			err:write(("mod_receipts %s: %s\n"):format(name, code));
+			return FAILED;
+		end
+		if not code then
+			err:write(wrong, "\n", usage(name, subcommand));
+			return FAILED;
+		end
+		return code;
+	end
+end
+
+return command;
