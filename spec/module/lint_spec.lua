@@ -1,0 +1,325 @@
+-- SPDX-License-Identifier: MIT
+-- lint.lib.lua: facts in, violations and a summary out; and what it prints of a file.
+
+local paths = require "spec.support.paths";
+local engine = require "receipts";
+local json = require "util.json";
+local lint = paths.lib("lint");
+local cases = require "spec.support.messages";
+
+local R = "xmlns='urn:xmpp:receipts'";
+
+local function facts_of(xml)
+	local scanner = engine.scanner {};
+	local list = assert(scanner:feed(xml));
+	for _, facts in ipairs(assert(scanner:finish())) do table.insert(list, facts); end
+	return list;
+end
+
+local function summary_of(...)
+	local tracker = lint.tracker(engine);
+	for _, facts in ipairs(facts_of(table.concat({ ... }))) do tracker:message(facts); end
+	return tracker:summary();
+end
+
+local function message(from, to, id, inner, stamp)
+	local attr = (from and " from='"..from.."'" or "")..(to and " to='"..to.."'" or "")..(id and " id='"..id.."'" or "");
+	local delay = stamp and "<delay xmlns='urn:xmpp:delay' stamp='"..stamp.."'/>" or "";
+	return ("<message%s>%s%s</message>"):format(attr, inner, delay);
+end
+local function ask(from, to, id, stamp) return message(from, to, id, "<body/><request "..R.."/>", stamp); end
+local function ack(from, to, id, stamp) return message(from, to, nil, "<received "..R.." id='"..id.."'/>", stamp); end
+
+local function temporary(text)
+	local name = os.tmpname();
+	local file = assert(io.open(name, "w"));
+	file:write(text);
+	file:close();
+	return name;
+end
+
+-- Runs the check on these inputs; its exit code, and what it wrote.
+local function check(format, inputs, how)
+	how = how or {};
+	local out, err, names, input = assert(io.tmpfile()), assert(io.tmpfile()), {}, nil;
+	for i, text in ipairs(inputs) do names[i] = temporary(text); end
+	if how.input then
+		input = assert(io.tmpfile());
+		input:write(how.input);
+		input:seek("set");
+		table.insert(names, "-");
+	end
+	table.move(how.names or {}, 1, #(how.names or {}), #names + 1, names);
+	local code = lint.check(names, format, {
+		input = input, out = out, err = err, directory = how.directory or "/nowhere";
+		progress = lint.progress(err, function () return how.terminal or false; end, os.clock);
+	}, engine);
+	out:seek("set");
+	err:seek("set");
+	local printed, complaints = out:read("a"), err:read("a");
+	for i, name in ipairs(names) do
+		if i <= #inputs then
+			os.remove(name);
+			printed = printed:gsub(name:gsub("%p", "%%%0"), "file"..i);
+			complaints = complaints:gsub(name:gsub("%p", "%%%0"), "file"..i);
+		end
+	end
+	return code, printed, complaints;
+end
+
+describe("lint", function ()
+	describe("finds violations", function ()
+		for _, case in ipairs(cases) do
+			it("in "..case.name, function ()
+				local facts = facts_of(case.xml)[1];
+				local problems = {};
+				for i, violation in ipairs(lint.violations(facts, "f.xml")) do
+					problems[i] = violation.problem;
+					assert.equal("E3", violation.rule);
+					assert.equal("f.xml", violation.file);
+					assert.equal(facts.line, violation.line);
+					assert.truthy(violation.text:find("%l"));
+					assert.truthy(violation.section:find("^%d+"));
+				end
+				assert.same(case.facts.problems, problems);
+			end);
+		end
+
+		it("of every kind that the engine knows", function ()
+			for name, bit in pairs(engine.bits) do
+				if bit >= 1 << 16 then assert.is_table(lint.meanings[name], name); end
+			end
+		end);
+	end);
+
+	describe("reads times", function ()
+		local times = {
+			["1970-01-01T00:00:00Z"] = 0;
+			["1969-07-21T02:56:15Z"] = -14159025; -- XEP-0082's own example
+			["1969-07-20T21:56:15-05:00"] = -14159025;
+			["2000-02-29T12:00:00Z"] = 951825600;
+			["2024-02-29T23:59:59.5Z"] = 1709251199.5;
+			["2024-03-01T00:00:00+05:30"] = 1709231400;
+			["2100-03-01T00:00:00Z"] = 4107542400; -- no leap year
+		};
+		for stamp, seconds in pairs(times) do
+			it(stamp, function () assert.equal(seconds, lint.seconds(stamp)); end);
+		end
+		it("and nothing else", function ()
+			for _, stamp in ipairs { "", "now", "2024-01-01", "20240101T00:00:00", "2024-01-01T00:00:00", "2024-01-01T00:00:00+5" } do
+				assert.is_nil(lint.seconds(stamp), stamp);
+			end
+		end);
+	end);
+
+	describe("follows what is asked", function ()
+		it("to its ack", function ()
+			local summary = summary_of(ask("a@x/1", "b@x", "1"), ask("a@x/1", "c@x", "2"), ack("b@x/2", "a@x/1", "1"), ack("b@x/3", "a@x/1", "1"),
+				ack("b@x/2", "a@x/1", "2"), ack("b@x/2", "a@x/1", "3"));
+			assert.same({ asked = 2, delivered = 1, duplicates = 1, unanswered = 1, forged = 1, unknown = 1, forgotten = 0 }, summary);
+		end);
+
+		it("of revision 1.0 too", function ()
+			assert.equal(1, summary_of(ask("a@x", "b@x", "1"), message("b@x", "a@x", "1", "<received "..R.."/>")).delivered);
+		end);
+
+		it("and counts no request that is none, and no ack", function ()
+			local summary = summary_of("<message from='a@x' to='b@x'><request "..R.."/></message>",
+				"<message from='a@x' to='r@x' id='1' type='groupchat'><request "..R.."/></message>",
+				"<message from='b@x' to='a@x' type='error'><received "..R.." id='1'/></message>");
+			assert.same({ asked = 0, delivered = 0, duplicates = 0, unanswered = 0, forged = 0, unknown = 0, forgotten = 0 }, summary);
+		end);
+
+		it("once when it is seen twice", function ()
+			assert.equal(1, summary_of(ask("a@x", "b@x", "1"), ask("a@x", "b@x", "1")).asked);
+		end);
+
+		it("from a client that leaves out its own address", function ()
+			-- it asks, and acks what it is asked
+			local summary = summary_of(ask(nil, "b@x", "1"), ack("b@x/2", "a@x/1", "1"), ask("b@x/2", "a@x/1", "2"), ack(nil, "b@x/2", "2"));
+			assert.same({ asked = 2, delivered = 2, duplicates = 0, unanswered = 0, forged = 0, unknown = 0, forgotten = 0 }, summary);
+		end);
+
+		it("on both sides of the server, once", function ()
+			local summary = summary_of(ask(nil, "b@x", "1"), ask("a@x/1", "b@x", "1"), ack("b@x/2", "a@x/1", "1"));
+			assert.same({ 1, 1 }, { summary.asked, summary.delivered });
+		end);
+
+		it("and accuses nobody on a guess", function ()
+			local summary = summary_of(ask("a@x", "b@x", "1"), ack(nil, "a@x", "2"), ask("c@x", "d@x", "7"), ack(nil, "a@x", "1"));
+			assert.same({ 0, 2 }, { summary.forged, summary.unknown });
+		end);
+
+		it("to a room occupant, in full", function ()
+			local occupant = "<x xmlns='http://jabber.org/protocol/muc#user'/><request "..R.."/>";
+			local summary = summary_of(message("a@x", "r@x/nick", "1", occupant), ack("r@x/other", "a@x", "1"), ack("r@x/nick", "a@x", "1"));
+			assert.same({ 1, 1 }, { summary.forged, summary.delivered });
+		end);
+
+		it("in bounded memory: the oldest are forgotten", function ()
+			local tracker = lint.tracker(engine);
+			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
+			for i = 1, 100000 do
+				facts.id, facts.from = "id"..i, "user"..i.."@x";
+				tracker:message(facts);
+			end
+			local summary = tracker:summary();
+			assert.equal(100000, summary.asked);
+			assert.equal(100000 - 32768, summary.forgotten);
+			assert.is_true(tracker.pending:bytes() < 8 * 1024 * 1024);
+			local late = facts_of(ack("b@x", "user1@x", "id1")..ack("b@x", "user100000@x", "id100000"));
+			tracker:message(late[1]);
+			tracker:message(late[2]);
+			summary = tracker:summary();
+			assert.same({ 1, 1 }, { summary.unknown, summary.delivered });
+		end);
+
+		it("in bounded memory: long ids leave room for fewer", function ()
+			local tracker = lint.tracker(engine);
+			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
+			for i = 1, 30000 do
+				facts.id = ("x"):rep(1000)..i;
+				tracker:message(facts);
+			end
+			assert.is_true(tracker.pending:bytes() < 9 * 1024 * 1024, tracker.pending:bytes());
+			assert.is_true(tracker:summary().forgotten > 20000);
+		end);
+
+		it("that is too long to be kept", function ()
+			local summary = summary_of(ask("a@x", "b@x", ("x"):rep(1024)));
+			assert.same({ 1, 1, 1 }, { summary.asked, summary.unanswered, summary.forgotten });
+		end);
+	end);
+
+	describe("tells latencies", function ()
+		it("where both sides have a stamp", function ()
+			local summary = summary_of(ask("a@x", "b@x", "1", "2024-01-01T10:00:00Z"), ask("a@x", "b@x", "2", "2024-01-01T10:00:00Z"),
+				ask("a@x", "b@x", "3"), ack("b@x", "a@x", "1", "2024-01-01T10:00:02.5Z"), ack("b@x", "a@x", "2"),
+				ack("b@x", "a@x", "3", "2024-01-01T11:00:00Z"));
+			assert.equal(3, summary.delivered);
+			assert.same({ pairs = 1, p50 = 2.5, p90 = 2.5, p99 = 2.5, max = 2.5 }, summary.latency);
+		end);
+
+		it("as percentiles", function ()
+			local all = {};
+			for i = 1, 100 do table.insert(all, ask("a@x", "b@x", i, "2024-01-01T10:00:00Z")); end
+			for i = 1, 100 do table.insert(all, ack("b@x", "a@x", i, ("2024-01-01T10:%02d:%02dZ"):format(i // 60, i % 60))); end
+			assert.same({ pairs = 100, p50 = 50, p90 = 90, p99 = 99, max = 100 }, summary_of(table.concat(all)).latency);
+		end);
+
+		it("of an archive that goes back in time", function ()
+			local summary = summary_of(ask("a@x", "b@x", "1", "2024-06-01T00:00:00Z"), ask("c@x", "d@x", "1", "2020-01-01T00:00:00Z"),
+				ack("b@x", "a@x", "1", "2024-06-01T00:00:05Z"), ack("d@x", "c@x", "1", "2020-01-01T00:00:07Z"));
+			assert.same({ pairs = 2, p50 = 5, p90 = 7, p99 = 7, max = 7 }, summary.latency);
+		end);
+	end);
+
+	describe("prints", function ()
+		local export = [[
+<server-data xmlns='urn:xmpp:pie:0'><host jid='x'><user name='a'>
+<offline-messages>
+<message xmlns='jabber:client' from='b@x' to='a@x'><request xmlns='urn:xmpp:receipts'/></message>
+</offline-messages>
+<archive xmlns='urn:xmpp:pie:0#mam'>
+<result xmlns='urn:xmpp:mam:2' id='1'><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2024-01-01T10:00:00Z'/>
+<message xmlns='jabber:client' from='a@x' to='b@x' id='1'><request xmlns='urn:xmpp:receipts'/></message></forwarded></result>
+<result xmlns='urn:xmpp:mam:2' id='2'><forwarded xmlns='urn:xmpp:forward:0'>
+<message xmlns='jabber:client' from='b@x' to='a@x'><received xmlns='urn:xmpp:receipts' id='1'>x</received></message>
+<delay xmlns='urn:xmpp:delay' stamp='2024-01-01T10:00:01Z'/></forwarded></result>
+<result xmlns='urn:xmpp:mam:2' id='3'><forwarded xmlns='urn:xmpp:forward:0'>
+<message xmlns='jabber:client' from='b@x' to='a@x'><received xmlns='urn:xmpp:receipts' id='1'/></message>
+<delay xmlns='urn:xmpp:delay' stamp='2024-01-01T10:00:09Z'/></forwarded></result>
+</archive></user></host></server-data>
+]];
+
+		it("a line a violation, and a summary", function ()
+			local code, printed, complaints = check("text", { export });
+			assert.equal(1, code);
+			assert.equal([[
+file1:3: E3 request-without-id: a message that asks for a receipt has no id (XEP-0184 §7)
+file1:9: E3 received-not-empty: <received/> has something in it (XEP-0184 §11)
+messages    4
+violations  2
+asked       1
+delivered   1
+duplicates  0
+unanswered  0
+forged      0
+unknown     0
+latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
+]], printed);
+			assert.equal("", complaints);
+		end);
+
+		it("one object as JSON", function ()
+			local code, printed = check("json", { export, "<message" }, { names = { "missing" } });
+			assert.equal(2, code);
+			local object = assert(json.decode(printed));
+			assert.same({ "request-without-id", "received-not-empty" }, { object.violations[1].problem, object.violations[2].problem });
+			assert.same({ file = "file1", line = 9, rule = "E3", problem = "received-not-empty", text = lint.meanings["received-not-empty"][1],
+				section = "11" }, object.violations[2]);
+			assert.same({ { file = "file2", line = 1, column = 1, reason = "the input is incomplete" },
+				{ file = "missing", reason = "No such file or directory" } }, object.faults);
+			assert.equal(4, object.summary.messages);
+			assert.equal(9, object.summary.latency.p50);
+		end);
+
+		it("empty lists as JSON too", function ()
+			local code, printed = check("json", { "<message/>" });
+			assert.equal(0, code);
+			local object = assert(json.decode(printed));
+			assert.same({ 0, 0, 1 }, { #object.violations, #object.faults, object.summary.messages });
+		end);
+
+		it("what came before a fault, where it is, and goes on to the next file", function ()
+			local code, printed, complaints = check("text",
+				{ ask("a@x", "b@x", "1").."\n<message><request "..R.."/></message>\n <message></body>", ack("b@x", "a@x", "1") });
+			assert.equal(2, code);
+			assert.truthy(printed:find("file1:2: E3 request-without-id", 1, true));
+			assert.truthy(printed:find("delivered   1\n", 1, true), printed);
+			assert.equal("file1:3:13: mismatched tag\n", complaints);
+		end);
+
+		it("why a file cannot be read", function ()
+			local code, _, complaints = check("text", {}, { names = { "missing", "/" }, directory = "/tmp" });
+			assert.equal(2, code);
+			assert.equal("missing: No such file or directory\n/: Is a directory\n", complaints);
+		end);
+
+		it("nothing of what is clean, and reads standard input", function ()
+			local code, printed, complaints = check("text", {}, { input = ask("a@x", "b@x", "1") });
+			assert.equal(0, code);
+			assert.truthy(printed:find("^messages    1\nviolations  0\n"));
+			assert.equal("", complaints);
+		end);
+
+		it("how far it is, for long input on a terminal, and takes that away", function ()
+			local long = "<stream>"..("<presence/>\n"):rep(64 * 1024 * 1024 // 12).."</stream>";
+			local _, _, complaints = check("text", { long }, { terminal = true });
+			assert.truthy(complaints:find("^\rfile1: %d+ %%, %d+ MiB/s\27%[K"), complaints);
+			assert.truthy(complaints:find("\r\27%[K$"));
+			_, _, complaints = check("text", { long });
+			assert.equal("", complaints);
+			_, _, complaints = check("text", { "<presence/>" }, { terminal = true });
+			assert.equal("", complaints);
+		end);
+
+		it("and stops when nobody reads it", function ()
+			local full = assert(io.open("/dev/full", "w"));
+			local name = temporary(export);
+			assert.has_error(function ()
+				lint.check({ name }, "text", { out = full, err = full, directory = "/", progress = lint.progress(full, error, os.clock) }, engine);
+			end, "cannot write: No space left on device");
+			os.remove(name);
+		end);
+	end);
+
+	it("takes files and a format", function ()
+		local subcommand = lint.command(engine);
+		for _, arguments in ipairs { {}, { "--format=xml", "f" }, { "--verbose", "f" }, { "-f" } } do
+			local code, wrong = subcommand.run(arguments);
+			assert.is_nil(code);
+			assert.is_string(wrong);
+		end
+	end);
+end);
