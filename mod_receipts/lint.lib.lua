@@ -215,7 +215,7 @@ function text:finish(summary)
 		table.insert(lines, ("%-11s %d (of the unanswered; an ack would count as unknown)"):format("forgotten", summary.forgotten));
 	end
 	local latency = summary.latency;
-	table.insert(lines, latency and ("%-11s p50 %.3g s, p90 %.3g s, p99 %.3g s, max %.3g s (of %d with stamps)"):format(
+	table.insert(lines, latency and ("%-11s p50 %.14g s, p90 %.14g s, p99 %.14g s, max %.14g s (of %d with stamps)"):format(
 		"latency", latency.p50, latency.p90, latency.p99, latency.max, latency.pairs) or nil);
 	must(self.out:write(table.concat(lines, "\n"), "\n"));
 end
@@ -394,6 +394,7 @@ function lint.command(engine)
 			end
 			if #paths == 0 then return nil, "lint wants a file"; end
 			io.stdout:setvbuf("full");
+			collectgarbage("incremental", 150, 200); -- Prosody's own setting spends half the time on garbage
 			return lint.check(paths, format, {
 				input = io.stdin;
 				out = io.stdout;

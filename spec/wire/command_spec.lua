@@ -1,0 +1,181 @@
+-- SPDX-License-Identifier: MIT
+-- prosodyctl mod_receipts …, as operators type it. No server runs.
+
+local paths = require "spec.support.paths";
+local json = require "util.json";
+
+local version = os.getenv("PROSODY") or "0.12";
+local LIMIT = 16 * 1024; -- KiB that lint may use above what prosodyctl needs to do nothing
+
+local R = "xmlns='urn:xmpp:receipts'";
+
+local function write(path, text)
+	local file = assert(io.open(path, "w"));
+	file:write(text);
+	file:close();
+end
+
+local function read(path)
+	local file = assert(io.open(path));
+	local text = file:read("a");
+	file:close();
+	return text;
+end
+
+describe("prosodyctl mod_receipts", function ()
+	local dir;
+	setup(function ()
+		local pipe = assert(io.popen("mktemp -d"));
+		dir = pipe:read("l");
+		pipe:close();
+	end);
+	teardown(function () os.execute("rm -rf '"..dir.."'"); end);
+
+	local config = [[
+run_as_root = true
+data_path = %q
+plugin_paths = { %q }
+certificates = %q
+%s
+]];
+
+	before_each(function ()
+		write(dir.."/prosody.cfg.lua", config:format(dir, paths.root, dir, "VirtualHost \"localhost\""));
+	end);
+
+	-- Runs it in `dir`. Returns the exit code, standard output and standard error. Prosody may print warnings of its own first.
+	local function run(arguments, how)
+		how = how or {};
+		local command = ("cd %s && %s LUA_CPATH='%s;;' %s lua5.4 %s/usr/bin/prosodyctl --config %s/prosody.cfg.lua mod_receipts %s >out 2>err %s")
+			:format(dir, how.before or "", how.cpath or paths.engine, how.environment or "", paths.prosody[version], dir, arguments, how.after or "");
+		local _, _, code = os.execute(command);
+		return code, read(dir.."/out"), read(dir.."/err");
+	end
+
+	local function ends_with(expected, text)
+		assert.equal(expected, text:sub(-#expected));
+	end
+
+	describe("lint", function ()
+		it("finds nothing wrong with what is clean", function ()
+			write(dir.."/clean.xml", "<message id='1' from='a@x' to='b@x'><request "..R.."/></message>");
+			local code, out, err = run("lint clean.xml");
+			assert.equal(0, code);
+			ends_with("\nmessages    1\nviolations  0\nasked       1\ndelivered   0\nduplicates  0\nunanswered  1\nforged      0\nunknown     0\n", out);
+			assert.equal("", err);
+		end);
+
+		it("reads files where they were named, and standard input", function ()
+			write(dir.."/bad.xml", "\n<message><request "..R.."/></message>");
+			local line = ":2: E3 request-without-id: a message that asks for a receipt has no id (XEP-0184 §7)\n";
+			local code, out = run("lint bad.xml "..dir.."/bad.xml - < bad.xml");
+			assert.equal(1, code);
+			assert.truthy(out:find("bad.xml"..line..dir.."/bad.xml"..line.."-"..line.."messages    3\n", 1, true), out);
+		end);
+
+		it("says where it could read no further", function ()
+			write(dir.."/broken.xml", "<message><request "..R.."/></message>\n<message></x>");
+			local code, out, err = run("lint broken.xml missing.xml");
+			assert.equal(2, code);
+			assert.truthy(out:find("broken.xml:1: E3 request-without-id", 1, true));
+			assert.truthy(out:find("\nmessages    1\n", 1, true));
+			ends_with("broken.xml:2:12: mismatched tag\nmissing.xml: No such file or directory\n", err);
+		end);
+
+		it("speaks JSON", function ()
+			write(dir.."/bad.xml", "<message><request "..R.."/></message>");
+			local code, out = run("lint --format=json bad.xml");
+			assert.equal(1, code);
+			local object = assert(json.decode(out:match("\n({.*)$") or out));
+			assert.equal("request-without-id", object.violations[1].problem);
+			assert.equal(1, object.summary.messages);
+		end);
+
+		it("wants a file", function ()
+			local code, _, err = run("lint");
+			assert.equal(2, code);
+			ends_with("lint wants a file\nUsage: prosodyctl mod_receipts lint [--format=text|json] FILE…\n", err);
+		end);
+
+		it("reads 1 GiB in under 16 MiB, and gets it right", function ()
+			local function peak(arguments, how)
+				how.environment = ("LUA_INIT=@%s/spec/support/peak.lua PEAK=%s/peak"):format(paths.root, dir);
+				local code, out = run(arguments, how);
+				return tonumber(read(dir.."/peak")), code, out;
+			end
+			local idle = peak("help", {});
+			local used, code, out = peak("lint -", { before = ("lua5.4 %s/spec/support/capture.lua %d %s/expected |"):format(paths.root, 1 << 30, dir) });
+			assert.equal(1, code);
+			local expected = read(dir.."/expected");
+			for name in pairs(paths.lib("lint").meanings) do assert.truthy(expected:find(name, 1, true), name); end
+			assert.is_true(expected == out:sub(-#expected), "lint says something else than is expected: "..out:sub(-400));
+			assert.is_true(used - idle < LIMIT, ("%d KiB above the %d of prosodyctl"):format(used - idle, idle));
+		end);
+	end);
+
+	describe("check", function ()
+		local function check(text)
+			write(dir.."/prosody.cfg.lua", config:format(dir, paths.root, dir, text));
+			local code, out = run("check");
+			return code, out;
+		end
+
+		it("finds nothing wrong with a whole setup", function ()
+			local code, out = check [[
+				modules_enabled = { "receipts", "smacks", "carbons" }
+				receipts_request = "always"
+				VirtualHost "one.example"
+				VirtualHost "two.example"
+					receipts_request = "never"
+				VirtualHost "three.example"
+					modules_disabled = { "receipts" }
+				VirtualHost "four.example"
+					enabled = false
+				Component "rooms.example" "muc"
+					modules_enabled = { "receipts" }
+			]];
+			assert.equal(0, code);
+			assert.truthy(out:find("one%.example\n.-receipts_request +\"always\" +configured\n.*two%.example\n.-receipts_request +\"never\" +configured"));
+			assert.truthy(out:find("receipts_forged +\"drop\" +default"));
+			for _, host in ipairs { "three", "four", "rooms" } do assert.falsy(out:find(host..".example", 1, true)); end
+		end);
+
+		it("says what is wrong, and what is idle, on which host", function ()
+			local code, out = check [[
+				modules_enabled = { "receipts", "smacks", "carbons" }
+				VirtualHost "one.example"
+				VirtualHost "two.example"
+					modules_disabled = { "smacks", "carbons" }
+					receipts_forged = "bounce"
+					storage = { receipts = "memory" }
+			]];
+			assert.equal(1, code);
+			local one, two = out:match("(one%.example\n.*)(two%.example\n.*)$");
+			assert.falsy(one:find("idle", 1, true) or one:find("wrong", 1, true));
+			assert.truthy(two:find("wrong: Option receipts_forged = \"bounce\" is not valid", 1, true));
+			for _, word in ipairs { "mod_smacks", "mod_carbons", "\"memory\"" } do assert.truthy(two:find("idle: [^\n]*"..word), word); end
+		end);
+
+		it("says when no host has the module", function ()
+			local code, out = check "VirtualHost \"one.example\"";
+			assert.equal(1, code);
+			ends_with("No VirtualHost has \"receipts\" in its modules_enabled\n", out);
+		end);
+	end);
+
+	it("lists its subcommands", function ()
+		local code, out = run("help");
+		assert.equal(0, code);
+		for _, name in ipairs { "check", "lint" } do assert.truthy(out:find("\n  "..name, 1, true)); end
+		local wrong, _, err = run("repair");
+		assert.equal(2, wrong);
+		assert.truthy(err:find("There is no subcommand \"repair\"\nUsage: ", 1, true));
+	end);
+
+	it("without its engine says so in one line", function ()
+		local code, out, err = run("lint -", { cpath = "" });
+		assert.equal(2, code);
+		assert.truthy(err:find("^the C library receipts.so is missing or of no use[^\n]*\n$"), err);
+		assert.falsy(out:find("traceback", 1, true));
+	end);
+end);
