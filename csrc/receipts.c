@@ -129,6 +129,14 @@ static void push_raw_field(lua_State *L, int table, const char *key)
 	lua_rawget(L, table);
 }
 
+static bool flag_field(lua_State *L, int table, const char *key)
+{
+	push_raw_field(L, table, key);
+	const bool set = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return set;
+}
+
 /* A number from an options table, or its default. */
 static double option(lua_State *L, int table, const char *key, double least, double most, double standard)
 {
@@ -210,7 +218,7 @@ static int push_xml_error(lua_State *L, const struct rcpt_xml *x)
  * finalizer, and that can parse: it gets a reader of its own. NULL, with nothing pushed, when memory has run out. */
 static struct reader_box *take_reader(lua_State *L)
 {
-	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR};
+	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR, false};
 	lua_getuservalue(L, lua_upvalueindex(UP_STATE));
 	struct reader_box *box = lua_touserdata(L, -1);
 	if (box) {
@@ -395,7 +403,7 @@ static struct scanner_handle *check_scanner(lua_State *L)
 
 static int l_scanner(lua_State *L)
 {
-	const struct rcpt_xml_limits limits = {
+	struct rcpt_xml_limits limits = {
 		.bytes = (size_t)option(L, 1, "max_bytes", 64, 1 << 30, (double)RCPT_XML_BYTES),
 		.depth = (unsigned)option(L, 1, "max_depth", 1, 100000, RCPT_XML_DEPTH),
 		.attr = (size_t)option(L, 1, "max_attr", 1, 1 << 30, (double)RCPT_XML_ATTR),
@@ -405,9 +413,8 @@ static int l_scanner(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(UP_SCANNER));
 	lua_setmetatable(L, -2);
 	if (lua_istable(L, 1)) {
-		push_raw_field(L, 1, "only_receipts");
-		s->only_receipts = lua_toboolean(L, -1);
-		lua_pop(L, 1);
+		s->only_receipts = flag_field(L, 1, "only_receipts");
+		limits.comments = flag_field(L, 1, "comments");
 	}
 	s->x = rcpt_xml_new(&limits, (unsigned long)get_state(L)->key.k0);
 	if (!s->x)
@@ -608,14 +615,6 @@ static int push_status(lua_State *L, enum rcpt_status status)
 		lua_pushnil(L);
 	lua_pushstring(L, status_name(status));
 	return 2;
-}
-
-static bool flag_field(lua_State *L, int table, const char *key)
-{
-	push_raw_field(L, table, key);
-	const bool set = lua_toboolean(L, -1);
-	lua_pop(L, 1);
-	return set;
 }
 
 /* { injected = bool, occupant = bool, overdue = bool, type = string }, all of it optional. False where the type is none of the

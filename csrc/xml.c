@@ -485,7 +485,9 @@ static void XMLCALL on_doctype(void *ud, const char *name, const char *sysid, co
 static void XMLCALL on_comment(void *ud, const char *text)
 {
 	(void)text;
-	refuse(ud, RCPT_XML_COMMENT);
+	struct rcpt_xml *x = ud;
+	if (!x->limits.comments || x->single || x->stanza_depth)
+		refuse(x, RCPT_XML_COMMENT);
 }
 
 static void XMLCALL on_instruction(void *ud, const char *target, const char *data)
@@ -574,7 +576,7 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 		const size_t declared = x->expat_error == XML_ERROR_MISPLACED_XML_PI && between_stanzas(x) ? declaration(x) : 0;
 		if (declared) {
 			cut(x, declared);
-		} else if (x->expat_error == XML_ERROR_NO_ELEMENTS && x->depth > 0 && between_stanzas(x)) {
+		} else if (x->expat_error == XML_ERROR_NO_ELEMENTS && between_stanzas(x)) {
 			forget_tags(x);
 			if (!begin_document(x, false))
 				fail(x, RCPT_XML_NO_MEMORY);

@@ -13,8 +13,9 @@
  *
  * Memory grows with the number of different names within one stanza (Expat keeps them), and with nothing else.
  *
- * Refused, as RFC 6120 §11.1 has it: DTDs (and so every entity but the five of XML), comments, processing instructions; and what
- * is over the limits. After a refusal or a failure the reader says so again until rcpt_xml_reset().
+ * Refused, as RFC 6120 §11.1 has it, unless limits say otherwise: DTDs (and so every entity but the five of XML), comments,
+ * processing instructions; and what is over the limits. After a refusal or a failure the reader says so again until
+ * rcpt_xml_reset().
  *
  * The parser is made once and used again. It is reset for each message: a parser that lives on would take a stray end tag or a
  * half-finished message with it into the next.
@@ -30,6 +31,7 @@ struct rcpt_xml_limits {
 	size_t bytes;   /* in one message given whole, and in one token (tag or text) of a stream */
 	unsigned depth; /* elements within one another, the message itself included */
 	size_t attr;    /* bytes in one attribute's value */
+	bool comments;  /* they may stand between the stanzas of a stream: those who capture write them */
 };
 #define RCPT_XML_BYTES ((size_t)1 << 20)
 #define RCPT_XML_DEPTH 64u

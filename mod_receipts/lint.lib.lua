@@ -317,7 +317,7 @@ local function read(path, system, engine, take)
 	local size = path ~= "-" and file:seek("end");
 	if size then file:seek("set"); end
 	system.progress:start(path, size);
-	local scanner = engine.scanner { only_receipts = true };
+	local scanner = engine.scanner { only_receipts = true, comments = true };
 	local fault;
 	repeat
 		local chunk, read_err = file:read(CHUNK);

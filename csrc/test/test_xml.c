@@ -12,7 +12,7 @@
 
 #define R "xmlns='urn:xmpp:receipts'"
 
-static const struct rcpt_xml_limits limits = {4096, 8, 100};
+static const struct rcpt_xml_limits limits = {4096, 8, 100, false};
 
 static struct rcpt_xml *make(void)
 {
@@ -260,6 +260,33 @@ static void an_endless_stream(void **state)
 	rcpt_xml_free(x);
 }
 
+static void comments(void **state)
+{
+	(void)state;
+	static const struct rcpt_xml_limits with_comments = {4096, 8, 100, true};
+	static const struct {
+		const char *xml;
+		enum rcpt_xml_status status;
+	} inputs[] = {
+		{"<!-- in --><message/><!-- out --> ", RCPT_XML_OK},
+		{DECLARED "<!-- in --><a><!-- in a --></a><message/><!-- out -->", RCPT_XML_OK},
+		{"<!-- <message/> -->", RCPT_XML_OK},
+		{"<message/><!-- never closed", RCPT_XML_TRUNCATED},
+		{"<message><!-- in a stanza --></message>", RCPT_XML_COMMENT},
+		{"<iq><!-- in a stanza --></iq>", RCPT_XML_COMMENT},
+	};
+	struct rcpt_xml *x = rcpt_xml_new(&with_comments, 42);
+	for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+		rcpt_xml_reset(x);
+		for (const char *at = inputs[i].xml; *at; at++)
+			rcpt_xml_feed(x, at, 1);
+		if (rcpt_xml_finish(x) != inputs[i].status)
+			fail_msg("%s: %s", inputs[i].xml, rcpt_xml_reason(x));
+	}
+	assert_int_equal(rcpt_xml_message(x, "<!-- no --><message/>", 21), RCPT_XML_COMMENT);
+	rcpt_xml_free(x);
+}
+
 static void faults_have_a_place(void **state)
 {
 	(void)state;
@@ -348,6 +375,7 @@ int main(void)
 		cmocka_unit_test(captures_of_several_streams),
 		cmocka_unit_test(stamps),
 		cmocka_unit_test(an_endless_stream),
+		cmocka_unit_test(comments),
 		cmocka_unit_test(faults_have_a_place),
 		cmocka_unit_test(a_tag_without_end_is_not_kept_for_ever),
 		cmocka_unit_test(running_out_of_memory),

@@ -3,7 +3,7 @@
 
 local command = require "spec.support.paths".lib("command");
 
-describe("command", function ()
+describe("F5 command", function ()
 	local ran;
 	local subcommands = {
 		count = { usage = "THING…", summary = "Counts things", run = function (arguments) ran = arguments; return #arguments; end };

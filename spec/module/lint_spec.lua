@@ -67,7 +67,7 @@ local function check(format, inputs, how)
 	return code, printed, complaints;
 end
 
-describe("lint", function ()
+describe("F5 lint", function ()
 	describe("finds violations", function ()
 		for _, case in ipairs(cases) do
 			it("in "..case.name, function ()
@@ -284,6 +284,10 @@ latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
 			local code, _, complaints = check("text", {}, { names = { "missing", "/" }, directory = "/tmp" });
 			assert.equal(2, code);
 			assert.equal("missing: No such file or directory\n/: Is a directory\n", complaints);
+		end);
+
+		it("nothing of comments between stanzas, which clients' consoles write", function ()
+			assert.equal(0, (check("text", { "<!-- in --><message/>\n<!-- out -->" })));
 		end);
 
 		it("nothing of what is clean, and reads standard input", function ()

@@ -17,7 +17,7 @@ local function check(config, ...)
 	return table.concat(lines, "\n"), well;
 end
 
-describe("setup", function ()
+describe("F5 setup", function ()
 	it("lists every option, by name, with its value and where that comes from", function ()
 		local list = setup.options(options, getter { receipts_request = "always", receipts_expire_after = "1d", receipts_forged = 5 });
 		local by_name, count = {}, 0;

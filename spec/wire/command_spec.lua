@@ -22,7 +22,7 @@ local function read(path)
 	return text;
 end
 
-describe("prosodyctl mod_receipts", function ()
+describe("F5 prosodyctl mod_receipts", function ()
 	local dir;
 	setup(function ()
 		local pipe = assert(io.popen("mktemp -d"));
