@@ -189,8 +189,9 @@ end
 
 -- Printing
 
+-- Prints, or gives up: an error object, because that nobody reads what we print is no reason for a traceback.
 local function must(ok, err)
-	if not ok then error("cannot write: "..tostring(err), 0); end
+	if not ok then error(setmetatable({}, { __tostring = function () return "cannot write: "..tostring(err); end })); end
 end
 
 local text = {};

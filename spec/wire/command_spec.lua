@@ -91,6 +91,13 @@ certificates = %q
 			assert.equal(1, object.summary.messages);
 		end);
 
+		it("gives up in one line when nobody reads what it says", function ()
+			write(dir.."/bad.xml", "<message><request "..R.."/></message>");
+			local code, _, err = run("lint bad.xml", { after = ">/dev/full" });
+			assert.equal(2, code);
+			ends_with("mod_receipts lint: cannot write: No space left on device\n", err);
+		end);
+
 		it("wants a file", function ()
 			local code, _, err = run("lint");
 			assert.equal(2, code);
