@@ -15,10 +15,7 @@ local engine_lib = module:require "engine";
 local engine, problem = engine_lib.load(VERSION, module:get_directory(), prosody.paths.installer);
 
 if module.host == "*" then -- prosodyctl mod_receipts …
-	module.command = module:require "command".new({
-		check = module:require "setup".command(module:require "options", require "core.configmanager", require "core.modulemanager", io.stdout);
-		lint = module:require "lint".command(engine);
-	}, problem, io.stdout, io.stderr);
+	module.command = module:require "prosodyctl".new(engine, problem);
 	return;
 end
 

@@ -14,17 +14,17 @@ describe("store", function ()
 
 	local REMOVE = {};
 	local keyval, map = {}, { remove = REMOVE };
-	function keyval:get(user)
+	function keyval.get(_, user)
 		if broken and (broken == true or broken[user]) then return nil, "disk full"; end
 		return data[user];
 	end
-	function keyval:set(user, value)
+	function keyval.set(_, user, value)
 		if broken then return nil, "disk full"; end
 		data[user] = value;
 		return true;
 	end
-	function keyval:users() return pairs(data); end
-	function map:set_keys(user, keys)
+	function keyval.users() return pairs(data); end
+	function map.set_keys(_, user, keys)
 		if broken and (broken == true or broken[user]) then return nil, "disk full"; end
 		writes = writes + 1;
 		data[user] = data[user] or {};

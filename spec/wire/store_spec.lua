@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Rule F1 on the wire: what is pending outlives reloads, restarts, crashes and a store that fails, on each kind of storage.
 
+local paths = require "spec.support.paths";
 local servers = require "spec.support.server";
 local storages = require "spec.support.storages";
 local stanzas = require "spec.support.stanzas";
@@ -67,6 +68,29 @@ for _, name in ipairs(storages.names) do
 			assert.equal("clean", acks(alice));
 		end);
 
+		it("F5 prosodyctl reads it from the store, without a server", function ()
+			local alice = ask("on disk");
+			local function prosodyctl(what)
+				local pipe = assert(io.popen(("LUA_CPATH='%s;;' lua5.4 %s/usr/bin/prosodyctl --config %s mod_receipts pending %s 2>&1")
+					:format(paths.engine, paths.prosody[server.version], server.config, what)));
+				local text = pipe:read("*a");
+				return text, select(3, pipe:close());
+			end
+			alice:send(stanzas.chat { to = "bob@localhost", id = "expired" });
+			alice:sync();
+			server:halt();
+			finally(function () server:restart(); end);
+			local text, code = prosodyctl("alice@localhost");
+			assert.equal(0, code, text);
+			assert.truthy(text:find("\nbob@localhost | on disk +| [%d.]+ s +| pending | the client"), text);
+			assert.truthy(text:find("\nbob@localhost | expired +| [%d.]+ s +| pending | the server"), text);
+			assert.truthy(prosodyctl("nobody@localhost"):find("\n0 messages\n"));
+			text, code = prosodyctl("nobody@nowhere.example");
+			assert.equal(2, code);
+			assert.truthy(text:find("The configuration has no host nowhere.example", 1, true), text);
+			assert.equal(2, select(2, prosodyctl("")));
+		end);
+
 		it("F1 outlives kill -9 once it is written, and is written when the module is unloaded or reloaded", function ()
 			ask("unloaded");
 			server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
@@ -96,9 +120,9 @@ for _, name in ipairs(storages.names) do
 		end);
 
 		it("E1 E6 an answer about an id that memory knows, and one about an id that only the store knows, are told apart", function ()
-			local alice = ask("same");
+			ask("same");
 			server:restart();
-			alice = server:connect("alice");
+			local alice = server:connect("alice");
 			alice:send(stanzas.ask { to = "carol@localhost", id = "same" });
 			alice:sync();
 			ack("same");

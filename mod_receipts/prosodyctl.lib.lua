@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F5: what prosodyctl has to offer, and what of Prosody's own it takes for that.
+
+local configmanager = require "core.configmanager";
+local storagemanager = require "core.storagemanager";
+local make_host = require "util.startup".make_host;
+local time_now = require "util.time".now;
+
+local libs = {};
+for _, name in ipairs { "command", "lint", "options", "setup", "store", "stored", "views" } do libs[name] = module:require(name); end
+
+-- As prosodyctl itself does before it touches a host's data.
+local function open(host, name)
+	prosody.hosts[host] = prosody.hosts[host] or make_host(host);
+	storagemanager.initialize_host(host);
+	return storagemanager.open(host, name);
+end
+
+local prosodyctl = {};
+
+--- The function that is called with the arguments after `prosodyctl mod_receipts`.
+-- @param engine   the C engine; nil when it cannot be loaded, then
+-- @param problem  why not
+function prosodyctl.new(engine, problem)
+	return libs.command.new({
+		check = libs.setup.command(libs.options, configmanager, require "core.modulemanager", io.stdout);
+		lint = libs.lint.command(engine);
+		pending = libs.stored.command(libs, configmanager, open, time_now, io.stdout);
+	}, problem, io.stdout, io.stderr);
+end
+
+return prosodyctl;

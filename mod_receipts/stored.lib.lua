@@ -1,0 +1,68 @@
+-- SPDX-License-Identifier: MIT
+-- `prosodyctl mod_receipts pending USER@HOST`: what the store has, read without a running server.
+
+local new_table = require "util.human.io".table;
+local jid_split = require "util.jid".prepped_split;
+
+local stored = {};
+
+local UNREADABLE = { -- by whom but the Prosody that runs
+	memory = true, none = true, null = true,
+};
+
+--- What is said of a user.
+-- @param data  what the store has
+-- @param ttl   seconds after which an entry expires
+-- @param libs  store and views: the libs
+-- @return array of lines
+function stored.lines(data, now, ttl, libs)
+	local entries, damaged = libs.store.entries(data or {});
+	local lines, shown = {}, {};
+	for i, cells in ipairs(libs.views.pending(entries, now)) do
+		local entry = entries[i];
+		if entry.state == "delivered" then cells[4] = "delivered"; end -- kept for rule C6
+		if now - entry.time >= ttl then cells[4] = "expired"; end
+		table.insert(shown, cells);
+	end
+	if #shown > 0 then
+		local columns = { { title = "To" }, { title = "Message id" }, { title = "Age" }, { title = "State" }, { title = "Asked by" } };
+		for i, column in ipairs(columns) do
+			column.width = #column.title;
+			for _, cells in ipairs(shown) do column.width = math.max(column.width, utf8.len(cells[i]) or #cells[i]); end
+		end
+		local row = new_table(columns, 0);
+		table.insert(lines, row());
+		for _, cells in ipairs(shown) do table.insert(lines, row(cells)); end
+	end
+	table.insert(lines, #shown == 1 and "1 message" or #shown.." messages");
+	if damaged > 0 then table.insert(lines, damaged.." records are damaged, or not of this version"); end
+	return lines;
+end
+
+--- The subcommand, see command.lib.lua.
+-- @param libs  options, setup, store and views: the libs
+-- @param open  function (host, store name): a keyval store; or nil and why not
+function stored.command(libs, configmanager, open, now, out)
+	local function run(arguments)
+		local user, host = jid_split(arguments[1]);
+		if not user or arguments[2] then return nil, "Say which user, like romeo@example.org"; end
+		if host == "*" or not rawget(configmanager.getconfig(), host) then return nil, "The configuration has no host "..host; end
+		local function get(name) return configmanager.get(host, name); end
+		local driver = libs.setup.storage("receipts", get);
+		if UNREADABLE[driver] then
+			return nil, ("The storage of \"receipts\" on %s is %q: only the running server knows (prosodyctl shell receipts pending %s)")
+				:format(host, driver, arguments[1]);
+		end
+		local store, err = open(host, "receipts");
+		local data;
+		if store then data, err = store:get(user); end
+		if not data and err then return nil, ("The store of %s cannot be read: %s"):format(host, err); end
+		if data and type(data) ~= "table" then return nil, "What is stored of "..arguments[1].." is damaged"; end
+		local ttl = libs.options.read(get, function () end).expire_after;
+		out:write(table.concat(stored.lines(data, now(), ttl, libs), "\n"), "\n");
+		return 0;
+	end
+	return { usage = "USER@HOST", summary = "Shows what is stored of a user's messages that await a receipt; no server has to run", run = run };
+end
+
+return stored;
