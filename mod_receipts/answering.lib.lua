@@ -92,9 +92,9 @@ end
 --- A content message that asks is on its way to an account.
 function methods:delivering(account, content)
 	if not self:answers_for(jid_node(account)) then
-		return self.env.decide(content, "D1 the server does not answer for "..account);
+		return self.env.decide(content, "D1 the server does not answer for this user");
 	end
-	self.env.decide(content, "D2 answered for "..account.." when there is proof");
+	self.env.decide(content, "D2 the server answers when there is proof, unless a client does");
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
 		return self.env.capabilities:of(session.full_jid) == "incapable";
 	end);

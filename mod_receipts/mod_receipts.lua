@@ -474,7 +474,7 @@ if not module.reloading then -- else restore() brings it
 	end
 end
 
-module:hook_global("stats-update", guard("stats-update", function () reports:measure(pending:count(), pending:bytes()); end));
+module:hook_global("stats-update", guard("stats-update", function () reports:measure(pending:count(), options.max_pending, pending:bytes()); end));
 
 local unfilter = options.answer_proof == "sent" and answering:watch_sent();
 

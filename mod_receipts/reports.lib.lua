@@ -51,6 +51,7 @@ function reports.new(metric, listening, fire)
 	end
 	for i = 1, #BUCKETS + 1 do self.delivery[i] = 0; end
 	self.pending = metric("gauge", "pending", "", "Receipts awaited, as far as they are in memory", {}):with_labels();
+	self.capacity = metric("gauge", "capacity", "", "Receipts awaited at most: receipts_max_pending", {}):with_labels();
 	self.memory = metric("gauge", "memory", "bytes", "Memory of the table of receipts awaited", {}):with_labels();
 	self.seconds = metric("histogram", "delivery", "seconds", "Time from the request to the first ack", {}, { buckets = BUCKETS })
 		:with_labels();
@@ -115,8 +116,9 @@ function methods:rejected(reasons, from, to, id, by)
 end
 
 --- Sets the gauges.
-function methods:measure(pending, bytes)
+function methods:measure(pending, capacity, bytes)
 	self.pending:set(pending);
+	self.capacity:set(capacity);
 	self.memory:set(bytes);
 end
 
