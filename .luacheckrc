@@ -10,4 +10,5 @@ files["mod_receipts/"] = {
 	globals = { "module" };
 }
 files["spec/plugins/"] = { globals = { "module" }, read_globals = { "prosody" } }
+files["examples/"] = { globals = { "module" } }
 files["spec/**/*_spec.lua"] = { std = "+busted" }

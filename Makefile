@@ -52,6 +52,9 @@ test-fast: all c-tests-build ## The same without specs that start a Prosody
 
 c-tests-build: $(C_TESTS:%=build/test/%)
 
+bench: deps all ## Measure ours beside a peer, one line a figure; fails when a goal is missed
+	lua5.4 bench/startup.lua
+
 lint: ## Compilers' warnings, static analysis, formatting, and the house's own rules
 	scripts/lint
 
@@ -81,6 +84,6 @@ distclean: clean ## Remove everything that make made
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: all deps demo test test-fast c-tests-build lint format rock install uninstall clean distclean help
+.PHONY: all deps demo test test-fast c-tests-build bench lint format rock install uninstall clean distclean help
 .SECONDARY:
 .NOTPARALLEL:

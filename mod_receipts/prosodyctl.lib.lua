@@ -11,7 +11,7 @@ for _, name in ipairs { "command", "lint", "options", "setup", "store", "stored"
 
 -- As prosodyctl itself does before it touches a host's data.
 local function open(host, name)
-	prosody.hosts[host] = prosody.hosts[host] or make_host(host);
+	prosody.hosts[host] = prosody.hosts[host] or make_host(host); -- luacheck: ignore 122
 	storagemanager.initialize_host(host);
 	return storagemanager.open(host, name);
 end

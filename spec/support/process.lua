@@ -53,13 +53,14 @@ end
 
 --- Calls `done` until it returns something true, and returns that.
 -- @param complaint  optional: function returning what to say when it takes too long
-function process.wait(done, complaint)
+-- @param interval   optional: seconds between two calls
+function process.wait(done, complaint, interval)
 	local deadline = socket.gettime() + TIMEOUT;
 	while true do
 		local result = done();
 		if result then return result; end
 		if socket.gettime() > deadline then error(complaint and complaint() or "it did not come about", 2); end
-		socket.sleep(0.02);
+		socket.sleep(interval or 0.02);
 	end
 end
 

@@ -46,7 +46,7 @@ local function launch(self)
 		:format(self.cpath, paths.prosody[self.version], self.config));
 	process.wait(function ()
 		return process.listening(self.port) and (not self.http_port or process.listening(self.http_port));
-	end, function () return "Prosody did not start:\n"..self:log()..process.read(self.dir.."/output"); end);
+	end, function () return "Prosody did not start:\n"..self:log()..process.read(self.dir.."/output"); end, 0.002);
 end
 
 --- Starts a Prosody and waits until it answers.

@@ -1,0 +1,52 @@
+-- SPDX-License-Identifier: MIT
+-- decisions.lib.lua: a bounded memory of what was decided (rule F4).
+
+local lib = require "spec.support.paths".lib("decisions");
+
+describe("decisions", function ()
+	local decisions;
+	before_each(function () decisions = lib.new(); end);
+
+	it("F4 are found by user and message, oldest first", function ()
+		decisions:note("a@h", 1, "x", "a@h/r", "b@h", "first");
+		decisions:note("a@h", 2, "y", "a@h/r", "b@h", "other");
+		decisions:note("b@h", 2, "x", "a@h/r", "b@h", "of b");
+		decisions:note("a@h", 3, "x", "b@h/r", "a@h", "second");
+		assert.same({
+			{ time = 1, id = "x", from = "a@h/r", to = "b@h", why = "first" };
+			{ time = 3, id = "x", from = "b@h/r", to = "a@h", why = "second" };
+		}, decisions:about("a@h", "x"));
+		assert.equal(3, #decisions:about("a@h"));
+		assert.same({}, decisions:about("nobody@h"));
+		assert.same({}, decisions:about("a@h", "z"));
+	end);
+
+	it("F4 are the latest of each user, and one user's flood displaces nobody else's", function ()
+		decisions:note("b@h", 0, "kept", "b@h/r", "a@h", "why");
+		for i = 1, 1000 do decisions:note("a@h", i, tostring(i), "a@h/r", "b@h", "why"); end
+		local list = decisions:about("a@h");
+		assert.equal(50, #list);
+		assert.equal("951", list[1].id);
+		assert.equal("1000", list[50].id);
+		assert.equal(1, #decisions:about("b@h", "kept"));
+	end);
+
+	it("F4 are of so many users, those of whom something was decided last", function ()
+		for i = 1, 1000 do decisions:note("u"..i, i, "x", "f", "t", "why"); end
+		decisions:note("u1", 1001, "y", "f", "t", "why");
+		decisions:note("new", 1002, "x", "f", "t", "why");
+		assert.equal(2, #decisions:about("u1"));
+		assert.equal(0, #decisions:about("u2"));
+		assert.equal(1, #decisions:about("u3"));
+	end);
+
+	it("F1 go with their user, and survive a reload", function ()
+		decisions:note("a@h", 1, "x", "f", "t", "why");
+		decisions:note("b@h", 1, "x", "f", "t", "why");
+		decisions:forget("a@h");
+		local other = lib.new();
+		other:take_over(decisions);
+		assert.equal(0, #other:about("a@h"));
+		assert.equal(1, #other:about("b@h"));
+	end);
+end);

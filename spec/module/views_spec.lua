@@ -1,0 +1,74 @@
+-- SPDX-License-Identifier: MIT
+-- views.lib.lua: numbers and times as people read them (rule F4).
+
+local paths = require "spec.support.paths";
+local views, reports = paths.lib("views"), paths.lib("reports");
+
+describe("views", function ()
+	it("F4 spans have one unit", function ()
+		for seconds, text in pairs { [0] = "0.0 s", [0.44] = "0.4 s", [9.9] = "9.9 s", [9.96] = "10 s", [119] = "119 s", [120] = "2 min", [7199] = "120 min",
+			[7200] = "2 h", [172799] = "48 h", [172800] = "2 d", [604800] = "7 d" } do
+			assert.equal(text, views.span(seconds));
+		end
+	end);
+
+	local function statistics()
+		local none = { with_labels = function () return { add = function () end }; end };
+		local one = reports.new(function () return none; end, function () end, function () end);
+		return { host = "h", counts = one.counts, delivery = one.delivery, pending = 3, bytes = 2048 };
+	end
+	local function line(lines, label)
+		for _, one in ipairs(lines) do
+			if one[1] == label then return one[2]; end
+		end
+	end
+
+	it("F4 statistics tell within which time shares were delivered", function ()
+		local all = statistics();
+		local lines = views.statistics(all, reports.BUCKETS);
+		assert.equal("-", line(lines, "  half of them"));
+		assert.equal("3", line(lines, "Pending now, in memory"));
+		assert.equal("2 KiB", line(lines, "Memory of the table"));
+		all.delivery[1], all.delivery[5], all.delivery[13] = 50, 49, 1;
+		lines = views.statistics(all, reports.BUCKETS);
+		assert.equal("within 0.1 s", line(lines, "  half of them"));
+		assert.equal("within 30 s", line(lines, "  nine in ten"));
+		assert.equal("within 30 s", line(lines, "  99 in a hundred"));
+		all.delivery[13] = 2;
+		assert.equal("more than 7 d", line(views.statistics(all, reports.BUCKETS), "  99 in a hundred"));
+	end);
+
+	it("F4 statistics name what was thrown away, and nothing that wasn't", function ()
+		local all = statistics();
+		all.counts.rejected.forged = 2;
+		local lines = views.statistics(all, reports.BUCKETS);
+		assert.equal("2", line(lines, "Thrown away: forged"));
+		assert.is_nil(line(lines, "Thrown away: unknown"));
+	end);
+
+	it("F4 statistics of several hosts add up", function ()
+		local one, other = statistics(), statistics();
+		one.counts.outcomes.delivered, other.counts.outcomes.delivered = 2, 3;
+		one.delivery[1], other.delivery[2] = 2, 3;
+		local sum = views.sum { one, other };
+		assert.equal(5, sum.counts.outcomes.delivered);
+		assert.equal(2, sum.delivery[1]);
+		assert.equal(3, sum.delivery[2]);
+		assert.equal(6, sum.pending);
+		assert.equal(2, one.counts.outcomes.delivered, "what was added stays as it was");
+	end);
+
+	it("F4 what is pending says how old it is and who asked", function ()
+		assert.same({
+			{ "b@h", "1", "2 h", "overdue", "the client" }, { "c@h", "2", "5.0 s", "bounced", "the server" }, { "d@h", "3", "0.0 s", "pending", "the client" };
+		}, views.pending({
+			{ to = "b@h", id = "1", time = 0, state = "pending", overdue = true };
+			{ to = "c@h", id = "2", time = 7195, state = "failed", overdue = true, injected = true };
+			{ to = "d@h", id = "3", time = 7201, state = "pending" };
+		}, 7200));
+	end);
+
+	it("F4 decisions say how long ago", function ()
+		assert.same({ { "1.5 s", "1", "a@h", "-", "why" } }, views.decisions({ { time = 1, id = "1", from = "a@h", why = "why" } }, 2.5));
+	end);
+end);
