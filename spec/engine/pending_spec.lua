@@ -21,8 +21,8 @@ describe("receipts.pending", function ()
 		assert.equal("unknown", (pending:match("a@h", "b@h", "y", 11)));
 		assert.equal("unknown", (pending:match("c@h", "b@h", "x", 11)));
 		assert.equal("forged", (pending:match("a@h", "c@h", "x", 11)));
-		assert.same({ "delivered", 2, false, "normal" }, { pending:match("a@h/2", "b@h/2", "x", 12) });
-		assert.same({ "duplicate", 3, false, "normal" }, { pending:match("a@h", "b@h", "x", 15) });
+		assert.same({ "delivered", 2, false, "normal", false }, { pending:match("a@h/2", "b@h/2", "x", 12) });
+		assert.same({ "duplicate", 3, false, "normal", false }, { pending:match("a@h", "b@h", "x", 15) });
 		assert.equal("unknown", (pending:match("a@h", "c@h", "x", 16)), "nothing is awaited any more");
 	end);
 
@@ -36,7 +36,7 @@ describe("receipts.pending", function ()
 
 	it("C6 remembers that the request was ours, and the type", function ()
 		pending:add("a@h", "b@h", "1", 0, { injected = true, type = "chat" });
-		assert.same({ "delivered", 1, true, "chat" }, { pending:match("a@h", "b@h", "1", 1) });
+		assert.same({ "delivered", 1, true, "chat", false }, { pending:match("a@h", "b@h", "1", 1) });
 	end);
 
 	it("keeps ids byte for byte", function ()
@@ -79,7 +79,7 @@ describe("receipts.pending", function ()
 		pending:add("a@h", "y@h", "2", 2);
 		pending:add("a@h", "z@h", "3", 3);
 		pending:match("a@h", "y@h", "2", 4);
-		assert.same({ true, 2, false, "normal" }, { pending:fail("a@h", "z@h/r", "3", 5) });
+		assert.same({ true, 2, false, "normal", false }, { pending:fail("a@h", "z@h/r", "3", 5) });
 		assert.is_false(pending:fail("a@h", "z@h/r", "3", 5));
 		assert.same({ "pending", "delivered", "failed" }, { (pending:state("a@h/r", "x@h/r", "1")), (pending:state("a@h", "y@h", "2")),
 			(pending:state("a@h", "z@h", "3")) });
