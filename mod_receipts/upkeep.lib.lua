@@ -22,19 +22,24 @@ end
 
 --- Entries have left the table. Of those that had come to something before, nothing is told.
 -- @param outcome  "expired" or "evicted"
+-- @return how many were told of
 function upkeep.dropped(entries, outcome, now, parts)
 	parts.store:dropped(entries);
+	local told = 0;
 	for _, entry in ipairs(entries) do
-		if entry.state == "pending" then tell(entry, outcome, parts.reports, parts.decisions, now); end
+		if entry.state == "pending" then
+			tell(entry, outcome, parts.reports, parts.decisions, now);
+			told = told + 1;
+		end
 	end
+	return told;
 end
 
 --- Expires what is over its time: of one user, or of all.
--- @return how many entries were dealt with; STEP when there may be more
+-- @return how many entries were dealt with; STEP when there may be more; and how many were told of
 function upkeep.expire(now, parts, from)
 	local done, gone = parts.pending():expire(now, STEP, from);
-	upkeep.dropped(gone, "expired", now, parts);
-	return done;
+	return done, upkeep.dropped(gone, "expired", now, parts);
 end
 
 --- Tells what is overdue: of one user, or of all.
@@ -51,7 +56,7 @@ end
 
 --- Starts the timers.
 -- @param parts  pending (a function that returns the table), store, reports, decisions
--- @return { stop = function (), expire_now = function (): number of entries; the store is looked through in the background }
+-- @return { stop = function (), expire_now = function (): number of entries that expired; the store is looked through in the background }
 function upkeep.start(api, guard, options, time_now, parts)
 	local timers = {};
 	local function every(first, name, work)
@@ -63,22 +68,22 @@ function upkeep.start(api, guard, options, time_now, parts)
 
 	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
 	every(expire_every, "expiry", function ()
-		return upkeep.expire(time_now(), parts) == STEP and SOON or expire_every;
+		return (upkeep.expire(time_now(), parts)) == STEP and SOON or expire_every;
 	end);
 	every(overdue_every, "looking for what is overdue", function ()
 		return upkeep.overdue(time_now(), options.overdue_after, parts) == STEP and SOON or overdue_every;
 	end);
 	-- What has come from the store is in order among its user's entries, and not among all.
 	local function look_at_restored()
-		local first, done = nil, 0;
+		local first, sum = nil, 0;
 		for _ = 1, USERS do
 			local user = parts.store:restored_user();
 			if not user or user == first then break; end
 			first = first or user;
-			done = done + upkeep.expire(time_now(), parts, user);
+			sum = sum + select(2, upkeep.expire(time_now(), parts, user));
 			upkeep.overdue(time_now(), options.overdue_after, parts, user);
 		end
-		return done;
+		return sum;
 	end
 	every(expire_every, "expiry of what was stored", function ()
 		look_at_restored();
@@ -102,8 +107,8 @@ function upkeep.start(api, guard, options, time_now, parts)
 		expire_now = function ()
 			local sum = look_at_restored();
 			repeat
-				local done = upkeep.expire(time_now(), parts);
-				sum = sum + done;
+				local done, told = upkeep.expire(time_now(), parts);
+				sum = sum + told;
 			until done < STEP;
 			sweeper:reschedule(0);
 			return sum;

@@ -6,7 +6,8 @@ local views, reports = paths.lib("views"), paths.lib("reports");
 
 describe("views", function ()
 	it("F4 spans have one unit", function ()
-		for seconds, text in pairs { [0] = "0.0 s", [0.44] = "0.4 s", [9.9] = "9.9 s", [9.96] = "10 s", [119] = "119 s", [120] = "2 min", [7199] = "120 min",
+		for seconds, text in pairs { [0] = "0.0 s", [0.44] = "0.4 s", [9.9] = "9.9 s", [9.96] = "10 s", [119] = "119 s", [120] = "2 min",
+			[7199] = "120 min",
 			[7200] = "2 h", [172799] = "48 h", [172800] = "2 d", [604800] = "7 d" } do
 			assert.equal(text, views.span(seconds));
 		end

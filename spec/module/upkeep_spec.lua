@@ -1,0 +1,168 @@
+-- SPDX-License-Identifier: MIT
+-- upkeep.lib.lua: what is done from time to time (rules F1, F2, F3). Timers are ours here, and so is time.
+
+local paths = require "spec.support.paths";
+local lib = paths.lib("upkeep");
+local receipts = require "receipts";
+
+describe("upkeep", function ()
+	local now, timers, api, pending, told, noted, dropped, restored, flushes, swept, parts, upkeep, failing;
+
+	local function guard(_, handler)
+		return function ()
+			if failing then return nil; end
+			return handler();
+		end;
+	end
+
+	-- Time passes, and timers do what they do.
+	local function pass(seconds)
+		local till = now + seconds;
+		while true do
+			local first;
+			for _, timer in ipairs(timers) do
+				if timer.at and timer.at <= till and (not first or timer.at < first.at) then first = timer; end
+			end
+			if not first then break; end
+			now = math.max(now, first.at);
+			local again = first.callback();
+			first.at = first.at and again and now + again;
+		end
+		now = till;
+	end
+
+	before_each(function ()
+		now, timers, told, noted, dropped, restored, flushes, swept, failing = 1764000000, {}, {}, {}, {}, {}, {}, 0, false;
+		pending = receipts.pending { per_user = 1000, ttl = 1000, remember = 500 };
+		pending:journal();
+		api = {};
+		function api.add_timer(_, delay, callback)
+			local timer = { at = now + delay, callback = callback };
+			function timer:stop() self.at = nil; end
+			function timer:reschedule(after) self.at = now + after; end
+			table.insert(timers, timer);
+			return timer;
+		end
+		parts = {
+			pending = function () return pending; end;
+			reports = { outcome = function (_, outcome, from, to, id, age) table.insert(told, { outcome, from, to, id, age }); end };
+			decisions = { note = function (_, user, time, id, _, _, why) table.insert(noted, { user, time, id, why }); end };
+			store = {
+				dropped = function (_, entries) for _, entry in ipairs(entries) do table.insert(dropped, entry.id); end end;
+				restored_user = function ()
+					local user = table.remove(restored, 1);
+					table.insert(restored, user);
+					return user;
+				end;
+				flush = function (_, max) table.insert(flushes, { now, max }); return #flushes == 1 and "more" or "done"; end;
+				sweep = function ()
+					local left = 3;
+					return function ()
+						swept, left = swept + 1, left - 1;
+						return left > 0 and "user" or nil;
+					end;
+				end;
+			};
+		};
+		upkeep = lib.start(api, guard, { expire_after = 1000, overdue_after = 100, flush_interval = 5 }, function () return now; end, parts);
+	end);
+
+	it("F3 tells once what is overdue, at most a tenth late", function ()
+		pending:add("a@h", "x@h", "1", now);
+		pass(99);
+		assert.same({}, told);
+		pass(11);
+		assert.equal(1, #told);
+		assert.same({ "overdue", "a@h", "x@h", "1" }, { table.unpack(told[1], 1, 4) });
+		assert.is_true(told[1][5] >= 100 and told[1][5] <= 110);
+		assert.truthy(noted[1][4]:find("^F3 overdue"));
+		pass(500);
+		assert.equal(1, #told);
+	end);
+
+	it("F2 expires what is over its time, and tells of what was still awaited", function ()
+		for _, id in ipairs { "1", "2", "3" } do pending:add("a@h", "x@h", id, now); end
+		pending:fail("a@h", "x@h", "2", now);
+		pending:match("a@h", "x@h", "3", now);
+		pass(1020);
+		local expired = {};
+		for _, one in ipairs(told) do
+			if one[1] == "expired" then table.insert(expired, one[4]); end
+		end
+		assert.same({ "1" }, expired);
+		table.sort(dropped);
+		assert.same({ "1", "2", "3" }, dropped, "the store hears of all");
+		assert.equal(0, pending:count());
+	end);
+
+	it("F2 goes on at once where there is more than one step's work", function ()
+		for user = 1, 3 do
+			for i = 1, 400 do pending:add("u"..user.."@h", "x@h", tostring(i), now); end
+		end
+		pass(1011);
+		assert.equal(0, pending:count());
+		assert.equal(1200, #dropped);
+	end);
+
+	it("F2 expires what came from the store in its own time, whatever is before it in the table", function ()
+		pending:add("new@h", "x@h", "new", now);
+		pending:import("old@h", { { to = "x@h", id = "old", time = now - 950, state = "pending" } }, now);
+		restored = { "old@h", "other@h" };
+		pass(61);
+		assert.equal(0, pending:count("old@h"));
+		assert.equal(1, pending:count("new@h"));
+		assert.same({ "overdue", "expired" }, { told[1][1], told[2][1] });
+	end);
+
+	it("F1 writes every receipts_flush_interval, in steps", function ()
+		local start = now;
+		pass(11);
+		assert.same({ { start + 5, 100 }, { start + 5.1, 100 } }, { flushes[1], flushes[2] });
+		assert.equal(start + 10.1, flushes[3][1]);
+	end);
+
+	it("F1 sweeps the store after an hour, and daily", function ()
+		pass(3599);
+		assert.equal(0, swept);
+		pass(10);
+		assert.equal(3, swept);
+		pass(86400);
+		assert.equal(6, swept);
+	end);
+
+	it("F4 expires when it is told to, all at once, and sweeps the store", function ()
+		for user = 1, 3 do
+			for i = 1, 400 do pending:add("u"..user.."@h", "x@h", tostring(i), now); end
+		end
+		restored = { "u1@h" };
+		pending:match("u1@h", "x@h", "1", now);
+		now = now + 1000;
+		assert.equal(1199, upkeep.expire_now());
+		assert.equal(0, pending:count());
+		pass(10);
+		assert.equal(3, swept);
+	end);
+
+	it("F0 goes on after an error", function ()
+		pending:add("a@h", "x@h", "1", now);
+		failing = true;
+		pass(500);
+		failing = false;
+		pass(600);
+		assert.equal(0, pending:count());
+	end);
+
+	it("A3 stops", function ()
+		pending:add("a@h", "x@h", "1", now);
+		upkeep.stop();
+		pass(2000);
+		assert.same({}, told);
+		assert.equal(1, pending:count());
+	end);
+
+	it("F4 tells of what made room", function ()
+		lib.dropped({ { from = "a@h", to = "x@h", id = "1", time = now - 5, state = "pending" } }, "evicted", now, parts);
+		assert.same({ { "evicted", "a@h", "x@h", "1", 5 } }, told);
+		assert.truthy(noted[1][4]:find("receipts_max_pending_per_user", 1, true));
+	end);
+end);
