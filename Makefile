@@ -13,7 +13,7 @@ WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 ENGINE_CFLAGS = -std=c11 $(WARN) -fPIC -fvisibility=hidden $(CFLAGS)
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-CORE = mem siphash slab lhash pending facts xml
+CORE = mem siphash slab lhash pending facts xml single
 BINDING = receipts
 HEADERS = $(wildcard csrc/*.h)
 C_TESTS = $(patsubst csrc/test/%.c,%,$(wildcard csrc/test/test_*.c))

@@ -14,7 +14,7 @@
 #include "facts.h"
 #include "mem.h"
 #include "pending.h"
-#include "xml.h"
+#include "single.h"
 
 #define VERSION "0.1.0"
 
@@ -33,7 +33,12 @@ enum upvalue {
 	UP_FROM,
 	UP_TO,
 	UP_TYPE,
-	UPVALUES = UP_TYPE
+	UP_RECEIVED_ID, /* and those of a table of facts */
+	UP_BODY,
+	UP_REQUEST,
+	UP_RECEIVED,
+	UP_PROBLEMS,
+	UPVALUES = UP_PROBLEMS
 };
 
 /* What a scanner reads before it hands over messages. */
@@ -47,7 +52,7 @@ struct state {
 };
 
 struct reader_box {
-	struct rcpt_xml *x;
+	struct rcpt_single *reader;
 };
 
 /* Entries that the engine has shown us, one behind the other: making Lua values may raise an error, so that waits. */
@@ -174,25 +179,42 @@ static const char *const type_names[] = {"normal", "chat", "headline", "groupcha
 
 /* -- Facts as a Lua table -------------------------------------------------------------------------------------------- */
 
+static void set_fact(lua_State *L, enum upvalue key, struct rcpt_str s)
+{
+	if (!s.p)
+		return;
+	lua_pushvalue(L, lua_upvalueindex((int)key));
+	lua_pushlstring(L, s.p, s.n);
+	lua_rawset(L, -3);
+}
+
+static void set_flag(lua_State *L, enum upvalue key, bool value)
+{
+	lua_pushvalue(L, lua_upvalueindex((int)key));
+	lua_pushboolean(L, value);
+	lua_rawset(L, -3);
+}
+
 static void push_facts(lua_State *L, const struct rcpt_facts *f)
 {
-	lua_createtable(L, 0, 12);
-	set_str(L, "id", f->id);
-	set_str(L, "from", f->from);
-	set_str(L, "to", f->to);
-	set_str(L, "type", f->type);
-	set_str(L, "received_id", f->received_id);
-	set_bool(L, "body", f->has & RCPT_HAS_BODY);
-	set_bool(L, "request", f->has & RCPT_HAS_REQUEST);
-	set_bool(L, "received", f->has & RCPT_HAS_RECEIVED);
+	lua_createtable(L, 0, 4 + !!f->id.p + !!f->from.p + !!f->to.p + !!f->type.p + !!f->received_id.p);
+	set_fact(L, UP_ID, f->id);
+	set_fact(L, UP_FROM, f->from);
+	set_fact(L, UP_TO, f->to);
+	set_fact(L, UP_TYPE, f->type);
+	set_fact(L, UP_RECEIVED_ID, f->received_id);
+	set_flag(L, UP_BODY, f->has & RCPT_HAS_BODY);
+	set_flag(L, UP_REQUEST, f->has & RCPT_HAS_REQUEST);
+	set_flag(L, UP_RECEIVED, f->has & RCPT_HAS_RECEIVED);
+	lua_pushvalue(L, lua_upvalueindex(UP_PROBLEMS));
 	lua_newtable(L);
 	lua_Integer n = 0;
-	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
+	for (unsigned i = 0; f->problems >> i; i++)
 		if (f->problems & (1u << i)) {
 			lua_pushstring(L, rcpt_problem_name(i));
 			lua_rawseti(L, -2, (int)++n);
 		}
-	lua_setfield(L, -2, "problems");
+	lua_rawset(L, -3);
 }
 
 /* Message facts as the module's hooks get them: one integer, so that nothing is made for the garbage collector. */
@@ -202,11 +224,10 @@ static void push_bits(lua_State *L, const struct rcpt_facts *f)
 }
 
 /* nil, reason, position */
-static int push_xml_error(lua_State *L, const struct rcpt_xml *x)
+static int push_xml_error(lua_State *L, const char *reason, struct rcpt_xml_position where)
 {
-	const struct rcpt_xml_position where = rcpt_xml_position(x);
 	lua_pushnil(L);
-	lua_pushstring(L, rcpt_xml_reason(x));
+	lua_pushstring(L, reason);
 	lua_createtable(L, 0, 3);
 	set_integer(L, "byte", where.byte);
 	set_integer(L, "line", where.line);
@@ -228,11 +249,11 @@ static struct reader_box *take_reader(lua_State *L)
 	}
 	lua_pop(L, 1);
 	box = lua_newuserdata(L, sizeof *box);
-	box->x = NULL;
+	box->reader = NULL;
 	lua_pushvalue(L, lua_upvalueindex(UP_READER));
 	lua_setmetatable(L, -2);
-	box->x = rcpt_xml_new(&limits, (unsigned long)get_state(L)->key.k0);
-	if (!box->x) {
+	box->reader = rcpt_single_new(&limits, (unsigned long)get_state(L)->key.k0);
+	if (!box->reader) {
 		lua_pop(L, 1);
 		return NULL;
 	}
@@ -257,12 +278,11 @@ static int l_parse(lua_State *L)
 		return 2;
 	}
 	struct rcpt_facts f;
-	uint64_t line;
 	int results = 1;
-	if (rcpt_xml_message(box->x, xml.p, xml.n) == RCPT_XML_OK && rcpt_xml_next(box->x, &f, &line))
+	if (rcpt_single_read(box->reader, xml.p, xml.n, &f) == RCPT_XML_OK)
 		push_facts(L, &f);
 	else
-		results = push_xml_error(L, box->x);
+		results = push_xml_error(L, rcpt_single_reason(box->reader), rcpt_single_position(box->reader));
 	put_reader(L, 2);
 	return results;
 }
@@ -270,8 +290,8 @@ static int l_parse(lua_State *L)
 static int l_reader_gc(lua_State *L)
 {
 	struct reader_box *box = lua_touserdata(L, 1);
-	rcpt_xml_free(box->x);
-	box->x = NULL;
+	rcpt_single_free(box->reader);
+	box->reader = NULL;
 	return 0;
 }
 
@@ -434,7 +454,7 @@ static void count(struct scanner_handle *s, const struct rcpt_facts *f)
 static int scanner_error(lua_State *L, const struct scanner_handle *s)
 {
 	if (!s->interrupted)
-		return push_xml_error(L, s->x);
+		return push_xml_error(L, rcpt_xml_reason(s->x), rcpt_xml_position(s->x));
 	lua_pushnil(L);
 	lua_pushliteral(L, "an earlier call was interrupted by an error");
 	return 2;
@@ -1130,7 +1150,8 @@ static void set_functions(lua_State *L, const luaL_Reg *list, int first)
 
 EXPORT int luaopen_receipts(lua_State *L)
 {
-	static const char *const keys[] = {"tags", "attr", "name", "xmlns", "id", "from", "to", "type"};
+	static const char *const keys[] = {"tags", "attr",        "name", "xmlns",   "id",       "from",    "to",
+									   "type", "received_id", "body", "request", "received", "problems"};
 	luaL_checkstack(L, 2 * UPVALUES, NULL);
 	const int first = lua_gettop(L) + 1;
 	struct state *state = lua_newuserdata(L, sizeof *state);
