@@ -776,12 +776,19 @@ static int l_pending_incoming(lua_State *L)
 	struct rcpt_answer answer;
 	if ((f.has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f.from, f.id, now, &answer)) {
 		lua_pushliteral(L, "failed");
-		return 2 + push_answer(L, &answer);
+		lua_pushlstring(L, f.id.p, f.id.n);
+		return 3 + push_answer(L, &answer);
 	}
 	if (!(f.has & RCPT_ACKS))
 		return 1;
 	const struct rcpt_str id = rcpt_str_blank(f.received_id) ? f.id : f.received_id; /* revision 1.0 has only the message's */
-	return 1 + push_verdict(L, rcpt_pending_match(t, requester, f.from, id, now, &answer), &answer);
+	const int results = push_verdict(L, rcpt_pending_match(t, requester, f.from, id, now, &answer), &answer);
+	if (rcpt_str_blank(id))
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, id.p, id.n);
+	lua_insert(L, -results); /* behind the verdict */
+	return 2 + results;
 }
 
 /* receipts.examine(stanza): the bits alone. */

@@ -279,8 +279,10 @@ function methods:overheard(jid, query)
 end
 
 --- What is known of the client at a full JID: "capable", "incapable", "unknown", or "silent" when it shows no caps.
-function methods:of(jid)
-	local client = client_of(self, jid);
+-- @param bare  optional: its bare JID, where the caller has it
+function methods:of(jid, bare)
+	local clients = clients_of(self, bare or jid_bare(jid));
+	local client = clients and clients[jid];
 	if not client then return "silent"; end
 	local capable = known(self, client);
 	if capable == nil then return client.ver and "unknown" or "silent"; end
@@ -288,13 +290,14 @@ function methods:of(jid)
 end
 
 --- Of whom it is known, of all a person's clients together (rule C3).
--- @param visible  function (full JID, client): may the one that asks see this client's presence?
-function methods:of_person(jid, visible)
+-- @param visible  function (by, full JID, client): may the one that asks see this client's presence?
+-- @param by       the one that asks
+function methods:of_person(jid, visible, by)
 	local bare = jid_bare(jid);
 	local clients = clients_of(self, bare);
 	local any, all = false, true;
-	for full, client in pairs(clients or {}) do
-		if (jid == bare or jid == full) and visible(full, client) then
+	for full, client in next, clients or {} do
+		if (jid == bare or jid == full) and visible(by, full, client) then
 			local capable = known(self, client);
 			if capable then return "capable"; end
 			any, all = true, all and capable == false;
@@ -314,12 +317,12 @@ function methods:take_over(other)
 end
 
 --- The full JIDs of a person's clients that are known to be capable.
--- @param visible  as for of_person
-function methods:capable_clients(jid, visible)
+-- @param visible  as for of_person, and by
+function methods:capable_clients(jid, visible, by)
 	local list = {};
 	local bare = jid_bare(jid);
 	for full, client in pairs(clients_of(self, bare) or {}) do
-		if (jid == bare or jid == full) and visible(full, client) and known(self, client) then table.insert(list, full); end
+		if (jid == bare or jid == full) and visible(by, full, client) and known(self, client) then table.insert(list, full); end
 	end
 	table.sort(list);
 	return list;

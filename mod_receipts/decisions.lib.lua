@@ -28,9 +28,8 @@ end
 -- @param from  requester, as in the stanza; and so is `to`, who is asked
 -- @param why   the rule and the reason
 function methods:note(user, time, id, from, to, why)
-	local ring = self.rings:get(user);
-	if not ring then ring = { count = 0 }; end
-	self.rings:set(user, ring);
+	local ring = self.rings:get(user) or { count = 0 };
+	self.rings:set(user, ring); -- now it is the latest
 	local at = ring.count % MAX_DECISIONS * FIELDS;
 	ring[at + 1], ring[at + 2], ring[at + 3], ring[at + 4], ring[at + 5] = time, id, from, to, why;
 	ring.count = ring.count + 1;

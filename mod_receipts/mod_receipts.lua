@@ -24,8 +24,6 @@ if not engine then
 	error(setmetatable({}, { __tostring = function () return problem; end }));
 end
 
-local datetime = require "util.datetime".datetime;
-local st = require "util.stanza";
 local user_exists = require "core.usermanager".user_exists;
 local new_id = require "util.id".medium;
 local jid_bare = require "util.jid".bare;
@@ -37,7 +35,6 @@ local time_now = require "util.time".now;
 
 local answering_lib = module:require "answering";
 local capabilities_lib = module:require "capabilities";
-local checks = module:require "checks";
 local decisions_lib = module:require "decisions";
 local elements = module:require "elements";
 local forms = module:require "forms";
@@ -45,13 +42,12 @@ local guards = module:require "guard";
 local inspection_lib = module:require "inspection";
 local options_lib = module:require "options";
 local preferences_lib = module:require "preferences";
-local presence = module:require "presence";
 local reports_lib = module:require "reports";
-local requests = module:require "requests";
 local resend_lib = module:require "resend";
 local rooms_lib = module:require "rooms";
 local shell = module:require "shell";
 local store_lib = module:require "store";
+local traffic_lib = module:require "traffic";
 local upkeep_lib = module:require "upkeep";
 
 local bits = engine.bits;
@@ -128,27 +124,19 @@ local function decide(stanza, why, id)
 	if other ~= one and jid_host(other) == module.host then decisions:note(other, time, id, from, to, why); end
 end
 
-local function changes(plan)
-	return plan.request ~= "keep" or plan.received ~= "keep" or plan.type ~= nil;
+-- The same of what happens all the time: no line in the log, and nothing made.
+local function note(account, stanza, why)
+	local attr = stanza.attr;
+	decisions:note(traffic_lib.concerned(account, stanza), time_now(), attr.id, attr.from, attr.to, why);
 end
 
 local answering = answering_lib.new {
-	options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
+	options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide,
+	note = note;
 	answered = function () reports:count("answers"); end;
 };
 
 -- Chapter B: who supports receipts
-
--- May the user of this session see the presence of that client? (rule B4)
-local function sees(session)
-	return function (jid, client)
-		local theirs = full_sessions[jid];
-		if theirs and theirs.host == module.host then
-			return (presence.visible(theirs, session.full_jid));
-		end
-		return client.shown[session.username.."@"..session.host] == true;
-	end;
-end
 
 local function presence_out(event)
 	local stanza = event.stanza;
@@ -175,14 +163,6 @@ end
 
 local function unbound(event)
 	if event.session.full_jid then capabilities:forget(event.session.full_jid); end
-end
-
-local function has_capable_client(account)
-	local user = bare_sessions[account];
-	for _, session in pairs(user and user.sessions or {}) do
-		if capabilities:of(session.full_jid) == "capable" then return true; end
-	end
-	return false;
 end
 
 -- What was learned by hash outlives a restart: it is small, and spares asking everybody anew.
@@ -221,11 +201,10 @@ local resend = resend_lib.new(options.resend_attempts, options.resend_after, {
 	capable = function (content)
 		local user = bare_sessions[jid_bare(content.attr.from)];
 		local _, session = next(user and user.sessions or {});
-		local seen = session and sees(session);
-		return session and capabilities:capable_clients(content.attr.to, function (jid, client)
+		return session and capabilities:capable_clients(content.attr.to, function (by, jid, client)
 			local theirs = full_sessions[jid];
-			return seen(jid, client) and not (theirs and still_has(theirs, content));
-		end) or {};
+			return traffic_lib.sees(by, jid, client) and not (theirs and still_has(theirs, content));
+		end, session) or {};
 	end;
 	deliver = function (stanza)
 		decide(stanza, "G1 sent again");
@@ -234,126 +213,11 @@ local resend = resend_lib.new(options.resend_attempts, options.resend_after, {
 	end;
 });
 
-local function keep(stanza)
-	resend:keep(stanza, module.host, datetime());
-end
+-- Chapters C and E
 
--- Chapter C: ask on behalf of clients that can't
-
--- A receipt has been asked for: what is over a limit has made room for it.
-local function asked(origin, stanza, injected)
-	local user = origin.username.."@"..origin.host;
-	reports:requested(user, stanza.attr.to or user, stanza.attr.id, origin.full_jid, injected);
-	store:load(origin.username);
-	local evicted = pending:evicted();
-	if evicted then upkeep_lib.dropped(evicted, "evicted", time_now(), memory); end
-end
-
-local function ask(origin, stanza, what)
-	local attr = stanza.attr;
-	local yes, why = requests.decide(options.request, capabilities:of(origin.full_jid), function ()
-		return capabilities:of_person(attr.to, sees(origin));
-	end);
-	if yes and not preferences_lib.asks(preferences:get(origin.username)) then
-		yes, why = false, "the user does not want it";
-	end
-	if not yes then
-		-- Most messages end here: no line in the log, and nothing made.
-		if attr.id then decisions:note(jid_bare(attr.from), time_now(), attr.id, attr.from, attr.to, "C1 not asked for, "..why); end
-		return;
-	end
-	local id = attr.id;
-	if not id or id == "" then
-		id = new_id();
-	end
-	local in_room = what & bits.occupant ~= 0 or rooms:of(origin) and rooms:of(origin)[jid_bare(attr.to)];
-	local tracked, problem_tracking = pending:add(attr.from, attr.to, id, time_now(), {
-		injected = true;
-		type = attr.type == "chat" and "chat" or "normal";
-		occupant = in_room and jid_resource(attr.to) ~= nil;
-	});
-	if not tracked then
-		decide(stanza, "C1 not asked for, "..problem_tracking);
-		return;
-	end
-	elements.ask(stanza);
-	attr.id = id;
-	asked(origin, stanza, true);
-	keep(stanza);
-	decide(stanza, "C1 asked for, "..why);
-end
-
--- Chapter E: check. The stanza is changed in place on its way out, so that archive, carbons and recipient see the same; on its
--- way in it may be shared with others (rooms send one object to all), so a clone is changed.
-
--- Elements of this stanza were thrown away. A <received/> concerns the message of whom it is sent to.
-local function rejected(plan, has, stanza, to)
-	if not plan.rejected then return; end
-	local from, by, id = stanza.attr.from, stanza.attr.from, stanza.attr.id;
-	if has.received then
-		from, to, id = to, from, elements.acked(stanza);
-	end
-	reports:rejected(plan.rejected, jid_bare(from), to, id, by);
-end
-
-local function outgoing(event)
-	local origin, stanza = event.origin, event.stanza;
-	local what, tracked = pending:outgoing(stanza, time_now(), rooms:of(origin));
-	if not what then return; end
-	if what & bits.content ~= 0 then
-		return ask(origin, stanza, what);
-	end
-	local has = checks.named(what, bits);
-	local plan = checks.outgoing(has, function () return (presence.visible(origin, stanza.attr.to)); end, options);
-	if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
-	if tracked == "asked" then
-		asked(origin, stanza, false);
-		decide(stanza, "asked for by the client");
-	elseif tracked and tracked ~= "known" then
-		decide(stanza, "F2 not kept in mind: "..tracked);
-	end
-	rejected(plan, has, stanza, stanza.attr.to or origin.full_jid);
-	if has.acks and plan.received ~= "take" then answering:acked(origin, stanza); end
-	if checks.empty(plan, has) then return true; end
-	if changes(plan) then
-		elements.apply(plan, stanza);
-	end
-	if tracked == "asked" then keep(stanza); end
-end
-
--- What the table doesn't know may still be in the store: then the stanza is looked at again. What cannot be read is not judged.
-local function look_up(user, stanza, what, verdict, ...)
-	local unheard_of = verdict == "unknown" or verdict == "forged" or not verdict and what & bits.bounce ~= 0;
-	if not unheard_of or not user or store:knows(user) then return what, verdict, ...; end
-	if store:load(user) then return pending:incoming(stanza, time_now()); end
-	return what, nil;
-end
-
-local function incoming(event)
-	local origin, stanza = event.origin, event.stanza;
-	local what, verdict, age, injected, type, occupant = pending:incoming(stanza, time_now());
-	if not what then return; end
-	local account = jid_bare(stanza.attr.to) or origin.full_jid and jid_bare(origin.full_jid);
-	if what & bits.bounce ~= 0 and answering:bounced(stanza) then
-		decide(stanza, "D8 the bounce of an answer of ours");
-		return true;
-	end
-	what, verdict, age, injected, type, occupant = look_up(jid_node(account), stanza, what, verdict, age, injected, type, occupant);
-	local has = checks.named(what, bits);
-	local plan = checks.incoming(has, verdict, injected, function () return has_capable_client(account); end, options);
-	plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
-	if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
-	if verdict then
-		local by, id = stanza.attr.from, verdict == "failed" and stanza.attr.id or elements.acked(stanza);
-		reports:outcome(verdict, account, occupant and by or jid_bare(by), id, age, by, injected);
-	end
-	rejected(plan, has, stanza, account);
-	if checks.empty(plan, has) then return true; end
-	if has.asks then answering:delivering(account, stanza); end
-	if changes(plan) then
-		event.stanza = elements.apply(plan, st.clone(stanza));
-	end
-end
+memory.rooms, memory.capabilities, memory.preferences, memory.answering, memory.resend =
+	rooms, capabilities, preferences, answering, resend;
+local traffic = traffic_lib.new({ options = options, engine = engine, guard = guard, decide = decide }, memory);
 
 local function joining(event)
 	local left = rooms:presence(event.origin, event.stanza);
@@ -390,7 +254,7 @@ local upkeep = upkeep_lib.start(module, guard, options, time_now, memory);
 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 
-memory.capabilities, memory.upkeep = capabilities, upkeep;
+memory.upkeep = upkeep;
 local inspection = inspection_lib.new(module.host, function (user) return user_exists(user, module.host); end, time_now, memory);
 
 module:depends("adhoc");
@@ -443,11 +307,11 @@ local function hook(name, handler)
 	module:hook(name, guard(name, handler), PRIORITY);
 end
 for _, kind in ipairs { "bare", "full", "host" } do
-	hook("pre-message/"..kind, outgoing);
+	hook("pre-message/"..kind, traffic.outgoing);
 	hook("pre-presence/"..kind, presence_out);
 end
 for _, kind in ipairs { "bare", "full" } do
-	hook("message/"..kind, incoming);
+	hook("message/"..kind, traffic.incoming);
 	hook("presence/"..kind, presence_in);
 end
 hook("pre-presence/full", joining);

@@ -14,16 +14,24 @@ local function directed_to(session, bare)
 	return false;
 end
 
+-- The session of somebody who is online holds their roster; so nothing is looked up by name.
+local function subscribed(session, bare)
+	local roster = session.roster;
+	if not roster then return is_contact_subscribed(session.username, session.host, bare); end
+	local item = roster[bare];
+	return item and (item.subscription == "from" or item.subscription == "both");
+end
+
 --- May `jid` know that this session is online?
 -- @param session  the session of a local user
 -- @param jid      any JID; nil stands for the user's own
 -- @return boolean, and why in words
 function presence.visible(session, jid)
 	local bare = jid_bare(jid);
-	if not bare or bare == session.username.."@"..session.host then
-		return true, "the same account";
-	elseif session.presence and is_contact_subscribed(session.username, session.host, bare) then
+	if bare and session.presence and subscribed(session, bare) then
 		return true, "subscribed";
+	elseif not bare or bare == session.username.."@"..session.host then
+		return true, "the same account";
 	elseif directed_to(session, bare) then
 		return true, "directed presence";
 	end

@@ -2,6 +2,8 @@
 -- Rules F3, F4: what happened is told here once, and here it is counted, measured for Prosody's metrics, and fired as an event, so
 -- that all of them agree.
 
+local jid_bare = require "util.jid".bare;
+
 local reports = {};
 local methods = {};
 local mt = { __index = methods };
@@ -39,12 +41,12 @@ local EVENTS = {
 -- @param listening   function (event name): does anybody listen?
 -- @param fire        function (event name, table)
 function reports.new(metric, listening, fire)
-	local self = setmetatable({ listening = listening, fire = fire, counts = {}, delivery = {}, counters = {} }, mt);
+	local self = setmetatable({ listening = listening, fire = fire, counts = {}, measured = {}, delivery = {}, counters = {} }, mt);
 	for name, family in pairs(FAMILIES) do
 		local counter = metric("counter", name, "", family.help, family.label and { family.label } or {});
-		self.counts[name], self.counters[name] = {}, {};
+		self.counts[name], self.measured[name], self.counters[name] = {}, {}, {};
 		for _, value in ipairs(family.values or ALL) do
-			self.counts[name][value] = 0;
+			self.counts[name][value], self.measured[name][value] = 0, 0;
 			self.counters[name][value] = value and counter:with_labels(value) or counter:with_labels();
 			self.counters[name][value]:add(0); -- so that it is shown from the start on
 		end
@@ -60,7 +62,7 @@ end
 
 --- What another one has counted, after a reload. Metrics keep their values by themselves.
 function methods:take_over(other)
-	self.counts, self.delivery = other.counts, other.delivery;
+	self.counts, self.measured, self.delivery = other.counts, other.measured, other.delivery;
 end
 
 --- Counts one more.
@@ -68,14 +70,14 @@ end
 -- @param value  its label's; nil where the family has none
 function methods:count(name, value)
 	value = value or false;
-	self.counts[name][value] = self.counts[name][value] + 1;
-	self.counters[name][value]:add(1);
+	local counts = self.counts[name];
+	counts[value] = counts[value] + 1;
 end
 
 -- Events make garbage, so only those are made that somebody wants.
 local function tell(self, event, from, to, id, age, by, reason, injected)
 	if not self.listening(event) then return; end
-	self.fire(event, { from = from, to = to, id = id, age = age, by = by, reason = reason, injected = injected or false });
+	self.fire(event, { from = from, to = to or by and jid_bare(by), id = id, age = age, by = by, reason = reason, injected = injected or false });
 end
 
 --- Somebody asked for a receipt.
@@ -88,6 +90,7 @@ end
 
 --- Something became of a message, or an ack came.
 -- @param outcome  "delivered", "duplicate", "forged", "unknown", "failed", "overdue", "expired" or "evicted"
+-- @param to       who was asked; nil for the bare JID of `by`
 -- @param age      seconds since it was asked, nil when that is not known
 -- @param by       JID of who brought it about, nil for the passing of time
 function methods:outcome(outcome, from, to, id, age, by, injected)
@@ -115,8 +118,15 @@ function methods:rejected(reasons, from, to, id, by)
 	end
 end
 
---- Sets the gauges.
+--- Brings the metrics up to date: the counters too, so that counting one more costs next to nothing.
 function methods:measure(pending, capacity, bytes)
+	for name, counts in pairs(self.counts) do
+		local measured = self.measured[name];
+		for value, count in pairs(counts) do
+			if count > measured[value] then self.counters[name][value]:add(count - measured[value]); end
+			measured[value] = count;
+		end
+	end
 	self.pending:set(pending);
 	self.capacity:set(capacity);
 	self.memory:set(bytes);

@@ -5,19 +5,19 @@
 -- What is known of a client is "capable", "incapable" or "unknown"; of the sender's own also "silent": it shows no caps at all.
 -- @param mode       the option receipts_request
 -- @param sender     what is known of the sender's client
--- @param recipient  function (): what is known of whom it is addressed to; asked only where that matters
+-- @param recipient  function (...): what is known of whom it is addressed to; asked only where that matters
 -- @return boolean, and the reason in words
-local function decide(mode, sender, recipient)
+local function decide(mode, sender, recipient, ...)
 	if mode == "never" then
 		return false, "receipts_request is \"never\"";
 	elseif mode == "always" then
-		if recipient() == "incapable" then
+		if recipient(...) == "incapable" then
 			return false, "the recipient does not support receipts";
 		end
 		return true, "receipts_request is \"always\"";
 	elseif sender ~= "incapable" and sender ~= "silent" then
 		return false, "the sender's client can ask by itself";
-	elseif recipient() ~= "capable" then
+	elseif recipient(...) ~= "capable" then
 		return false, "the recipient is not known to support receipts";
 	end
 	return true, "the recipient supports receipts and the sender's client does not";

@@ -250,7 +250,7 @@ describe("receipts.pending", function ()
 			assert.equal("asked", status);
 			assert.is_true(what & bits.asks ~= 0);
 			local ack = message({ from = "b@h/9", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "1" }):up();
-			local _, verdict, age, injected, type = pending:incoming(ack, 3);
+			local _, verdict, id, age, injected, type = pending:incoming(ack, 3);
 			assert.same({ "delivered", 2, false, "chat" }, { verdict, age, injected, type });
 		end);
 

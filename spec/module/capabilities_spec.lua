@@ -80,7 +80,7 @@ describe("capabilities", function ()
 	end);
 
 	it("B4 what is shown to a user ends with unavailable presence, of the client or of the person", function ()
-		local function shown(jid) return caps:of_person(jid, function (_, client) return client.shown["u@h"]; end); end
+		local function shown(jid) return caps:of_person(jid, function (_, _, client) return client.shown["u@h"]; end); end
 		local query = info(R);
 		for _, jid in ipairs { "a@far/1", "a@far/2", "b@far/1" } do caps:presence(presence(jid, query), "u@h", false); end
 		asked[1].done(query);
@@ -190,7 +190,7 @@ describe("capabilities", function ()
 		asked[2].done(info(R));
 		assert.equal("capable", caps:of_person("a@h", all));
 		assert.equal("incapable", caps:of_person("a@h/1", all));
-		assert.equal("incapable", caps:of_person("a@h", function (jid) return jid == "a@h/1"; end));
+		assert.equal("incapable", caps:of_person("a@h", function (by, jid) return by == "me" and jid == "a@h/1"; end, "me"));
 		assert.equal("unknown", caps:of_person("a@h", function () return false; end));
 		assert.same({ "a@h/2" }, caps:capable_clients("a@h", all));
 		caps:forget("a@h/2");

@@ -1,0 +1,223 @@
+-- SPDX-License-Identifier: MIT
+-- Chapters C and E, as they meet Prosody: what happens to a message that a local client sends, and to one that comes to a local user.
+--
+-- Every message of the server passes here. Most have nothing to do with receipts: for them the engine's one call is all. An ordinary
+-- request or ack costs that call, a count and a note, and makes no garbage; only what is out of the ordinary gets a plan of its own
+-- (checks.lib.lua).
+
+local st = require "util.stanza";
+local new_id = require "util.id".medium;
+local datetime = require "util.datetime".datetime;
+local jid_bare = require "util.jid".bare;
+local jid_node = require "util.jid".node;
+local jid_resource = require "util.jid".resource;
+local time_now = require "util.time".now;
+
+local checks = module:require "checks";
+local elements = module:require "elements";
+local preferences_lib = module:require "preferences";
+local presence = module:require "presence";
+local requests = module:require "requests";
+local upkeep = module:require "upkeep";
+
+local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+
+local traffic = {};
+
+-- The bare JIDs of sessions, made once.
+local bare_jids = setmetatable({}, { __mode = "k" });
+local function bare_of(session)
+	local bare = bare_jids[session];
+	if not bare then
+		bare = session.username.."@"..session.host;
+		bare_jids[session] = bare;
+	end
+	return bare;
+end
+
+-- The local user that a message is for: bare JID, and name.
+local function account_of(origin, to)
+	local session = full_sessions[to or origin.full_jid];
+	if session then return bare_of(session), session.username; end
+	local bare = jid_bare(to);
+	return bare, jid_node(bare);
+end
+
+-- May the user of this session see the presence of that client? (rule B4)
+local function sees(session, jid, client)
+	local theirs = full_sessions[jid];
+	if theirs and theirs.host == module.host then
+		return (presence.visible(theirs, session.full_jid));
+	end
+	return client.shown[bare_of(session)] == true;
+end
+traffic.sees = sees;
+
+--- The bare JID to note decisions about a message under: the requester's, or, where that is nobody here, the account's that it is for.
+function traffic.concerned(account, stanza)
+	local requester = full_sessions[stanza.attr.from];
+	return requester and requester.host == module.host and bare_of(requester) or account;
+end
+
+local NOT_ASKED = setmetatable({}, { __index = function (self, why)
+	self[why] = "C1 not asked for, "..why;
+	return self[why];
+end });
+
+local function changes(plan)
+	return plan.request ~= "keep" or plan.received ~= "keep" or plan.type ~= nil;
+end
+
+--- @param env    options, engine, guard: the module's; decide (function (stanza, why, id)): takes note of what is out of the ordinary
+-- @param parts  pending (function returning the table), store, rooms, capabilities, preferences, answering, resend, reports, decisions
+-- @return { outgoing = handler of pre-message/*, incoming = handler of message/* }
+function traffic.new(env, parts)
+	local options, bits, decide = env.options, env.engine.bits, env.decide;
+	local store, rooms, capabilities, preferences, answering = parts.store, parts.rooms, parts.capabilities, parts.preferences, parts.answering;
+	local reports, decisions, resend = parts.reports, parts.decisions, parts.resend;
+
+	local malformed = 0;
+	for name, bit in pairs(bits) do
+		if name:find("-", 1, true) then malformed = malformed | bit; end
+	end
+	-- A message with none of these bits but `request` is an ordinary ask; with none but `received`, an ordinary ack.
+	local ODD_REQUEST = malformed | bits.received | bits.bounce;
+	local ODD_RECEIVED = malformed | bits.request | bits.bounce;
+
+	local function note(user, stanza, id, why)
+		if id then decisions:note(user, time_now(), id, stanza.attr.from, stanza.attr.to, why); end
+	end
+
+	local function may_see(origin, jid)
+		return not options.protect_presence or presence.visible(origin, jid);
+	end
+
+	-- Elements of this stanza were thrown away. A <received/> concerns the message of whom it is sent to.
+	local function rejected(plan, has, stanza, to)
+		if not plan.rejected then return; end
+		local from, by, id = stanza.attr.from, stanza.attr.from, stanza.attr.id;
+		if has.received then
+			from, to, id = to, from, elements.acked(stanza);
+		end
+		reports:rejected(plan.rejected, jid_bare(from), to, id, by);
+	end
+
+	local function keep(stanza)
+		if options.resend_attempts > 0 then resend:keep(stanza, module.host, datetime()); end
+	end
+
+	-- A receipt has been asked for: what is over a limit has made room for it.
+	local function asked(origin, stanza, injected)
+		local user = bare_of(origin);
+		reports:requested(user, stanza.attr.to or user, stanza.attr.id, origin.full_jid, injected);
+		store:load(origin.username);
+		local evicted = parts.pending():evicted();
+		if evicted then upkeep.dropped(evicted, "evicted", time_now(), parts); end
+	end
+
+	local function support_of(origin, to)
+		return capabilities:of_person(to, sees, origin);
+	end
+
+	-- Chapter C: a content message that does not ask.
+	local function ask(origin, stanza, what)
+		local attr = stanza.attr;
+		local user = bare_of(origin);
+		local yes, why = requests.decide(options.request, capabilities:of(origin.full_jid, user), support_of, origin, attr.to);
+		if yes and not preferences_lib.asks(preferences:get(origin.username)) then
+			yes, why = false, "the user does not want it";
+		end
+		if not yes then return note(user, stanza, attr.id, NOT_ASKED[why]); end
+		local id = attr.id;
+		if not id or id == "" then id = new_id(); end
+		local in_room = what & bits.occupant ~= 0 or rooms:of(origin) and rooms:of(origin)[jid_bare(attr.to)];
+		local tracked, problem = parts.pending():add(attr.from, attr.to, id, time_now(), {
+			injected = true;
+			type = attr.type == "chat" and "chat" or "normal";
+			occupant = in_room and jid_resource(attr.to) ~= nil;
+		});
+		if not tracked then return decide(stanza, NOT_ASKED[problem]); end
+		elements.ask(stanza);
+		attr.id = id;
+		asked(origin, stanza, true);
+		keep(stanza);
+		decide(stanza, "C1 asked for, "..why);
+	end
+
+	-- Chapter E. The stanza is changed in place on its way out, so that archive, carbons and recipient see the same.
+	local function outgoing(event)
+		local origin, stanza = event.origin, event.stanza;
+		local what, tracked = parts.pending():outgoing(stanza, time_now(), rooms:of(origin));
+		if not what then return; end
+		if what & bits.content ~= 0 then return ask(origin, stanza, what); end
+		if tracked == "asked" then
+			asked(origin, stanza, false);
+			note(bare_of(origin), stanza, stanza.attr.id, "asked for by the client");
+			keep(stanza);
+		elseif tracked and tracked ~= "known" then
+			decide(stanza, "F2 not kept in mind: "..tracked);
+		end
+		if what & ODD_REQUEST == 0 then return; end
+		if what & ODD_RECEIVED == 0 and may_see(origin, stanza.attr.to) then return answering:acked(origin, stanza); end
+
+		local has = checks.named(what, bits);
+		local plan = checks.outgoing(has, function () return may_see(origin, stanza.attr.to); end, options);
+		if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
+		rejected(plan, has, stanza, stanza.attr.to or origin.full_jid);
+		if has.acks and plan.received ~= "take" then answering:acked(origin, stanza); end
+		if checks.empty(plan, has) then return true; end
+		if changes(plan) then elements.apply(plan, stanza); end
+	end
+
+	-- Rule C6: does somebody of this account want to see acks?
+	local function has_capable_client(account)
+		local user = bare_sessions[account];
+		for _, session in pairs(user and user.sessions or {}) do
+			if capabilities:of(session.full_jid, account) == "capable" then return true; end
+		end
+		return false;
+	end
+
+	-- On its way in a stanza may be shared with others (rooms send one object to all), so a clone is changed.
+	local function incoming(event)
+		local origin, stanza = event.origin, event.stanza;
+		local what, verdict, id, age, injected, type, occupant = parts.pending():incoming(stanza, time_now());
+		if not what then return; end
+		local account, user = account_of(origin, stanza.attr.to);
+		if what & bits.bounce ~= 0 and answering:bounced(stanza) then
+			decide(stanza, "D8 the bounce of an answer of ours");
+			return true;
+		end
+		-- What the table doesn't know may still be in the store: then the stanza is looked at again. What cannot be read is not judged.
+		if verdict == "unknown" or verdict == "forged" or not verdict and what & bits.bounce ~= 0 then
+			if user and not store:knows(user) then
+				if store:load(user) then
+					what, verdict, id, age, injected, type, occupant = parts.pending():incoming(stanza, time_now());
+				else
+					verdict = nil;
+				end
+			end
+		end
+		if verdict then
+			reports:outcome(verdict, account, occupant and stanza.attr.from, id, age, stanza.attr.from, injected);
+		end
+		if what & ODD_REQUEST == 0 then return answering:delivering(account, user, stanza); end
+		if what & ODD_RECEIVED == 0 and not injected and (verdict == "delivered" or verdict == "duplicate")
+			and (what & bits.more ~= 0 or verdict == "duplicate" or type == (stanza.attr.type or "normal")) then
+			return note(account, stanza, id, verdict == "delivered" and "E1 delivered" or "E1 duplicate");
+		end
+
+		local has = checks.named(what, bits);
+		local plan = checks.incoming(has, verdict, injected, function () return has_capable_client(account); end, options);
+		plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
+		if plan.why then decide(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
+		rejected(plan, has, stanza, account);
+		if checks.empty(plan, has) then return true; end
+		if has.asks then answering:delivering(account, user, stanza); end
+		if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
+	end
+
+	return { outgoing = outgoing, incoming = incoming };
+end
+
+return traffic;
