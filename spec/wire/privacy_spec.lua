@@ -83,7 +83,7 @@ describe("a stranger", function ()
 		return table.concat(seen, "\n");
 	end
 
-	it("sees the same of a user with receipts, one without, and one who is offline", function ()
+	it("B4 D3 sees the same of a user with receipts, one without, and one who is offline", function ()
 		local offline = view("stranger", "offline");
 		assert.equal(offline, view("stranger", "with receipts"));
 		assert.equal(offline, view("stranger", "without receipts"));
@@ -124,7 +124,7 @@ describe("an answer", function ()
 	end
 
 	for _, type in ipairs { "chat", "normal" } do
-		it("D5 to a "..type.." message is in both archives, and reaches the requester's other devices", function ()
+		it("D5 E7 to a "..type.." message is in both archives, and reaches the requester's other devices", function ()
 			local phone = client(server, "alice@localhost/phone", RECEIPTS, { carbons = true });
 			alice:send(stanzas.ask { to = "bob@localhost", id = "archived "..type, type = type });
 			alice:sync();
