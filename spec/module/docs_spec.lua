@@ -1,0 +1,316 @@
+-- SPDX-License-Identifier: MIT
+-- What the documents list is what is there: rules and their specs, options, metrics, events, files, stores, words in the log.
+
+local paths = require "spec.support.paths";
+local docs = require "spec.support.docs";
+local titles = require "spec.support.titles";
+local process = require "spec.support.process";
+local parse_xml = require "util.xml".parse;
+
+local OPERATORS, DEVELOPERS, RULES = "docs/operators.md", "docs/developers.md", "docs/rules.md";
+
+local ALL_RULES = "A1 A2 A3 B1 B2 B3 B4 C1 C2 C3 C4 C5 C6 D1 D2 D3 D4 D5 D6 D7 D8 E1 E2 E3 E4 E5 E6 E7 E8 F0 F1 F2 F3 F4 F5 G1";
+
+local function set(list)
+	local result = {};
+	for _, item in ipairs(list) do result[item] = true; end
+	return result;
+end
+
+local function sorted(map)
+	local list = {};
+	for key in pairs(map) do table.insert(list, key); end
+	table.sort(list);
+	return list;
+end
+
+-- The sources of the module: name -> text.
+local sources = {};
+for name in assert(io.popen("cd "..paths.root.." && ls mod_receipts/*.lua")):lines() do
+	sources[name:match("[^/]+$")] = process.read(paths.root.."/"..name);
+end
+
+-- Every piece of text that the module's sources have between double quotes, that is, all they can say.
+local literals = {};
+for _, source in pairs(sources) do
+	for line in source:gmatch("[^\n]+") do
+		for text in line:gsub("\\\"", "\1"):gmatch('"([^"]*)"') do table.insert(literals, (text:gsub("\1", '"'))); end
+	end
+end
+local said = "\0"..table.concat(literals, "\0").."\0";
+
+-- Is this text put together of at most three such pieces?
+local function can_be_said(text, pieces)
+	if text == "" then return true; end
+	if pieces == 3 then return false; end
+	for length = #text, 1, -1 do
+		if said:find(text:sub(1, length), 1, true) and can_be_said(text:sub(length + 1), (pieces or 0) + 1) then return true; end
+	end
+	return false;
+end
+
+describe("the rules in docs/rules.md", function ()
+	local table_of, titles_of = {}, {};
+	setup(function ()
+		for _, cells in ipairs(docs.rows(RULES, "rule")) do
+			assert.is_nil(table_of[cells[1]], cells[1].." is there twice");
+			table_of[cells[1]] = { what = cells[2], specs = {} };
+			for spec in cells[4]:gmatch("[^,%s]+") do table_of[cells[1]].specs[spec] = true; end
+		end
+		for _, spec in ipairs(titles()) do
+			for rule in spec.title:gmatch("%f[%w][A-G]%d%f[%W]") do
+				titles_of[rule] = titles_of[rule] or {};
+				titles_of[rule][spec.file] = true;
+			end
+		end
+	end);
+
+	it("are all of them", function ()
+		local expected = {};
+		for rule in ALL_RULES:gmatch("%S+") do expected[rule] = true; end
+		assert.same(sorted(expected), sorted(table_of));
+		for rule, row in pairs(table_of) do assert.is_true(#row.what > 20, rule.." says nothing"); end
+	end);
+
+	it("have specs with their names in the titles, in just the files that are named", function ()
+		for rule, row in pairs(table_of) do
+			assert.is_true(next(row.specs) ~= nil, rule.." has no spec");
+			assert.same(sorted(row.specs), sorted(titles_of[rule] or {}), rule..": the row in "..RULES.." (first) is not as the titles have it");
+		end
+	end);
+
+	it("are those that the titles name", function ()
+		for rule in pairs(titles_of) do assert.truthy(table_of[rule], "a title names "..rule..", of which "..RULES.." knows nothing"); end
+	end);
+
+	it("name each malformed element", function ()
+		local listed = {};
+		for _, cells in ipairs(docs.rows(RULES, "name")) do listed[docs.quoted(cells[1])[1]] = true; end
+		local reasons = set(paths.lib("reports").FAMILIES.rejected.values);
+		for _, other in ipairs { "forged", "unknown", "hidden" } do reasons[other] = nil; end
+		assert.same(sorted(reasons), sorted(listed));
+	end);
+end);
+
+describe("the options", function ()
+	local lib = paths.lib("options");
+
+	-- The default that a cell shows is the one in the code.
+	local function check_default(name, cell)
+		local text = docs.quoted(cell)[1];
+		local value = load("return "..text)();
+		local default = lib.definitions[name].default;
+		if type(default) == "number" then value = lib.parse_duration(value); end
+		assert.equal(default, value, name.." has another default than "..cell);
+	end
+
+	it("are all in the table of docs/operators.md, with their values and defaults", function ()
+		local listed = {};
+		for _, cells in ipairs(docs.rows(OPERATORS, "option")) do
+			local name = docs.quoted(cells[1])[1];
+			local definition = assert(lib.definitions[name], "no option "..name);
+			listed[name] = true;
+			check_default(name, cells[3]);
+			local least, most = definition.allowed:match("from (%S+) to (%S+)$");
+			if least then
+				assert.equal(least.." to "..most, (cells[2]:gsub("[`\"]", "")), name);
+			else
+				assert.equal(definition.allowed, (cells[2]:gsub("`", "")), name);
+			end
+			assert.is_true(#cells[4] > 60, name.." has no when and why");
+		end
+		assert.same(sorted(lib.definitions), sorted(listed));
+	end);
+
+	it("have the same defaults in README.md", function ()
+		for _, cells in ipairs(docs.rows("README.md", "option")) do check_default(docs.quoted(cells[1])[1], cells[3]); end
+	end);
+
+	it("are as many as README.md says", function ()
+		local words = { [12] = "twelve", [13] = "thirteen", [14] = "fourteen", [15] = "fifteen", [16] = "sixteen" };
+		assert.truthy(docs.read("README.md"):find("has all "..words[#sorted(lib.definitions)], 1, true));
+	end);
+
+	it("that any document names are there", function ()
+		local others = set { "receipts_preferences", "receipts_caps", "receipts_log" }; -- stores, and the example module
+		for _, name in ipairs(docs.files) do
+			for option in docs.read(name):gmatch("%f[%w_]receipts_[%l_]+") do
+				assert.truthy(lib.definitions[option] or others[option], name.." names "..option..", which is no option");
+			end
+		end
+	end);
+
+	it("are each read by the code, and no others are", function ()
+		local calls = 0;
+		local all = {};
+		for file, source in pairs(sources) do
+			if file ~= "options.lib.lua" then table.insert(all, source); end
+			calls = calls + select(2, source:gsub("get_option[%w_]*%(", ""));
+		end
+		assert.equal(1, calls, "options are read in more than one place");
+		all = table.concat(all);
+		for name in pairs(lib.definitions) do
+			local short = name:gsub("^receipts_", "");
+			local how = short == "forged" and "options[verdict]" or "options."..short; -- checks.lib.lua: "forged" and "unknown" are verdicts
+			local found = all:find(how, 1, true);
+			assert.truthy(found, name.." is read by nobody");
+		end
+	end);
+end);
+
+describe("docs/operators.md", function ()
+	it("has all metrics, with labels and their values", function ()
+		local expected = {};
+		local suffix = { counter = "_total", gauge = "", histogram = "" };
+		local function metric(kind, name, unit, _, labels)
+			local full = "prosody_mod_receipts__"..name..(unit ~= "" and "_"..unit or "")..suffix[kind];
+			expected[full] = labels[1] and { [labels[1]] = true } or {};
+			local sink = { add = function () end };
+			return { with_labels = function (_, value) if value then expected[full][value] = true; end return sink; end };
+		end
+		paths.lib("reports").new(metric, function () end, function () end);
+		local listed = {};
+		for _, cells in ipairs(docs.rows(OPERATORS, "metric")) do
+			listed[docs.quoted(cells[1])[1]] = set(docs.quoted(cells[2]));
+			assert.is_true(#cells[3] > 10, cells[1]);
+		end
+		assert.same(expected, listed);
+	end);
+
+	it("has all stores, and the fields of a record", function ()
+		local stores, fields = {}, {};
+		for name in sources["mod_receipts.lua"]:gmatch('open_store%("([^"]+)"') do stores[name] = true; end
+		for name in sources["store.lib.lua"]:match("local function to_record(.-)\nend"):gmatch("(%l+) = ") do fields[name] = true; end
+		local listed = {};
+		for _, cells in ipairs(docs.rows(OPERATORS, "store")) do listed[docs.quoted(cells[1])[1]] = true; end
+		assert.same(stores, listed);
+		listed = {};
+		for _, cells in ipairs(docs.rows(OPERATORS, "field")) do listed[docs.quoted(cells[1])[1]] = true; end
+		assert.same(fields, listed);
+	end);
+
+	it("has all commands, of the shell, of prosodyctl and ad hoc", function ()
+		local text = docs.read(OPERATORS);
+		for name in sources["shell.lib.lua"]:gmatch("\ncommands%.(%l+) = ") do
+			assert.truthy(text:find("\nprosodyctl shell receipts "..name, 1, true), name);
+		end
+		for name in sources["prosodyctl.lib.lua"]:match("libs%.command%.new%(({.-})"):gmatch("\n\t+(%l+) = ") do
+			assert.truthy(text:find("prosodyctl mod_receipts "..name, 1, true), name);
+		end
+		local nodes, listed = {}, {};
+		for _, source in pairs(sources) do
+			for node in source:gmatch('new_?c?o?m?m?a?n?d?%("[^"]+", "(receipts#%l+)"') do nodes[node] = true; end
+		end
+		for _, cells in ipairs(docs.rows(OPERATORS, "command")) do listed[docs.quoted(cells[2])[1]] = true; end
+		assert.same(nodes, listed);
+	end);
+
+	it("quotes what the module says, in decisions and in the log", function ()
+		local samples = {};
+		for _, block in ipairs(docs.blocks(OPERATORS)) do
+			if block.kind == "text" then table.insert(samples, table.concat(block.lines, "\n")); end -- compared in spec/wire/docs_spec.lua
+		end
+		samples = table.concat(samples, "\n");
+		local count = 0;
+		for _, title in ipairs { "`why` says", "the log says" } do
+			for _, cells in ipairs(docs.rows(OPERATORS, title)) do
+				for _, text in ipairs(docs.quoted(cells[1])) do
+					count = count + 1;
+					assert.is_true(samples:find(text, 1, true) ~= nil or can_be_said(text), "nobody says "..text);
+				end
+			end
+		end
+		assert.is_true(count > 30);
+		assert.is_false(can_be_said("C1 not asked for, it is Sunday"));
+	end);
+end);
+
+describe("docs/developers.md", function ()
+	it("has a row for each file of the module and of the engine", function ()
+		local listed, expected = {}, {};
+		for _, cells in ipairs(docs.rows(DEVELOPERS, "file")) do listed[docs.quoted(cells[1])[1]] = true; end
+		for name in pairs(sources) do expected[name] = true; end
+		for name in assert(io.popen("cd "..paths.root.."/csrc && ls *.c")):lines() do expected[name] = true; end
+		assert.same(sorted(expected), sorted(listed));
+	end);
+
+	it("has all events and all their fields", function ()
+		local events, fields = {}, {};
+		local sink = { add = function () end, sample = function () end };
+		local reports = paths.lib("reports").new(function () return { with_labels = function () return sink; end }; end,
+			function () return true; end, function (event, data)
+				events[event] = true;
+				for name in pairs(data) do fields[name] = true; end
+			end);
+		reports:requested("a@x", "b@x", "1", "a@x/1", true);
+		for _, outcome in ipairs(paths.lib("reports").FAMILIES.outcomes.values) do
+			reports:outcome(outcome, "a@x", "b@x", "1", 1, "b@x/1", false);
+		end
+		reports:rejected({ "forged" }, "a@x", "b@x", "1", "b@x/1");
+		local listed = {};
+		for _, cells in ipairs(docs.rows(DEVELOPERS, "event")) do listed[docs.quoted(cells[1])[1]] = true; end
+		assert.same(sorted(events), sorted(listed));
+		listed = {};
+		for _, cells in ipairs(docs.rows(DEVELOPERS, "field")) do listed[docs.quoted(cells[1])[1]] = true; end
+		assert.same(sorted(fields), sorted(listed));
+		local example = process.read(paths.root.."/examples/mod_receipts_log.lua");
+		for event in pairs(events) do assert.truthy(example:find('"'..event:match("%l+$")..'"', 1, true), "the example leaves out "..event); end
+	end);
+end);
+
+describe("doap.xml", function ()
+	local doap, project;
+	local NS, XMPP = "http://usefulinc.com/ns/doap#", "https://linkmauve.fr/ns/xmpp-doap#";
+	local RESOURCE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#\1resource";
+	setup(function ()
+		doap = assert(parse_xml((docs.read("doap.xml"):gsub("^<%?xml.-%?>%s*", ""))));
+		project = doap:get_child("Project", NS);
+	end);
+
+	it("has the version of the module", function ()
+		local version = sources["mod_receipts.lua"]:match('local VERSION = "([^"]+)"');
+		assert.equal(version, project:get_child("release", NS):get_child("Version", NS):get_child_text("revision", NS));
+	end);
+
+	it("says for each XEP how far and since when", function ()
+		local seen, last = {}, "";
+		for implements in project:childtags("implements", NS) do
+			local xep = implements:get_child("SupportedXep", XMPP);
+			if xep then
+				local number = assert(xep:get_child("xep", XMPP).attr[RESOURCE]:match("^https://xmpp%.org/extensions/xep%-(%d%d%d%d)%.html$"));
+				assert.is_true(number > last, "XEPs are not in order: "..number);
+				last, seen[number] = number, true;
+				assert.truthy(({ complete = true, partial = true })[xep:get_child_text("status", XMPP)], number);
+				assert.truthy(xep:get_child_text("version", XMPP):find("^%d"), number);
+				assert.truthy(xep:get_child_text("since", XMPP):find("^%d"), number);
+			end
+		end
+		for number in ("0030 0050 0115 0184 0198 0280 0313 0334"):gmatch("%S+") do assert.is_true(seen[number], number); end
+	end);
+end);
+
+describe("links", function ()
+	-- As GitHub makes them of headings.
+	local function anchors(name)
+		local found = {};
+		for heading in ("\n"..docs.read(name)):gmatch("\n#+ ([^\n]+)") do
+			found[heading:lower():gsub("[^%w%s_-]", ""):gsub("%s", "-")] = true;
+		end
+		return found;
+	end
+
+	it("lead to files and headings that are there", function ()
+		for _, name in ipairs(docs.files) do
+			local folder = name:match("^(.*/)") or "";
+			for target in docs.read(name):gmatch("%]%(([^)]+)%)") do
+				if not target:find("^https?:") then
+					local file, anchor = target:match("^([^#]*)#?(.*)$");
+					local path = file == "" and name or folder..file;
+					while path:find("[^/]+/%.%./") do path = path:gsub("[^/]+/%.%./", "", 1); end
+					assert.truthy(os.execute("test -e '"..paths.root.."/"..path.."'"), name.." links to "..target);
+					if anchor ~= "" then assert.truthy(anchors(path)[anchor], name.." links to "..target); end
+				end
+			end
+		end
+	end);
+end);
