@@ -63,7 +63,7 @@ format: ## Format the C sources in place
 
 rock: build/rocks/manifest-$(LUA_VERSION) ## Make a folder that luarocks and prosodyctl can install from: build/rocks
 
-build/rocks/manifest-$(LUA_VERSION): $(ROCKSPEC) $(wildcard csrc/*.c mod_receipts/*.lua) $(HEADERS)
+build/rocks/manifest-$(LUA_VERSION): $(ROCKSPEC) $(wildcard csrc/*.c mod_receipts/*.lua *.md docs/* examples/*) $(HEADERS)
 	scripts/rock build/rocks
 
 install: all ## Copy module and engine under DESTDIR/PREFIX for a Prosody that has PREFIX/share/lua/5.4 in plugin_paths

@@ -6,9 +6,11 @@ local process = require "spec.support.process";
 
 local docs = {};
 
---- The documents, as paths below the root.
-docs.files = {};
-for name in assert(io.popen("cd "..paths.root.." && ls README.md CONTRIBUTING.md CHANGELOG.md docs/*.md")):lines() do table.insert(docs.files, name); end
+--- The documents, as paths below the root, README.md first.
+docs.files = { "README.md" };
+for name in assert(io.popen("cd "..paths.root.." && ls CONTRIBUTING.md CHANGELOG.md docs/*.md")):lines() do
+	table.insert(docs.files, name);
+end
 
 function docs.read(name)
 	local text = process.read(paths.root.."/"..name);
@@ -17,24 +19,22 @@ function docs.read(name)
 end
 
 --- The fenced blocks of a document, in order.
--- @return array of { file, line, kind = what stands after the fence, lines = array, follows = the block before, when only blank lines
---         are between }
+-- @return array of { line, kind = what stands after the fence, lines = array }
 function docs.blocks(name)
-	local list, block, last, number = {}, nil, nil, 0;
+	local list, block, number = {}, nil, 0;
 	for line in (docs.read(name).."\n"):gmatch("(.-)\n") do
 		number = number + 1;
 		local fence = line:match("^%s*```(.*)$");
 		if block and fence then
 			assert(fence == "", name..":"..number.." closes a block with "..fence);
-			block, last = nil, block;
+			block = nil;
 		elseif block then
 			table.insert(block.lines, line);
 		elseif fence then
-			block = { file = name, line = number, kind = fence, lines = {}, follows = last };
+			block = { line = number, kind = fence, lines = {} };
 			table.insert(list, block);
 		else
-			assert(not line:find("^    %S") and not line:find("^\t"), name..":"..number.." is an indented block of code: say with a fence what it is");
-			if line:find("%S") then last = nil; end
+			assert(not line:find("^    %S") and not line:find("^\t"), name..":"..number.." is indented code: say with a fence what it is");
 		end
 	end
 	assert(not block, name.." ends in a block of code");
