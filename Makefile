@@ -58,6 +58,9 @@ bench: deps all ## Measure ours beside a peer, one line a figure; fails when a g
 lint: ## Compilers' warnings, static analysis, formatting, and the house's own rules
 	scripts/lint
 
+rules: deps all ## Bring the column of specs in docs/rules.md up to the specs' titles
+	lua5.4 -e 'package.path = "./?.lua;"..package.path' scripts/rules.lua
+
 format: ## Format the C sources in place
 	clang-format -i csrc/*.c csrc/*.h csrc/test/*.c
 
@@ -84,6 +87,6 @@ distclean: clean ## Remove everything that make made
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: all deps demo test test-fast c-tests-build bench lint format rock install uninstall clean distclean help
+.PHONY: all deps demo test test-fast c-tests-build bench lint rules format rock install uninstall clean distclean help
 .SECONDARY:
 .NOTPARALLEL:

@@ -3,8 +3,11 @@
 
 local paths = require "spec.support.paths";
 
---- @return array of { file = "wire/checks", title = of the outermost describe to the it, in one text }
-return function ()
+local titles = {};
+
+--- All of them.
+-- @return array of { file = "wire/checks", title = of the outermost describe to the it, in one text }
+function titles.all()
 	local list = {};
 	local find = assert(io.popen("cd "..paths.root.."/spec && ls */*_spec.lua"));
 	for path in find:lines() do
@@ -30,3 +33,20 @@ return function ()
 	find:close();
 	return list;
 end
+
+--- Which files have which rules in their titles.
+-- @return rule -> sorted array of files
+function titles.by_rule()
+	local files, seen = {}, {};
+	for _, spec in ipairs(titles.all()) do
+		for rule in spec.title:gmatch("%f[%w][A-G]%d%f[%W]") do
+			files[rule] = files[rule] or {};
+			if not seen[rule.." "..spec.file] then table.insert(files[rule], spec.file); end
+			seen[rule.." "..spec.file] = true;
+		end
+	end
+	for _, list in pairs(files) do table.sort(list); end
+	return files;
+end
+
+return titles;
