@@ -285,6 +285,33 @@ describe("doap.xml", function ()
 	end);
 end);
 
+describe("commands in running text", function ()
+	-- Those in blocks are run by spec/wire/docs_spec.lua.
+	local known = {
+		["make (%l[%l-]*)"] = function (target) return docs.read("Makefile"):find("\n"..target:gsub("%-", "%%-")..":[^=]"); end;
+		["prosodyctl shell receipts (%l+)"] = function (name) return sources["shell.lib.lua"]:find("\ncommands%."..name.." = "); end;
+		["prosodyctl mod_receipts (%l+)"] = function (name)
+			return name == "help" or sources["prosodyctl.lib.lua"]:find("\n\t+"..name.." = libs%.");
+		end;
+	};
+
+	it("are there", function ()
+		local count = 0;
+		for _, name in ipairs(docs.files) do
+			for _, text in ipairs(docs.quoted((docs.read(name):gsub("```.-\n```", "")))) do
+				for pattern, is_there in pairs(known) do
+					local word = text:match("^"..pattern);
+					if word then
+						assert.truthy(is_there(word), name.." has `"..text.."`");
+						count = count + 1;
+					end
+				end
+			end
+		end
+		assert.is_true(count > 10, "only "..count);
+	end);
+end);
+
 describe("links", function ()
 	-- As GitHub makes them of headings.
 	local function anchors(name)
