@@ -602,18 +602,21 @@ uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, doubl
 	return done;
 }
 
-/* An entry is looked at for being overdue. False when it is too young. */
-static bool look(struct rcpt_pending *t, rcpt_ref ref, uint32_t now, double age, rcpt_visit *visit, void *ud)
+/* Shows an entry that is overdue, unless it has been shown before. Returns whether it was. */
+static bool show_overdue(struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud)
 {
 	struct entry *e = entry_at(t, ref);
-	if (elapsed(e->time, now) / TICKS < age)
+	if (e->state != RCPT_PENDING || (e->flags & RCPT_OVERDUE))
 		return false;
-	if (e->state == RCPT_PENDING && !(e->flags & RCPT_OVERDUE)) {
-		e->flags |= RCPT_OVERDUE;
-		note(t, ref);
-		visit_entry(t, ref, visit, ud);
-	}
+	e->flags |= RCPT_OVERDUE;
+	note(t, ref);
+	visit_entry(t, ref, visit, ud);
 	return true;
+}
+
+static bool as_old_as(const struct rcpt_pending *t, rcpt_ref ref, uint32_t now, double age)
+{
+	return elapsed(entry_at(t, ref)->time, now) / TICKS >= age;
 }
 
 uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
@@ -622,14 +625,16 @@ uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, doub
 	const uint32_t time = tell(t, now);
 	uint32_t done = 0;
 	if (from.n == 0) {
-		for (; done < max && t->next_overdue && look(t, t->next_overdue, time, age, visit, ud); done++)
-			t->next_overdue = entry_at(t, t->next_overdue)->link[TABLE].next;
+		for (rcpt_ref ref; done < max && (ref = t->next_overdue) && as_old_as(t, ref, time, age); done++) {
+			t->next_overdue = entry_at(t, ref)->link[TABLE].next;
+			show_overdue(t, ref, visit, ud);
+		}
 		return done;
 	}
 	const rcpt_ref jid = find_bare(t, from);
 	rcpt_ref ref = jid ? jid_at(t, jid)->list[OPEN].head : 0;
-	for (; done < max && ref && look(t, ref, time, age, visit, ud); done++)
-		ref = entry_at(t, ref)->link[USER].next;
+	for (; done < max && ref && as_old_as(t, ref, time, age); ref = entry_at(t, ref)->link[USER].next)
+		done += show_overdue(t, ref, visit, ud);
 	return done;
 }
 
@@ -660,8 +665,6 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now)
 {
 	const double span = entry->state == RCPT_DELIVERED_ONCE ? t->limits.remember : t->limits.ttl;
-	if (now - entry->time >= span)
-		return RCPT_TOO_OLD;
 	const struct rcpt_str requester = rcpt_jid_bare(entry->from);
 	const struct rcpt_str asked = entry->flags & RCPT_OCCUPANT ? entry->asked : rcpt_jid_bare(entry->asked);
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
@@ -672,6 +675,8 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 		note(t, ref);
 		return RCPT_KNOWN;
 	}
+	if (now - entry->time >= span)
+		return RCPT_TOO_OLD;
 	tell(t, now);
 	const uint32_t time = ticks(entry->time < now ? entry->time : now);
 	return add_new(t, requester, asked, entry->id, entry->state, time, (entry->flags & SHOWN) | STORED);

@@ -116,8 +116,9 @@ bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, stru
  * nothing is left to do. */
 uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, double now, uint32_t max, rcpt_visit *visit, void *ud);
 
-/* Shows, once each, the pending entries that are `age` seconds old, `max` at most. Those of one requester, or of all where `from`
- * is empty. Returns how many it has looked at: less than `max` means that nothing is left to do. */
+/* Shows, once each, the pending entries that are `age` seconds old, `max` at most. Those of one requester (whose old entries are
+ * all walked over), or of all where `from` is empty. Returns how many it has dealt with: less than `max` means that nothing is
+ * left to do. */
 uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
 							  rcpt_visit *visit, void *ud);
 

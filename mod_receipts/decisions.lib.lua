@@ -2,19 +2,26 @@
 -- Rule F4: what was decided about a user's recent messages, and by which rule: the answer to "why is there no tick?".
 --
 -- Each user has a ring of the last few decisions. The strings in it are the stanzas' own, so that noting one down makes no new ones.
+-- Stanzas come from strangers, too: so rings are begun for users who are online only, and what is unusually long is left out.
 
 local new_cache = require "util.cache".new;
 
 local MAX_USERS = 1000;
-local MAX_DECISIONS = 50; -- of one user
+local MAX_DECISIONS = 32; -- of one user
+local MAX_TEXT = 300; -- bytes in an id or an address
 local FIELDS = 5; -- time, id, from, to, why
 
 local decisions = {};
 local methods = {};
 local mt = { __index = methods };
 
-function decisions.new()
-	return setmetatable({ rings = new_cache(MAX_USERS) }, mt);
+--- @param online  function (bare JID): is this user of ours online?
+function decisions.new(online)
+	return setmetatable({ rings = new_cache(MAX_USERS), online = online }, mt);
+end
+
+local function fits(text)
+	return not text or #text <= MAX_TEXT;
 end
 
 --- What another one remembered, after a reload.
@@ -28,7 +35,12 @@ end
 -- @param from  requester, as in the stanza; and so is `to`, who is asked
 -- @param why   the rule and the reason
 function methods:note(user, time, id, from, to, why)
-	local ring = self.rings:get(user) or { count = 0 };
+	if not fits(id) or not fits(from) or not fits(to) then return; end
+	local ring = self.rings:get(user);
+	if not ring then
+		if not self.online(user) then return; end
+		ring = { count = 0 };
+	end
 	self.rings:set(user, ring); -- now it is the latest
 	local at = ring.count % MAX_DECISIONS * FIELDS;
 	ring[at + 1], ring[at + 2], ring[at + 3], ring[at + 4], ring[at + 5] = time, id, from, to, why;

@@ -55,7 +55,7 @@ function forms.commands(new, inspection, bounds)
 		new("Delivery receipts: statistics", "receipts#statistics", function ()
 			local lines = {};
 			for i, line in ipairs(views.statistics(inspection:statistics(), bounds)) do lines[i] = line[1]..": "..line[2]; end
-			return completed("Delivery receipts on "..inspection.host, "Since the start of the server", lines);
+			return completed("Delivery receipts on "..inspection.host, "Since the module was loaded", lines);
 		end, "admin");
 		new("Delivery receipts: undelivered messages of a user", "receipts#pending", new_simple_form(ask_for_user, function (fields, errors)
 			if errors or not fields.user then return failed("Say whose messages you want to see, like romeo@"..inspection.host.."."); end

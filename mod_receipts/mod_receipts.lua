@@ -69,12 +69,13 @@ end
 
 local function log(...) module:log(...); end
 
-local reports = reports_lib.new(
+local reports;
+local guard = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
+reports = reports_lib.new(
 	function (...) return module:metric(...); end,
 	function (event) return prosody.hosts[module.host].events.get_handlers(event) ~= nil; end,
-	function (event, data) module:fire_event(event, data); end
+	guard("a listener to our events", function (event, data) module:fire_event(event, data); end)
 );
-local guard = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
 
 local limits = {
 	capacity = options.max_pending;
@@ -84,16 +85,23 @@ local limits = {
 };
 local pending = engine.pending(limits);
 
+local parts = { pending = function () return pending; end, reports = reports };
 local complain_of_store = guards.throttled(log, time_now);
 local store = store_lib.new(module.host, pending, { keyval = module:open_store("receipts"), map = module:open_store("receipts", "map") },
 	time_now, log, function (...)
 		reports:count("errors", "store");
 		complain_of_store(...);
-	end);
+	end, function () parts.drain(); end);
 local rooms = rooms_lib.new();
 local preferences = preferences_lib.new(module:open_store("receipts_preferences"));
-local decisions = decisions_lib.new();
-local memory = { pending = function () return pending; end, store = store, reports = reports, decisions = decisions };
+local decisions = decisions_lib.new(function (user) return bare_sessions[user] ~= nil; end);
+
+parts.store, parts.decisions = store, decisions;
+-- What made room for something else is dealt with.
+function parts.drain()
+	local evicted = pending:evicted();
+	if evicted then upkeep_lib.dropped(evicted, "evicted", time_now(), parts); end
+end
 
 local QUERY_TIMEOUT = 30; -- seconds
 local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, before we ask the same
@@ -215,9 +223,13 @@ local resend = resend_lib.new(options.resend_attempts, options.resend_after, {
 
 -- Chapters C and E
 
-memory.rooms, memory.capabilities, memory.preferences, memory.answering, memory.resend =
+-- Anonymous users are in no list, but online.
+function parts.exists(user)
+	return bare_sessions[jid_join(user, module.host)] ~= nil or user_exists(user, module.host);
+end
+parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend =
 	rooms, capabilities, preferences, answering, resend;
-local traffic = traffic_lib.new({ options = options, engine = engine, guard = guard, decide = decide }, memory);
+local traffic = traffic_lib.new({ options = options, engine = engine, guard = guard, decide = decide }, parts);
 
 local function joining(event)
 	local left = rooms:presence(event.origin, event.stanza);
@@ -250,12 +262,12 @@ end
 
 -- Rule F2, F1: what happens without a stanza
 
-local upkeep = upkeep_lib.start(module, guard, options, time_now, memory);
+local upkeep = upkeep_lib.start(module, guard, options, time_now, parts);
 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 
-memory.upkeep = upkeep;
-local inspection = inspection_lib.new(module.host, function (user) return user_exists(user, module.host); end, time_now, memory);
+parts.upkeep = upkeep;
+local inspection = inspection_lib.new(module.host, parts.exists, time_now, parts);
 
 module:depends("adhoc");
 local new_command = module:require "adhoc".new;
@@ -338,7 +350,10 @@ if not module.reloading then -- else restore() brings it
 	end
 end
 
-module:hook_global("stats-update", guard("stats-update", function () reports:measure(pending:count(), options.max_pending, pending:bytes()); end));
+local function measure()
+	reports:measure(pending:count(), options.max_pending, pending:bytes());
+end
+module:hook_global("stats-update", guard("stats-update", measure));
 
 local unfilter = options.answer_proof == "sent" and answering:watch_sent();
 
@@ -348,6 +363,7 @@ function module.unload()
 	if unfilter then unfilter(); end
 	store:flush_all();
 	save_hashes();
+	measure();
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));
 module:hook_global("server-stopped", guard("server-stopped", function () store:flush_all(); end));

@@ -25,7 +25,7 @@ function prosodyctl.new(engine, problem)
 	return libs.command.new({
 		check = libs.setup.command(libs.options, configmanager, require "core.modulemanager", io.stdout);
 		lint = libs.lint.command(engine);
-		pending = libs.stored.command(libs, configmanager, open, time_now, io.stdout);
+		pending = libs.stored.command(libs, configmanager, open, time_now, io.stdout, io.stderr);
 	}, problem, io.stdout, io.stderr);
 end
 

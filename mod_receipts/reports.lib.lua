@@ -62,7 +62,13 @@ end
 
 --- What another one has counted, after a reload. Metrics keep their values by themselves.
 function methods:take_over(other)
-	self.counts, self.measured, self.delivery = other.counts, other.measured, other.delivery;
+	for name, counts in pairs(self.counts) do
+		for value in pairs(counts) do
+			counts[value] = other.counts[name] and other.counts[name][value] or 0;
+			self.measured[name][value] = other.measured[name] and other.measured[name][value] or 0;
+		end
+	end
+	if #other.delivery == #self.delivery then self.delivery = other.delivery; end
 end
 
 --- Counts one more.
@@ -81,11 +87,13 @@ local function tell(self, event, from, to, id, age, by, reason, injected)
 end
 
 --- Somebody asked for a receipt.
--- @param from  the requester, bare JID; to: who is asked; id: of the message
--- @param by    full JID of the client that asks, or for which the server does
-function methods:requested(from, to, id, by, injected)
+-- @param from      the requester, bare JID; to: the address that is asked; id: of the message
+-- @param by        full JID of the client that asks, or for which the server does
+-- @param occupant  the address is a room occupant's
+function methods:requested(from, to, id, by, injected, occupant)
 	self:count("requests", injected and "server" or "client");
-	tell(self, "receipts/requested", from, to, id, 0, by, nil, injected);
+	if not self.listening("receipts/requested") then return; end
+	tell(self, "receipts/requested", from, occupant and to or jid_bare(to), id, 0, by, nil, injected);
 end
 
 --- Something became of a message, or an ack came.

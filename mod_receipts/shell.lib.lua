@@ -84,7 +84,7 @@ commands.stats = {
 			for _, line in ipairs(lines) do seen[line[1]][i + 1] = line[2]; end
 		end
 		print_table(self.session, titles, rows);
-		return true, "Counted since the start of the server";
+		return true, "Counted since the module was loaded";
 	end;
 };
 
@@ -145,7 +145,7 @@ commands.expire = {
 		local inspection, err = at(host);
 		if not inspection then return nil, err; end
 		local count = inspection:expire();
-		return true, (count == 1 and "1 message" or count.." messages").." expired in memory; the store is looked through in the background";
+		return true, (count == 1 and "1 message" or count.." messages").." expired at once; if there are more, in memory or in the store, they follow";
 	end;
 };
 

@@ -25,26 +25,38 @@ local mt = { __index = methods };
 -- @param now      function (): seconds
 -- @param log      function (level, format, ...)
 -- @param failed   function (what, err): called for each failure
-function store.new(host, pending, stores, now, log, failed)
+-- @param drain    function (): deals with the entries that the table has evicted; it calls dropped()
+function store.new(host, pending, stores, now, log, failed, drain)
 	pending:journal();
 	return setmetatable({
-		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed;
+		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed, drain = drain;
 		known = new_cache(MAX_KNOWN);
 		unreadable = new_cache(MAX_UNREADABLE); -- user -> time to try again
 		gone = {}; -- user -> set of keys whose records are to be removed
+		purged = {}; -- set of users of whom nothing may be left, and of whom something may be
+		damaged = {}; -- set of users whose data are none: to be replaced
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
+		is_restored = {}; -- the same as a set
 		failures = 0, failed_user = nil, retry_at = -math.huge;
 	}, mt);
 end
 
 --- What another one knew, after a reload.
 function methods:take_over(other)
-	self.pending, self.known, self.gone, self.restored = other.pending, other.known, other.gone, other.restored;
+	self.pending, self.known, self.gone, self.purged = other.pending, other.known, other.gone, other.purged;
+	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
 end
 
 --- The key of a record. PostgreSQL takes keys up to 2.7 kB only, an id may be longer than a file name: so a hash.
 function store.key(to, id)
 	return sha256(to.."\0"..id, true):sub(1, 32);
+end
+
+-- Calls a storage's method. Some raise errors where they should return them.
+local function attempt(storage, method, ...)
+	local ok, result, err = pcall(storage[method], storage, ...);
+	if ok then return result, err; end
+	return nil, result;
 end
 
 local function complain(self, what, user, err)
@@ -85,7 +97,10 @@ function store.entries(data)
 			damaged = damaged + 1;
 		end
 	end
-	table.sort(entries, function (a, b) return a.time < b.time; end);
+	table.sort(entries, function (a, b)
+		if a.time ~= b.time then return a.time < b.time; end
+		return a.id < b.id;
+	end);
 	return entries, damaged;
 end
 
@@ -94,20 +109,33 @@ local function remove_record(self, user, entry)
 	self.gone[user][store.key(entry.to, entry.id)] = true;
 end
 
+-- Puts a user's records into the table. Returns whether there was room for all.
 local function take_in(self, user, data)
 	local entries, damaged = store.entries(data);
-	local taken, _, why = self.pending:import(jid_join(user, self.host), entries, self.now());
+	local gone = self.gone[user] or {};
+	local alive = {};
+	for _, entry in ipairs(entries) do
+		if not gone[store.key(entry.to, entry.id)] then table.insert(alive, entry); end
+	end
+	local _, _, why = self.pending:import(jid_join(user, self.host), alive, self.now());
+	local complete = true;
 	for i, reason in pairs(why) do
 		if reason == "expired" then
-			remove_record(self, user, entries[i]);
-		elseif reason == "damaged" then
+			remove_record(self, user, alive[i]);
+		elseif reason == "full" then
+			complete = false;
+		else
 			damaged = damaged + 1;
 		end
 	end
 	if damaged > 0 then
 		self.log("warn", "%d stored records of what is pending of %s are damaged, or not of this version: they are left alone", damaged, user);
 	end
-	if taken > 0 then table.insert(self.restored, user); end
+	if #alive > 0 and not self.is_restored[user] then
+		table.insert(self.restored, user);
+		self.is_restored[user] = true;
+	end
+	return complete;
 end
 
 --- Have a user's records been read?
@@ -122,16 +150,28 @@ function methods:load(user)
 	if self.known:get(user) then return true; end
 	local time = self.now();
 	if time < self.retry_at or time < (self.unreadable:get(user) or -math.huge) then return false; end
-	local data, err = self.keyval:get(user);
+	local data, err;
+	if not self.purged[user] then data, err = attempt(self.keyval, "get", user); end
 	if not data and err then
 		complain(self, "read", user, err);
 		self.unreadable:set(user, time + RETRY_AFTER);
 		return false;
 	end
 	worked(self);
+	if data and type(data) ~= "table" then
+		self.log("warn", "What is stored as pending of %s is damaged altogether: it is replaced when there is something to store", user);
+		self.damaged[user] = true;
+	elseif data then
+		self.drain(); -- what is gone must not come back
+		local complete = take_in(self, user, data);
+		self.drain();
+		if not complete then
+			self.unreadable:set(user, time + RETRY_AFTER);
+			return false;
+		end
+	end
 	self.known:set(user, true);
 	self.unreadable:set(user, nil);
-	if type(data) == "table" then take_in(self, user, data); end
 	return true;
 end
 
@@ -144,6 +184,18 @@ function methods:dropped(entries)
 	end
 end
 
+-- Removes all that is stored of a user. Returns whether that worked.
+local function purge(self, user)
+	local ok, err = attempt(self.keyval, "set", user, nil);
+	if not ok then
+		complain(self, "removed", user, err);
+		return false;
+	end
+	worked(self);
+	self.purged[user], self.damaged[user] = nil, nil;
+	return true;
+end
+
 -- Writes one user's changes. Returns whether that worked.
 local function write(self, user, entries)
 	local changes, any = {}, false;
@@ -152,8 +204,9 @@ local function write(self, user, entries)
 		changes[store.key(entry.to, entry.id)] = entry.keep and to_record(entry) or self.map.remove;
 		any = true;
 	end
+	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end
 	local ok, err = true, nil;
-	if any then ok, err = self.map:set_keys(user, changes); end
+	if any then ok, err = attempt(self.map, "set_keys", user, changes); end
 	if not ok then
 		complain(self, "written", user, err);
 		return false;
@@ -164,26 +217,38 @@ local function write(self, user, entries)
 end
 
 --- Writes what has changed, user by user.
--- @param max  users at the most
--- @return "done", "more" (there are more users), or "failing": to be tried again later
-function methods:flush(max)
-	local done, last_failed = 0, nil;
-	while done < max do
+-- @param max      users at the most
+-- @param seconds  optional: time that this may take, about
+-- @return "done", "more" (there are more users), or "failing": some are to be tried again later
+function methods:flush(max, seconds)
+	local deadline = seconds and self.now() + seconds or math.huge;
+	local left, failing, last_failed = max, false, nil;
+	-- Says whether to go on.
+	local function done(ok)
+		left = left - 1;
+		failing = failing or not ok;
+		return left > 0 and self.now() < deadline and self.failures < GIVE_UP_AFTER;
+	end
+	local more = true;
+	while more do
 		local jid, entries = self.pending:changed();
-		if not jid then break; end
+		if not jid or jid == last_failed then break; end
 		local user = jid_node(jid);
 		local ok = not user or write(self, user, entries); -- the server itself has no records
 		self.pending:saved(ok);
-		if not ok and (jid == last_failed or self.failures >= GIVE_UP_AFTER) then return "failing"; end
-		last_failed = not ok and (last_failed or jid) or last_failed;
-		done = done + 1;
+		last_failed = last_failed or not ok and jid;
+		more = done(ok);
 	end
 	for user in pairs(self.gone) do
-		if done == max then break; end
-		if not write(self, user, {}) and self.failures >= GIVE_UP_AFTER then return "failing"; end
-		done = done + 1;
+		if not more then break; end
+		more = done(write(self, user, {}));
 	end
-	return done < max and "done" or "more";
+	for user in pairs(self.purged) do
+		if not more then break; end
+		more = done(purge(self, user));
+	end
+	if not more and self.failures < GIVE_UP_AFTER then return "more"; end
+	return failing and "failing" or "done";
 end
 
 --- Writes everything, unless the store fails.
@@ -198,10 +263,9 @@ function methods:forget(user)
 	self.pending:forget(jid_join(user, self.host));
 	self.gone[user] = nil;
 	self.unreadable:set(user, nil);
-	local ok, err = self.keyval:set(user, nil);
-	if not ok then complain(self, "removed", user, err); end
-	self.known:set(user, ok and true or nil);
-	return ok;
+	self.purged[user] = true;
+	self.known:set(user, true); -- there is nothing to be read any more
+	return purge(self, user);
 end
 
 --- One user after the other of those with entries from the store. In the table as a whole these are not in the order of their times.
@@ -214,6 +278,7 @@ function methods:restored_user()
 	if self.pending:count(jid) > 0 then
 		self.at = self.at + 1;
 	else
+		self.is_restored[user] = nil;
 		self.restored[self.at] = self.restored[#self.restored];
 		table.remove(self.restored);
 	end
@@ -224,15 +289,15 @@ end
 -- @return iterator: a function that deals with one user and returns that user's name; nil when all are dealt with
 function methods:sweep(ttl)
 	local users = {};
-	local next_user, state, first = self.keyval:users();
-	if type(next_user) ~= "function" then return function () end; end -- a storage that cannot list them
+	local ok, next_user, state, first = pcall(self.keyval.users, self.keyval);
+	if not ok or type(next_user) ~= "function" then return function () end; end -- a storage that cannot list them
 	for user in next_user, state, first do
 		if type(user) == "string" and not self.known:get(user) then table.insert(users, user); end
 	end
 	return function ()
 		local user = table.remove(users);
 		if user and not self.known:get(user) then
-			local data = self.keyval:get(user);
+			local data = attempt(self.keyval, "get", user);
 			for _, entry in ipairs(type(data) == "table" and store.entries(data) or {}) do
 				if self.now() - entry.time >= ttl then remove_record(self, user, entry); end
 			end

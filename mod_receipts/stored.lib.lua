@@ -6,6 +6,8 @@ local jid_split = require "util.jid".prepped_split;
 
 local stored = {};
 
+local FAILED = 2; -- exit code
+
 local UNREADABLE = { -- by whom but the Prosody that runs
 	memory = true, none = true, null = true,
 };
@@ -42,7 +44,12 @@ end
 --- The subcommand, see command.lib.lua.
 -- @param libs  options, setup, store and views: the libs
 -- @param open  function (host, store name): a keyval store; or nil and why not
-function stored.command(libs, configmanager, open, now, out)
+-- @param out, err  files
+function stored.command(libs, configmanager, open, now, out, err)
+	local function fail(...)
+		err:write(string.format(...), "\n");
+		return FAILED;
+	end
 	local function run(arguments)
 		local user, host = jid_split(arguments[1]);
 		if not user or arguments[2] then return nil, "Say which user, like romeo@example.org"; end
@@ -50,14 +57,14 @@ function stored.command(libs, configmanager, open, now, out)
 		local function get(name) return configmanager.get(host, name); end
 		local driver = libs.setup.storage("receipts", get);
 		if UNREADABLE[driver] then
-			return nil, ("The storage of \"receipts\" on %s is %q: only the running server knows (prosodyctl shell receipts pending %s)")
-				:format(host, driver, arguments[1]);
+			return fail("The storage of \"receipts\" on %s is %q: only the running server knows (prosodyctl shell receipts pending %s)",
+				host, driver, arguments[1]);
 		end
-		local store, err = open(host, "receipts");
+		local store, problem = open(host, "receipts");
 		local data;
-		if store then data, err = store:get(user); end
-		if not data and err then return nil, ("The store of %s cannot be read: %s"):format(host, err); end
-		if data and type(data) ~= "table" then return nil, "What is stored of "..arguments[1].." is damaged"; end
+		if store then data, problem = store:get(user); end
+		if not data and problem then return fail("The store of %s cannot be read: %s", host, problem); end
+		if data and type(data) ~= "table" then return fail("What is stored of %s is damaged", arguments[1]); end
 		local ttl = libs.options.read(get, function () end).expire_after;
 		out:write(table.concat(stored.lines(data, now(), ttl, libs), "\n"), "\n");
 		return 0;

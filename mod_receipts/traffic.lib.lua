@@ -18,7 +18,6 @@ local elements = module:require "elements";
 local preferences_lib = module:require "preferences";
 local presence = module:require "presence";
 local requests = module:require "requests";
-local upkeep = module:require "upkeep";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
 
@@ -69,7 +68,8 @@ local function changes(plan)
 end
 
 --- @param env    options, engine, guard: the module's; decide (function (stanza, why, id)): takes note of what is out of the ordinary
--- @param parts  pending (function returning the table), store, rooms, capabilities, preferences, answering, resend, reports, decisions
+-- @param parts  pending (function returning the table), store, rooms, capabilities, preferences, answering, resend, reports, decisions;
+--               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
 -- @return { outgoing = handler of pre-message/*, incoming = handler of message/* }
 function traffic.new(env, parts)
 	local options, bits, decide = env.options, env.engine.bits, env.decide;
@@ -106,13 +106,19 @@ function traffic.new(env, parts)
 		if options.resend_attempts > 0 then resend:keep(stanza, module.host, datetime()); end
 	end
 
+	-- Is a room occupant addressed?
+	local function to_occupant(origin, to, what)
+		if not to or not jid_resource(to) then return false; end
+		local joined = rooms:of(origin);
+		return what & bits.occupant ~= 0 or joined ~= nil and joined[jid_bare(to)] == true;
+	end
+
 	-- A receipt has been asked for: what is over a limit has made room for it.
-	local function asked(origin, stanza, injected)
-		local user = bare_of(origin);
-		reports:requested(user, stanza.attr.to or user, stanza.attr.id, origin.full_jid, injected);
+	local function asked(origin, stanza, what, injected)
+		local user, to = bare_of(origin), stanza.attr.to;
+		reports:requested(user, to or user, stanza.attr.id, origin.full_jid, injected, rooms:of(origin) and to_occupant(origin, to, what));
 		store:load(origin.username);
-		local evicted = parts.pending():evicted();
-		if evicted then upkeep.dropped(evicted, "evicted", time_now(), parts); end
+		parts.drain();
 	end
 
 	local function support_of(origin, to)
@@ -130,16 +136,16 @@ function traffic.new(env, parts)
 		if not yes then return note(user, stanza, attr.id, NOT_ASKED[why]); end
 		local id = attr.id;
 		if not id or id == "" then id = new_id(); end
-		local in_room = what & bits.occupant ~= 0 or rooms:of(origin) and rooms:of(origin)[jid_bare(attr.to)];
 		local tracked, problem = parts.pending():add(attr.from, attr.to, id, time_now(), {
 			injected = true;
 			type = attr.type == "chat" and "chat" or "normal";
-			occupant = in_room and jid_resource(attr.to) ~= nil;
+			occupant = to_occupant(origin, attr.to, what);
 		});
 		if not tracked then return decide(stanza, NOT_ASKED[problem]); end
 		elements.ask(stanza);
 		attr.id = id;
-		asked(origin, stanza, true);
+		if problem == "known" then return decide(stanza, "C1 asked for again, "..why); end
+		asked(origin, stanza, what, true);
 		keep(stanza);
 		decide(stanza, "C1 asked for, "..why);
 	end
@@ -149,9 +155,10 @@ function traffic.new(env, parts)
 		local origin, stanza = event.origin, event.stanza;
 		local what, tracked = parts.pending():outgoing(stanza, time_now(), rooms:of(origin));
 		if not what then return; end
+		if not origin.username then return; end -- some module's own, not a client's
 		if what & bits.content ~= 0 then return ask(origin, stanza, what); end
 		if tracked == "asked" then
-			asked(origin, stanza, false);
+			asked(origin, stanza, what, false);
 			note(bare_of(origin), stanza, stanza.attr.id, "asked for by the client");
 			keep(stanza);
 		elseif tracked and tracked ~= "known" then
@@ -190,7 +197,7 @@ function traffic.new(env, parts)
 		end
 		-- What the table doesn't know may still be in the store: then the stanza is looked at again. What cannot be read is not judged.
 		if verdict == "unknown" or verdict == "forged" or not verdict and what & bits.bounce ~= 0 then
-			if user and not store:knows(user) then
+			if user and not store:knows(user) and parts.exists(user) then
 				if store:load(user) then
 					what, verdict, id, age, injected, type, occupant = parts.pending():incoming(stanza, time_now());
 				else

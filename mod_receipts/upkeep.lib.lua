@@ -5,6 +5,7 @@ local upkeep = {};
 
 local STEP = 500; -- entries dealt with in one step
 local USERS = 100; -- users dealt with in one step
+local BUDGET = 0.02; -- seconds that a step of writing may take, about
 local SOON = 0.1; -- seconds until the next step, when there is more to do
 local SWEEP_AFTER, SWEEP_EVERY = 3600, 86400; -- seconds
 
@@ -56,7 +57,7 @@ end
 
 --- Starts the timers.
 -- @param parts  pending (a function that returns the table), store, reports, decisions
--- @return { stop = function (), expire_now = function (): number of entries that expired; the store is looked through in the background }
+-- @return { stop = function (), expire_now = function (): number of entries that expired at once; the rest follows }
 function upkeep.start(api, guard, options, time_now, parts)
 	local timers = {};
 	local function every(first, name, work)
@@ -67,7 +68,7 @@ function upkeep.start(api, guard, options, time_now, parts)
 	end
 
 	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
-	every(expire_every, "expiry", function ()
+	local expiry = every(expire_every, "expiry", function ()
 		return (upkeep.expire(time_now(), parts)) == STEP and SOON or expire_every;
 	end);
 	every(overdue_every, "looking for what is overdue", function ()
@@ -90,7 +91,7 @@ function upkeep.start(api, guard, options, time_now, parts)
 		return expire_every;
 	end);
 	every(options.flush_interval, "writing to the store", function ()
-		return parts.store:flush(USERS) == "more" and SOON or options.flush_interval;
+		return parts.store:flush(USERS, BUDGET) == "more" and SOON or options.flush_interval;
 	end);
 	local sweep;
 	local sweeper = every(SWEEP_AFTER, "sweeping the store", function ()
@@ -105,11 +106,8 @@ function upkeep.start(api, guard, options, time_now, parts)
 			for _, timer in ipairs(timers) do timer:stop(); end
 		end;
 		expire_now = function ()
-			local sum = look_at_restored();
-			repeat
-				local done, told = upkeep.expire(time_now(), parts);
-				sum = sum + told;
-			until done < STEP;
+			local sum = look_at_restored() + select(2, upkeep.expire(time_now(), parts));
+			expiry:reschedule(0);
 			sweeper:reschedule(0);
 			return sum;
 		end;

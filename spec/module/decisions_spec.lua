@@ -5,7 +5,12 @@ local lib = require "spec.support.paths".lib("decisions");
 
 describe("decisions", function ()
 	local decisions;
-	before_each(function () decisions = lib.new(); end);
+	local offline;
+	local function online(user) return user ~= offline; end
+	before_each(function ()
+		offline = nil;
+		decisions = lib.new(online);
+	end);
 
 	it("F4 are found by user and message, oldest first", function ()
 		decisions:note("a@h", 1, "x", "a@h/r", "b@h", "first");
@@ -25,9 +30,9 @@ describe("decisions", function ()
 		decisions:note("b@h", 0, "kept", "b@h/r", "a@h", "why");
 		for i = 1, 1000 do decisions:note("a@h", i, tostring(i), "a@h/r", "b@h", "why"); end
 		local list = decisions:about("a@h");
-		assert.equal(50, #list);
-		assert.equal("951", list[1].id);
-		assert.equal("1000", list[50].id);
+		assert.equal(32, #list);
+		assert.equal("969", list[1].id);
+		assert.equal("1000", list[32].id);
 		assert.equal(1, #decisions:about("b@h", "kept"));
 	end);
 
@@ -40,11 +45,27 @@ describe("decisions", function ()
 		assert.equal(1, #decisions:about("u3"));
 	end);
 
+	it("F4 are not of users who were never online, nor of what is unusually long", function ()
+		offline = "stranger@h";
+		decisions:note("stranger@h", 1, "x", "f", "t", "why");
+		assert.equal(0, #decisions:about("stranger@h"));
+		offline = nil;
+		decisions:note("stranger@h", 1, "x", "f", "t", "why");
+		offline = "stranger@h"; -- by now they are
+		decisions:note("stranger@h", 2, "x", "f", nil, "why");
+		assert.equal(2, #decisions:about("stranger@h"));
+		local long = ("x"):rep(301);
+		decisions:note("a@h", 1, long, "f", "t", "why");
+		decisions:note("a@h", 1, "x", long, "t", "why");
+		decisions:note("a@h", 1, "x", "f", long, "why");
+		assert.equal(0, #decisions:about("a@h"));
+	end);
+
 	it("F1 go with their user, and survive a reload", function ()
 		decisions:note("a@h", 1, "x", "f", "t", "why");
 		decisions:note("b@h", 1, "x", "f", "t", "why");
 		decisions:forget("a@h");
-		local other = lib.new();
+		local other = lib.new(online);
 		other:take_over(decisions);
 		assert.equal(0, #other:about("a@h"));
 		assert.equal(1, #other:about("b@h"));

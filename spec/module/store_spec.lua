@@ -6,7 +6,7 @@ local lib = paths.lib("store");
 local receipts = require "receipts";
 
 describe("store", function ()
-	local pending, data, broken, store, now, lines, failures, writes;
+	local pending, data, broken, store, now, lines, failures, writes, evicted;
 
 	local function time() return now; end
 	local function log(level, format, ...) table.insert(lines, level..": "..format:format(...)); end
@@ -35,11 +35,18 @@ describe("store", function ()
 
 	local function new_store()
 		pending = receipts.pending { capacity = 100, per_user = 10, ttl = 1000, remember = 100 };
-		return lib.new("h", pending, { keyval = keyval, map = map }, time, log, failed);
+		local self;
+		self = lib.new("h", pending, { keyval = keyval, map = map }, time, log, failed, function ()
+			local gone = pending:evicted();
+			if not gone then return; end
+			self:dropped(gone);
+			for _, entry in ipairs(gone) do table.insert(evicted, entry.id); end
+		end);
+		return self;
 	end
 
 	before_each(function ()
-		data, broken, now, lines, failures, writes = {}, false, 1764000000, {}, 0, 0;
+		data, broken, now, lines, failures, writes, evicted = {}, false, 1764000000, {}, 0, 0, {};
 		store = new_store();
 	end);
 
@@ -174,6 +181,7 @@ describe("store", function ()
 		ask("a", "1");
 		for i = 1, 20 do ask("u"..i, "1"); end
 		assert.equal("failing", store:flush(100));
+		assert.is_true(failures < 3, "one user's trouble is not the store's");
 		for i = 1, 20 do assert.equal("1", ids("u"..i)); end
 		broken = false;
 		assert.equal("done", store:flush(100));
@@ -243,6 +251,134 @@ describe("store", function ()
 		assert.equal("2", ids("b"));
 		assert.equal("1", ids("a"), "who is in memory is dealt with there");
 		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end }, map = map }, time, log, failed):sweep(1)());
+	end);
+
+	it("F1 an entry that made room does not come back with the user's records", function ()
+		for i = 1, 10 do ask("a", ("%02d"):format(i)); end
+		store:flush(10);
+		store.known:set("a", nil); -- as when very many users have been seen since
+		ask("a", "11");
+		assert.is_true(store:load("a"));
+		assert.same({ "01" }, evicted);
+		assert.equal(10, pending:count("a@h"));
+		store:flush(10);
+		assert.equal("02 03 04 05 06 07 08 09 10 11", ids("a"));
+		assert.equal(1, #store.restored);
+		store.known:set("a", nil);
+		store:load("a");
+		assert.equal(1, #store.restored, "once in the queue");
+	end);
+
+	it("F2 what is over a lowered limit is dropped when it is loaded", function ()
+		for i = 1, 10 do ask("a", ("%02d"):format(i)); end
+		store:flush(10);
+		restart();
+		pending:limit { per_user = 4 };
+		store:load("a");
+		assert.equal(6, #evicted);
+		store:flush(10);
+		assert.equal("07 08 09 10", ids("a"));
+	end);
+
+	it("F2 a table that is full does not lose track of records", function ()
+		ask("a", "1");
+		store:flush(10);
+		restart();
+		pending:limit { capacity = 1, per_user = 10 };
+		ask("b", "1");
+		assert.is_false(store:load("a"));
+		assert.equal("1", ids("a"));
+		pending:match("b@h", "x@h", "1", now);
+		now = now + 5;
+		assert.is_true(store:load("a"));
+		assert.equal(1, pending:count("a@h"));
+	end);
+
+	it("F1 a storage that raises errors fails like any other", function ()
+		data.a = "damaged";
+		ask("a", "1");
+		local set_keys = map.set_keys;
+		map.set_keys = function (_, user, keys)
+			if type(data[user]) == "string" then error("attempt to index a string value"); end
+			return set_keys(_, user, keys);
+		end;
+		finally(function () map.set_keys = set_keys; end);
+		ask("b", "1");
+		assert.equal("failing", store:flush(10));
+		assert.equal("1", ids("b"));
+		assert.is_true(store:load("a"));
+		assert.truthy(lines[1]:find("damaged altogether", 1, true));
+		assert.equal("damaged", data.a, "left alone as long as there is nothing to store");
+		assert.equal("done", store:flush(10));
+		assert.equal("1", ids("a"));
+		local get = keyval.get;
+		keyval.get = function () error("no connection"); end;
+		assert.is_false(store:load("c"));
+		keyval.get = get;
+	end);
+
+	it("F1 records of others are removed though one user cannot be written", function ()
+		ask("a", "1");
+		ask("b", "1");
+		store:flush(10);
+		broken = { a = true };
+		ask("a", "2");
+		now = now + 1000;
+		store:dropped(select(2, pending:expire(now, 10, "b@h")));
+		assert.equal("failing", store:flush(10));
+		assert.is_nil(data.b);
+	end);
+
+	it("F1 a deletion that fails is made up for, and a namesake gets nothing of it", function ()
+		ask("a", "1");
+		store:flush(10);
+		broken = true;
+		assert.is_false(store:forget("a"));
+		broken = false;
+		assert.is_true(store:load("a"));
+		assert.equal(0, pending:count("a@h"));
+		ask("a", "2");
+		assert.equal("done", store:flush(10));
+		assert.equal("2", ids("a"));
+		broken = true;
+		store:forget("a");
+		broken = false;
+		assert.equal("done", store:flush(10));
+		assert.is_nil(data.a);
+	end);
+
+	it("F1 another store takes over what this one knew", function ()
+		ask("a", "1");
+		store:flush(10);
+		restart();
+		store:load("a");
+		now = now + 1000;
+		store:dropped(select(2, pending:expire(now, 10)));
+		local table_before, old = pending, store;
+		ask("b", "1");
+		store = new_store();
+		store:take_over(old);
+		assert.equal(table_before, store.pending);
+		assert.is_true(store:knows("a"));
+		assert.equal("a@h", store:restored_user());
+		assert.equal("done", store:flush(10));
+		assert.is_nil(data.a);
+		assert.equal("1", ids("b"));
+	end);
+
+	it("F2 stops in time, and says that there is more", function ()
+		for i = 1, 5 do ask("u"..i, "1"); end
+		local set_keys = map.set_keys;
+		map.set_keys = function (...)
+			now = now + 0.1;
+			return set_keys(...);
+		end;
+		finally(function () map.set_keys = set_keys; end);
+		assert.equal("more", store:flush(100, 0.15));
+		assert.equal(2, writes);
+		assert.equal("more", store:flush(1));
+		assert.equal("done", store:flush(100, 10));
+		assert.equal(5, writes);
 	end);
 
 	it("F1 keys are short whatever the id is", function ()

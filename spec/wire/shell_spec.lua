@@ -113,7 +113,7 @@ describe("the shell", function ()
 	it("F4 expire drops what is over its time, forget what is pending of a user", function ()
 		local text, ok = shell("expire", "localhost");
 		assert.is_true(ok, text);
-		says(text, "0 messages expired in memory");
+		says(text, "0 messages expired at once");
 		alice:send(stanzas.ask { to = "bob@localhost/bob", id = "fourth" });
 		alice:sync();
 		text, ok = shell("forget", "alice@localhost");
@@ -141,19 +141,37 @@ describe("the shell", function ()
 		end
 	end);
 
+	local function modules(what, host, name)
+		server:run(("require 'core.modulemanager'.%s(%q, %q)"):format(what, host, name));
+	end
+
 	it("F4 A3 the commands are there while a host has the module, and survive a reload of the shell", function ()
 		server:reload();
 		says(shell("stats"), "other.localhost");
-		server:run("require 'core.modulemanager'.reload('*', 'admin_shell')");
+		modules("reload", "*", "admin_shell");
 		says(shell("stats"), "other.localhost");
-		server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+		modules("unload", "localhost", "receipts");
 		local text = shell("stats");
 		says(text, "other.localhost");
 		assert.is_nil(text:find(" localhost", 1, true), text);
-		server:run("require 'core.modulemanager'.unload('other.localhost', 'receipts')");
+		modules("unload", "other.localhost", "receipts");
+		assert.equal("nil", server:run("return module:shared('/*/admin_shell/env').receipts"));
 		text = shell("stats");
 		assert.is_nil(text:find("Delivered", 1, true), text);
-		server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
+		modules("load", "localhost", "receipts");
 		says(shell("stats", "localhost"), "Delivered");
+	end);
+
+	it("F4 the shell may come later than the module", function ()
+		modules("unload", "localhost", "receipts");
+		modules("unload", "*", "admin_shell");
+		server:run("local env = module:shared('/*/admin_shell/env'); for name in pairs(env) do env[name] = nil; end");
+		modules("load", "localhost", "receipts");
+		modules("load", "*", "admin_shell");
+		says(shell("stats", "localhost"), "Delivered");
+		if server.version == "13.0" then
+			assert.equal("stats", server:run("local meta = getmetatable(module:shared('/*/admin_shell/env').receipts);"
+				.."return meta.help.commands.stats and 'stats'"), "and it is in the help");
+		end
 	end);
 end);

@@ -1,0 +1,174 @@
+-- SPDX-License-Identifier: MIT
+-- Rules A3, F0, F1 on the wire: what a reload keeps, what goes with a user, and what other people's errors cannot do.
+
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
+
+local STATE = "local r = prosody.hosts.localhost.modules.receipts.module.save(); ";
+local R = stanzas.xmlns;
+
+describe("a reload", function ()
+	local server, alice, bob;
+	before_each(function ()
+		server = servers.start {
+			modules = { "receipts", "smacks" }, hosts = servers.rooms;
+			options = 'receipts_flush_interval = 1\nreceipts_unknown = "drop"\nreceipts_max_pending_per_user = 5\nreceipts_answer = "opt-out"';
+		};
+		alice, bob = server:connect("alice"), server:connect("bob");
+		server:roster("bob", "alice@localhost", "both");
+	end);
+	after_each(function () server:stop(); end);
+
+	local function ask(id)
+		alice:send(stanzas.ask { to = "bob@localhost", id = id });
+		alice:sync();
+	end
+	local function ack(id)
+		bob:send(stanzas.ack("alice@localhost", id));
+		bob:sync();
+		local got = alice:messages()[1];
+		return got and stanzas.acked(got);
+	end
+
+	it("F1 goes on writing to the store, and removing from it", function ()
+		ask("before");
+		server:reload();
+		ask("after");
+		servers.wait(function ()
+			return server:run(STATE.."local n = 0; for _ in pairs(r.store.keyval:get('alice') or {}) do n = n + 1; end return n") == "2";
+		end);
+		assert.equal("before", ack("before"));
+		server:reload();
+		servers.wait(function ()
+			return server:run(STATE.."local n = 0; for _ in pairs(r.store.keyval:get('alice') or {}) do n = n + 1; end return n") == "1";
+		end);
+		server:restart("kill");
+		alice, bob = server:connect("alice"), server:connect("bob");
+		assert.is_nil(ack("before"));
+		assert.equal("after", ack("after"));
+	end);
+
+	it("A3 keeps counts, decisions, rooms and what was answered", function ()
+		ask("counted");
+		ack("counted");
+		server:run(STATE.."assert(#r.decisions:about('alice@localhost', 'counted') > 0)");
+		alice:send(st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		alice:sync();
+		server:run(STATE.."r.answering.answers.sent:set('an answer', true)");
+		server:reload();
+		assert.equal("1 1", server:run(STATE.."return r.reports.counts.requests.client..' '..r.reports.counts.outcomes.delivered"));
+		assert.equal("true", server:run(STATE.."return #r.decisions:about('alice@localhost', 'counted') > 0"));
+		assert.equal("true", server:run(STATE.."return r.answering.answers.sent:get('an answer')"));
+		assert.equal("true", server:run(STATE.."local rooms = r.rooms:of(prosody.full_sessions['alice@localhost/alice']);"
+			.."return rooms['room@rooms.localhost']"));
+	end);
+
+	it("F2 takes up new limits", function ()
+		for i = 1, 5 do ask("m"..i); end
+		server:run("require 'core.configmanager'.set('*', 'receipts_max_pending_per_user', 2)");
+		server:reload();
+		for i = 6, 8 do ask("m"..i); end -- two go for each that comes
+		assert.equal("2", server:run(STATE.."return r.pending:count('alice@localhost')"));
+	end);
+end);
+
+describe("a user's deletion", function ()
+	it("F1 takes along all that is known of them, and leaves others, and other hosts, alone", function ()
+		local server = servers.start {
+			modules = { "receipts", "smacks" }, hosts = 'VirtualHost "elsewhere.localhost"\n';
+			options = 'receipts_answer = "opt-out"\nreceipts_resend_attempts = 3\nreceipts_resend_after = "1h"';
+		};
+		finally(function () server:stop(); end);
+		local alice, bob, carol = server:connect("alice"), server:connect("bob"), server:connect("carol");
+		for _, one in ipairs { alice, carol } do
+			one:send(stanzas.ask { to = "bob@localhost", id = "x" });
+			one:sync();
+		end
+		bob:send(stanzas.ask { to = "alice@localhost", id = "y" });
+		bob:sync();
+		server:run(STATE..[[
+			r.answering.env.preferences:set("alice", { answer = "no", ask = "no" });
+			r.answering.env.preferences:get("alice");
+			local presence = require "util.stanza".presence;
+			r.capabilities:presence(presence { from = "friend@elsewhere/a" }, "alice@localhost", false);
+			r.capabilities:presence(presence { from = "friend@elsewhere/b" }, "bob@localhost", false);
+		]]);
+		local SURVEY = STATE..[[
+			local user = ...;
+			local jid = user.."@localhost";
+			local kept, seen = 0, 0;
+			for _, message in pairs(r.resend.kept) do
+				if message.content.attr.from:find(jid, 1, true) == 1 then kept = kept + 1; end
+			end
+			for _, clients in r.capabilities.people:items() do
+				for _, client in pairs(clients) do if client.shown[jid] then seen = seen + 1; end end
+			end
+			return table.concat({ r.pending:count(jid), #r.decisions:about(jid), r.answering.answers.fate:get(jid) and 1 or 0, kept, seen,
+				r.answering.env.preferences.cache:get(user) and 1 or 0 }, " ");
+		]];
+		local function survey(user) return server:run(SURVEY:gsub("%.%.%.;", ("%q;"):format(user))); end
+		assert.truthy(survey("alice"):match("^1 [1-9]%d* 1 1 1 1$"), survey("alice"));
+		local bobs, carols = survey("bob"), survey("carol");
+		server:run("prosody.events.fire_event('user-deleted', { username = 'alice', host = 'elsewhere.localhost' })");
+		assert.truthy(survey("alice"):match("^1 [1-9]%d* 1 1 1 1$"));
+		server:run("prosody.events.fire_event('user-deleted', { username = 'alice', host = 'localhost' })");
+		assert.equal("0 0 0 0 0 0", survey("alice"));
+		assert.equal(bobs, survey("bob"));
+		assert.equal(carols, survey("carol"));
+	end);
+end);
+
+describe("errors of others", function ()
+	it("F0 a listener that fails costs neither a message nor a rule", function ()
+		local server = servers.start { options = 'receipts_request = "always"' };
+		finally(function () server:stop(); end);
+		server:run([[
+			for _, name in ipairs { "requested", "delivered", "failed", "overdue", "expired", "rejected" } do
+				module:hook("receipts/"..name, function () error("forced"); end);
+			end]]);
+		local alice, bob, mallory = server:connect("alice"), server:connect("bob"), server:connect("mallory");
+		for _, name in ipairs { "bob", "mallory" } do server:roster(name, "alice@localhost", "both"); end
+		alice:send(stanzas.ask { to = "bob@localhost/bob", id = "1" });
+		alice:send(stanzas.chat { to = "bob@localhost/bob", id = "2" });
+		alice:sync();
+		local got = bob:messages();
+		assert.equal(2, #got);
+		assert.is_true(stanzas.asks(got[2]), "C1");
+		mallory:send(stanzas.ack("alice@localhost/alice", "1"));
+		mallory:sync();
+		assert.same({}, alice:messages(), "E2");
+		bob:send(st.message({ to = "alice@localhost/alice", id = "1", type = "chat" }):tag("received", { xmlns = R }):up());
+		bob:send(stanzas.ack("alice@localhost/alice", "2"));
+		bob:sync();
+		got = alice:messages();
+		assert.equal("1", stanzas.acked(got[1]), "E5");
+		assert.is_nil(got[2], "C6");
+		bob:send(stanzas.ack("mallory@localhost/mallory", "1"));
+		bob:sync();
+		assert.same({}, mallory:messages(), "E4");
+		server:run(STATE.."for i = 1, 3 do r.pending:add('alice@localhost', 'bob@localhost', 'old'..i, os.time() - 8 * 86400); end");
+		assert.equal("3", server:run(STATE.."local upkeep; for i = 1, 60 do local name, value = debug.getupvalue("
+			.."prosody.hosts.localhost.modules.receipts.module.unload, i); if name == 'upkeep' then upkeep = value; end end "
+			.."upkeep.expire_now(); return r.reports.counts.outcomes.expired"), "F2: all are told of");
+		assert.truthy(server:log():find("a listener to our events", 1, true));
+	end);
+
+	it("F2 strangers cannot fill our memory with decisions, nor have users looked up who do not exist", function ()
+		local server = servers.start { options = 'receipts_protect_presence = false' };
+		finally(function () server:stop(); end);
+		server:run("require 'core.usermanager'.user_exists = function (name) return name == 'alice'; end");
+		server:reload();
+		assert.equal("0", server:run(STATE..[[
+			local st = require "util.stanza";
+			for i = 1, 200 do
+				prosody.core_post_stanza(prosody.hosts.localhost, st.message({ from = "a@elsewhere/r", to = "nobody"..i.."@localhost/x", type = "chat" })
+					:tag("received", { xmlns = "urn:xmpp:receipts", id = ("x"):rep(100000) }):up());
+			end
+			local n = 0;
+			for _ in r.decisions.rings:items() do n = n + 1; end
+			for i = 1, 200 do if r.store:knows("nobody"..i) then n = n + 1; end end
+			return n;
+		]]));
+	end);
+end);
