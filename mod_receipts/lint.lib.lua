@@ -78,7 +78,7 @@ tracker.__index = tracker;
 function lint.tracker(engine)
 	return setmetatable({
 		bits = engine.bits;
-		pending = engine.pending { capacity = KEPT, per_user = KEPT, ttl = 0, remember = 0 };
+		pending = engine.pending { capacity = KEPT, per_user = 2 * KEPT, ttl = 0, remember = 0 };
 		clock = 0; -- the latest stamp, for what has none
 		counts = { asked = 0, delivered = 0, duplicate = 0, forged = 0, unknown = 0, forgotten = 0 };
 		latencies = {}; -- seconds -> how many

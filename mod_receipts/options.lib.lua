@@ -47,9 +47,20 @@ local function whole_number(default, least, most)
 	};
 end
 
+--- Seconds as an operator writes them: "7d", "90s", "1.5s".
+local function show_duration(seconds)
+	for _, unit in ipairs { "d", "h", "m" } do
+		if seconds >= unit_seconds[unit] and seconds % unit_seconds[unit] == 0 then
+			return ("%d%s"):format(seconds // unit_seconds[unit], unit);
+		end
+	end
+	return ("%.14gs"):format(seconds);
+end
+
 local function duration(default, least, most)
 	return {
 		default = parse_duration(default);
+		shown = show_duration;
 		allowed = ("seconds or a text like \"7d\", \"12h\", \"30m\", \"45s\", from %s to %s"):format(least, most);
 		read = function (value)
 			local seconds = parse_duration(value);
@@ -75,7 +86,10 @@ local definitions = {
 	receipts_flush_interval = duration("5s", "1s", "1h");
 };
 
-local function shown(value)
+--- A value as it is written in the configuration.
+-- @param definition  optional: of the option, where the value is one in force
+local function shown(value, definition)
+	if definition and definition.shown then value = definition.shown(value); end
 	return type(value) == "string" and ("%q"):format(value) or tostring(value);
 end
 
@@ -92,7 +106,7 @@ local function read(get, warn)
 			local accepted = definition.read(configured);
 			if accepted == nil then
 				warn(("Option %s = %s is not valid: allowed is %s; using %s"):format(
-					name, shown(configured), definition.allowed, shown(definition.default)));
+					name, shown(configured), definition.allowed, shown(definition.default, definition)));
 			else
 				value = accepted;
 			end
@@ -102,4 +116,4 @@ local function read(get, warn)
 	return options;
 end
 
-return { read = read; parse_duration = parse_duration; definitions = definitions };
+return { read = read; shown = shown; parse_duration = parse_duration; definitions = definitions };

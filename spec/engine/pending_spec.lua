@@ -250,8 +250,8 @@ describe("receipts.pending", function ()
 			assert.equal("asked", status);
 			assert.is_true(what & bits.asks ~= 0);
 			local ack = message({ from = "b@h/9", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "1" }):up();
-			local _, verdict, id, age, injected, type = pending:incoming(ack, 3);
-			assert.same({ "delivered", 2, false, "chat" }, { verdict, age, injected, type });
+			local _, verdict, id, age, injected, type, occupant = pending:incoming(ack, 3);
+			assert.same({ "delivered", "1", 2, false, "chat", false }, { verdict, id, age, injected, type, occupant });
 		end);
 
 		it("does not track what can't be answered", function ()

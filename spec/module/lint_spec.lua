@@ -156,6 +156,18 @@ describe("F5 lint", function ()
 			assert.same({ 1, 1 }, { summary.forged, summary.delivered });
 		end);
 
+		it("what is awaited is not forgotten for what is answered", function ()
+			local tracker = lint.tracker(engine);
+			local first, late = facts_of(ask("a@h", "b@h", "first")), facts_of(ack("b@h", "a@h", "first"));
+			tracker:message(first[1]);
+			for i = 1, 40000 do
+				for _, facts in ipairs(facts_of(ask("a@h", "b@h", "m"..i)..ack("b@h", "a@h", "m"..i))) do tracker:message(facts); end
+			end
+			tracker:message(late[1]);
+			local summary = tracker:summary();
+			assert.same({ 40001, 0, 0, 0 }, { summary.delivered, summary.unknown, summary.unanswered, summary.forgotten });
+		end);
+
 		it("in bounded memory: the oldest are forgotten", function ()
 			local tracker = lint.tracker(engine);
 			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
