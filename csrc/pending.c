@@ -354,7 +354,7 @@ static void show(const struct rcpt_pending *t, const struct entry *e, struct rcp
 		.from = jid_text(jid_at(t, e->from)),
 		.asked = jid_text(jid_at(t, e->asked)),
 		.id = entry_id(e),
-		.time = t->latest - elapsed(e->time, ticks(t->latest)) / TICKS,
+		.time = ((double)(int64_t)(t->latest * TICKS) - elapsed(e->time, ticks(t->latest))) / TICKS,
 		.state = (enum rcpt_state)e->state,
 		.flags = e->flags & SHOWN,
 		.stored = e->flags & STORED,

@@ -21,8 +21,7 @@ local methods = {};
 local mt = { __index = methods };
 
 --- @param env  options, engine, preferences, capabilities, guard: the module's;
---              decide(stanza, why): takes note of a decision; note(account, stanza, why): of what happens all the time;
---              answered(): an answer has been sent
+--              decide(stanza, why): takes note of a decision; answered(): an answer has been sent
 function answering.new(env)
 	return setmetatable({
 		env = env, answers = answers_lib.new();
@@ -94,8 +93,7 @@ end
 --- A content message that asks is on its way to an account.
 -- @param account  bare JID, and user: the name in it
 function methods:delivering(account, user, content)
-	if not self:answers_for(user) then return self.env.note(account, content, "D1 the server does not answer for this user"); end
-	self.env.note(account, content, "D2 the server answers when there is proof, unless a client does");
+	if not self:answers_for(user) then return; end
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
 		return self.env.capabilities:of(session.full_jid) == "incapable";
 	end);

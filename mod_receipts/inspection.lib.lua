@@ -12,7 +12,7 @@ local mt = { __index = methods };
 --- @param host    the host
 -- @param exists   function (user name): is there such a user?
 -- @param now      function (): seconds
--- @param parts    pending (function returning the table), store, reports, decisions, capabilities, upkeep
+-- @param parts    pending (function returning the table), store, reports, decisions, capabilities, answering, upkeep
 function inspection.new(host, exists, now, parts)
 	return setmetatable({ host = host, exists = exists, now = now, parts = parts }, mt);
 end
@@ -43,13 +43,36 @@ function methods:pending(jid)
 	return self.parts.pending():list(bare), self.now();
 end
 
---- What was decided about a user's recent messages, oldest first.
+-- What the table tells of a message, as a decision.
+local function outcome(self, entry)
+	local why = entry.injected and "asked for by the server" or "asked for by the client";
+	local user, host = jid_split(entry.to);
+	if entry.state == "delivered" then
+		why = why.."; E1 delivered";
+	elseif entry.state == "failed" then
+		why = why.."; E6 bounced";
+	elseif user and host == self.host then
+		why = why..", and awaited; "..(self.parts.answering:answers_for(user)
+			and "D2 the server answers when there is proof, unless a client does" or "D1 the server does not answer for this user");
+	else
+		why = why..", and awaited";
+	end
+	return { time = entry.time, id = entry.id, from = entry.from, to = entry.to, why = why };
+end
+
+--- What was decided about a user's recent messages, and what the table tells of them, oldest first.
 -- @param id  optional: of one message
 -- @return array, see decisions.lib.lua, and now; or nil and what is wrong
 function methods:why(jid, id)
 	local user, bare = self:user(jid);
 	if not user then return nil, bare; end
-	return self.parts.decisions:about(bare, id), self.now();
+	self.parts.store:load(user);
+	local list = self.parts.decisions:about(bare, id);
+	for _, entry in ipairs(self.parts.pending():export(bare)) do
+		if id == nil or entry.id == id then table.insert(list, outcome(self, entry)); end
+	end
+	table.sort(list, function (a, b) return a.time < b.time; end);
+	return list, self.now();
 end
 
 --- The clients of a person that this host knows, and what is known of each.

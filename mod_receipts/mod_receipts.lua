@@ -132,15 +132,8 @@ local function decide(stanza, why, id)
 	if other ~= one and jid_host(other) == module.host then decisions:note(other, time, id, from, to, why); end
 end
 
--- The same of what happens all the time: no line in the log, and nothing made.
-local function note(account, stanza, why)
-	local attr = stanza.attr;
-	decisions:note(traffic_lib.concerned(account, stanza), time_now(), attr.id, attr.from, attr.to, why);
-end
-
 local answering = answering_lib.new {
-	options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide,
-	note = note;
+	options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
 	answered = function () reports:count("answers"); end;
 };
 

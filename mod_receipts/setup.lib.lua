@@ -71,7 +71,8 @@ function setup.host(host, options, enabled, get)
 	local lines, values, well = { host }, {}, true;
 	for _, option in ipairs(setup.options(options, get)) do
 		values[option.name:gsub("^receipts_", "")] = option.value;
-		table.insert(lines, ("  %-30s %-10s %s"):format(option.name, options.shown(option.value, options.definitions[option.name]), option.configured and "configured" or "default"));
+		table.insert(lines, ("  %-30s %-10s %s"):format(option.name,
+			options.shown(option.value, options.definitions[option.name]), option.configured and "configured" or "default"));
 		if option.problem then
 			table.insert(lines, "    wrong: "..option.problem);
 			well = false;

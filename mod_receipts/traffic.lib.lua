@@ -2,8 +2,8 @@
 -- Chapters C and E, as they meet Prosody: what happens to a message that a local client sends, and to one that comes to a local user.
 --
 -- Every message of the server passes here. Most have nothing to do with receipts: for them the engine's one call is all. An ordinary
--- request or ack costs that call, a count and a note, and makes no garbage; only what is out of the ordinary gets a plan of its own
--- (checks.lib.lua).
+-- request or ack costs that call and a count, and leaves nothing behind in Lua's memory; only what is out of the ordinary gets a plan
+-- of its own (checks.lib.lua), and is noted down. What was ordinary, the pending table tells.
 
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
@@ -52,12 +52,6 @@ local function sees(session, jid, client)
 end
 traffic.sees = sees;
 
---- The bare JID to note decisions about a message under: the requester's, or, where that is nobody here, the account's that it is for.
-function traffic.concerned(account, stanza)
-	local requester = full_sessions[stanza.attr.from];
-	return requester and requester.host == module.host and bare_of(requester) or account;
-end
-
 local NOT_ASKED = setmetatable({}, { __index = function (self, why)
 	self[why] = "C1 not asked for, "..why;
 	return self[why];
@@ -83,10 +77,6 @@ function traffic.new(env, parts)
 	-- A message with none of these bits but `request` is an ordinary ask; with none but `received`, an ordinary ack.
 	local ODD_REQUEST = malformed | bits.received | bits.bounce;
 	local ODD_RECEIVED = malformed | bits.request | bits.bounce;
-
-	local function note(user, stanza, id, why)
-		if id then decisions:note(user, time_now(), id, stanza.attr.from, stanza.attr.to, why); end
-	end
 
 	local function may_see(origin, jid)
 		return not options.protect_presence or presence.visible(origin, jid);
@@ -129,11 +119,15 @@ function traffic.new(env, parts)
 	local function ask(origin, stanza, what)
 		local attr = stanza.attr;
 		local user = bare_of(origin);
-		local yes, why = requests.decide(options.request, capabilities:of(origin.full_jid, user), support_of, origin, attr.to);
+		local sender = capabilities:of(origin.full_jid, user);
+		local yes, why = requests.decide(options.request, sender, support_of, origin, attr.to);
 		if yes and not preferences_lib.asks(preferences:get(origin.username)) then
 			yes, why = false, "the user does not want it";
 		end
-		if not yes then return note(user, stanza, attr.id, NOT_ASKED[why]); end
+		if not yes then
+			if attr.id and sender ~= "capable" then decisions:note(user, time_now(), attr.id, attr.from, attr.to, NOT_ASKED[why]); end
+			return;
+		end
 		local id = attr.id;
 		if not id or id == "" then id = new_id(); end
 		local tracked, problem = parts.pending():add(attr.from, attr.to, id, time_now(), {
@@ -159,7 +153,6 @@ function traffic.new(env, parts)
 		if what & bits.content ~= 0 then return ask(origin, stanza, what); end
 		if tracked == "asked" then
 			asked(origin, stanza, what, false);
-			note(bare_of(origin), stanza, stanza.attr.id, "asked for by the client");
 			keep(stanza);
 		elseif tracked and tracked ~= "known" then
 			decide(stanza, "F2 not kept in mind: "..tracked);
@@ -211,7 +204,7 @@ function traffic.new(env, parts)
 		if what & ODD_REQUEST == 0 then return answering:delivering(account, user, stanza); end
 		if what & ODD_RECEIVED == 0 and not injected and (verdict == "delivered" or verdict == "duplicate")
 			and (what & bits.more ~= 0 or verdict == "duplicate" or type == (stanza.attr.type or "normal")) then
-			return note(account, stanza, id, verdict == "delivered" and "E1 delivered" or "E1 duplicate");
+			return;
 		end
 
 		local has = checks.named(what, bits);

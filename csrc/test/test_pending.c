@@ -482,12 +482,35 @@ static const char *changed(struct rcpt_pending *t)
 	return result;
 }
 
+static bool see_time(void *ud, const struct rcpt_entry *e)
+{
+	*(double *)ud = e->time;
+	return true;
+}
+
 static struct rcpt_pending *make_journal(uint32_t capacity, uint32_t per_user)
 {
 	struct rcpt_pending *t = make(capacity, per_user, 100, 50);
 	seen_text[0] = 0;
 	rcpt_pending_journal(t, note_down, NULL);
 	return t;
+}
+
+static void times_are_told_the_same_however_late(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 50);
+	double first = 0;
+	add(t, "a@h", "x@h", "1", 1764000000.123);
+	rcpt_pending_each(t, text("a@h"), false, see_time, &first);
+	assert_true(first <= 1764000000.123 && first > 1764000000.123 - 1 / 64.);
+	for (int i = 0; i < 100; i++) {
+		double again = 0;
+		add(t, "b@h", "x@h", "1", 1764000001 + i * 0.0101);
+		rcpt_pending_each(t, text("a@h"), false, see_time, &again);
+		assert_true(again == first);
+	}
+	rcpt_pending_free(t);
 }
 
 static void journal_tells_what_to_write(void **state)
@@ -853,6 +876,7 @@ int main(void)
 		cmocka_unit_test(a_client_that_asks_after_us_gets_its_ack),
 		cmocka_unit_test(an_add_that_fails_changes_nothing),
 		cmocka_unit_test(random_operations_agree_with_a_naive_table),
+		cmocka_unit_test(times_are_told_the_same_however_late),
 		cmocka_unit_test(journal_tells_what_to_write),
 		cmocka_unit_test(journal_keeps_acks_of_injected_requests),
 		cmocka_unit_test(who_cannot_be_written_waits_behind_the_others),

@@ -52,13 +52,15 @@ describe("a reload", function ()
 	it("A3 keeps counts, decisions, rooms and what was answered", function ()
 		ask("counted");
 		ack("counted");
-		server:run(STATE.."assert(#r.decisions:about('alice@localhost', 'counted') > 0)");
+		alice:send(stanzas.chat { to = "bob@localhost", id = "noted" });
+		alice:sync();
+		server:run(STATE.."assert(#r.decisions:about('alice@localhost', 'noted') > 0)");
 		alice:send(st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
 		alice:sync();
 		server:run(STATE.."r.answering.answers.sent:set('an answer', true)");
 		server:reload();
 		assert.equal("1 1", server:run(STATE.."return r.reports.counts.requests.client..' '..r.reports.counts.outcomes.delivered"));
-		assert.equal("true", server:run(STATE.."return #r.decisions:about('alice@localhost', 'counted') > 0"));
+		assert.equal("true", server:run(STATE.."return #r.decisions:about('alice@localhost', 'noted') > 0"));
 		assert.equal("true", server:run(STATE.."return r.answering.answers.sent:get('an answer')"));
 		assert.equal("true", server:run(STATE.."local rooms = r.rooms:of(prosody.full_sessions['alice@localhost/alice']);"
 			.."return rooms['room@rooms.localhost']"));
@@ -83,6 +85,7 @@ describe("a user's deletion", function ()
 		local alice, bob, carol = server:connect("alice"), server:connect("bob"), server:connect("carol");
 		for _, one in ipairs { alice, carol } do
 			one:send(stanzas.ask { to = "bob@localhost", id = "x" });
+			one:send(stanzas.chat { to = "bob@localhost", id = "z" });
 			one:sync();
 		end
 		bob:send(stanzas.ask { to = "alice@localhost", id = "y" });
