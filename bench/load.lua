@@ -31,7 +31,7 @@ local function read_until(conn, text, what)
 	until data:find(text, 1, true);
 end
 
-local function log_in(host, port, domain, user)
+local function log_in(host, port, domain, user, presence)
 	local conn = assert(socket.connect(host, port));
 	conn:settimeout(0);
 	conn:setoption("tcp-nodelay", true);
@@ -44,16 +44,17 @@ local function log_in(host, port, domain, user)
 	read_until(conn, "</stream:features>", "stream");
 	conn:send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>load</resource></bind></iq>");
 	read_until(conn, "</iq>", "bind");
-	conn:send("<presence/><iq type='get' id='up'><ping xmlns='urn:xmpp:ping'/></iq>");
+	conn:send(presence.."<iq type='get' id='up'><ping xmlns='urn:xmpp:ping'/></iq>");
 	read_until(conn, "id='up'", "presence");
 	return conn;
 end
 
 --- Logs sessions in. Users are load1, load2 …, and their password is "secret".
 -- @param sessions  an even number
-function load.new(port, sessions, host, domain)
+-- @param presence  optional: the <presence/> that they send, as text
+function load.new(port, sessions, presence, host, domain)
 	local self = setmetatable({ conns = {}, domain = domain or "localhost", sessions = sessions }, mt);
-	for i = 1, sessions do self.conns[i] = log_in(host or "127.0.0.1", port, self.domain, "load"..i); end
+	for i = 1, sessions do self.conns[i] = log_in(host or "127.0.0.1", port, self.domain, "load"..i, presence or "<presence/>"); end
 	return self;
 end
 

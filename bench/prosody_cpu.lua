@@ -33,7 +33,13 @@ for _, sessions in ipairs { 2, 100, 1000 } do
 				roster["load"..(i %% 2 == 1 and i + 1 or i - 1).."@localhost"] = { subscription = "both", groups = {} };
 				rostermanager.save_roster("load"..i, "localhost", roster);
 			end]]):format(sessions));
-		running[name] = { server = server, load = load.new(server.port, sessions), times = {} };
+		-- Clients as they are today: they know receipts, and say so by a hash that this one has the server learn.
+		local first = server:connect("first", { features = { "urn:xmpp:receipts", "http://jabber.org/protocol/chatstates" } });
+		servers.wait(function ()
+			first:sync();
+			return (first.queries or 0) > 0 or name ~= "with";
+		end);
+		running[name] = { server = server, load = load.new(server.port, sessions, tostring(first:presence())), times = {} };
 		for _ = 1, 2 do running[name].load:round(math.max(2, MESSAGES // 2 // sessions)); end
 	end
 	for round = 1, ROUNDS do
