@@ -34,12 +34,22 @@ end
 function storages.sqlite()
 	local storage = { options = 'storage = "sql"\nsql = { driver = "SQLite3", database = "prosody.sqlite" }' };
 	local lock;
+	local function execute(sql)
+		local statement = assert(lock:prepare(sql));
+		assert(statement:execute());
+		statement:close();
+	end
 	function storage.fail(server)
 		lock = assert(DBI.Connect("SQLite3", server.dir.."/data/prosody.sqlite"));
 		lock:autocommit(true);
-		assert(assert(lock:prepare("BEGIN EXCLUSIVE")):execute());
+		execute("BEGIN EXCLUSIVE");
 	end
-	function storage.recover() lock:close(); end
+	function storage.recover()
+		if not lock then return; end
+		execute("ROLLBACK"); -- closing alone would wait for the garbage collector
+		lock:close();
+		lock = nil;
+	end
 	function storage.remove() end
 	return storage;
 end
