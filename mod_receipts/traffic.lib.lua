@@ -98,15 +98,15 @@ function traffic.new(env, parts)
 
 	-- Is a room occupant addressed?
 	local function to_occupant(origin, to, what)
-		if not to or not jid_resource(to) then return false; end
 		local joined = rooms:of(origin);
-		return what & bits.occupant ~= 0 or joined ~= nil and joined[jid_bare(to)] == true;
+		if what & bits.occupant == 0 and not joined or not to or not jid_resource(to) then return false; end
+		return what & bits.occupant ~= 0 or joined[jid_bare(to)] == true;
 	end
 
 	-- A receipt has been asked for: what is over a limit has made room for it.
 	local function asked(origin, stanza, what, injected)
 		local user, to = bare_of(origin), stanza.attr.to;
-		reports:requested(user, to or user, stanza.attr.id, origin.full_jid, injected, rooms:of(origin) and to_occupant(origin, to, what));
+		reports:requested(user, to or user, stanza.attr.id, origin.full_jid, injected, to_occupant(origin, to, what));
 		store:load(origin.username);
 		parts.drain();
 	end
