@@ -52,8 +52,18 @@ test-fast: all c-tests-build ## The same without specs that start a Prosody
 
 c-tests-build: $(C_TESTS:%=build/test/%)
 
-bench: deps all ## Measure ours beside a peer, one line a figure; fails when a goal is missed
-	lua5.4 bench/startup.lua
+build/bench/bare_expat.so: bench/bare_expat.c
+	mkdir -p build/bench
+	$(CC) -shared -fPIC -O2 $(WARN) $(LUA_CFLAGS) -o $@ $< -lexpat
+
+BENCHES = xml startup prosody_cpu
+run_benches = status=0; for bench in $(BENCHES); do lua5.4 bench/$$bench.lua $(1) || status=1; done; exit $$status
+
+bench: deps all build/bench/bare_expat.so ## Measure ours beside a peer, one line a figure; fails when a goal is missed
+	@$(call run_benches,)
+
+bench-quick: all build/bench/bare_expat.so ## The same in a minute: fewer rounds, less load
+	@$(call run_benches,quick)
 
 lint: ## Compilers' warnings, static analysis, formatting, and the house's own rules
 	scripts/lint
@@ -87,6 +97,6 @@ distclean: clean ## Remove everything that make made
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: all deps demo test test-fast c-tests-build bench lint rules format rock install uninstall clean distclean help
+.PHONY: all deps demo test test-fast c-tests-build bench bench-quick lint rules format rock install uninstall clean distclean help
 .SECONDARY:
 .NOTPARALLEL:

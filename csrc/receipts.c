@@ -758,8 +758,10 @@ static int l_pending_outgoing(lua_State *L)
 	const bool full = rcpt_jid_bare(to).n < to.n;
 	const bool occupant = full && ((f.has & RCPT_HAS_OCCUPANT) || in_rooms(L, 4, to));
 	const unsigned flags = (unsigned)rcpt_facts_type(&f) | (occupant ? RCPT_OCCUPANT : 0);
+	const struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
 	lua_pushstring(L, status_name(rcpt_pending_add(check_pending(L), f.from, to, f.id, now, flags)));
-	return 2;
+	lua_pushboolean(L, h->evicted.used > 0);
+	return 3;
 }
 
 /* pending:incoming(stanza, now): a message comes to a local user. */

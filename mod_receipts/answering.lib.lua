@@ -90,18 +90,16 @@ local function recipients(to, type)
 	return list;
 end
 
---- A content message that asks is on its way to an account.
--- @param account  bare JID, and user: the name in it
-function methods:delivering(account, user, content)
-	if not self:answers_for(user) then return; end
+--- A content message that asks is on its way to an account (bare JID) for which the server answers.
+function methods:delivering(account, content)
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
 		return self.env.capabilities:of(session.full_jid) == "incapable";
 	end);
 end
 
---- A client of the account acks by itself.
+--- A client of an account for which the server answers acks by itself.
 function methods:acked(session, ack)
-	local id = self:answers_for(session.username) and elements.acked(ack);
+	local id = elements.acked(ack);
 	if id then self.answers:acked(session.username.."@"..session.host, ack.attr.to or session.full_jid, id); end
 end
 

@@ -71,9 +71,10 @@ local function log(...) module:log(...); end
 
 local reports;
 local guard = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
+local get_handlers = prosody.hosts[module.host].events.get_handlers;
 reports = reports_lib.new(
 	function (...) return module:metric(...); end,
-	function (event) return prosody.hosts[module.host].events.get_handlers(event) ~= nil; end,
+	function (event) return get_handlers(event) ~= nil; end,
 	guard("a listener to our events", function (event, data) module:fire_event(event, data); end)
 );
 

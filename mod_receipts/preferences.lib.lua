@@ -34,7 +34,7 @@ local layout = dataform {
 
 --- @param store  a keyval store
 function preferences.new(store)
-	return setmetatable({ store = store, cache = new_cache(MAX_CACHED) }, mt);
+	return setmetatable({ store = store, cache = new_cache(MAX_CACHED), version = 0 }, mt);
 end
 
 --- { answer = "yes" | "no" | "default", ask = likewise } of a user; nil and the reason when the store fails.
@@ -56,13 +56,14 @@ end
 function methods:set(user, wanted)
 	local ok, err = self.store:set(user, wanted);
 	if not ok then return nil, err; end
-	self.cache:set(user, nil);
+	self:forget(user);
 	return true;
 end
 
 --- The user is gone, and the store has or will have deleted what was theirs.
 function methods:forget(user)
 	self.cache:set(user, nil);
+	self.version = self.version + 1; -- for who has kept an answer of ours
 end
 
 --- Does the server answer for this user? (rule D1)

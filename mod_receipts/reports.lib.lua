@@ -91,7 +91,8 @@ end
 -- @param by        full JID of the client that asks, or for which the server does
 -- @param occupant  the address is a room occupant's
 function methods:requested(from, to, id, by, injected, occupant)
-	self:count("requests", injected and "server" or "client");
+	local counts, who = self.counts.requests, injected and "server" or "client";
+	counts[who] = counts[who] + 1;
 	if not self.listening("receipts/requested") then return; end
 	tell(self, "receipts/requested", from, occupant and to or jid_bare(to), id, 0, by, nil, injected);
 end
@@ -102,7 +103,8 @@ end
 -- @param age      seconds since it was asked, nil when that is not known
 -- @param by       JID of who brought it about, nil for the passing of time
 function methods:outcome(outcome, from, to, id, age, by, injected)
-	self:count("outcomes", outcome);
+	local counts = self.counts.outcomes;
+	counts[outcome] = counts[outcome] + 1;
 	if outcome == "delivered" then
 		local class = 1;
 		while class <= #BUCKETS and age > BUCKETS[class] do class = class + 1; end

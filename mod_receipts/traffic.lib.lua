@@ -23,21 +23,24 @@ local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_session
 
 local traffic = {};
 
--- The bare JIDs of sessions, made once.
-local bare_jids = setmetatable({}, { __mode = "k" });
-local function bare_of(session)
-	local bare = bare_jids[session];
-	if not bare then
-		bare = session.username.."@"..session.host;
-		bare_jids[session] = bare;
+-- What is looked up of a session for each of its messages, kept:
+--   jid      its bare JID
+--   loaded   its user's records have been read
+--   answers  the server answers for its user, as the preferences were at `version`
+local people = setmetatable({}, { __mode = "k" });
+local function person(session)
+	local one = people[session];
+	if not one then
+		one = { jid = session.username.."@"..session.host, loaded = false, answers = false, version = nil };
+		people[session] = one;
 	end
-	return bare;
+	return one;
 end
 
--- The local user that a message is for: bare JID, and name.
+-- The local user that a message is for: bare JID, name, and session where there is one.
 local function account_of(origin, to)
 	local session = full_sessions[to or origin.full_jid];
-	if session then return bare_of(session), session.username; end
+	if session then return person(session).jid, session.username, session; end
 	local bare = jid_bare(to);
 	return bare, jid_node(bare);
 end
@@ -48,7 +51,7 @@ local function sees(session, jid, client)
 	if theirs and theirs.host == module.host then
 		return (presence.visible(theirs, session.full_jid));
 	end
-	return client.shown[bare_of(session)] == true;
+	return client.shown[person(session).jid] == true;
 end
 traffic.sees = sees;
 
@@ -104,11 +107,21 @@ function traffic.new(env, parts)
 	end
 
 	-- A receipt has been asked for: what is over a limit has made room for it.
-	local function asked(origin, stanza, what, injected)
-		local user, to = bare_of(origin), stanza.attr.to;
-		reports:requested(user, to or user, stanza.attr.id, origin.full_jid, injected, to_occupant(origin, to, what));
-		store:load(origin.username);
-		parts.drain();
+	local function asked(origin, stanza, what, injected, evicted)
+		local one, to = person(origin), stanza.attr.to;
+		reports:requested(one.jid, to or one.jid, stanza.attr.id, origin.full_jid, injected, to_occupant(origin, to, what));
+		if not one.loaded then one.loaded = store:load(origin.username); end
+		if evicted then parts.drain(); end
+	end
+
+	-- Does the server answer for this user? (rule D1)
+	local function answers_for(user, session)
+		if options.answer == "never" or not session then return answering:answers_for(user); end
+		local one = person(session);
+		if one.version ~= preferences.version then
+			one.answers, one.version = answering:answers_for(user), preferences.version;
+		end
+		return one.answers;
 	end
 
 	local function support_of(origin, to)
@@ -118,7 +131,7 @@ function traffic.new(env, parts)
 	-- Chapter C: a content message that does not ask.
 	local function ask(origin, stanza, what)
 		local attr = stanza.attr;
-		local user = bare_of(origin);
+		local user = person(origin).jid;
 		local sender = capabilities:of(origin.full_jid, user);
 		local yes, why = requests.decide(options.request, sender, support_of, origin, attr.to);
 		if yes and not preferences_lib.asks(preferences:get(origin.username)) then
@@ -139,7 +152,7 @@ function traffic.new(env, parts)
 		elements.ask(stanza);
 		attr.id = id;
 		if problem == "known" then return decide(stanza, "C1 asked for again, "..why); end
-		asked(origin, stanza, what, true);
+		asked(origin, stanza, what, true, true);
 		keep(stanza);
 		decide(stanza, "C1 asked for, "..why);
 	end
@@ -147,24 +160,27 @@ function traffic.new(env, parts)
 	-- Chapter E. The stanza is changed in place on its way out, so that archive, carbons and recipient see the same.
 	local function outgoing(event)
 		local origin, stanza = event.origin, event.stanza;
-		local what, tracked = parts.pending():outgoing(stanza, time_now(), rooms:of(origin));
+		local what, tracked, evicted = parts.pending():outgoing(stanza, time_now(), rooms:of(origin));
 		if not what then return; end
 		if not origin.username then return; end -- some module's own, not a client's
 		if what & bits.content ~= 0 then return ask(origin, stanza, what); end
 		if tracked == "asked" then
-			asked(origin, stanza, what, false);
+			asked(origin, stanza, what, false, evicted);
 			keep(stanza);
 		elseif tracked and tracked ~= "known" then
 			decide(stanza, "F2 not kept in mind: "..tracked);
 		end
 		if what & ODD_REQUEST == 0 then return; end
-		if what & ODD_RECEIVED == 0 and may_see(origin, stanza.attr.to) then return answering:acked(origin, stanza); end
+		if what & ODD_RECEIVED == 0 and may_see(origin, stanza.attr.to) then
+			if answers_for(origin.username, origin) then answering:acked(origin, stanza); end
+			return;
+		end
 
 		local has = checks.named(what, bits);
 		local plan = checks.outgoing(has, function () return may_see(origin, stanza.attr.to); end, options);
 		if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
 		rejected(plan, has, stanza, stanza.attr.to or origin.full_jid);
-		if has.acks and plan.received ~= "take" then answering:acked(origin, stanza); end
+		if has.acks and plan.received ~= "take" and answers_for(origin.username, origin) then answering:acked(origin, stanza); end
 		if checks.empty(plan, has) then return true; end
 		if changes(plan) then elements.apply(plan, stanza); end
 	end
@@ -183,7 +199,7 @@ function traffic.new(env, parts)
 		local origin, stanza = event.origin, event.stanza;
 		local what, verdict, id, age, injected, type, occupant = parts.pending():incoming(stanza, time_now());
 		if not what then return; end
-		local account, user = account_of(origin, stanza.attr.to);
+		local account, user, session = account_of(origin, stanza.attr.to);
 		if what & bits.bounce ~= 0 and answering:bounced(stanza) then
 			decide(stanza, "D8 the bounce of an answer of ours");
 			return true;
@@ -201,7 +217,10 @@ function traffic.new(env, parts)
 		if verdict then
 			reports:outcome(verdict, account, occupant and stanza.attr.from, id, age, stanza.attr.from, injected);
 		end
-		if what & ODD_REQUEST == 0 then return answering:delivering(account, user, stanza); end
+		if what & ODD_REQUEST == 0 then
+			if answers_for(user, session) then answering:delivering(account, stanza); end
+			return;
+		end
 		if what & ODD_RECEIVED == 0 and not injected and (verdict == "delivered" or verdict == "duplicate")
 			and (what & bits.more ~= 0 or verdict == "duplicate" or type == (stanza.attr.type or "normal")) then
 			return;
@@ -213,7 +232,7 @@ function traffic.new(env, parts)
 		if plan.why then decide(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
 		rejected(plan, has, stanza, account);
 		if checks.empty(plan, has) then return true; end
-		if has.asks then answering:delivering(account, user, stanza); end
+		if has.asks and answers_for(user, session) then answering:delivering(account, stanza); end
 		if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
 	end
 

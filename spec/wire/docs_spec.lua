@@ -23,6 +23,8 @@ local RECEIPTS = stanzas.xmlns;
 local ELSEWHERE = {
 	["make test"] = function () return docs.read("Makefile"):find("\ntest:[^\n]*\n\tscripts/test\n"); end; -- it is running
 	["make test-fast"] = function () return docs.read("Makefile"):find("\ntest%-fast:[^\n]*\n\tscripts/test %-%-fast\n"); end; -- a part of that
+	["make bench"] = function () return docs.read("Makefile"):find("\nbench:[^\n]*\n\t@%$%(call run_benches,%)\n"); end; -- what bench_spec runs
+	["make bench-quick"] = function () return docs.read("spec/bench/bench_spec.lua"):find("make bench%-quick"); end;
 	["make lint"] = function () return docs.read(".ci/run"):find("\nmake lint\n"); end;
 };
 
