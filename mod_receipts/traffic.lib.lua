@@ -119,7 +119,9 @@ function traffic.new(env, parts)
 		if options.answer == "never" or not session then return answering:answers_for(user); end
 		local one = person(session);
 		if one.version ~= preferences.version then
-			one.answers, one.version = answering:answers_for(user), preferences.version;
+			local wanted = preferences:get(user);
+			if not wanted then return false; end -- it cannot be read now
+			one.answers, one.version = preferences_lib.answers(options.answer, wanted), preferences.version;
 		end
 		return one.answers;
 	end

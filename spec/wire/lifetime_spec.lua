@@ -157,6 +157,33 @@ describe("errors of others", function ()
 		assert.truthy(server:log():find("a listener to our events", 1, true));
 	end);
 
+	it("D1 a preference that cannot be read is no answer, and read again", function ()
+		local server = servers.start { modules = { "receipts", "smacks" }, options = 'receipts_answer = "opt-out"' };
+		finally(function () server:stop(); end);
+		local alice, bob = server:connect("alice"), server:connect("bob", { managed = true, features = { "jabber:iq:version" } });
+		server:roster("bob", "alice@localhost", "both");
+		servers.wait(function ()
+			bob:sync();
+			return server:run(STATE.."return r.capabilities:of('bob@localhost/bob')") == "incapable";
+		end);
+		local function answered(id)
+			alice:send(stanzas.ask { to = "bob@localhost/bob", id = id });
+			alice:sync();
+			bob:sync();
+			bob:acknowledge();
+			bob:sync();
+			local got = alice:messages()[1];
+			return got ~= nil and stanzas.acked(got) == id;
+		end
+		server:run(STATE.."local store = r.answering.env.preferences.store; "
+			.."prosody.spec_get = store.get; store.get = function () return nil, 'down'; end");
+		assert.is_false(answered("down"));
+		server:run(STATE.."r.answering.env.preferences.store.get = prosody.spec_get");
+		assert.is_true(answered("up"));
+		server:run(STATE.."assert(r.answering.env.preferences:set('bob', { answer = 'no', ask = 'default' }))");
+		assert.is_false(answered("no longer wanted"));
+	end);
+
 	it("F2 strangers cannot fill our memory with decisions, nor have users looked up who do not exist", function ()
 		local server = servers.start { options = 'receipts_protect_presence = false' };
 		finally(function () server:stop(); end);
