@@ -42,7 +42,8 @@ function setup.storage(store, get)
 	return driver or get("default_storage") or "internal";
 end
 
-local forgetful = { memory = true, none = true, null = true };
+--- Drivers that keep nothing for another process, or after a restart.
+setup.forgetful = { memory = true, none = true, null = true };
 
 --- Features that are on and can do nothing.
 -- @param values   option name without "receipts_" -> value in force
@@ -59,7 +60,7 @@ function setup.idle(values, enabled, get)
 		table.insert(list, "receipts show on one of a user's devices only: for all of them add mod_carbons (\"carbons\" in modules_enabled)");
 	end
 	local driver = setup.storage("receipts", get);
-	if forgetful[driver] then
+	if setup.forgetful[driver] then
 		table.insert(list, ("the storage of \"receipts\" is %q: what is pending does not survive a restart"):format(driver));
 	end
 	return list;

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Rule F4: `prosodyctl shell receipts …`, for all hosts together. The commands are there while the module is on any host.
 
-local format_table = require "util.human.io".table;
 local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 
@@ -15,16 +14,8 @@ local hosts = module:shared("/*/receipts/hosts");
 -- Prosody 0.12 has its commands here, and 13.0 keeps there those it was told of.
 local environment = module:shared("/*/admin_shell/env");
 
--- Columns are as wide as what is in them: an id that is cut is of no use.
 local function print_table(session, titles, rows)
-	local columns = {};
-	for i, title in ipairs(titles) do
-		columns[i] = { title = title, width = #title, align = i > 1 and titles.numbers and "right" or nil };
-		for _, cells in ipairs(rows) do columns[i].width = math.max(columns[i].width, utf8.len(cells[i]) or #cells[i]); end
-	end
-	local row = format_table(columns, 0);
-	session.print(row());
-	for _, cells in ipairs(rows) do session.print(row(cells)); end
+	for _, line in ipairs(views.table(titles, rows)) do session.print(line); end
 end
 
 local function names()

@@ -1,16 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- `prosodyctl mod_receipts pending USER@HOST`: what the store has, read without a running server.
 
-local new_table = require "util.human.io".table;
 local jid_split = require "util.jid".prepped_split;
 
 local stored = {};
 
 local FAILED = 2; -- exit code
-
-local UNREADABLE = { -- by whom but the Prosody that runs
-	memory = true, none = true, null = true,
-};
 
 --- What is said of a user.
 -- @param data  what the store has
@@ -19,23 +14,14 @@ local UNREADABLE = { -- by whom but the Prosody that runs
 -- @return array of lines
 function stored.lines(data, now, ttl, libs)
 	local entries, damaged = libs.store.entries(data or {});
-	local lines, shown = {}, {};
+	local shown = {};
 	for i, cells in ipairs(libs.views.pending(entries, now)) do
 		local entry = entries[i];
 		if entry.state == "delivered" then cells[4] = "delivered"; end -- kept for rule C6
 		if now - entry.time >= ttl then cells[4] = "expired"; end
 		table.insert(shown, cells);
 	end
-	if #shown > 0 then
-		local columns = { { title = "To" }, { title = "Message id" }, { title = "Age" }, { title = "State" }, { title = "Asked by" } };
-		for i, column in ipairs(columns) do
-			column.width = #column.title;
-			for _, cells in ipairs(shown) do column.width = math.max(column.width, utf8.len(cells[i]) or #cells[i]); end
-		end
-		local row = new_table(columns, 0);
-		table.insert(lines, row());
-		for _, cells in ipairs(shown) do table.insert(lines, row(cells)); end
-	end
+	local lines = #shown > 0 and libs.views.table({ "To", "Message id", "Age", "State", "Asked by" }, shown) or {};
 	table.insert(lines, #shown == 1 and "1 message" or #shown.." messages");
 	if damaged > 0 then table.insert(lines, damaged.." records are damaged, or not of this version"); end
 	return lines;
@@ -56,7 +42,7 @@ function stored.command(libs, configmanager, open, now, out, err)
 		if host == "*" or not rawget(configmanager.getconfig(), host) then return nil, "The configuration has no host "..host; end
 		local function get(name) return configmanager.get(host, name); end
 		local driver = libs.setup.storage("receipts", get);
-		if UNREADABLE[driver] then
+		if libs.setup.forgetful[driver] then
 			return fail("The storage of \"receipts\" on %s is %q: only the running server knows (prosodyctl shell receipts pending %s)",
 				host, driver, arguments[1]);
 		end

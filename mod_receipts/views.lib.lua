@@ -2,6 +2,7 @@
 -- Rule F4: what inspection.lib.lua finds, as people read it. Pure: text in, text out.
 
 local format_units = require "util.human.units".format;
+local new_table = require "util.human.io".table;
 
 local views = {};
 
@@ -108,6 +109,22 @@ function views.decisions(list, now)
 	for i, decision in ipairs(list) do
 		lines[i] = { views.span(math.max(0, now - decision.time)), decision.id, decision.from, decision.to or "-", decision.why };
 	end
+	return lines;
+end
+
+--- A table, with columns as wide as what is in them: an id that is cut is of no use.
+-- @param titles  array of the columns' titles; numbers = true: all but the first are aligned to the right
+-- @param rows    array of arrays of text
+-- @return array of lines, the first with the titles
+function views.table(titles, rows)
+	local columns = {};
+	for i, title in ipairs(titles) do
+		columns[i] = { title = title, width = #title, align = i > 1 and titles.numbers and "right" or nil };
+		for _, cells in ipairs(rows) do columns[i].width = math.max(columns[i].width, utf8.len(cells[i]) or #cells[i]); end
+	end
+	local row = new_table(columns, 0);
+	local lines = { row() };
+	for _, cells in ipairs(rows) do table.insert(lines, row(cells)); end
 	return lines;
 end
 
