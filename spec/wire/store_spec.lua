@@ -122,6 +122,13 @@ for _, name in ipairs(storages.names) do
 			assert.truthy(server:log():find("C6 the request was ours", 1, true));
 		end);
 
+		it("F1 F2 is read when its user asks again, so that quota, expiry and overdue hold for it", function ()
+			ask("stored");
+			server:restart();
+			ask("new");
+			assert.equal("pending", server:run(STATE.."return tostring(r.pending:state('alice@localhost', 'bob@localhost', 'stored'))"));
+		end);
+
 		it("E1 E6 an answer about an id that memory knows, and one about an id that only the store knows, are told apart", function ()
 			ask("same");
 			server:restart();
