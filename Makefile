@@ -14,7 +14,7 @@ ENGINE_CFLAGS = -std=c11 $(WARN) -fPIC -fvisibility=hidden $(CFLAGS)
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 CORE = mem siphash slab lhash pending facts xml single
-BINDING = receipts
+BINDING = receipts hooks
 HEADERS = $(wildcard csrc/*.h)
 C_TESTS = $(patsubst csrc/test/%.c,%,$(wildcard csrc/test/test_*.c))
 VERSION = $(shell sed -n 's/^\#define VERSION "\(.*\)"/\1/p' csrc/receipts.c)

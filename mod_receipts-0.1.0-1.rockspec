@@ -28,7 +28,7 @@ build = {
 	modules = {
 		receipts = {
 			sources = {
-				"csrc/receipts.c", "csrc/mem.c", "csrc/siphash.c", "csrc/slab.c", "csrc/lhash.c", "csrc/pending.c", "csrc/facts.c",
+				"csrc/receipts.c", "csrc/hooks.c", "csrc/mem.c", "csrc/siphash.c", "csrc/slab.c", "csrc/lhash.c", "csrc/pending.c", "csrc/facts.c",
 				"csrc/xml.c", "csrc/single.c",
 			},
 			libraries = { "expat" },
@@ -39,6 +39,7 @@ build = {
 		-- Prosody's module:require "x" finds mod_receipts/x.lua where it finds no x.lib.lua.
 		["mod_receipts.answering"] = "mod_receipts/answering.lib.lua",
 		["mod_receipts.answers"] = "mod_receipts/answers.lib.lua",
+		["mod_receipts.bounded"] = "mod_receipts/bounded.lib.lua",
 		["mod_receipts.capabilities"] = "mod_receipts/capabilities.lib.lua",
 		["mod_receipts.checks"] = "mod_receipts/checks.lib.lua",
 		["mod_receipts.command"] = "mod_receipts/command.lib.lua",

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The Lua module `receipts`: the only file that knows both the engine and Lua.
+/* The Lua module `receipts`.
  *
- * Lua values are made only after the engine has returned, never inside one of its callbacks that Expat is waiting for. All
- * functions share their upvalues: the state below, the metatables, and the keys of stanza tables, so that reading a field
- * neither hashes nor makes a string.
+ * Lua values are made only after the engine has returned, never inside one of its callbacks that Expat is waiting for.
  *
  * docs/lua-api.md describes the functions for those who call them.
  */
@@ -11,35 +9,13 @@
 #include <lua.h>
 #include <string.h>
 
-#include "facts.h"
+#include "binding.h"
 #include "mem.h"
-#include "pending.h"
 #include "single.h"
 
 #define VERSION "0.1.0"
 
 #define EXPORT __attribute__((visibility("default")))
-
-enum upvalue {
-	UP_STATE = 1,
-	UP_PENDING, /* metatables */
-	UP_SCANNER,
-	UP_READER,
-	UP_TAGS, /* keys of a stanza */
-	UP_ATTR,
-	UP_NAME,
-	UP_XMLNS,
-	UP_ID,
-	UP_FROM,
-	UP_TO,
-	UP_TYPE,
-	UP_RECEIVED_ID, /* and those of a table of facts */
-	UP_BODY,
-	UP_REQUEST,
-	UP_RECEIVED,
-	UP_PROBLEMS,
-	UPVALUES = UP_PROBLEMS
-};
 
 /* What a scanner reads before it hands over messages. */
 #define SLICE ((size_t)64 << 10)
@@ -162,7 +138,7 @@ static double option(lua_State *L, int table, const char *key, double least, dou
 }
 
 /* The handle at `arg`, told by the metatable that is our upvalue. */
-static void *check_handle(lua_State *L, int arg, enum upvalue metatable, const char *what)
+static void *check_handle(lua_State *L, int arg, enum rcpt_upvalue metatable, const char *what)
 {
 	void *handle = lua_touserdata(L, arg);
 	if (handle && lua_getmetatable(L, arg)) {
@@ -177,9 +153,14 @@ static void *check_handle(lua_State *L, int arg, enum upvalue metatable, const c
 
 static const char *const type_names[] = {"normal", "chat", "headline", "groupchat", "error"};
 
+struct rcpt_str rcpt_type_name(unsigned type)
+{
+	return (struct rcpt_str){type_names[type], strlen(type_names[type])};
+}
+
 /* -- Facts as a Lua table -------------------------------------------------------------------------------------------- */
 
-static void set_fact(lua_State *L, enum upvalue key, struct rcpt_str s)
+static void set_fact(lua_State *L, enum rcpt_upvalue key, struct rcpt_str s)
 {
 	if (!s.p)
 		return;
@@ -188,7 +169,7 @@ static void set_fact(lua_State *L, enum upvalue key, struct rcpt_str s)
 	lua_rawset(L, -3);
 }
 
-static void set_flag(lua_State *L, enum upvalue key, bool value)
+static void set_flag(lua_State *L, enum rcpt_upvalue key, bool value)
 {
 	lua_pushvalue(L, lua_upvalueindex((int)key));
 	lua_pushboolean(L, value);
@@ -217,8 +198,7 @@ static void push_facts(lua_State *L, const struct rcpt_facts *f)
 	lua_rawset(L, -3);
 }
 
-/* Message facts as the module's hooks get them: one integer, so that nothing is made for the garbage collector. */
-static void push_bits(lua_State *L, const struct rcpt_facts *f)
+void rcpt_lua_push_bits(lua_State *L, const struct rcpt_facts *f)
 {
 	lua_pushinteger(L, (lua_Integer)f->has | (lua_Integer)f->problems << PROBLEM_SHIFT);
 }
@@ -298,7 +278,7 @@ static int l_reader_gc(lua_State *L)
 /* -- The stanza reader ----------------------------------------------------------------------------------------------- */
 
 /* A string field of a table, by one of our key upvalues. Anything but a string is absent. The string stays the table's. */
-static struct rcpt_str str_field(lua_State *L, int table, enum upvalue key)
+static struct rcpt_str str_field(lua_State *L, int table, enum rcpt_upvalue key)
 {
 	struct rcpt_str s = {NULL, 0};
 	lua_pushvalue(L, lua_upvalueindex((int)key));
@@ -310,7 +290,7 @@ static struct rcpt_str str_field(lua_State *L, int table, enum upvalue key)
 }
 
 /* Pushes a table field and tells whether it is a table; if not, nothing is pushed. */
-static bool push_table_field(lua_State *L, int table, enum upvalue key)
+static bool push_table_field(lua_State *L, int table, enum rcpt_upvalue key)
 {
 	lua_pushvalue(L, lua_upvalueindex((int)key));
 	lua_rawget(L, table);
@@ -369,8 +349,7 @@ static bool read_children(lua_State *L, int tags, bool matter, struct rcpt_facts
 	return others;
 }
 
-/* The facts of a util.stanza at `stanza`. Its strings stay the stanza's. Whatever the table holds, this raises no error. */
-static bool read_stanza(lua_State *L, int stanza, struct rcpt_facts *f)
+bool rcpt_lua_stanza(lua_State *L, int stanza, struct rcpt_facts *f)
 {
 	memset(f, 0, sizeof *f);
 	if (!lua_istable(L, stanza) || !rcpt_str_eq(str_field(L, stanza, UP_NAME), RCPT_STR("message")))
@@ -402,7 +381,7 @@ static int l_inspect(lua_State *L)
 {
 	struct rcpt_facts f;
 	lua_settop(L, 1);
-	if (!read_stanza(L, 1, &f)) {
+	if (!rcpt_lua_stanza(L, 1, &f)) {
 		lua_pushnil(L);
 		lua_pushstring(L, lua_istable(L, 1) ? "not a message" : "not a stanza");
 		return 2;
@@ -472,7 +451,7 @@ static void drain(lua_State *L, struct scanner_handle *s, int *n)
 		push_facts(L, &f);
 		set_integer(L, "line", line);
 		set_str(L, "stamp", f.stamp);
-		push_bits(L, &f);
+		rcpt_lua_push_bits(L, &f);
 		lua_setfield(L, -2, "bits");
 		lua_rawseti(L, -2, ++*n);
 	}
@@ -564,13 +543,23 @@ static int l_scanner_gc(lua_State *L)
 
 /* -- Pending table --------------------------------------------------------------------------------------------------- */
 
-/* To be called last before the table is used: making Lua values can run a finalizer, and that can close the table. */
-static struct rcpt_pending *check_pending(lua_State *L)
+struct rcpt_pending *rcpt_lua_pending(lua_State *L, int arg)
 {
-	const struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	const struct pending_handle *h = check_handle(L, arg, UP_PENDING, "pending table");
 	if (!h->t)
 		luaL_error(L, "the pending table is closed");
 	return h->t;
+}
+
+static struct rcpt_pending *check_pending(lua_State *L)
+{
+	return rcpt_lua_pending(L, 1);
+}
+
+bool rcpt_lua_has_evicted(lua_State *L, int arg)
+{
+	const struct pending_handle *h = check_handle(L, arg, UP_PENDING, "pending table");
+	return h->evicted.used > 0;
 }
 
 static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
@@ -604,7 +593,7 @@ static int l_pending_limit(lua_State *L)
 	return 0;
 }
 
-static const char *status_name(enum rcpt_status status)
+const char *rcpt_status_name(enum rcpt_status status)
 {
 	switch (status) {
 	case RCPT_OK:
@@ -633,7 +622,7 @@ static int push_status(lua_State *L, enum rcpt_status status)
 		lua_pushboolean(L, true);
 	else
 		lua_pushnil(L);
-	lua_pushstring(L, status_name(status));
+	lua_pushstring(L, rcpt_status_name(status));
 	return 2;
 }
 
@@ -742,6 +731,15 @@ static bool in_rooms(lua_State *L, int arg, struct rcpt_str to)
 	return found;
 }
 
+enum rcpt_status rcpt_lua_ask(lua_State *L, int arg, const struct rcpt_facts *f, double now, int rooms)
+{
+	const struct rcpt_str to = f->to.p ? f->to : f->from; /* no address stands for oneself */
+	const bool full = rcpt_jid_bare(to).n < to.n;
+	const bool occupant = full && ((f->has & RCPT_HAS_OCCUPANT) || in_rooms(L, rooms, to));
+	const unsigned flags = (unsigned)rcpt_facts_type(f) | (occupant ? RCPT_OCCUPANT : 0);
+	return rcpt_pending_add(rcpt_lua_pending(L, arg), f->from, to, f->id, now, flags);
+}
+
 /* pending:outgoing(stanza, now [, rooms]): a local client sends a message. */
 static int l_pending_outgoing(lua_State *L)
 {
@@ -749,19 +747,46 @@ static int l_pending_outgoing(lua_State *L)
 	const double now = check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 4);
-	if (!read_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_CONTENT)))
+	if (!rcpt_lua_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_CONTENT)))
 		return 0;
-	push_bits(L, &f);
+	rcpt_lua_push_bits(L, &f);
 	if (!(f.has & RCPT_ASKS))
 		return 1;
-	const struct rcpt_str to = f.to.p ? f.to : f.from; /* no address stands for oneself */
-	const bool full = rcpt_jid_bare(to).n < to.n;
-	const bool occupant = full && ((f.has & RCPT_HAS_OCCUPANT) || in_rooms(L, 4, to));
-	const unsigned flags = (unsigned)rcpt_facts_type(&f) | (occupant ? RCPT_OCCUPANT : 0);
-	const struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
-	lua_pushstring(L, status_name(rcpt_pending_add(check_pending(L), f.from, to, f.id, now, flags)));
-	lua_pushboolean(L, h->evicted.used > 0);
+	lua_pushstring(L, rcpt_status_name(rcpt_lua_ask(L, 1, &f, now, 4)));
+	lua_pushboolean(L, rcpt_lua_has_evicted(L, 1));
 	return 3;
+}
+
+struct rcpt_outcome rcpt_lua_meet(struct rcpt_pending *t, const struct rcpt_facts *f, double now)
+{
+	struct rcpt_outcome o = {.what = RCPT_NOTHING};
+	const struct rcpt_str requester = f->to.p ? f->to : f->from;
+	if ((f->has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f->from, f->id, now, &o.answer)) {
+		o.what = RCPT_BOUNCED;
+		o.id = f->id;
+	} else if (f->has & RCPT_ACKS) {
+		o.what = RCPT_ACKED;
+		o.id = rcpt_str_blank(f->received_id) ? f->id : f->received_id; /* revision 1.0 has only the message's */
+		o.verdict = rcpt_pending_match(t, requester, f->from, o.id, now, &o.answer);
+	}
+	return o;
+}
+
+int rcpt_lua_push_outcome(lua_State *L, const struct rcpt_outcome *o)
+{
+	if (o->what == RCPT_NOTHING)
+		return 0;
+	int results = 1;
+	if (o->what == RCPT_BOUNCED)
+		lua_pushliteral(L, "failed");
+	else
+		results = push_verdict(L, o->verdict, &o->answer);
+	if (rcpt_str_blank(o->id))
+		lua_pushnil(L);
+	else
+		lua_pushlstring(L, o->id.p, o->id.n);
+	lua_insert(L, -results); /* behind the verdict */
+	return 1 + results + (o->what == RCPT_BOUNCED ? push_answer(L, &o->answer) : 0);
 }
 
 /* pending:incoming(stanza, now): a message comes to a local user. */
@@ -771,26 +796,11 @@ static int l_pending_incoming(lua_State *L)
 	const double now = check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 3);
-	if (!read_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE)))
+	if (!rcpt_lua_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE)))
 		return 0;
-	push_bits(L, &f);
-	const struct rcpt_str requester = f.to.p ? f.to : f.from;
-	struct rcpt_answer answer;
-	if ((f.has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f.from, f.id, now, &answer)) {
-		lua_pushliteral(L, "failed");
-		lua_pushlstring(L, f.id.p, f.id.n);
-		return 3 + push_answer(L, &answer);
-	}
-	if (!(f.has & RCPT_ACKS))
-		return 1;
-	const struct rcpt_str id = rcpt_str_blank(f.received_id) ? f.id : f.received_id; /* revision 1.0 has only the message's */
-	const int results = push_verdict(L, rcpt_pending_match(t, requester, f.from, id, now, &answer), &answer);
-	if (rcpt_str_blank(id))
-		lua_pushnil(L);
-	else
-		lua_pushlstring(L, id.p, id.n);
-	lua_insert(L, -results); /* behind the verdict */
-	return 2 + results;
+	const struct rcpt_outcome outcome = rcpt_lua_meet(t, &f, now);
+	rcpt_lua_push_bits(L, &f);
+	return 1 + rcpt_lua_push_outcome(L, &outcome);
 }
 
 /* receipts.examine(stanza): the bits alone. */
@@ -798,9 +808,9 @@ static int l_examine(lua_State *L)
 {
 	struct rcpt_facts f;
 	lua_settop(L, 1);
-	if (!read_stanza(L, 1, &f))
+	if (!rcpt_lua_stanza(L, 1, &f))
 		return 0;
-	push_bits(L, &f);
+	rcpt_lua_push_bits(L, &f);
 	return 1;
 }
 
@@ -856,8 +866,7 @@ static int push_collection(lua_State *L)
 		set_str(L, "id", (struct rcpt_str){text + head.from + head.asked, head.id});
 		set_number(L, "time", head.time);
 		set_str(L, "state", (struct rcpt_str){state_names[head.state], strlen(state_names[head.state])});
-		const char *type = type_names[head.flags & RCPT_TYPE_BITS];
-		set_str(L, "type", (struct rcpt_str){type, strlen(type)});
+		set_str(L, "type", rcpt_type_name(head.flags & RCPT_TYPE_BITS));
 		set_bool(L, "injected", head.flags & RCPT_INJECTED);
 		set_bool(L, "occupant", head.flags & RCPT_OCCUPANT);
 		set_bool(L, "overdue", head.flags & RCPT_OVERDUE);
@@ -942,6 +951,23 @@ static int l_pending_journal(lua_State *L)
 	rcpt_pending_journal(check_pending(L), collect, &h->evicted);
 	h->journal = true;
 	h->evicted.journal = true;
+	return 0;
+}
+
+/* pending:take_over(other): all that another table holds, which is closed. */
+static int l_pending_take_over(lua_State *L)
+{
+	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	rcpt_lua_pending(L, 2);
+	struct pending_handle *other = lua_touserdata(L, 2);
+	if (h == other)
+		return 0;
+	rcpt_pending_free(h->t);
+	rcpt_free(h->evicted.bytes);
+	*h = *other;
+	*other = (struct pending_handle){0};
+	if (h->journal)
+		rcpt_pending_journal(h->t, collect, &h->evicted);
 	return 0;
 }
 
@@ -1050,7 +1076,7 @@ static int l_pending_import(lua_State *L)
 			continue;
 		}
 		left++;
-		lua_pushstring(L, sound ? status_name(status) : "damaged");
+		lua_pushstring(L, sound ? rcpt_status_name(status) : "damaged");
 		lua_rawseti(L, 4, (int)i);
 	}
 	lua_pushinteger(L, taken);
@@ -1097,34 +1123,19 @@ static int l_pending_close(lua_State *L)
 /* -- The module ------------------------------------------------------------------------------------------------------ */
 
 static const luaL_Reg functions[] = {
-	{"parse", l_parse},     {"inspect", l_inspect}, {"examine", l_examine},
-	{"scanner", l_scanner}, {"pending", l_pending}, {NULL, NULL},
+	{"parse", l_parse},     {"inspect", l_inspect},    {"examine", l_examine}, {"scanner", l_scanner},
+	{"pending", l_pending}, {"hooks", rcpt_lua_hooks}, {NULL, NULL},
 };
 
 static const luaL_Reg pending_methods[] = {
-	{"add", l_pending_add},
-	{"match", l_pending_match},
-	{"fail", l_pending_fail},
-	{"state", l_pending_state},
-	{"outgoing", l_pending_outgoing},
-	{"incoming", l_pending_incoming},
-	{"expire", l_pending_expire},
-	{"overdue", l_pending_overdue},
-	{"forget", l_pending_forget},
-	{"journal", l_pending_journal},
-	{"evicted", l_pending_evicted},
-	{"changed", l_pending_changed},
-	{"saved", l_pending_saved},
-	{"list", l_pending_list},
-	{"export", l_pending_export},
-	{"import", l_pending_import},
-	{"count", l_pending_count},
-	{"bytes", l_pending_bytes},
-	{"limit", l_pending_limit},
-	{"check", l_pending_check},
-	{"close", l_pending_close},
-	{"__gc", l_pending_close},
-	{NULL, NULL},
+	{"add", l_pending_add},         {"match", l_pending_match},         {"fail", l_pending_fail},
+	{"state", l_pending_state},     {"outgoing", l_pending_outgoing},   {"incoming", l_pending_incoming},
+	{"expire", l_pending_expire},   {"overdue", l_pending_overdue},     {"forget", l_pending_forget},
+	{"journal", l_pending_journal}, {"evicted", l_pending_evicted},     {"changed", l_pending_changed},
+	{"saved", l_pending_saved},     {"take_over", l_pending_take_over}, {"list", l_pending_list},
+	{"export", l_pending_export},   {"import", l_pending_import},       {"count", l_pending_count},
+	{"bytes", l_pending_bytes},     {"limit", l_pending_limit},         {"check", l_pending_check},
+	{"close", l_pending_close},     {"__gc", l_pending_close},          {NULL, NULL},
 };
 
 static const luaL_Reg scanner_methods[] = {

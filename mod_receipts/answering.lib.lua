@@ -11,7 +11,6 @@ local jid_node = require "util.jid".node;
 
 local answers_lib = module:require "answers";
 local elements = module:require "elements";
-local preferences_lib = module:require "preferences";
 local presence = module:require "presence";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -33,12 +32,6 @@ end
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.answers:take_over(other.answers);
-end
-
---- Does the server answer for this user? (rule D1)
-function methods:answers_for(user)
-	if self.env.options.answer == "never" then return false; end
-	return preferences_lib.answers(self.env.options.answer, self.env.preferences:get(user));
 end
 
 -- The answer takes the way of the client's own stanzas. What comes back at once (a block, no such user) is not for the client.
@@ -67,7 +60,7 @@ end
 
 --- A stanza has arrived at a session.
 function methods:arrived(session, content)
-	if not asks(self, content) or not self:answers_for(session.username) then return; end
+	if not asks(self, content) or not self.env.preferences:answers_for(session.username) then return; end
 	local client = self.env.capabilities:of(session.full_jid);
 	local yes, why = self.answers:arrived(session, content, client, (presence.visible(session, content.attr.from)));
 	if yes then
@@ -160,7 +153,7 @@ end
 --- account-disco-info (rule A2)
 function methods:account_disco(event)
 	local user = jid_node(event.reply.attr.from);
-	if user and self:answers_for(user) then
+	if user and self.env.preferences:answers_for(user) then
 		event.reply:tag("feature", { var = elements.xmlns }):up();
 	end
 end

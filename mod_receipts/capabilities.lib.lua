@@ -4,10 +4,12 @@
 --   by_hash   "sha-1:<ver>" -> true | false      verified: true for every client that shows this ver
 --   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
 --   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
+--   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
 -- A client is { key, ver, node, own, asked, asker, room, is_local, shown }: key into by_hash when it shows verifiable caps, own = true |
--- false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of them.
+-- false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of them; both
+-- for clients elsewhere only.
 --
 -- Nothing here sends or waits: `new` is given functions for that.
 
@@ -103,7 +105,7 @@ local mt = { __index = methods };
 -- @param later function (callback): calls back when whoever else asks the same has had time to
 function capabilities.new(send, later)
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE), locals = {}, flight = {}, in_flight = 0, asking = {}, backlog = {},
+		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE), locals = {}, able = {}, flight = {}, in_flight = 0, asking = {}, backlog = {},
 		send = send, later = later,
 	}, mt);
 end
@@ -215,8 +217,8 @@ function methods:presence(stanza, to, is_local)
 	local client = clients and clients[jid];
 	if type == "unavailable" then
 		if not client then return; end
-		if to then client.shown[to] = nil; end
-		if not to or (not is_local and next(client.shown) == nil) then self:forget(jid); end
+		if to and client.shown then client.shown[to] = nil; end
+		if not to or (client.shown and next(client.shown) == nil) then self:forget(jid); end
 		return;
 	elseif type then
 		return;
@@ -233,10 +235,13 @@ function methods:presence(stanza, to, is_local)
 	-- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.
 	if not client or c and (client.ver ~= ver or client.node ~= node or client.key ~= key) then
 		if not client and count(clients) >= MAX_CLIENTS then return; end
-		client = { key = key, ver = ver, node = node, is_local = is_local, shown = client and client.shown or {} };
+		local shown = not is_local and (client and client.shown or {}) or nil;
+		client = { key = key, ver = ver, node = node, is_local = is_local }; -- one for each session: each field counts
+		client.shown = shown;
 		clients[jid] = client;
+		self.able[jid] = nil;
 	end
-	client.room = client.room or stanza:get_child("x", xmlns_muc_user) ~= nil;
+	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if to and not is_local then
 		client.shown[to] = true;
 		client.asker = to;
@@ -248,8 +253,10 @@ end
 --- Nothing of this person (or room) is shown to that user any more.
 function methods:hidden(bare, to)
 	for jid, client in pairs(clients_of(self, bare) or {}) do
-		client.shown[to] = nil;
-		if not client.is_local and next(client.shown) == nil then self:forget(jid); end
+		if client.shown then
+			client.shown[to] = nil;
+			if next(client.shown) == nil then self:forget(jid); end
+		end
 	end
 end
 
@@ -266,6 +273,7 @@ function methods:forget(jid)
 	local clients = clients_of(self, bare);
 	if not clients then return; end
 	clients[jid] = nil;
+	self.able[jid] = nil;
 	self.asking[jid] = nil;
 	if next(clients) ~= nil then return; end
 	self.locals[bare] = nil;
@@ -286,6 +294,7 @@ function methods:of(jid, bare)
 	if not client then return "silent"; end
 	local capable = known(self, client);
 	if capable == nil then return client.ver and "unknown" or "silent"; end
+	if capable and client.is_local then self.able[jid] = true; end
 	return capable and "capable" or "incapable";
 end
 

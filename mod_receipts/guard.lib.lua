@@ -27,12 +27,11 @@ end
 --- A guard for functions that others call.
 -- @param complain  what throttled() returns
 -- @param caught    function (): called for each error
--- @return guard(name, handler): a function that does what handler does, and returns nil when that raises an error. It passes on two
---         arguments and one result: every message goes through two of these, and any number of them would cost more
+-- @return guard(name, handler): a function that does what handler does, with one result, and returns nil when that raises an error
 function guards.new(complain, caught)
 	return function (name, handler)
-		return function (first, second)
-			local ok, result = xpcall(handler, traceback, first, second);
+		return function (...)
+			local ok, result = xpcall(handler, traceback, ...);
 			if ok then return result; end
 			caught();
 			complain("Error in "..name..", the stanza goes on without us", result);

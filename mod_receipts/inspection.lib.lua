@@ -12,7 +12,7 @@ local mt = { __index = methods };
 --- @param host    the host
 -- @param exists   function (user name): is there such a user?
 -- @param now      function (): seconds
--- @param parts    pending (function returning the table), store, reports, decisions, capabilities, answering, upkeep
+-- @param parts    pending (the table), preferences, store, reports, decisions, capabilities, answering, upkeep
 function inspection.new(host, exists, now, parts)
 	return setmetatable({ host = host, exists = exists, now = now, parts = parts }, mt);
 end
@@ -30,7 +30,8 @@ end
 --- What was counted since the server started, or the module came.
 -- @return { host =, counts = see reports.lib.lua, delivery = deliveries by class of time, pending = entries, bytes = memory }
 function methods:statistics()
-	local pending, reports = self.parts.pending(), self.parts.reports;
+	local pending, reports = self.parts.pending, self.parts.reports;
+	reports:settle();
 	return { host = self.host, counts = reports.counts, delivery = reports.delivery, pending = pending:count(), bytes = pending:bytes() };
 end
 
@@ -40,7 +41,7 @@ function methods:pending(jid)
 	local user, bare = self:user(jid);
 	if not user then return nil, bare; end
 	if not self.parts.store:load(user) then return nil, "What is stored of "..bare.." cannot be read now: see the log"; end
-	return self.parts.pending():list(bare), self.now();
+	return self.parts.pending:list(bare), self.now();
 end
 
 -- What the table tells of a message, as a decision.
@@ -52,7 +53,7 @@ local function outcome(self, entry)
 	elseif entry.state == "failed" then
 		why = why.."; E6 bounced";
 	elseif user and host == self.host then
-		why = why..", and awaited; "..(self.parts.answering:answers_for(user)
+		why = why..", and awaited; "..(self.parts.preferences:answers_for(user)
 			and "D2 the server answers when there is proof, unless a client does" or "D1 the server does not answer for this user");
 	else
 		why = why..", and awaited";
@@ -68,7 +69,7 @@ function methods:why(jid, id)
 	if not user then return nil, bare; end
 	self.parts.store:load(user);
 	local list = self.parts.decisions:about(bare, id);
-	for _, entry in ipairs(self.parts.pending():export(bare)) do
+	for _, entry in ipairs(self.parts.pending:export(bare)) do
 		if id == nil or entry.id == id then table.insert(list, outcome(self, entry)); end
 	end
 	table.sort(list, function (a, b) return a.time < b.time; end);

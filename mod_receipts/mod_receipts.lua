@@ -72,9 +72,10 @@ local function log(...) module:log(...); end
 local reports;
 local guard = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
 local get_handlers = prosody.hosts[module.host].events.get_handlers;
+local function listening(event) return get_handlers(event) ~= nil; end
 reports = reports_lib.new(
 	function (...) return module:metric(...); end,
-	function (event) return get_handlers(event) ~= nil; end,
+	listening,
 	guard("a listener to our events", function (event, data) module:fire_event(event, data); end)
 );
 
@@ -86,7 +87,7 @@ local limits = {
 };
 local pending = engine.pending(limits);
 
-local parts = { pending = function () return pending; end, reports = reports };
+local parts = { pending = pending, reports = reports };
 local complain_of_store = guards.throttled(log, time_now);
 local store = store_lib.new(module.host, pending, { keyval = module:open_store("receipts"), map = module:open_store("receipts", "map") },
 	time_now, log, function (...)
@@ -94,7 +95,7 @@ local store = store_lib.new(module.host, pending, { keyval = module:open_store("
 		complain_of_store(...);
 	end, function () parts.drain(); end);
 local rooms = rooms_lib.new();
-local preferences = preferences_lib.new(module:open_store("receipts_preferences"));
+local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer);
 local decisions = decisions_lib.new(function (user) return bare_sessions[user] ~= nil; end);
 
 parts.store, parts.decisions = store, decisions;
@@ -223,7 +224,7 @@ function parts.exists(user)
 end
 parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend =
 	rooms, capabilities, preferences, answering, resend;
-local traffic = traffic_lib.new({ options = options, engine = engine, guard = guard, decide = decide }, parts);
+local traffic = traffic_lib.new({ options = options, engine = engine, guard = guard, listening = listening, decide = decide }, parts);
 
 local function joining(event)
 	local left = rooms:presence(event.origin, event.stanza);
@@ -293,7 +294,7 @@ end
 
 function module.restore(saved)
 	if not saved.reports then return; end -- what came before this version kept other things
-	pending = saved.pending;
+	pending:take_over(saved.pending);
 	pending:limit(limits);
 	store:take_over(saved.store);
 	rooms:take_over(saved.rooms);
@@ -313,11 +314,11 @@ local function hook(name, handler)
 	module:hook(name, guard(name, handler), PRIORITY);
 end
 for _, kind in ipairs { "bare", "full", "host" } do
-	hook("pre-message/"..kind, traffic.outgoing);
+	module:hook("pre-message/"..kind, traffic.outgoing, PRIORITY); -- these two are guarded inside
 	hook("pre-presence/"..kind, presence_out);
 end
 for _, kind in ipairs { "bare", "full" } do
-	hook("message/"..kind, traffic.incoming);
+	module:hook("message/"..kind, traffic.incoming, PRIORITY);
 	hook("presence/"..kind, presence_in);
 end
 hook("pre-presence/full", joining);

@@ -1,15 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- What each user wants done for them (rule D1), kept in Prosody's storage and set with an ad-hoc command (XEP-0050).
 
-local new_cache = require "util.cache".new;
 local dataform = require "util.dataforms".new;
 local new_form = require "util.adhoc".new_initial_data_form;
+
+local bounded = module:require "bounded";
 
 local preferences = {};
 local methods = {};
 local mt = { __index = methods };
 
-local MAX_CACHED = 10000; -- users
+local MAX_CACHED = 100000; -- users
 
 local CHOICES = { yes = true, no = true, default = true };
 
@@ -32,23 +33,31 @@ local layout = dataform {
 	choice("ask", "Ask for receipts for the messages I send");
 };
 
+-- What nearly all want is one table for all.
+local NOTHING_SAID = { answer = "default", ask = "default" };
+
 --- @param store  a keyval store
-function preferences.new(store)
-	return setmetatable({ store = store, cache = new_cache(MAX_CACHED), version = 0 }, mt);
+-- @param mode   the option receipts_answer
+function preferences.new(store, mode)
+	return setmetatable({
+		store = store, mode = mode;
+		wanted = bounded.new(MAX_CACHED);
+		silent = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
+	}, mt);
 end
 
 --- { answer = "yes" | "no" | "default", ask = likewise } of a user; nil and the reason when the store fails.
 function methods:get(user)
-	local cached = self.cache:get(user);
-	if cached then return cached; end
+	local wanted = self.wanted.at[user];
+	if wanted then return wanted; end
 	local stored, err = self.store:get(user);
 	if not stored and err then return nil, err; end
-	stored = type(stored) == "table" and stored or {};
-	local wanted = {};
-	for _, name in ipairs { "answer", "ask" } do
-		wanted[name] = CHOICES[stored[name]] and stored[name] or "default";
+	wanted = NOTHING_SAID;
+	if type(stored) == "table" then
+		wanted = {};
+		for name in pairs(NOTHING_SAID) do wanted[name] = CHOICES[stored[name]] and stored[name] or "default"; end
 	end
-	self.cache:set(user, wanted);
+	self.wanted:set(user, wanted);
 	return wanted;
 end
 
@@ -62,20 +71,25 @@ end
 
 --- The user is gone, and the store has or will have deleted what was theirs.
 function methods:forget(user)
-	self.cache:set(user, nil);
-	self.version = self.version + 1; -- for who has kept an answer of ours
+	self.wanted:set(user, nil);
+	self.silent:set(user, nil);
 end
 
 --- Does the server answer for this user? (rule D1)
--- @param mode  the option receipts_answer
-function preferences.answers(mode, wanted)
-	if mode == "never" or not wanted then return false; end
-	if wanted.answer == "default" then return mode == "opt-out"; end
-	return wanted.answer == "yes";
+function methods:answers_for(user)
+	if self.silent.at[user] then return false; end
+	if self.mode ~= "never" then
+		local wanted = self:get(user);
+		if not wanted then return false; end -- it cannot be read now
+		if wanted.answer == "yes" or wanted.answer == "default" and self.mode == "opt-out" then return true; end
+	end
+	self.silent:set(user, true);
+	return false;
 end
 
 --- Does the server ask for this user, where receipts_request says so?
-function preferences.asks(wanted)
+function methods:asks_for(user)
+	local wanted = self:get(user);
 	return wanted ~= nil and wanted.ask ~= "no";
 end
 

@@ -57,11 +57,34 @@ function reports.new(metric, listening, fire)
 	self.memory = metric("gauge", "memory", "bytes", "Memory of the table of receipts awaited", {}):with_labels();
 	self.seconds = metric("histogram", "delivery", "seconds", "Time from the request to the first ack", {}, { buckets = BUCKETS })
 		:with_labels();
+	function self.sample(age)
+		local class = 1;
+		while class <= #BUCKETS and age > BUCKETS[class] do class = class + 1; end
+		self.delivery[class] = self.delivery[class] + 1;
+		self.seconds:sample(age);
+	end
 	return self;
+end
+
+--- The engine's hooks deal with what is ordinary by themselves, and count it.
+-- @param uncounted  what receipts.hooks returned: tells what they have counted since the last time
+function methods:watch(uncounted)
+	self.uncounted = uncounted;
+end
+
+--- Counts what the hooks have. To be called before counts are looked at.
+function methods:settle()
+	if not self.uncounted then return; end
+	local asked, delivered, duplicate = self.uncounted(self.sample);
+	local requests, outcomes = self.counts.requests, self.counts.outcomes;
+	requests.client = requests.client + asked;
+	outcomes.delivered = outcomes.delivered + delivered;
+	outcomes.duplicate = outcomes.duplicate + duplicate;
 end
 
 --- What another one has counted, after a reload. Metrics keep their values by themselves.
 function methods:take_over(other)
+	other:settle();
 	for name, counts in pairs(self.counts) do
 		for value in pairs(counts) do
 			counts[value] = other.counts[name] and other.counts[name][value] or 0;
@@ -105,12 +128,7 @@ end
 function methods:outcome(outcome, from, to, id, age, by, injected)
 	local counts = self.counts.outcomes;
 	counts[outcome] = counts[outcome] + 1;
-	if outcome == "delivered" then
-		local class = 1;
-		while class <= #BUCKETS and age > BUCKETS[class] do class = class + 1; end
-		self.delivery[class] = self.delivery[class] + 1;
-		self.seconds:sample(age);
-	end
+	if outcome == "delivered" then self.sample(age); end
 	local event = EVENTS[outcome];
 	if event then
 		local reason = outcome == "expired" and "time" or outcome == "evicted" and "room" or nil;
@@ -130,6 +148,7 @@ end
 
 --- Brings the metrics up to date: the counters too, so that counting one more costs next to nothing.
 function methods:measure(pending, capacity, bytes)
+	self:settle();
 	for name, counts in pairs(self.counts) do
 		local measured = self.measured[name];
 		for value, count in pairs(counts) do

@@ -16,7 +16,7 @@ end
 
 --- What another one knew, after a reload.
 function methods:take_over(other)
-	self.of_session = other.of_session;
+	for session, joined in next, other.of_session do self.of_session[session] = joined; end
 end
 
 --- The set of the rooms (bare JIDs) that a session is in; nil when it is in none.

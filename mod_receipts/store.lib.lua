@@ -7,8 +7,9 @@
 
 local jid_node = require "util.jid".node;
 local jid_join = require "util.jid".join;
-local new_cache = require "util.cache".new;
 local sha256 = require "util.hashes".sha256;
+
+local bounded = module:require "bounded";
 
 local MAX_KNOWN = 100000; -- users of whom it is known that their records have been read
 local MAX_UNREADABLE = 1000; -- users whose records could not be read, and
@@ -30,8 +31,8 @@ function store.new(host, pending, stores, now, log, failed, drain)
 	pending:journal();
 	return setmetatable({
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed, drain = drain;
-		known = new_cache(MAX_KNOWN);
-		unreadable = new_cache(MAX_UNREADABLE); -- user -> time to try again
+		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
+		unreadable = bounded.new(MAX_UNREADABLE); -- user -> time to try again
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users of whom nothing may be left, and of whom something may be
 		damaged = {}; -- set of users whose data are none: to be replaced
@@ -43,7 +44,8 @@ end
 
 --- What another one knew, after a reload.
 function methods:take_over(other)
-	self.pending, self.known, self.gone, self.purged = other.pending, other.known, other.gone, other.purged;
+	self.known:take_over(other.known);
+	self.gone, self.purged = other.gone, other.purged;
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
 end
 
@@ -140,16 +142,16 @@ end
 
 --- Have a user's records been read?
 function methods:knows(user)
-	return self.known:get(user) == true;
+	return self.known.at[user] == true;
 end
 
 --- Makes sure that a user's records are in the pending table.
 -- @param user  the local user's name
 -- @return true; false when they cannot be read now, so that what the table says is not all there is
 function methods:load(user)
-	if self.known:get(user) then return true; end
+	if self.known.at[user] then return true; end
 	local time = self.now();
-	if time < self.retry_at or time < (self.unreadable:get(user) or -math.huge) then return false; end
+	if time < self.retry_at or time < (self.unreadable.at[user] or -math.huge) then return false; end
 	local data, err;
 	if not self.purged[user] then data, err = attempt(self.keyval, "get", user); end
 	if not data and err then
@@ -292,11 +294,11 @@ function methods:sweep(ttl)
 	local ok, next_user, state, first = pcall(self.keyval.users, self.keyval);
 	if not ok or type(next_user) ~= "function" then return function () end; end -- a storage that cannot list them
 	for user in next_user, state, first do
-		if type(user) == "string" and not self.known:get(user) then table.insert(users, user); end
+		if type(user) == "string" and not self.known.at[user] then table.insert(users, user); end
 	end
 	return function ()
 		local user = table.remove(users);
-		if user and not self.known:get(user) then
+		if user and not self.known.at[user] then
 			local data = attempt(self.keyval, "get", user);
 			for _, entry in ipairs(type(data) == "table" and store.entries(data) or {}) do
 				if self.now() - entry.time >= ttl then remove_record(self, user, entry); end

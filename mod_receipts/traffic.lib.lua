@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Chapters C and E, as they meet Prosody: what happens to a message that a local client sends, and to one that comes to a local user.
 --
--- Every message of the server passes here. Most have nothing to do with receipts: for them the engine's one call is all. An ordinary
--- request or ack costs that call and a count, and leaves nothing behind in Lua's memory; only what is out of the ordinary gets a plan
--- of its own (checks.lib.lua), and is noted down. What was ordinary, the pending table tells.
+-- Every message of the server passes the engine's hooks (csrc/hooks.c). What is ordinary ends there, counted and no more: here is
+-- what is out of the ordinary. That gets a plan of its own (checks.lib.lua), and is noted down; what was ordinary, the pending table
+-- tells.
 
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
@@ -15,7 +15,6 @@ local time_now = require "util.time".now;
 
 local checks = module:require "checks";
 local elements = module:require "elements";
-local preferences_lib = module:require "preferences";
 local presence = module:require "presence";
 local requests = module:require "requests";
 
@@ -23,25 +22,13 @@ local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_session
 
 local traffic = {};
 
--- What is looked up of a session for each of its messages, kept:
---   jid      its bare JID
---   loaded   its user's records have been read
---   answers  the server answers for its user, as the preferences were at `version`
-local people = setmetatable({}, { __mode = "k" });
-local function person(session)
-	local one = people[session];
-	if not one then
-		one = { jid = session.username.."@"..session.host, loaded = false, answers = false, version = nil };
-		people[session] = one;
-	end
-	return one;
+local function bare_of(session)
+	return session.username.."@"..session.host;
 end
 
--- The local user that a message is for: bare JID, name, and session where there is one.
+-- The local user that a message is for: bare JID and name.
 local function account_of(origin, to)
-	local session = full_sessions[to or origin.full_jid];
-	if session then return person(session).jid, session.username, session; end
-	local bare = jid_bare(to);
+	local bare = jid_bare(to or origin.full_jid);
 	return bare, jid_node(bare);
 end
 
@@ -51,7 +38,7 @@ local function sees(session, jid, client)
 	if theirs and theirs.host == module.host then
 		return (presence.visible(theirs, session.full_jid));
 	end
-	return client.shown[person(session).jid] == true;
+	return client.shown ~= nil and client.shown[bare_of(session)] == true;
 end
 traffic.sees = sees;
 
@@ -64,14 +51,16 @@ local function changes(plan)
 	return plan.request ~= "keep" or plan.received ~= "keep" or plan.type ~= nil;
 end
 
---- @param env    options, engine, guard: the module's; decide (function (stanza, why, id)): takes note of what is out of the ordinary
--- @param parts  pending (function returning the table), store, rooms, capabilities, preferences, answering, resend, reports, decisions;
+--- @param env    options, engine, guard, listening (function (event): does anybody listen to it?): the module's;
+--               decide (function (stanza, why, id)): takes note of what is out of the ordinary
+-- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, reports, decisions;
 --               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
 -- @return { outgoing = handler of pre-message/*, incoming = handler of message/* }
 function traffic.new(env, parts)
-	local options, bits, decide = env.options, env.engine.bits, env.decide;
-	local store, rooms, capabilities, preferences, answering = parts.store, parts.rooms, parts.capabilities, parts.preferences, parts.answering;
-	local reports, decisions, resend = parts.reports, parts.decisions, parts.resend;
+	local options, bits, decide, guard = env.options, env.engine.bits, env.decide, env.guard;
+	local pending, store, rooms, capabilities = parts.pending, parts.store, parts.rooms, parts.capabilities;
+	local preferences, answering, reports, decisions, resend =
+		parts.preferences, parts.answering, parts.reports, parts.decisions, parts.resend;
 
 	local malformed = 0;
 	for name, bit in pairs(bits) do
@@ -108,22 +97,10 @@ function traffic.new(env, parts)
 
 	-- A receipt has been asked for: what is over a limit has made room for it.
 	local function asked(origin, stanza, what, injected, evicted)
-		local one, to = person(origin), stanza.attr.to;
-		reports:requested(one.jid, to or one.jid, stanza.attr.id, origin.full_jid, injected, to_occupant(origin, to, what));
-		if not one.loaded then one.loaded = store:load(origin.username); end
+		local user, to = bare_of(origin), stanza.attr.to;
+		reports:requested(user, to or user, stanza.attr.id, origin.full_jid, injected, to_occupant(origin, to, what));
+		store:load(origin.username);
 		if evicted then parts.drain(); end
-	end
-
-	-- Does the server answer for this user? (rule D1)
-	local function answers_for(user, session)
-		if options.answer == "never" or not session then return answering:answers_for(user); end
-		local one = person(session);
-		if one.version ~= preferences.version then
-			local wanted = preferences:get(user);
-			if not wanted then return false; end -- it cannot be read now
-			one.answers, one.version = preferences_lib.answers(options.answer, wanted), preferences.version;
-		end
-		return one.answers;
 	end
 
 	local function support_of(origin, to)
@@ -131,12 +108,13 @@ function traffic.new(env, parts)
 	end
 
 	-- Chapter C: a content message that does not ask.
-	local function ask(origin, stanza, what)
+	local function content(event, what)
+		local origin, stanza = event.origin, event.stanza;
 		local attr = stanza.attr;
-		local user = person(origin).jid;
+		local user = bare_of(origin);
 		local sender = capabilities:of(origin.full_jid, user);
 		local yes, why = requests.decide(options.request, sender, support_of, origin, attr.to);
-		if yes and not preferences_lib.asks(preferences:get(origin.username)) then
+		if yes and not preferences:asks_for(origin.username) then
 			yes, why = false, "the user does not want it";
 		end
 		if not yes then
@@ -145,7 +123,7 @@ function traffic.new(env, parts)
 		end
 		local id = attr.id;
 		if not id or id == "" then id = new_id(); end
-		local tracked, problem = parts.pending():add(attr.from, attr.to, id, time_now(), {
+		local tracked, problem = pending:add(attr.from, attr.to, id, time_now(), {
 			injected = true;
 			type = attr.type == "chat" and "chat" or "normal";
 			occupant = to_occupant(origin, attr.to, what);
@@ -160,12 +138,11 @@ function traffic.new(env, parts)
 	end
 
 	-- Chapter E. The stanza is changed in place on its way out, so that archive, carbons and recipient see the same.
-	local function outgoing(event)
+	-- @param what     the message's bits
+	-- @param tracked  what became of its request in the pending table; nil where it has none
+	-- @param evicted  that has made something else go
+	local function outgoing(event, what, tracked, evicted)
 		local origin, stanza = event.origin, event.stanza;
-		local what, tracked, evicted = parts.pending():outgoing(stanza, time_now(), rooms:of(origin));
-		if not what then return; end
-		if not origin.username then return; end -- some module's own, not a client's
-		if what & bits.content ~= 0 then return ask(origin, stanza, what); end
 		if tracked == "asked" then
 			asked(origin, stanza, what, false, evicted);
 			keep(stanza);
@@ -174,7 +151,7 @@ function traffic.new(env, parts)
 		end
 		if what & ODD_REQUEST == 0 then return; end
 		if what & ODD_RECEIVED == 0 and may_see(origin, stanza.attr.to) then
-			if answers_for(origin.username, origin) then answering:acked(origin, stanza); end
+			if preferences:answers_for(origin.username) then answering:acked(origin, stanza); end
 			return;
 		end
 
@@ -182,7 +159,7 @@ function traffic.new(env, parts)
 		local plan = checks.outgoing(has, function () return may_see(origin, stanza.attr.to); end, options);
 		if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
 		rejected(plan, has, stanza, stanza.attr.to or origin.full_jid);
-		if has.acks and plan.received ~= "take" and answers_for(origin.username, origin) then answering:acked(origin, stanza); end
+		if has.acks and plan.received ~= "take" and preferences:answers_for(origin.username) then answering:acked(origin, stanza); end
 		if checks.empty(plan, has) then return true; end
 		if changes(plan) then elements.apply(plan, stanza); end
 	end
@@ -197,11 +174,10 @@ function traffic.new(env, parts)
 	end
 
 	-- On its way in a stanza may be shared with others (rooms send one object to all), so a clone is changed.
-	local function incoming(event)
+	-- @param verdict  what the pending table says of the ack or the bounce; nil where there is none. And what it knows of the message
+	local function incoming(event, what, verdict, id, age, injected, type, occupant)
 		local origin, stanza = event.origin, event.stanza;
-		local what, verdict, id, age, injected, type, occupant = parts.pending():incoming(stanza, time_now());
-		if not what then return; end
-		local account, user, session = account_of(origin, stanza.attr.to);
+		local account, user = account_of(origin, stanza.attr.to);
 		if what & bits.bounce ~= 0 and answering:bounced(stanza) then
 			decide(stanza, "D8 the bounce of an answer of ours");
 			return true;
@@ -210,7 +186,7 @@ function traffic.new(env, parts)
 		if verdict == "unknown" or verdict == "forged" or not verdict and what & bits.bounce ~= 0 then
 			if user and not store:knows(user) and parts.exists(user) then
 				if store:load(user) then
-					what, verdict, id, age, injected, type, occupant = parts.pending():incoming(stanza, time_now());
+					what, verdict, id, age, injected, type, occupant = pending:incoming(stanza, time_now());
 				else
 					verdict = nil;
 				end
@@ -220,7 +196,7 @@ function traffic.new(env, parts)
 			reports:outcome(verdict, account, occupant and stanza.attr.from, id, age, stanza.attr.from, injected);
 		end
 		if what & ODD_REQUEST == 0 then
-			if answers_for(user, session) then answering:delivering(account, stanza); end
+			if preferences:answers_for(user) then answering:delivering(account, stanza); end
 			return;
 		end
 		if what & ODD_RECEIVED == 0 and not injected and (verdict == "delivered" or verdict == "duplicate")
@@ -234,11 +210,29 @@ function traffic.new(env, parts)
 		if plan.why then decide(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
 		rejected(plan, has, stanza, account);
 		if checks.empty(plan, has) then return true; end
-		if has.asks and answers_for(user, session) then answering:delivering(account, stanza); end
+		if has.asks and preferences:answers_for(user) then answering:delivering(account, stanza); end
 		if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
 	end
 
-	return { outgoing = outgoing, incoming = incoming };
+	-- Where every ask is to be looked at, one that is to be sent again or that somebody wants to hear of, none is ordinary.
+	local function listening(event)
+		return event == "receipts/requested" and options.resend_attempts > 0 or env.listening(event);
+	end
+
+	local complain = guard("a message hook", error);
+	local outgoing_hook, incoming_hook, uncounted = env.engine.hooks {
+		pending = pending, now = time_now, listening = listening;
+		known = store.known.at, silent = preferences.silent.at, rooms = rooms.of_session;
+		capable = options.request == "always" and {} or capabilities.able;
+		asks = options.request ~= "never", protect = options.protect_presence;
+		content = guard("putting in a request", content);
+		outgoing = guard("a message that is sent", outgoing);
+		incoming = guard("a message that comes", incoming);
+		failed = function (err) complain(err, 0); end;
+		full = function () reports:settle(); end;
+	};
+	reports:watch(uncounted);
+	return { outgoing = outgoing_hook, incoming = incoming_hook };
 end
 
 return traffic;

@@ -39,13 +39,13 @@ end
 --- Expires what is over its time: of one user, or of all.
 -- @return how many entries were dealt with; STEP when there may be more; and how many were told of
 function upkeep.expire(now, parts, from)
-	local done, gone = parts.pending():expire(now, STEP, from);
+	local done, gone = parts.pending:expire(now, STEP, from);
 	return done, upkeep.dropped(gone, "expired", now, parts);
 end
 
 --- Tells what is overdue: of one user, or of all.
 function upkeep.overdue(now, after, parts, from)
-	local done, late = parts.pending():overdue(now, after, STEP, from);
+	local done, late = parts.pending:overdue(now, after, STEP, from);
 	for _, entry in ipairs(late) do tell(entry, "overdue", parts.reports, parts.decisions, now); end
 	return done;
 end
@@ -56,7 +56,7 @@ local function interval(after)
 end
 
 --- Starts the timers.
--- @param parts  pending (a function that returns the table), store, reports, decisions
+-- @param parts  pending, store, reports, decisions
 -- @return { stop = function (), expire_now = function (): number of entries that expired at once; the rest follows }
 function upkeep.start(api, guard, options, time_now, parts)
 	local timers = {};

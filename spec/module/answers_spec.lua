@@ -60,17 +60,23 @@ describe("preferences", function ()
 			never = { yes = false, no = false, default = false };
 		} do
 			for wanted, answered in pairs(expected) do
-				assert.equal(answered, preferences.answers(mode, { answer = wanted }), mode.." "..wanted);
+				local reads = 0;
+				local users = preferences.new({ get = function () reads = reads + 1; return { answer = wanted }; end }, mode);
+				for _ = 1, 2 do assert.equal(answered, users:answers_for("bob"), mode.." "..wanted); end
+				assert.equal(not answered or nil, users.silent.at.bob);
+				assert.equal(mode == "never" and 0 or 1, reads);
 			end
-			assert.is_false(preferences.answers(mode, nil), "nothing is done for a user whose choice cannot be read");
+			local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, mode);
+			assert.is_false(broken:answers_for("bob"), "nothing is done for a user whose choice cannot be read");
+			assert.equal(mode == "never" or nil, broken.silent.at.bob, "but that may change");
 		end
 	end);
 
 	it("D1 say who is asked for", function ()
-		assert.is_true(preferences.asks { ask = "default" });
-		assert.is_true(preferences.asks { ask = "yes" });
-		assert.is_false(preferences.asks { ask = "no" });
-		assert.is_false(preferences.asks(nil));
+		for wanted, asked in pairs { default = true, yes = true, no = false } do
+			assert.equal(asked, preferences.new({ get = function () return { ask = wanted }; end }, "never"):asks_for("bob"));
+		end
+		assert.is_false(preferences.new({ get = function () return nil, "disk on fire"; end }, "never"):asks_for("bob"));
 	end);
 
 	it("D1 are kept, and what is stored wrongly is the default", function ()
@@ -79,11 +85,13 @@ describe("preferences", function ()
 		local store = {};
 		function store.get(_, user) if broken then return nil, "disk on fire"; end return data[user]; end
 		function store.set(_, user, value) if broken then return nil, "disk on fire"; end data[user] = value; return true; end
-		local users = preferences.new(store);
+		local users = preferences.new(store, "opt-in");
 		assert.same({ answer = "default", ask = "no" }, users:get("bob"));
 		assert.same({ answer = "default", ask = "default" }, users:get("eve"));
 		assert.same({ answer = "default", ask = "default" }, users:get("nobody"));
+		assert.is_false(users:answers_for("bob"));
 		assert.is_true(users:set("bob", { answer = "yes", ask = "yes" }));
+		assert.is_true(users:answers_for("bob"), "what is known of a user goes with their choice");
 		assert.same({ answer = "yes", ask = "yes" }, users:get("bob"));
 		broken = true;
 		assert.same({ nil, "disk on fire" }, { users:get("somebody") });

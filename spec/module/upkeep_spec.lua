@@ -44,7 +44,7 @@ describe("upkeep", function ()
 			return timer;
 		end
 		parts = {
-			pending = function () return pending; end;
+			pending = pending;
 			reports = { outcome = function (_, outcome, from, to, id, age) table.insert(told, { outcome, from, to, id, age }); end };
 			decisions = { note = function (_, user, time, id, _, _, why) table.insert(noted, { user, time, id, why }); end };
 			store = {

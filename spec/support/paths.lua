@@ -11,9 +11,12 @@ local libraries = paths.prosody["0.12"].."/usr/lib/prosody";
 package.path = libraries.."/?.lua;"..package.path;
 package.cpath = paths.engine..";"..libraries.."/?.so;"..package.cpath;
 
+local environment = setmetatable({}, { __index = _G });
+environment.module = { require = function (_, name) return paths.lib(name); end };
+
 --- Loads one of the module's libs as Prosody's module:require would, outside Prosody.
 function paths.lib(name)
-	return assert(loadfile(paths.root.."/mod_receipts/"..name..".lib.lua"))();
+	return assert(loadfile(paths.root.."/mod_receipts/"..name..".lib.lua", "t", environment))();
 end
 
 return paths;

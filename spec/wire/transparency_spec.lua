@@ -135,21 +135,16 @@ describe("messages", function ()
 
 	-- Each breaks something that one of our hooks needs, and counts how often it was reached.
 	local breaks = {
-		["pre-message/bare, /full and /host"] = [[
-			local methods = debug.getmetatable(require "receipts".pending()).__index;
-			methods.outgoing = function (_, stanza)
-				local to = stanza.attr.to;
-				local kind = to and not to:find("@") and "host" or to and to:find("/") and "full" or "bare";
-				reached[kind] = (reached[kind] or 0) + 1;
-				error("forced");
-			end]];
-		["message/bare and /full"] = [[
-			local methods = debug.getmetatable(require "receipts".pending()).__index;
-			methods.incoming = function (_, stanza)
-				local kind = stanza.attr.to and stanza.attr.to:find("/") and "full" or "bare";
-				reached[kind] = (reached[kind] or 0) + 1;
-				error("forced");
-			end]];
+		["the engine's look at a message"] = [[
+			prosody.hosts.localhost.modules.receipts.module.save().pending:close();
+			reached.bare, reached.full = 1, 1;]];
+		["a message that asks"] = [[
+			local reports = prosody.hosts.localhost.modules.receipts.module.save().reports;
+			reports.listening = function () error("forced"); end
+			reports.requested = function () reached.bare, reached.full = 1, 1; error("forced"); end]];
+		["a message with an ack"] = [[
+			local reports = prosody.hosts.localhost.modules.receipts.module.save().reports;
+			reports.outcome = function () reached.bare, reached.full = 1, 1; error("forced"); end]];
 		["putting in a request"] = [[
 			local methods = debug.getmetatable(require "receipts".pending()).__index;
 			methods.add = function () reached.bare = (reached.bare or 0) + 1; reached.full = 1; error("forced"); end]];

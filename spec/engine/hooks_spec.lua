@@ -1,0 +1,271 @@
+-- SPDX-License-Identifier: MIT
+-- receipts.hooks: which messages the engine deals with by itself, and what it hands to Lua of the others.
+
+require "spec.support.paths";
+local receipts = require "receipts";
+local st = require "util.stanza";
+
+local R = { xmlns = "urn:xmpp:receipts" };
+local bits = receipts.bits;
+
+describe("message hooks", function ()
+	local pending, options, told, heard, outgoing, incoming, uncounted, session;
+
+	local function handler(name)
+		return function (event, ...)
+			table.insert(told, { name, event, ... });
+			return "from "..name;
+		end;
+	end
+
+	local function hook()
+		outgoing, incoming, uncounted = receipts.hooks(options);
+	end
+
+	before_each(function ()
+		told, heard = {}, {};
+		pending = receipts.pending { per_user = 3 };
+		options = {
+			pending = pending, now = function () return 1000; end, listening = function (event) return heard[event]; end;
+			known = { a = true }, silent = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {};
+			asks = true, protect = true;
+			content = handler("content"), outgoing = handler("outgoing"), incoming = handler("incoming"), failed = handler("failed");
+			full = handler("full");
+		};
+		session = { username = "a", host = "h", full_jid = "a@h/1", presence = {}, roster = { ["b@h"] = { subscription = "both" } } };
+		hook();
+	end);
+
+	local function message(attr, ...)
+		local stanza = st.message({ from = attr.from or "a@h/1", to = attr.to or "b@h", id = attr.id, type = attr.type }, attr.body);
+		for _, element in ipairs { ... } do stanza:add_direct_child(element); end
+		return stanza;
+	end
+	local function request() return st.stanza("request", R); end
+	local function received(id) return st.stanza("received", { xmlns = R.xmlns, id = id }); end
+	local function ask(id, attr) return message({ id = id, body = "hi", type = attr and attr.type, to = attr and attr.to }, request()); end
+	local function ack(id, attr)
+		attr = attr or {};
+		return message({ from = attr.from or "b@h/2", to = attr.to or "a@h/1", type = attr.type, body = attr.body }, received(id));
+	end
+	local function send(stanza) return outgoing { origin = session, stanza = stanza }; end
+	local function come(stanza) return incoming { origin = {}, stanza = stanza }; end
+	local function counts()
+		local ages = {};
+		local asked, delivered, duplicate = uncounted(function (age) table.insert(ages, age); end);
+		assert.equal(delivered, #ages);
+		return { asked, delivered, duplicate };
+	end
+
+	it("leave alone what has nothing to do with receipts", function ()
+		for _, stanza in ipairs { message({ type = "chat" }, st.stanza("active", { xmlns = "urn:x" })), message({ type = "groupchat", body = "hi" }),
+			st.presence(), st.iq { type = "get", id = "1" } } do
+			assert.is_nil((send(stanza)));
+			assert.is_nil((come(stanza)));
+		end
+		assert.same({}, told);
+		for _, event in ipairs { {}, { stanza = "x" }, { stanza = {} }, { origin = "x", stanza = ask("1") }, { origin = {}, stanza = ask("1") } } do
+			assert.is_nil((outgoing(event)));
+		end
+		assert.is_nil((outgoing()));
+		assert.is_nil((incoming("x")));
+		assert.same({}, told);
+		assert.same({ 0, 0, 0 }, counts());
+	end);
+
+	it("count what is ordinary, and tell nobody", function ()
+		send(ask("1"));
+		send(ask("1"));
+		assert.equal(1, pending:count("a@h"));
+		assert.is_nil((come(ack("1"))));
+		assert.is_nil((come(ack("1"))));
+		assert.is_nil((come(ask("2", { to = "b@h/2" }))));
+		assert.is_nil((send(ack("3", { from = "a@h/1", to = "b@h/2" }))));
+		assert.same({}, told);
+		assert.same({ 1, 1, 1 }, counts());
+		assert.same({ 0, 0, 0 }, counts());
+	end);
+
+	it("make no garbage with it", function ()
+		local asks, acks = {}, {};
+		for i = 1, 300 do asks[i], acks[i] = { origin = session, stanza = ask("m"..i) }, { stanza = ack("m"..i) }; end
+		local idle = { origin = session, stanza = message { body = "hi" } };
+		local function round()
+			for i = 1, #asks do
+				outgoing(asks[i]);
+				incoming(asks[i]);
+				incoming(acks[i]);
+				outgoing(idle);
+				incoming(idle);
+			end
+		end
+		local function ignored() end
+		options.full = function () uncounted(ignored); end;
+		hook();
+		collectgarbage(); collectgarbage("stop");
+		round(); -- the stack grows
+		local before = collectgarbage("count");
+		round();
+		local made = collectgarbage("count") - before;
+		collectgarbage("restart");
+		assert.equal(0, made);
+		assert.equal(0, #told);
+	end);
+
+	it("tell of a request what the table said, where the user's records have to be read, or somebody listens", function ()
+		options.known.a = nil;
+		assert.equal("from outgoing", send(ask("1")));
+		assert.same({ "outgoing", "asked", false }, { told[1][1], told[1][4], told[1][5] });
+		assert.truthy(told[1][3] & bits.asks ~= 0);
+		assert.equal("1", told[1][2].stanza.attr.id);
+		options.known.a = true;
+		heard["receipts/requested"] = true;
+		send(ask("2"));
+		assert.equal("asked", told[2][4]);
+		send(ask("2"));
+		assert.equal(2, #told, "asked twice is nothing new");
+		heard["receipts/requested"] = nil;
+		send(ask(("x"):rep(2000)));
+		assert.equal("id or address too long or empty", told[3][4]);
+		assert.same({ 0, 0, 0 }, counts());
+	end);
+
+	it("tell of a request that makes room for itself", function ()
+		pending:journal();
+		for i = 1, 3 do send(ask("m"..i)); end
+		assert.equal(0, #told);
+		send(ask("m4"));
+		assert.same({ "asked", true }, { told[1][4], told[1][5] });
+	end);
+
+	it("know the rooms that a session is in", function ()
+		options.rooms[session] = { ["room@muc"] = true };
+		send(ask("1", { to = "room@muc/nick" }));
+		come(ack("1", { from = "room@muc/other" }));
+		assert.equal("forged", told[1][4]);
+		come(ack("1", { from = "room@muc/nick" }));
+		assert.same({ 1, 1, 0 }, counts());
+	end);
+
+	it("hand over content of clients that may not ask by themselves, where the server asks at all", function ()
+		local content = message { id = "1", body = "hi" };
+		assert.is_nil((send(content)));
+		session.full_jid = "a@h/2";
+		assert.equal("from content", send(content));
+		assert.equal("content", told[1][1]);
+		assert.truthy(told[1][3] & bits.content ~= 0);
+		options.asks = false;
+		hook();
+		assert.is_nil((send(content)));
+	end);
+
+	it("hand over acks to who may not see the sender's presence, and of users who may be answered for", function ()
+		local one = ack("1", { from = "a@h/1", to = "b@h/2" });
+		for name, change in pairs {
+			["no presence"] = function () session.presence = nil; end;
+			["no roster"] = function () session.roster = nil; end;
+			["not in it"] = function () session.roster["b@h"] = nil; end;
+			["only the other way"] = function () session.roster["b@h"].subscription = "to"; end;
+			["answered for"] = function () options.silent.a = nil; end;
+		} do
+			change();
+			assert.equal("from outgoing", send(one), name);
+			session.presence, session.roster, options.silent.a = {}, { ["b@h"] = { subscription = "from" } }, true;
+			assert.is_nil((send(one)), name);
+		end
+		session.roster = nil;
+		options.protect = false;
+		hook();
+		assert.is_nil((send(one)));
+		assert.equal("from outgoing", send(message({ to = "b@h/2", id = "2", body = "hi" }, received("1"), request())), "both in one");
+		assert.equal("from outgoing", send(message({ to = "b@h/2", body = "hi" }, request())), "no id");
+	end);
+
+	it("hand over requests to users who may be answered for", function ()
+		options.silent.b = nil;
+		assert.equal("from incoming", come(ask("1", { to = "b@h" })));
+		assert.equal("from incoming", come(ask("1", { to = "h" })));
+		assert.is_nil(told[1][4]);
+	end);
+
+	it("hand over acks that are not as they should be", function ()
+		send(ask("1", { type = "chat" }));
+		local verdicts = {};
+		local function verdict(stanza)
+			come(stanza);
+			table.insert(verdicts, told[#told] and told[#told][4] or "none");
+		end
+		verdict(ack("1", { from = "eve@h/1" }));
+		verdict(ack("0"));
+		verdict(ack("1"));
+		assert.same({ "forged", "unknown", "delivered" }, verdicts, "the last has another type");
+		assert.same({ "1", 0, false, "chat", false }, { table.unpack(told[3], 5) });
+		pending:add("a@h", "b@h", "2", 990, { injected = true });
+		verdict(ack("2"));
+		assert.same({ "2", 10, true, "normal", false }, { table.unpack(told[4], 5) });
+		pending:add("a@h", "b@h", "3", 990, { type = "chat" });
+		come(ack("3", { body = "and more" }));
+		assert.equal(4, #told, "more than an ack keeps its type");
+		heard["receipts/delivered"] = true;
+		pending:add("a@h", "b@h", "4", 990);
+		verdict(ack("4"));
+		assert.equal("delivered", verdicts[5]);
+		assert.same({ 1, 1, 0 }, counts());
+	end);
+
+	it("hand over all bounces", function ()
+		send(ask("1"));
+		come(message({ from = "b@h", to = "a@h/1", type = "error", id = "1" }));
+		assert.same({ "failed", "1", 0, false, "normal", false }, { table.unpack(told[1], 4) });
+		come(message({ from = "b@h", to = "a@h/1", type = "error", id = "1" }));
+		assert.equal(3, #told[2]);
+	end);
+
+	it("have room for some acks, and say when it is full", function ()
+		local calls = 0;
+		options.full = function ()
+			calls = calls + 1;
+			if calls == 1 then assert.same({ 257, 256, 0 }, counts()); end
+		end;
+		hook();
+		for i = 1, 600 do
+			send(ask("m"..i));
+			come(ack("m"..i));
+		end
+		assert.equal(2, calls);
+		assert.same({ 343, 88, 0 }, counts(), "what nobody fetches is lost");
+	end);
+
+	it("F0 catch errors, tell of them, and let the message go on", function ()
+		options.now = function () return -1; end;
+		options.content = function () error("forced"); end;
+		hook();
+		assert.is_nil((send(ask("1"))));
+		session.full_jid = "a@h/2";
+		assert.is_nil((send(message { id = "1", body = "hi" })));
+		assert.same({ "failed", "failed" }, { told[1][1], told[2][1] });
+		assert.truthy(told[1][2]:find("not a time", 1, true));
+		assert.truthy(told[2][2]:find("forced", 1, true));
+		options.failed, options.now = error, os.time;
+		hook();
+		assert.is_nil((send(message { id = "1", body = "hi" })), "even where that cannot be told");
+		pending:close();
+		assert.is_nil((send(ask("1"))));
+		assert.is_nil((come(ack("1"))));
+		assert.equal(2, #told);
+	end);
+
+	it("say which option is wrong", function ()
+		for name in pairs(options) do
+			if name ~= "asks" and name ~= "protect" then
+				local was = options[name];
+				options[name] = 1;
+				assert.error_matches(hook, "bad option '"..name.."'");
+				options[name] = was;
+			end
+		end
+		options.pending = io.stdout;
+		assert.error_matches(hook, "pending table expected");
+		assert.has_error(function () receipts.hooks(); end);
+	end);
+end);
