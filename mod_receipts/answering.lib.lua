@@ -7,7 +7,6 @@ local filters = require "util.filters";
 local new_id = require "util.id".medium;
 local jid_bare = require "util.jid".bare;
 local jid_join = require "util.jid".join;
-local jid_node = require "util.jid".node;
 
 local answers_lib = module:require "answers";
 local elements = module:require "elements";
@@ -148,14 +147,6 @@ function methods:delivery_failed(event)
 	end
 	-- Who has been told that it arrived is not to be told that it didn't. The last session's messages go to offline storage.
 	if self.answers:told(session, stanza) and online_besides(session) then return true; end
-end
-
---- account-disco-info (rule A2)
-function methods:account_disco(event)
-	local user = jid_node(event.reply.attr.from);
-	if user and self.env.preferences:answers_for(user) then
-		event.reply:tag("feature", { var = elements.xmlns }):up();
-	end
 end
 
 --- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.

@@ -11,17 +11,12 @@
 -- false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of them; both
 -- for clients elsewhere only.
 --
--- Nothing here sends or waits: `new` is given functions for that.
+-- Nothing here sends or waits, or reads what disco#info says (disco.lib.lua does): `new` is given functions for that.
 
-local st = require "util.stanza";
 local new_cache = require "util.cache".new;
 local jid_bare = require "util.jid".bare;
-local calculate_hash = require "util.caps".calculate_hash;
 
 local xmlns_caps = "http://jabber.org/protocol/caps";
-local xmlns_disco = "http://jabber.org/protocol/disco#info";
-local xmlns_data = "jabber:x:data";
-local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local MAX_HASHES = 10000; -- verified vers kept
@@ -34,79 +29,17 @@ local MAX_VER, MAX_NODE = 128, 512; -- bytes; longer caps are not looked at
 
 local capabilities = {};
 
---- Does a disco#info result list receipts?
-local function lists_receipts(query)
-	return query:get_child_with_attr("feature", nil, "var", xmlns_receipts) ~= nil;
-end
-
--- The children of an element, nil where one has another name or namespace than these.
-local function only(element, xmlns, ...)
-	local names = { ... };
-	for _, child in ipairs(element.tags) do
-		local allowed = false;
-		for _, name in ipairs(names) do
-			local of = name == "x" and xmlns_data or xmlns;
-			allowed = allowed or child.name == name and (child.attr.xmlns or xmlns) == of;
-		end
-		if not allowed then return nil; end
-	end
-	return element.tags;
-end
-
---- Is this disco#info result one that its hash stands for? (rule B2)
--- The hash is made of a text in which everything is one after the other, with "<" between. So an answer is only good for it where
--- nothing has a "<" in it, nothing is there twice, nothing is there that the hash would take for something else, and nothing but a
--- feature reads like the one that we are after.
-local function hash_is_safe(query)
-	local seen = {};
-	local function plain(text) return not text:find("<", 1, true) and text ~= xmlns_receipts; end
-	local function once(kind, text)
-		local known = seen[kind..text];
-		seen[kind..text] = true;
-		return not known;
-	end
-	local function form_is_safe(form)
-		local form_types = 0;
-		for _, field in ipairs(only(form, xmlns_data, "field") or { false }) do
-			if not field or not plain(field.attr.var or "") then return false; end
-			local values = only(field, xmlns_data, "value");
-			for _, value in ipairs(values or { false }) do
-				if not value or #value.tags > 0 or not plain(value:get_text() or "") then return false; end
-				if field.attr.var == "FORM_TYPE" then
-					form_types = form_types + 1;
-					if not once("form ", value:get_text() or "") then return false; end
-				end
-			end
-		end
-		return form_types == 1;
-	end
-	for _, tag in ipairs(only(query, xmlns_disco, "identity", "feature", "x") or { false }) do
-		if not tag then
-			return false;
-		elseif tag.name == "feature" then
-			local var = tag.attr.var or "";
-			if var:find("<", 1, true) or not once("feature ", var) then return false; end
-		elseif tag.name == "x" then
-			if not form_is_safe(tag) then return false; end
-		else
-			local attr = tag.attr;
-			local text = table.concat({ attr.category or "", attr.type or "", attr["xml:lang"] or "", attr.name or "" }, "/");
-			if not plain(text) or not once("identity ", text) then return false; end
-		end
-	end
-	return true;
-end
-
 local methods = {};
 local mt = { __index = methods };
 
 --- @param send  function (jid, to, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the user `to` (bare JID,
 --               nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once
 -- @param later function (callback): calls back when whoever else asks the same has had time to
-function capabilities.new(send, later)
+-- @param disco disco.lib.lua
+function capabilities.new(send, later, disco)
 	return setmetatable({
 		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE), locals = {}, able = {}, flight = {}, in_flight = 0, asking = {}, backlog = {},
-		send = send, later = later,
+		send = send, later = later, disco = disco,
 	}, mt);
 end
 
@@ -126,8 +59,8 @@ end
 
 -- Is this answer what the client's ver stands for? Then it is noted for all that show it.
 local function verified(self, client, query)
-	if not client.key or "sha-1:"..calculate_hash(query) ~= client.key or not hash_is_safe(query) then return false; end
-	self.by_hash:set(client.key, lists_receipts(query));
+	if not client.key or "sha-1:"..self.disco.hash(query) ~= client.key or not self.disco.hash_is_safe(query) then return false; end
+	self.by_hash:set(client.key, self.disco.lists_receipts(query));
 	return true;
 end
 
@@ -165,7 +98,7 @@ local function ask(self, flight, jid)
 		local now = client_of(self, jid);
 		if self.asking[jid] == client then self.asking[jid] = nil; end
 		if query and now == client and not verified(self, client, query) then
-			client.own = lists_receipts(query);
+			client.own = self.disco.lists_receipts(query);
 		end
 		next_one();
 		if now and now ~= client then want(self, jid, now); end
@@ -360,16 +293,6 @@ function methods:import(list)
 	for key, capable in pairs(list) do
 		if type(key) == "string" and type(capable) == "boolean" then self.by_hash:set(key, capable); end
 	end
-end
-
---- The question, as it goes over the wire.
-function capabilities.query(jid, from, node, id)
-	return st.iq({ type = "get", to = jid, from = from, id = id }):tag("query", { xmlns = xmlns_disco, node = node });
-end
-
---- The <query/> of an answer, nil where the stanza is none.
-function capabilities.result(stanza)
-	return stanza.attr.type == "result" and stanza:get_child("query", xmlns_disco) or nil;
 end
 
 return capabilities;

@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- Rule F4: ad-hoc commands (XEP-0050). Administrators see statistics and what is pending of a user, users their own.
+-- Rules D1, F4: ad-hoc commands (XEP-0050). Administrators see statistics and what is pending of a user, users their own, and say what they
+-- want.
 
 local dataform = require "util.dataforms".new;
+local new_initial_data_form = require "util.adhoc".new_initial_data_form;
 local new_simple_form = require "util.adhoc".new_simple_form;
 local jid_bare = require "util.jid".bare;
+local jid_node = require "util.jid".node;
 
 local views = module:require "views";
 
@@ -39,6 +42,25 @@ local function show_pending(inspection, title, jid)
 	return completed(title, "Messages without a receipt", pending_lines(entries, now), "None: all messages that asked for a receipt have got one.");
 end
 
+local function choice(name, label)
+	return {
+		name = name, label = label, type = "list-single", required = true;
+		options = {
+			{ value = "default", label = "As the server does by default" };
+			{ value = "yes", label = "Yes" };
+			{ value = "no", label = "No" };
+		};
+	};
+end
+
+local preference = dataform {
+	title = "Delivery receipts";
+	instructions = "What the server does for you when your app does not know delivery receipts (the delivered tick).";
+	{ name = "FORM_TYPE", type = "hidden", value = "urn:xmpp:receipts#preference" };
+	choice("answer", "Tell people who may see when I am online that their messages have reached me");
+	choice("ask", "Ask for receipts for the messages I send");
+};
+
 local ask_for_user = dataform {
 	title = "Undelivered messages of a user";
 	instructions = "Messages that asked for a receipt and have got none.";
@@ -46,25 +68,46 @@ local ask_for_user = dataform {
 	{ name = "user", type = "jid-single", required = true, label = "The user's address" };
 };
 
---- The commands.
--- @param new     mod_adhoc's new()
--- @param bounds  of the classes of times to delivery
--- @return array, for module:provides("adhoc", …)
-function forms.commands(new, inspection, bounds)
-	return {
-		new("Delivery receipts: statistics", "receipts#statistics", function ()
-			local lines = {};
-			for i, line in ipairs(views.statistics(inspection:statistics(), bounds)) do lines[i] = line[1]..": "..line[2]; end
-			return completed("Delivery receipts on "..inspection.host, "Since the module was loaded", lines);
-		end, "admin");
-		new("Delivery receipts: undelivered messages of a user", "receipts#pending", new_simple_form(ask_for_user, function (fields, errors)
-			if errors or not fields.user then return failed("Say whose messages you want to see, like romeo@"..inspection.host.."."); end
-			return show_pending(inspection, "Undelivered messages of "..fields.user, fields.user);
-		end), "admin");
-		new("My undelivered messages", "receipts#mine", function (_, data)
-			return show_pending(inspection, "My undelivered messages", jid_bare(data.from));
-		end, "local_user");
-	};
+--- Commands: a function each, that returns what mod_adhoc wants as a handler.
+
+function forms.statistics(inspection)
+	return function ()
+		local lines = {};
+		for i, line in ipairs(views.statistics(inspection:statistics())) do lines[i] = line[1]..": "..line[2]; end
+		return completed("Delivery receipts on "..inspection.host, "Since the module was loaded", lines);
+	end;
+end
+
+function forms.pending(inspection)
+	return new_simple_form(ask_for_user, function (fields, errors)
+		if errors or not fields.user then return failed("Say whose messages you want to see, like romeo@"..inspection.host.."."); end
+		return show_pending(inspection, "Undelivered messages of "..fields.user, fields.user);
+	end);
+end
+
+function forms.mine(inspection)
+	return function (_, data)
+		return show_pending(inspection, "My undelivered messages", jid_bare(data.from));
+	end;
+end
+
+--- What a user wants done for them (rule D1).
+-- @param preferences  preferences.lib.lua's
+function forms.preference(_, preferences)
+	return new_initial_data_form(preference, function (data)
+		local wanted, err = preferences:get(jid_node(data.from));
+		if not wanted then return nil, tostring(err); end
+		return wanted;
+	end, function (fields, errors, data)
+		for _, name in ipairs { "answer", "ask" } do
+			if errors or not preferences.CHOICES[fields[name]] then
+				return failed("Choose \"yes\", \"no\" or \"default\" for \""..name.."\".");
+			end
+		end
+		local ok, err = preferences:set(jid_node(data.from), { answer = fields.answer, ask = fields.ask });
+		if not ok then return failed("It could not be stored: "..tostring(err)); end
+		return { status = "completed", info = "Your choice holds from now on." };
+	end);
 end
 
 return forms;

@@ -28,11 +28,15 @@ function methods:user(jid)
 end
 
 --- What was counted since the server started, or the module came.
--- @return { host =, counts = see reports.lib.lua, delivery = deliveries by class of time, pending = entries, bytes = memory }
+-- @return { host =, counts = see reports.lib.lua, delivery = deliveries by class of time, bounds = of the classes, pending = entries,
+--           bytes = memory }
 function methods:statistics()
 	local pending, reports = self.parts.pending, self.parts.reports;
 	reports:settle();
-	return { host = self.host, counts = reports.counts, delivery = reports.delivery, pending = pending:count(), bytes = pending:bytes() };
+	return {
+		host = self.host, counts = reports.counts, delivery = reports.delivery, bounds = reports.BUCKETS;
+		pending = pending:count(), bytes = pending:bytes();
+	};
 end
 
 --- A user's messages whose receipt is awaited, those that failed among them, oldest first.

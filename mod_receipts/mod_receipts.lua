@@ -33,23 +33,20 @@ local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
 
-local answering_lib = module:require "answering";
+local asleep = module:require "asleep";
 local capabilities_lib = module:require "capabilities";
-local decisions_lib = module:require "decisions";
-local elements = module:require "elements";
-local forms = module:require "forms";
 local guards = module:require "guard";
-local inspection_lib = module:require "inspection";
+local offers = module:require "offers";
 local options_lib = module:require "options";
 local preferences_lib = module:require "preferences";
 local reports_lib = module:require "reports";
-local resend_lib = module:require "resend";
 local rooms_lib = module:require "rooms";
-local shell = module:require "shell";
 local store_lib = module:require "store";
-local traffic_lib = module:require "traffic";
 local upkeep_lib = module:require "upkeep";
+local sleeping = asleep.libs { "answering", "answers", "checks", "decisions", "disco", "elements", "forms", "inspection", "presence", "requests",
+	"resend", "shell", "traffic", "views" };
 
+local xmlns_receipts = "urn:xmpp:receipts";
 local bits = engine.bits;
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
 
@@ -72,10 +69,9 @@ local function log(...) module:log(...); end
 local reports;
 local guard = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
 local get_handlers = prosody.hosts[module.host].events.get_handlers;
-local function listening(event) return get_handlers(event) ~= nil; end
 reports = reports_lib.new(
 	function (...) return module:metric(...); end,
-	listening,
+	function (event) return get_handlers(event) ~= nil; end,
 	guard("a listener to our events", function (event, data) module:fire_event(event, data); end)
 );
 
@@ -96,7 +92,9 @@ local store = store_lib.new(module.host, pending, { keyval = module:open_store("
 	end, function () parts.drain(); end);
 local rooms = rooms_lib.new();
 local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer);
-local decisions = decisions_lib.new(function (user) return bare_sessions[user] ~= nil; end);
+local decisions = asleep.later(function ()
+	return sleeping.decisions.new(function (user) return bare_sessions[user] ~= nil; end);
+end);
 
 parts.store, parts.decisions = store, decisions;
 -- What made room for something else is dealt with.
@@ -110,8 +108,8 @@ local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, bef
 
 local function send_query(jid, from, node, done)
 	local answered = guard("a disco#info answer", done);
-	module:send_iq(capabilities_lib.query(jid, from or module.host, node, new_id()), nil, QUERY_TIMEOUT):next(
-		function (event) answered(capabilities_lib.result(event.stanza)); end,
+	module:send_iq(sleeping.disco.query(jid, from or module.host, node, new_id()), nil, QUERY_TIMEOUT):next(
+		function (event) answered(sleeping.disco.result(event.stanza)); end,
 		function () answered(nil); end);
 end
 
@@ -120,7 +118,7 @@ local function later(callback)
 	module:add_timer(GRACE, guard("a disco#info query", callback));
 end
 
-local capabilities = capabilities_lib.new(send_query, later);
+local capabilities = capabilities_lib.new(send_query, later, sleeping.disco);
 
 -- What was decided about a message, for the users of this host that it is from or to.
 -- @param id  the content message's, where that is not the stanza's own
@@ -134,10 +132,18 @@ local function decide(stanza, why, id)
 	if other ~= one and jid_host(other) == module.host then decisions:note(other, time, id, from, to, why); end
 end
 
-local answering = answering_lib.new {
-	options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
-	answered = function () reports:count("answers"); end;
-};
+local answering = asleep.later(function ()
+	return sleeping.answering.new {
+		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
+		answered = function () reports:count("answers"); end;
+	};
+end);
+
+-- Rule A2: the account's disco#info has the feature while the server answers for it.
+local function account_disco(event)
+	local user = jid_node(event.reply.attr.from);
+	if user and preferences:answers_for(user) then event.reply:tag("feature", { var = xmlns_receipts }):up(); end
+end
 
 -- Chapter B: who supports receipts
 
@@ -160,7 +166,7 @@ local function presence_in(event)
 end
 
 local function overheard(event)
-	local query = capabilities_lib.result(event.stanza);
+	local query = sleeping.disco.result(event.stanza);
 	if query then capabilities:overheard(event.stanza.attr.from, query); end
 end
 
@@ -198,23 +204,25 @@ local function still_has(session, content)
 	return false;
 end
 
-local resend = resend_lib.new(options.resend_attempts, options.resend_after, {
-	later = function (seconds, callback) module:add_timer(seconds, guard("sending again", callback)); end;
-	state = function (from, to, id) return (pending:state(from, to, id)); end;
-	capable = function (content)
-		local user = bare_sessions[jid_bare(content.attr.from)];
-		local _, session = next(user and user.sessions or {});
-		return session and capabilities:capable_clients(content.attr.to, function (by, jid, client)
-			local theirs = full_sessions[jid];
-			return traffic_lib.sees(by, jid, client) and not (theirs and still_has(theirs, content));
-		end, session) or {};
-	end;
-	deliver = function (stanza)
-		decide(stanza, "G1 sent again");
-		reports:count("resent");
-		module:send(stanza);
-	end;
-});
+local resend = asleep.later(function ()
+	return sleeping.resend.new(options.resend_attempts, options.resend_after, {
+		later = function (seconds, callback) module:add_timer(seconds, guard("sending again", callback)); end;
+		state = function (from, to, id) return (pending:state(from, to, id)); end;
+		capable = function (content)
+			local user = bare_sessions[jid_bare(content.attr.from)];
+			local _, session = next(user and user.sessions or {});
+			return session and capabilities:capable_clients(content.attr.to, function (by, jid, client)
+				local theirs = full_sessions[jid];
+				return sleeping.traffic.sees(by, jid, client) and not (theirs and still_has(theirs, content));
+			end, session) or {};
+		end;
+		deliver = function (stanza)
+			decide(stanza, "G1 sent again");
+			reports:count("resent");
+			module:send(stanza);
+		end;
+	});
+end);
 
 -- Chapters C and E
 
@@ -224,7 +232,25 @@ function parts.exists(user)
 end
 parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend =
 	rooms, capabilities, preferences, answering, resend;
-local traffic = traffic_lib.new({ options = options, engine = engine, guard = guard, listening = listening, decide = decide }, parts);
+local traffic = asleep.later(function ()
+	return sleeping.traffic.new({ options = options, engine = engine, is_awake = asleep.is_awake, decide = decide }, parts);
+end);
+
+local always = function () return true; end;
+local tell_error = guard("a message hook", error);
+local outgoing, incoming, uncounted = engine.hooks {
+	pending = pending, now = time_now;
+	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
+	known = store.known.at, silent = preferences.silent.at, rooms = rooms.of_session;
+	capable = options.request == "always" and {} or capabilities.able;
+	asks = options.request ~= "never", protect = options.protect_presence;
+	content = guard("putting in a request", function (...) return traffic.content(...); end);
+	outgoing = guard("a message that is sent", function (...) return traffic.outgoing(...); end);
+	incoming = guard("a message that comes", function (...) return traffic.incoming(...); end);
+	failed = function (err) tell_error(err, 0); end;
+	full = function () reports:settle(); end;
+};
+reports:watch(uncounted);
 
 local function joining(event)
 	local left = rooms:presence(event.origin, event.stanza);
@@ -262,16 +288,8 @@ local upkeep = upkeep_lib.start(module, guard, options, time_now, parts);
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 
 parts.upkeep = upkeep;
-local inspection = inspection_lib.new(module.host, parts.exists, time_now, parts);
-
-module:depends("adhoc");
-local new_command = module:require "adhoc".new;
-module:provides("adhoc", new_command("Delivery receipts", "receipts#preference", preferences:command(jid_node), "local_user"));
-for _, command in ipairs(forms.commands(new_command, inspection, reports_lib.BUCKETS)) do
-	module:provides("adhoc", command);
-end
-
-local leave_shell = shell.add(inspection);
+local inspection = asleep.later(function () return sleeping.inspection.new(module.host, parts.exists, time_now, parts); end);
+local withdraw = offers.make(inspection, module.host, preferences, sleeping.shell, sleeping.forms);
 
 -- Rule F1: an account and its data go together.
 local function user_deleted(event)
@@ -279,9 +297,9 @@ local function user_deleted(event)
 	local user, jid = event.username, jid_join(event.username, event.host);
 	store:forget(user);
 	preferences:forget(user);
-	decisions:forget(jid);
-	answering:forget(jid);
-	resend:forget(jid);
+	for _, part in ipairs { decisions, answering, resend } do
+		if asleep.is_awake(part) then part:forget(jid); end
+	end
 	capabilities:deleted(jid);
 end
 
@@ -298,15 +316,15 @@ function module.restore(saved)
 	pending:limit(limits);
 	store:take_over(saved.store);
 	rooms:take_over(saved.rooms);
-	answering:take_over(saved.answering);
+	if asleep.is_awake(saved.answering) then answering:take_over(saved.answering); end
 	capabilities:take_over(saved.capabilities);
 	reports:take_over(saved.reports);
-	decisions:take_over(saved.decisions);
+	if asleep.is_awake(saved.decisions) then decisions:take_over(saved.decisions); end
 end
 
 -- Hooks
 
-module:add_feature(elements.xmlns); -- rule A1
+module:add_feature(xmlns_receipts); -- rule A1
 
 -- Behind mod_blocklist (100), before mod_mam (0), mod_carbons (-0.5) and mod_message (-1): rule C5.
 local PRIORITY = 20;
@@ -314,25 +332,31 @@ local function hook(name, handler)
 	module:hook(name, guard(name, handler), PRIORITY);
 end
 for _, kind in ipairs { "bare", "full", "host" } do
-	module:hook("pre-message/"..kind, traffic.outgoing, PRIORITY); -- these two are guarded inside
+	module:hook("pre-message/"..kind, outgoing, PRIORITY); -- the engine guards itself
 	hook("pre-presence/"..kind, presence_out);
 end
 for _, kind in ipairs { "bare", "full" } do
-	module:hook("message/"..kind, traffic.incoming, PRIORITY);
+	module:hook("message/"..kind, incoming, PRIORITY);
 	hook("presence/"..kind, presence_in);
 end
 hook("pre-presence/full", joining);
 hook("iq-result/bare/disco", overheard);
 hook("resource-unbind", unbound);
 hook("carbons-should-copy", copy_acks);
-for name, method in pairs { ["account-disco-info"] = "account_disco", ["delivery/failure"] = "delivery_failed",
-	["smacks-hibernation-end"] = "stream_resumed" } do
-	hook(name, function (event) return answering[method](answering, event); end);
+hook("account-disco-info", account_disco);
+for name, method in pairs { ["delivery/failure"] = "delivery_failed", ["smacks-hibernation-end"] = "stream_resumed" } do
+	hook(name, function (event)
+		if asleep.is_awake(answering) then return answering[method](answering, event); end
+	end);
 end
 module:hook_global("user-deleted", guard("user-deleted", user_deleted));
 for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
-	module:hook_tag(xmlns, "a", guard("<a/>", function (...) return answering:stream_acked(...); end), 10);
-	module:hook_tag(xmlns, "resume", guard("<resume/>", function (...) return answering:stream_resuming(...); end), 10);
+	for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
+		module:hook_tag(xmlns, name, guard("<"..name.."/>", function (session, stanza)
+			local user = session.username;
+			if user and preferences:answers_for(user) then answering[method](answering, session, stanza); end
+		end), 10);
+	end
 end
 
 load_hashes();
@@ -354,7 +378,7 @@ local unfilter = options.answer_proof == "sent" and answering:watch_sent();
 
 function module.unload()
 	upkeep.stop(); -- the rest Prosody takes away by itself
-	leave_shell();
+	withdraw();
 	if unfilter then unfilter(); end
 	store:flush_all();
 	save_hashes();

@@ -1,8 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What each user wants done for them (rule D1), kept in Prosody's storage and set with an ad-hoc command (XEP-0050).
-
-local dataform = require "util.dataforms".new;
-local new_form = require "util.adhoc".new_initial_data_form;
+-- What each user wants done for them (rule D1), kept in Prosody's storage.
 
 local bounded = module:require "bounded";
 
@@ -12,26 +9,7 @@ local mt = { __index = methods };
 
 local MAX_CACHED = 100000; -- users
 
-local CHOICES = { yes = true, no = true, default = true };
-
-local function choice(name, label)
-	return {
-		name = name, label = label, type = "list-single", required = true;
-		options = {
-			{ value = "default", label = "As the server does by default" };
-			{ value = "yes", label = "Yes" };
-			{ value = "no", label = "No" };
-		};
-	};
-end
-
-local layout = dataform {
-	title = "Delivery receipts";
-	instructions = "What the server does for you when your app does not know delivery receipts (the delivered tick).";
-	{ name = "FORM_TYPE", type = "hidden", value = "urn:xmpp:receipts#preference" };
-	choice("answer", "Tell people who may see when I am online that their messages have reached me");
-	choice("ask", "Ask for receipts for the messages I send");
-};
+methods.CHOICES = { yes = true, no = true, default = true };
 
 -- What nearly all want is one table for all.
 local NOTHING_SAID = { answer = "default", ask = "default" };
@@ -55,7 +33,7 @@ function methods:get(user)
 	wanted = NOTHING_SAID;
 	if type(stored) == "table" then
 		wanted = {};
-		for name in pairs(NOTHING_SAID) do wanted[name] = CHOICES[stored[name]] and stored[name] or "default"; end
+		for name in pairs(NOTHING_SAID) do wanted[name] = self.CHOICES[stored[name]] and stored[name] or "default"; end
 	end
 	self.wanted:set(user, wanted);
 	return wanted;
@@ -91,27 +69,6 @@ end
 function methods:asks_for(user)
 	local wanted = self:get(user);
 	return wanted ~= nil and wanted.ask ~= "no";
-end
-
---- The handler of the ad-hoc command.
--- @param user_of  function (JID): the local user's name
-function methods:command(user_of)
-	return new_form(layout, function (data)
-		local wanted, err = self:get(user_of(data.from));
-		if not wanted then return nil, tostring(err); end
-		return wanted;
-	end, function (fields, errors, data)
-		for _, name in ipairs { "answer", "ask" } do
-			if errors or not CHOICES[fields[name]] then
-				return { status = "completed", error = { message = "Choose \"yes\", \"no\" or \"default\" for \""..name.."\"." } };
-			end
-		end
-		local ok, err = self:set(user_of(data.from), { answer = fields.answer, ask = fields.ask });
-		if not ok then
-			return { status = "completed", error = { message = "It could not be stored: "..tostring(err) } };
-		end
-		return { status = "completed", info = "Your choice holds from now on." };
-	end);
 end
 
 return preferences;

@@ -10,7 +10,7 @@ local mt = { __index = methods };
 
 -- Upper bounds, in seconds, of the classes in which times to delivery are counted.
 local BUCKETS = { 0.1, 0.5, 1, 5, 30, 60, 300, 1800, 3600, 21600, 86400, 604800 };
-reports.BUCKETS = BUCKETS;
+reports.BUCKETS, methods.BUCKETS = BUCKETS, BUCKETS;
 
 -- What is counted: name of the metric, help, its label and that label's values.
 local FAMILIES = {

@@ -1,18 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- Rule F4: `prosodyctl shell receipts …`, for all hosts together. The commands are there while the module is on any host.
+-- Rule F4: `prosodyctl shell receipts …`, for all hosts together. Each function is a command: it gets the shell and the arguments, and
+-- returns true and a last line; or nil and what is wrong.
 
 local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 
-local reports = module:require "reports";
 local views = module:require "views";
 
-local shell = {};
-
--- The hosts that the module is on: host -> { inspection =, register = adds the commands of that instance }
+-- The hosts that the module is on, see offers.lib.lua.
 local hosts = module:shared("/*/receipts/hosts");
--- Prosody 0.12 has its commands here, and 13.0 keeps there those it was told of.
-local environment = module:shared("/*/admin_shell/env");
 
 local function print_table(session, titles, rows)
 	for _, line in ipairs(views.table(titles, rows)) do session.print(line); end
@@ -40,154 +36,98 @@ local function at_home_of(jid)
 	return at(host);
 end
 
-local commands = {};
+local shell = {};
 
-commands.stats = {
-	args = { { name = "host", type = "string" } };
-	desc = "Show what became of messages: of a host, or of all and in total";
-	run = function (self, host)
-		local list = {};
-		for _, name in ipairs(host and { host } or names()) do
-			local inspection, err = at(name);
-			if not inspection then return nil, err; end
-			table.insert(list, inspection:statistics());
-		end
-		local titles, rows = { "", numbers = true }, {};
-		local function column(title, statistics)
-			table.insert(titles, title);
-			return views.statistics(statistics, reports.BUCKETS);
-		end
-		local cells = {};
-		for i, statistics in ipairs(list) do cells[i] = column(statistics.host, statistics); end
-		if #list > 1 then table.insert(cells, column("all", views.sum(list))); end
-		-- Not each has each line: some say what was thrown away, and why.
-		local seen = {};
-		for _, lines in ipairs(cells) do
-			for _, line in ipairs(lines) do
-				if not seen[line[1]] then
-					seen[line[1]] = { line[1] };
-					table.insert(rows, seen[line[1]]);
-				end
+--- Show what became of messages: of a host, or of all and in total.
+function shell.stats(self, host)
+	local list = {};
+	for _, name in ipairs(host and { host } or names()) do
+		local inspection, err = at(name);
+		if not inspection then return nil, err; end
+		table.insert(list, inspection:statistics());
+	end
+	local titles, rows = { "", numbers = true }, {};
+	local function column(title, statistics)
+		table.insert(titles, title);
+		return views.statistics(statistics);
+	end
+	local cells = {};
+	for i, statistics in ipairs(list) do cells[i] = column(statistics.host, statistics); end
+	if #list > 1 then table.insert(cells, column("all", views.sum(list))); end
+	-- Not each has each line: some say what was thrown away, and why.
+	local seen = {};
+	for _, lines in ipairs(cells) do
+		for _, line in ipairs(lines) do
+			if not seen[line[1]] then
+				seen[line[1]] = { line[1] };
+				table.insert(rows, seen[line[1]]);
 			end
 		end
-		for i, lines in ipairs(cells) do
-			for _, row in ipairs(rows) do row[i + 1] = "0"; end
-			for _, line in ipairs(lines) do seen[line[1]][i + 1] = line[2]; end
-		end
-		print_table(self.session, titles, rows);
-		return true, "Counted since the module was loaded";
-	end;
-};
-
-commands.pending = {
-	args = { { name = "jid", type = "string" } };
-	desc = "Show a user's messages whose receipt is awaited";
-	run = function (self, jid)
-		local inspection, err = at_home_of(jid);
-		if not inspection then return nil, err; end
-		local entries, now = inspection:pending(jid);
-		if not entries then return nil, now; end
-		if #entries > 0 then
-			print_table(self.session, { "To", "Message id", "Age", "State", "Asked by" }, views.pending(entries, now));
-		end
-		return true, #entries == 1 and "1 message" or #entries.." messages";
-	end;
-};
-
-commands.why = {
-	args = { { name = "jid", type = "string" }, { name = "id", type = "string" } };
-	desc = "Show which rules decided about a user's recent messages: about one, or about all";
-	run = function (self, jid, id)
-		local inspection, err = at_home_of(jid);
-		if not inspection then return nil, err; end
-		local list, now = inspection:why(jid, id);
-		if not list then return nil, now; end
-		if #list == 0 then
-			return nil, id and "Nothing is remembered about message "..id.." of "..jid..": it asked for nothing, or too much has happened since"
-				or "Nothing is remembered about messages of "..jid;
-		end
-		print_table(self.session, { "Ago", "Message id", "From", "To", "Decision" }, views.decisions(list, now));
-		return true, #list == 1 and "1 decision" or #list.." decisions";
-	end;
-};
-
-commands.caps = {
-	args = { { name = "jid", type = "string" } };
-	desc = "Show what is known of a person's clients: whether they support receipts";
-	run = function (self, jid)
-		local prepped = type(jid) == "string" and jid_prep(jid);
-		if not prepped then return nil, "Say of whom, like romeo@example.org or romeo@example.org/phone"; end
-		local rows = {};
-		for _, host in ipairs(names()) do
-			for _, client in ipairs(hosts[host].inspection:clients(prepped)) do
-				table.insert(rows, { client.jid, client.support, client.ver or "none", host });
-			end
-		end
-		if #rows == 0 then return nil, "No presence of "..prepped.." has been seen by a host with mod_receipts"; end
-		print_table(self.session, { "Client", "Receipts", "Caps", "Known to" }, rows);
-		return true, #rows == 1 and "1 client" or #rows.." clients";
-	end;
-};
-
-commands.expire = {
-	args = { { name = "host", type = "string" } };
-	desc = "Drop what has been pending for longer than receipts_expire_after, without waiting for the timer";
-	run = function (_, host)
-		local inspection, err = at(host);
-		if not inspection then return nil, err; end
-		local count = inspection:expire();
-		return true, (count == 1 and "1 message" or count.." messages").." expired at once; if there are more, in memory or in the store, they follow";
-	end;
-};
-
-commands.forget = {
-	args = { { name = "jid", type = "string" } };
-	desc = "Forget what is pending of a user, in memory and in the store";
-	run = function (_, jid)
-		local inspection, err = at_home_of(jid);
-		if not inspection then return nil, err; end
-		local count, problem = inspection:forget(jid);
-		if not count then return nil, problem; end
-		return true, (count == 1 and "1 message" or count.." messages").." forgotten";
-	end;
-};
-
-local DESCRIPTION = "Delivery receipts (mod_receipts)";
-
--- Prosody 13.0 takes commands as items. Those of a host must name one in their arguments, and these are for all hosts: so they are
--- items of the server as a whole, offered anew when the shell is loaded.
-local function offer(event)
-	for name, command in pairs(commands) do
-		prosody.events.fire_event(event, { source = module, item = {
-			section = "receipts", section_desc = DESCRIPTION, name = name, desc = command.desc, args = command.args, handler = command.run;
-		} });
 	end
+	for i, lines in ipairs(cells) do
+		for _, row in ipairs(rows) do row[i + 1] = "0"; end
+		for _, line in ipairs(lines) do seen[line[1]][i + 1] = line[2]; end
+	end
+	print_table(self.session, titles, rows);
+	return true, "Counted since the module was loaded";
 end
 
-local function register()
-	offer("item-added/shell-command");
-	if not environment.receipts then -- 0.12, or no shell yet
-		local section = {};
-		for name, command in pairs(commands) do section[name] = command.run; end
-		environment.receipts = section;
+--- Show a user's messages whose receipt is awaited.
+function shell.pending(self, jid)
+	local inspection, err = at_home_of(jid);
+	if not inspection then return nil, err; end
+	local entries, now = inspection:pending(jid);
+	if not entries then return nil, now; end
+	if #entries > 0 then
+		print_table(self.session, { "To", "Message id", "Age", "State", "Asked by" }, views.pending(entries, now));
 	end
+	return true, #entries == 1 and "1 message" or #entries.." messages";
 end
 
---- Adds this host to those that the commands are for.
--- @return function that takes it away
-function shell.add(inspection)
-	hosts[inspection.host] = { inspection = inspection, register = register };
-	register();
-	module:hook_global("module-loaded", function (event)
-		if event.module == "admin_shell" then register(); end
-	end);
-	return function ()
-		hosts[inspection.host] = nil;
-		offer("item-removed/shell-command");
-		environment.receipts = nil;
-		local _, other = next(hosts);
-		if other then other.register(); end
-	end;
+--- Show which rules decided about a user's recent messages: about one, or about all.
+function shell.why(self, jid, id)
+	local inspection, err = at_home_of(jid);
+	if not inspection then return nil, err; end
+	local list, now = inspection:why(jid, id);
+	if not list then return nil, now; end
+	if #list == 0 then
+		return nil, id and "Nothing is remembered about message "..id.." of "..jid..": it asked for nothing, or too much has happened since"
+			or "Nothing is remembered about messages of "..jid;
+	end
+	print_table(self.session, { "Ago", "Message id", "From", "To", "Decision" }, views.decisions(list, now));
+	return true, #list == 1 and "1 decision" or #list.." decisions";
+end
+
+--- Show what is known of a person's clients: whether they support receipts.
+function shell.caps(self, jid)
+	local prepped = type(jid) == "string" and jid_prep(jid);
+	if not prepped then return nil, "Say of whom, like romeo@example.org or romeo@example.org/phone"; end
+	local rows = {};
+	for _, host in ipairs(names()) do
+		for _, client in ipairs(hosts[host].inspection:clients(prepped)) do
+			table.insert(rows, { client.jid, client.support, client.ver or "none", host });
+		end
+	end
+	if #rows == 0 then return nil, "No presence of "..prepped.." has been seen by a host with mod_receipts"; end
+	print_table(self.session, { "Client", "Receipts", "Caps", "Known to" }, rows);
+	return true, #rows == 1 and "1 client" or #rows.." clients";
+end
+
+--- Drop what has been pending for longer than receipts_expire_after, without waiting for the timer.
+function shell.expire(_, host)
+	local inspection, err = at(host);
+	if not inspection then return nil, err; end
+	local count = inspection:expire();
+	return true, (count == 1 and "1 message" or count.." messages").." expired at once; if there are more, in memory or in the store, they follow";
+end
+
+--- Forget what is pending of a user, in memory and in the store.
+function shell.forget(_, jid)
+	local inspection, err = at_home_of(jid);
+	if not inspection then return nil, err; end
+	local count, problem = inspection:forget(jid);
+	if not count then return nil, problem; end
+	return true, (count == 1 and "1 message" or count.." messages").." forgotten";
 end
 
 return shell;

@@ -51,13 +51,14 @@ local function changes(plan)
 	return plan.request ~= "keep" or plan.received ~= "keep" or plan.type ~= nil;
 end
 
---- @param env    options, engine, guard, listening (function (event): does anybody listen to it?): the module's;
+--- @param env    options, engine: the module's; is_awake: of asleep.lib.lua;
 --               decide (function (stanza, why, id)): takes note of what is out of the ordinary
 -- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, reports, decisions;
 --               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
--- @return { outgoing = handler of pre-message/*, incoming = handler of message/* }
+-- @return { content =, outgoing =, incoming = }: what receipts.hooks calls
 function traffic.new(env, parts)
-	local options, bits, decide, guard = env.options, env.engine.bits, env.decide, env.guard;
+	local options, bits, decide = env.options, env.engine.bits, env.decide;
+	local is_awake = env.is_awake;
 	local pending, store, rooms, capabilities = parts.pending, parts.store, parts.rooms, parts.capabilities;
 	local preferences, answering, reports, decisions, resend =
 		parts.preferences, parts.answering, parts.reports, parts.decisions, parts.resend;
@@ -178,7 +179,7 @@ function traffic.new(env, parts)
 	local function incoming(event, what, verdict, id, age, injected, type, occupant)
 		local origin, stanza = event.origin, event.stanza;
 		local account, user = account_of(origin, stanza.attr.to);
-		if what & bits.bounce ~= 0 and answering:bounced(stanza) then
+		if what & bits.bounce ~= 0 and is_awake(answering) and answering:bounced(stanza) then
 			decide(stanza, "D8 the bounce of an answer of ours");
 			return true;
 		end
@@ -214,25 +215,7 @@ function traffic.new(env, parts)
 		if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
 	end
 
-	-- Where every ask is to be looked at, one that is to be sent again or that somebody wants to hear of, none is ordinary.
-	local function listening(event)
-		return event == "receipts/requested" and options.resend_attempts > 0 or env.listening(event);
-	end
-
-	local complain = guard("a message hook", error);
-	local outgoing_hook, incoming_hook, uncounted = env.engine.hooks {
-		pending = pending, now = time_now, listening = listening;
-		known = store.known.at, silent = preferences.silent.at, rooms = rooms.of_session;
-		capable = options.request == "always" and {} or capabilities.able;
-		asks = options.request ~= "never", protect = options.protect_presence;
-		content = guard("putting in a request", content);
-		outgoing = guard("a message that is sent", outgoing);
-		incoming = guard("a message that comes", incoming);
-		failed = function (err) complain(err, 0); end;
-		full = function () reports:settle(); end;
-	};
-	reports:watch(uncounted);
-	return { outgoing = outgoing_hook, incoming = incoming_hook };
+	return { content = content, outgoing = outgoing, incoming = incoming };
 end
 
 return traffic;

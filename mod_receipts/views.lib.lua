@@ -34,10 +34,9 @@ end
 
 --- Statistics, line by line.
 -- @param all     see inspection: statistics of one host, or `views.sum` of several
--- @param bounds  of the classes of times to delivery
 -- @return array of { label, text }
-function views.statistics(all, bounds)
-	local counts, delivery = all.counts, all.delivery;
+function views.statistics(all)
+	local counts, delivery, bounds = all.counts, all.delivery, all.bounds;
 	local outcomes = counts.outcomes;
 	local lines = {
 		{ "Asked for by clients", counts.requests.client };
@@ -85,6 +84,7 @@ end
 function views.sum(list)
 	local sum = {};
 	for _, one in ipairs(list) do add(sum, one); end
+	sum.bounds = list[1].bounds;
 	return sum;
 end
 

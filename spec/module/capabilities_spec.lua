@@ -28,7 +28,7 @@ describe("capabilities", function ()
 	before_each(function ()
 		asked = {};
 		caps = lib.new(function (jid, from, node, done) table.insert(asked, { jid = jid, from = from, node = node, done = done }); end,
-			function (callback) callback(); end);
+			function (callback) callback(); end, paths.lib("disco"));
 	end);
 
 	it("B1 cost one query a ver, whoever shows it, and B3 none is repeated", function ()
@@ -158,7 +158,7 @@ describe("capabilities", function ()
 			info(R):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("a"):up()
 				:tag("value"):text("b"):up():up():up(),
 		} do
-			local one = lib.new(function (_, _, _, done) done(query); end, function (callback) callback(); end);
+			local one = lib.new(function (_, _, _, done) done(query); end, function (callback) callback(); end, paths.lib("disco"));
 			one:presence(presence("a@h/r", query), nil, true);
 			one:presence(presence("room@h/r", query):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up(), "u@h", false);
 			assert.not_equal("silent", one:of("a@h/r"));

@@ -16,7 +16,7 @@ describe("views", function ()
 	local function statistics()
 		local none = { with_labels = function () return { add = function () end }; end };
 		local one = reports.new(function () return none; end, function () end, function () end);
-		return { host = "h", counts = one.counts, delivery = one.delivery, pending = 3, bytes = 2048 };
+		return { host = "h", counts = one.counts, delivery = one.delivery, bounds = one.BUCKETS, pending = 3, bytes = 2048 };
 	end
 	local function line(lines, label)
 		for _, one in ipairs(lines) do
@@ -26,23 +26,23 @@ describe("views", function ()
 
 	it("F4 statistics tell within which time shares were delivered", function ()
 		local all = statistics();
-		local lines = views.statistics(all, reports.BUCKETS);
+		local lines = views.statistics(all);
 		assert.equal("-", line(lines, "  half of them"));
 		assert.equal("3", line(lines, "Pending now, in memory"));
 		assert.equal("2 KiB", line(lines, "Memory of the table"));
 		all.delivery[1], all.delivery[5], all.delivery[13] = 50, 49, 1;
-		lines = views.statistics(all, reports.BUCKETS);
+		lines = views.statistics(all);
 		assert.equal("within 0.1 s", line(lines, "  half of them"));
 		assert.equal("within 30 s", line(lines, "  nine in ten"));
 		assert.equal("within 30 s", line(lines, "  99 in a hundred"));
 		all.delivery[13] = 2;
-		assert.equal("more than 7 d", line(views.statistics(all, reports.BUCKETS), "  99 in a hundred"));
+		assert.equal("more than 7 d", line(views.statistics(all), "  99 in a hundred"));
 	end);
 
 	it("F4 statistics name what was thrown away, and nothing that wasn't", function ()
 		local all = statistics();
 		all.counts.rejected.forged = 2;
-		local lines = views.statistics(all, reports.BUCKETS);
+		local lines = views.statistics(all);
 		assert.equal("2", line(lines, "Thrown away: forged"));
 		assert.is_nil(line(lines, "Thrown away: unknown"));
 	end);

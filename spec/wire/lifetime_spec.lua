@@ -108,7 +108,7 @@ describe("a user's deletion", function ()
 				for _, client in pairs(clients) do if client.shown[jid] then seen = seen + 1; end end
 			end
 			return table.concat({ r.pending:count(jid), #r.decisions:about(jid), r.answering.answers.fate:get(jid) and 1 or 0, kept, seen,
-				r.answering.env.preferences.cache:get(user) and 1 or 0 }, " ");
+				r.answering.env.preferences.wanted.at[user] and 1 or 0 }, " ");
 		]];
 		local function survey(user) return server:run(SURVEY:gsub("%.%.%.;", ("%q;"):format(user))); end
 		assert.truthy(survey("alice"):match("^1 [1-9]%d* 1 1 1 1$"), survey("alice"));

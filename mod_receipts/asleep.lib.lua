@@ -1,0 +1,49 @@
+-- SPDX-License-Identifier: MIT
+-- Code that is seldom used sleeps. Half of Prosody's time is the garbage collector's, which walks over all that lives in Lua's memory
+-- again and again, functions included; so a lib is one string here until it is first used.
+--
+-- It is read when the module is loaded: what wakes later is of the same version as what is awake, whatever has been installed since.
+
+local loader = require "core.modulemanager".loader;
+
+local asleep = {};
+
+--- Something that is made when it is first used.
+-- @param make  function (): returns a table
+-- @return a table that becomes what `make` returned, as soon as it is looked into: with its fields, and its metatable
+function asleep.later(make)
+	return setmetatable({}, {
+		asleep = true;
+		__index = function (self, key)
+			local made = make();
+			for name, value in next, made do rawset(self, name, value); end
+			setmetatable(self, getmetatable(made));
+			return self[key];
+		end;
+	});
+end
+
+--- Has this been looked into?
+function asleep.is_awake(thing)
+	local mt = getmetatable(thing);
+	return not (mt and mt.asleep);
+end
+
+--- Libs of the module's that sleep. Those they require sleep as well, and are to be named too.
+-- @param names  array
+-- @return table from the name to the lib
+function asleep.libs(names)
+	local libs = {};
+	-- What a lib takes for Prosody's `module`.
+	local api = setmetatable({ require = function (_, name) return libs[name]; end }, { __index = module });
+	local environment = setmetatable({ module = api }, { __index = module.environment });
+	for _, name in ipairs(names) do
+		local code, err = loader:load_code_ext(module.name, name, "lib.lua", environment);
+		if not code then error(name..": "..err); end
+		local bytes = string.dump(code);
+		libs[name] = asleep.later(function () return load(bytes, name, "b", environment)(); end);
+	end
+	return libs;
+end
+
+return asleep;
