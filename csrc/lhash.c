@@ -11,12 +11,10 @@ static struct rcpt_node *node_at(const struct rcpt_slab *slab, rcpt_ref ref)
 	return rcpt_slab_at(slab, ref);
 }
 
+/* Of x > 0. */
 static uint32_t log2_floor(uint32_t x)
 {
-	uint32_t n = 0;
-	while (x >>= 1)
-		n++;
-	return n;
+	return 31 - (uint32_t)__builtin_clz(x);
 }
 
 /* Segment that holds bucket b, and the number of buckets in a segment. */

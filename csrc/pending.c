@@ -138,11 +138,9 @@ static rcpt_ref jid_find(const struct rcpt_pending *t, struct rcpt_str text, uin
 	return 0;
 }
 
-/* The JID, with one more reference to it. 0 when memory has run out. */
-static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text)
+/* The JID, with one more reference to it; `ref` is what jid_find() says. 0 when memory has run out. */
+static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t hash, rcpt_ref ref)
 {
-	const uint32_t hash = jid_hash(t, text);
-	rcpt_ref ref = jid_find(t, text, hash);
 	if (!ref) {
 		ref = rcpt_slab_alloc(&t->slab, sizeof(struct jid) + text.n);
 		if (!ref)
@@ -328,21 +326,28 @@ static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct 
 	return 0;
 }
 
-/* The entry for exactly this requester, id and asked JID, as it is kept. */
-static rcpt_ref find_exact(const struct rcpt_pending *t, struct rcpt_str requester, struct rcpt_str asked, struct rcpt_str id)
+/* An entry as it is to be kept, and what has been found out about its place. */
+struct wanted {
+	struct rcpt_str requester, asked, id;
+	uint32_t requester_hash, asked_hash;
+	rcpt_ref requester_ref, asked_ref; /* 0: not in the table */
+	uint32_t hash;                     /* if the requester is */
+};
+
+/* The entry for exactly this requester, id and asked JID. Fills in the rest of `w`. */
+static rcpt_ref find_exact(const struct rcpt_pending *t, struct wanted *w)
 {
-	const rcpt_ref jid = jid_find(t, requester, jid_hash(t, requester));
-	if (!jid)
+	w->requester_hash = jid_hash(t, w->requester);
+	w->requester_ref = jid_find(t, w->requester, w->requester_hash);
+	w->asked_hash = jid_hash(t, w->asked);
+	w->asked_ref = jid_find(t, w->asked, w->asked_hash);
+	if (!w->requester_ref)
 		return 0;
-	const uint32_t hash = entry_hash(t, jid, id);
-	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
-	while ((ref = seek(t, ref, hash, jid, id))) {
-		const struct entry *e = entry_at(t, ref);
-		if (rcpt_str_eq(jid_text(jid_at(t, e->asked)), asked))
-			return ref;
-		ref = e->node.next;
-	}
-	return 0;
+	w->hash = entry_hash(t, w->requester_ref, w->id);
+	rcpt_ref ref = rcpt_lhash_chain(&t->entries, w->hash);
+	while ((ref = seek(t, ref, w->hash, w->requester_ref, w->id)) && entry_at(t, ref)->asked != w->asked_ref)
+		ref = entry_at(t, ref)->node.next;
+	return ref;
 }
 
 /* -- Showing --------------------------------------------------------------------------------------------------------- */
@@ -452,14 +457,17 @@ static bool length_ok(struct rcpt_str s, size_t max)
 	return s.n > 0 && s.n <= max;
 }
 
-/* Adds an entry that is not in the table. Everything that can fail is done before anything is given up. */
-static enum rcpt_status add_new(struct rcpt_pending *t, struct rcpt_str requester, struct rcpt_str asked, struct rcpt_str id,
-								enum rcpt_state state, uint32_t time, unsigned flags)
+/* Adds an entry that find_exact() did not find. Everything that can fail is done before anything is given up. */
+static enum rcpt_status add_new(struct rcpt_pending *t, const struct wanted *w, enum rcpt_state state, uint32_t time,
+								unsigned flags)
 {
-	const rcpt_ref from_ref = jid_hold(t, requester);
+	const struct rcpt_str id = w->id;
+	const rcpt_ref from_ref = jid_hold(t, w->requester, w->requester_hash, w->requester_ref);
 	if (!from_ref)
 		return RCPT_NO_MEMORY;
-	const rcpt_ref asked_ref = jid_hold(t, asked);
+	/* Who asks themselves may have come into the table just now. */
+	const bool self = !w->asked_ref && rcpt_str_eq(w->requester, w->asked);
+	const rcpt_ref asked_ref = jid_hold(t, w->asked, w->asked_hash, self ? from_ref : w->asked_ref);
 	const rcpt_ref ref = asked_ref ? rcpt_slab_alloc(&t->slab, sizeof(struct entry) + id.n) : 0;
 	enum rcpt_status status = ref ? make_room(t, from_ref) : RCPT_NO_MEMORY;
 	if (status != RCPT_OK) {
@@ -472,7 +480,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, struct rcpt_str requeste
 	}
 	struct entry *e = entry_at(t, ref);
 	*e = (struct entry){
-		.node.hash = entry_hash(t, from_ref, id),
+		.node.hash = w->requester_ref ? w->hash : entry_hash(t, from_ref, id),
 		.from = from_ref,
 		.asked = asked_ref,
 		.time = time,
@@ -495,9 +503,10 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	const uint32_t time = tell(t, now);
-	const rcpt_ref known = find_exact(t, requester, asked, id);
+	struct wanted w = {.requester = requester, .asked = asked, .id = id};
+	const rcpt_ref known = find_exact(t, &w);
 	if (!known)
-		return add_new(t, requester, asked, id, RCPT_PENDING, time, flags);
+		return add_new(t, &w, RCPT_PENDING, time, flags);
 	struct entry *e = entry_at(t, known);
 	if (e->state == RCPT_PENDING) {
 		/* A client that asks where we had asked for it wants the ack. */
@@ -669,7 +678,8 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	const struct rcpt_str asked = entry->flags & RCPT_OCCUPANT ? entry->asked : rcpt_jid_bare(entry->asked);
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
-	const rcpt_ref ref = find_exact(t, requester, asked, entry->id);
+	struct wanted w = {.requester = requester, .asked = asked, .id = entry->id};
+	const rcpt_ref ref = find_exact(t, &w);
 	if (ref) {
 		entry_at(t, ref)->flags |= STORED;
 		note(t, ref);
@@ -679,7 +689,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 		return RCPT_TOO_OLD;
 	tell(t, now);
 	const uint32_t time = ticks(entry->time < now ? entry->time : now);
-	return add_new(t, requester, asked, entry->id, entry->state, time, (entry->flags & SHOWN) | STORED);
+	return add_new(t, &w, entry->state, time, (entry->flags & SHOWN) | STORED);
 }
 
 /* -- Writing to a store ---------------------------------------------------------------------------------------------- */
