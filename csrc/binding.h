@@ -33,8 +33,10 @@ enum rcpt_upvalue {
 	UPVALUES = UP_PROBLEMS
 };
 
-/* The facts of a util.stanza at `stanza`. Its strings stay the stanza's. Whatever the table holds, this raises no error. */
-bool rcpt_lua_stanza(lua_State *L, int stanza, struct rcpt_facts *f);
+/* The facts of a util.stanza at `stanza`, below the top of the stack at `base`, read to the end where one of `wanted` may be
+ * among them. Tells whether one is; false for what is no message, too. The facts' strings are those of the stanza. Whatever the
+ * table holds, this raises no error. */
+bool rcpt_lua_stanza(lua_State *L, int stanza, int base, unsigned wanted, struct rcpt_facts *f);
 
 /* Facts as hooks get them: one integer, so that nothing is made for the garbage collector. */
 void rcpt_lua_push_bits(lua_State *L, const struct rcpt_facts *f);

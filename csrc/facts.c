@@ -20,26 +20,6 @@ bool rcpt_stanza_ns(struct rcpt_str ns)
 		   rcpt_str_eq(ns, RCPT_STR("jabber:component:accept"));
 }
 
-bool rcpt_child_matters(struct rcpt_str name)
-{
-	switch (name.n) {
-	case 1:
-		return name.p[0] == 'x';
-	case 4:
-		return memcmp(name.p, "body", 4) == 0;
-	case 7:
-		return memcmp(name.p, "request", 7) == 0;
-	case 8:
-		return memcmp(name.p, "received", 8) == 0;
-	case 9:
-		return memcmp(name.p, "encrypted", 9) == 0;
-	case 10:
-		return memcmp(name.p, "encryption", 10) == 0;
-	default:
-		return false;
-	}
-}
-
 static bool is_omemo(struct rcpt_str ns)
 {
 	return rcpt_str_eq(ns, RCPT_STR("eu.siacs.conversations.axolotl")) || rcpt_str_starts(ns, RCPT_STR("urn:xmpp:omemo:"));
@@ -129,6 +109,14 @@ enum rcpt_type rcpt_facts_type(const struct rcpt_facts *f)
 	if (rcpt_str_eq(f->type, RCPT_STR("headline")))
 		return RCPT_HEADLINE;
 	return RCPT_NORMAL;
+}
+
+bool rcpt_facts_could(const struct rcpt_facts *f, unsigned wanted)
+{
+	if (wanted == RCPT_ANYTHING || (f->has & wanted))
+		return true;
+	return ((wanted & RCPT_CONTENT) && (f->has & (RCPT_HAS_BODY | RCPT_HAS_ENCRYPTED))) ||
+		   ((wanted & RCPT_BOUNCE) && rcpt_facts_type(f) == RCPT_ERROR);
 }
 
 /* To somebody else: neither oneself (no address stands for that too) nor a host, which has no local part. */

@@ -62,8 +62,20 @@ enum rcpt_child {
 	RCPT_CHILD_OCCUPANT,
 };
 
-/* Could a child of this name be anything but OTHER or META? Cheap, and needs no namespace. */
-bool rcpt_child_matters(struct rcpt_str name);
+/* By their names alone, which is cheap: could a child be a request, a received or an occupant's? A body or encrypted? What is
+ * neither is OTHER or META. */
+static inline bool rcpt_child_receipt(struct rcpt_str name)
+{
+	return (name.n == 7 && memcmp(name.p, "request", 7) == 0) || (name.n == 8 && memcmp(name.p, "received", 8) == 0) ||
+		   (name.n == 1 && name.p[0] == 'x');
+}
+
+static inline bool rcpt_child_content(struct rcpt_str name)
+{
+	return (name.n == 4 && memcmp(name.p, "body", 4) == 0) || (name.n == 9 && memcmp(name.p, "encrypted", 9) == 0) ||
+		   (name.n == 10 && memcmp(name.p, "encryption", 10) == 0);
+}
+
 /* The kind of a child. `ns` is its namespace; empty stands for the message's own. */
 enum rcpt_child rcpt_child_kind(struct rcpt_str name, struct rcpt_str ns);
 
@@ -85,6 +97,10 @@ void rcpt_facts_not_empty(struct rcpt_facts *f, enum rcpt_child kind);
 void rcpt_facts_judge(struct rcpt_facts *f);
 
 enum rcpt_type rcpt_facts_type(const struct rcpt_facts *f);
+
+/* Could one of `wanted`, of facts.has, be among the facts once they are judged? The children and the type have been read. */
+#define RCPT_ANYTHING 0u /* wanted: any message will do */
+bool rcpt_facts_could(const struct rcpt_facts *f, unsigned wanted);
 /* The name of problem 1 << n, 0 <= n < RCPT_PROBLEMS. */
 const char *rcpt_problem_name(unsigned n);
 

@@ -136,12 +136,12 @@ static struct rcpt_str user_of(struct rcpt_str jid)
 	return (struct rcpt_str){jid.p, at ? (size_t)(at - jid.p) : 0};
 }
 
-/* The facts of an event's message, which stays on the stack. */
-static bool event_facts(lua_State *L, struct rcpt_facts *f)
+/* The facts of an event's message, which stays on the stack, if it has any of those wanted. */
+static bool event_facts(lua_State *L, unsigned wanted, struct rcpt_facts *f)
 {
 	lua_settop(L, 1);
 	push_field(L, 1, HOOK_STANZA);
-	return rcpt_lua_stanza(L, 2, f);
+	return lua_checkstack(L, LUA_MINSTACK) && rcpt_lua_stanza(L, 2, 2, wanted, f);
 }
 
 /* Calls the inner function with (event, facts) and passes on its result. An error is told, and the message goes on. */
@@ -183,9 +183,10 @@ static bool sender_is_capable(lua_State *L)
 static int l_outgoing(lua_State *L)
 {
 	struct rcpt_facts f;
-	if (!event_facts(L, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_CONTENT)))
+	const unsigned wanted = RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | (get_tally(L)->asks ? RCPT_CONTENT : 0u);
+	if (!event_facts(L, wanted, &f))
 		return 0;
-	if ((f.has & RCPT_CONTENT) && (!get_tally(L)->asks || sender_is_capable(L)))
+	if ((f.has & RCPT_CONTENT) && sender_is_capable(L))
 		return 0;
 	return protected(L, &f);
 }
@@ -250,7 +251,7 @@ static int l_outgoing_inner(lua_State *L)
 static int l_incoming(lua_State *L)
 {
 	struct rcpt_facts f;
-	if (!event_facts(L, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE)))
+	if (!event_facts(L, RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE, &f))
 		return 0;
 	return protected(L, &f);
 }

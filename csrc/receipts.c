@@ -39,13 +39,19 @@ struct collection {
 	bool journal; /* what the store has is told with each */
 };
 
+/* Handles begin with what they are, so that telling them apart needs no look at metatables. */
+enum handle { SCANNER, PENDING };
+static const char *const handle_names[] = {[SCANNER] = "scanner", [PENDING] = "pending table"};
+
 struct pending_handle {
+	const char *const *kind;   /* &handle_names[PENDING] */
 	struct rcpt_pending *t;    /* NULL once closed */
 	struct collection evicted; /* since the last call of evicted() */
 	bool journal;
 };
 
 struct scanner_handle {
+	const char *const *kind; /* &handle_names[SCANNER] */
 	struct rcpt_xml *x;
 	bool only_receipts;
 	bool closed;
@@ -137,17 +143,13 @@ static double option(lua_State *L, int table, const char *key, double least, dou
 	return value;
 }
 
-/* The handle at `arg`, told by the metatable that is our upvalue. */
-static void *check_handle(lua_State *L, int arg, enum rcpt_upvalue metatable, const char *what)
+/* The handle at `arg`. No other userdata begins with an address in our array. */
+static void *check_handle(lua_State *L, int arg, enum handle kind)
 {
 	void *handle = lua_touserdata(L, arg);
-	if (handle && lua_getmetatable(L, arg)) {
-		const int same = lua_rawequal(L, -1, lua_upvalueindex((int)metatable));
-		lua_pop(L, 1);
-		if (same)
-			return handle;
-	}
-	luaL_error(L, "bad argument #%d (%s expected, got %s)", arg, what, luaL_typename(L, arg));
+	if (handle && lua_rawlen(L, arg) >= sizeof handle_names[0] && *(const char *const *const *)handle == &handle_names[kind])
+		return handle;
+	luaL_error(L, "bad argument #%d (%s expected, got %s)", arg, handle_names[kind], luaL_typename(L, arg));
 	return NULL;
 }
 
@@ -277,27 +279,29 @@ static int l_reader_gc(lua_State *L)
 
 /* -- The stanza reader ----------------------------------------------------------------------------------------------- */
 
-/* A string field of a table, by one of our key upvalues. Anything but a string is absent. The string stays the table's. */
-static struct rcpt_str str_field(lua_State *L, int table, enum rcpt_upvalue key)
+/* Most messages have nothing to do with receipts, and what reading them costs is calls of Lua's API: so there are as few as can
+ * be. Values stay on the stack until there are too many, the key that is needed for each child is copied to it, and nothing is
+ * read that nobody asks for. The stack has room for LUA_MINSTACK values beyond the arguments: 5 of the message, 2 for each of
+ * AT_ONCE children, and what read_child() looks at. */
+#define AT_ONCE 5
+
+/* What rcpt_lua_stanza() leaves on the stack, above the arguments. */
+enum { LEFT_NAME_KEY = 1, LEFT_RECEIVED_ID, LEFT };
+
+/* Pushes a field of a table, by one of our key upvalues, and returns its type. */
+static int push_field(lua_State *L, int table, enum rcpt_upvalue key)
 {
-	struct rcpt_str s = {NULL, 0};
 	lua_pushvalue(L, lua_upvalueindex((int)key));
-	lua_rawget(L, table);
-	if (lua_type(L, -1) == LUA_TSTRING)
-		s.p = lua_tolstring(L, -1, &s.n);
-	lua_pop(L, 1);
-	return s;
+	return lua_rawget(L, table);
 }
 
-/* Pushes a table field and tells whether it is a table; if not, nothing is pushed. */
-static bool push_table_field(lua_State *L, int table, enum rcpt_upvalue key)
+/* The value at the top of the stack, of this type, if it is a string. The string stays its table's. */
+static struct rcpt_str top_str(lua_State *L, int type)
 {
-	lua_pushvalue(L, lua_upvalueindex((int)key));
-	lua_rawget(L, table);
-	if (lua_istable(L, -1))
-		return true;
-	lua_pop(L, 1);
-	return false;
+	struct rcpt_str s = {NULL, 0};
+	if (type == LUA_TSTRING)
+		s.p = lua_tolstring(L, -1, &s.n);
+	return s;
 }
 
 /* Nothing between an element's tags but white space. */
@@ -305,10 +309,8 @@ static bool is_empty(lua_State *L, int element)
 {
 	const size_t n = lua_rawlen(L, element);
 	for (size_t i = 1; i <= n; i++) {
-		size_t len = 0;
-		lua_rawgeti(L, element, (int)i);
-		const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
-		const bool blank = text && strspn(text, " \t\r\n") == len;
+		const struct rcpt_str text = top_str(L, lua_rawgeti(L, element, (lua_Integer)i));
+		const bool blank = text.p && strspn(text.p, " \t\r\n") == text.n;
 		lua_pop(L, 1);
 		if (!blank)
 			return false;
@@ -316,72 +318,96 @@ static bool is_empty(lua_State *L, int element)
 	return true;
 }
 
-static void read_child(lua_State *L, int child, struct rcpt_str name, struct rcpt_facts *f)
+/* Pushes a child and its name. False when it is no element. */
+static bool push_child(lua_State *L, int tags, size_t i, int name_key, struct rcpt_str *name)
+{
+	if (i % AT_ONCE == 0)
+		lua_settop(L, tags);
+	if (lua_rawgeti(L, tags, (lua_Integer)i) != LUA_TTABLE)
+		return false;
+	lua_pushvalue(L, name_key);
+	*name = top_str(L, lua_rawget(L, -2));
+	return true;
+}
+
+/* Reads the child that was pushed. The id of the first <received/> is kept at `id_slot`. */
+static void read_child(lua_State *L, struct rcpt_str name, int id_slot, struct rcpt_facts *f)
 {
 	struct rcpt_str ns = {NULL, 0}, id = {NULL, 0};
-	if (push_table_field(L, child, UP_ATTR)) {
-		const int attr = lua_gettop(L);
-		ns = str_field(L, attr, UP_XMLNS);
-		id = str_field(L, attr, UP_ID);
-		lua_pop(L, 1);
-	}
+	const int top = lua_gettop(L), child = top - 1, attr = top + 1;
+	const bool has_attr = push_field(L, child, UP_ATTR) == LUA_TTABLE;
+	if (has_attr)
+		ns = top_str(L, push_field(L, attr, UP_XMLNS));
 	const enum rcpt_child kind = rcpt_child_kind(name, ns);
+	if (has_attr && kind == RCPT_CHILD_RECEIVED && !(f->has & RCPT_HAS_RECEIVED)) {
+		id = top_str(L, push_field(L, attr, UP_ID));
+		lua_replace(L, id_slot);
+	}
 	rcpt_facts_child(f, kind, id, !rcpt_child_inside_matters(kind) || is_empty(L, child));
+	lua_settop(L, top);
 }
 
-/* Reads the children whose name matters, or those whose name does not. Tells whether there are others. */
-static bool read_children(lua_State *L, int tags, bool matter, struct rcpt_facts *f)
+/* Of children of other names one thing is asked, and of acks alone: whether one of them means something by itself. */
+static void read_children(lua_State *L, int tags, int base, unsigned wanted, struct rcpt_facts *f)
 {
 	const size_t n = lua_rawlen(L, tags);
-	bool others = false;
+	const int name_key = base + LEFT_NAME_KEY, id_slot = base + LEFT_RECEIVED_ID;
+	const bool content = wanted == RCPT_ANYTHING || (wanted & RCPT_CONTENT);
+	size_t passed = 0; /* the last of those that came before it was known for an ack */
+	struct rcpt_str name;
 	for (size_t i = 1; i <= n; i++) {
-		lua_rawgeti(L, tags, (int)i);
-		if (lua_istable(L, -1)) {
-			const int child = lua_gettop(L);
-			const struct rcpt_str name = str_field(L, child, UP_NAME);
-			if (rcpt_child_matters(name) == matter)
-				read_child(L, child, name, f);
-			else
-				others = true;
-		}
-		lua_pop(L, 1);
+		if (!push_child(L, tags, i, name_key, &name))
+			continue;
+		if (rcpt_child_receipt(name) || (content && rcpt_child_content(name)) ||
+			(f->has & (RCPT_HAS_RECEIVED | RCPT_HAS_MORE)) == RCPT_HAS_RECEIVED)
+			read_child(L, name, id_slot, f);
+		else if (!(f->has & RCPT_HAS_RECEIVED))
+			passed = i;
 	}
-	return others;
+	if (!(f->has & RCPT_HAS_RECEIVED))
+		return;
+	lua_settop(L, tags);
+	for (size_t i = 1; i <= passed && !(f->has & RCPT_HAS_MORE); i++)
+		if (push_child(L, tags, i, name_key, &name) && !rcpt_child_receipt(name))
+			read_child(L, name, id_slot, f);
 }
 
-bool rcpt_lua_stanza(lua_State *L, int stanza, struct rcpt_facts *f)
+bool rcpt_lua_stanza(lua_State *L, int stanza, int base, unsigned wanted, struct rcpt_facts *f)
 {
-	memset(f, 0, sizeof *f);
-	if (!lua_istable(L, stanza) || !rcpt_str_eq(str_field(L, stanza, UP_NAME), RCPT_STR("message")))
+	const int attr = base + LEFT;
+	f->id = f->from = f->to = f->type = f->received_id = f->stamp = (struct rcpt_str){NULL, 0};
+	f->has = f->problems = 0;
+	if (!lua_istable(L, stanza))
 		return false;
-	luaL_checkstack(L, 8, NULL);
-	if (push_table_field(L, stanza, UP_ATTR)) {
-		const int attr = lua_gettop(L);
-		f->id = str_field(L, attr, UP_ID);
-		f->from = str_field(L, attr, UP_FROM);
-		f->to = str_field(L, attr, UP_TO);
-		f->type = str_field(L, attr, UP_TYPE);
-		const bool ours = rcpt_stanza_ns(str_field(L, attr, UP_XMLNS));
-		lua_pop(L, 1);
-		if (!ours)
-			return false;
+	lua_pushvalue(L, lua_upvalueindex(UP_NAME));
+	if (!rcpt_str_eq(top_str(L, push_field(L, stanza, UP_NAME)), RCPT_STR("message")))
+		return false;
+	const bool has_attr = push_field(L, stanza, UP_ATTR) == LUA_TTABLE;
+	lua_pushvalue(L, lua_upvalueindex(UP_XMLNS));
+	if (has_attr && !rcpt_stanza_ns(top_str(L, lua_rawget(L, attr))))
+		return false;
+	if (push_field(L, stanza, UP_TAGS) == LUA_TTABLE)
+		read_children(L, attr + 2, base, wanted, f);
+	if (has_attr)
+		f->type = top_str(L, push_field(L, attr, UP_TYPE));
+	if (!rcpt_facts_could(f, wanted))
+		return false;
+	if (has_attr) {
+		if (!(wanted & RCPT_CONTENT) || (f->has & RCPT_HAS_REQUEST)) /* whether a message could ask does not depend on its id */
+			f->id = top_str(L, push_field(L, attr, UP_ID));
+		f->from = top_str(L, push_field(L, attr, UP_FROM));
+		f->to = top_str(L, push_field(L, attr, UP_TO));
 	}
-	if (push_table_field(L, stanza, UP_TAGS)) {
-		const int tags = lua_gettop(L);
-		/* Only an ack has to be asked whether there is more in it: the others' children are read once, and most by name only. */
-		if (read_children(L, tags, true, f) && (f->has & RCPT_HAS_RECEIVED))
-			read_children(L, tags, false, f);
-		lua_pop(L, 1);
-	}
+	lua_settop(L, base + LEFT - 1);
 	rcpt_facts_judge(f);
-	return true;
+	return wanted == RCPT_ANYTHING || (f->has & wanted);
 }
 
 static int l_inspect(lua_State *L)
 {
 	struct rcpt_facts f;
 	lua_settop(L, 1);
-	if (!rcpt_lua_stanza(L, 1, &f)) {
+	if (!rcpt_lua_stanza(L, 1, 1, RCPT_ANYTHING, &f)) {
 		lua_pushnil(L);
 		lua_pushstring(L, lua_istable(L, 1) ? "not a message" : "not a stanza");
 		return 2;
@@ -394,7 +420,7 @@ static int l_inspect(lua_State *L)
 
 static struct scanner_handle *check_scanner(lua_State *L)
 {
-	struct scanner_handle *s = check_handle(L, 1, UP_SCANNER, "scanner");
+	struct scanner_handle *s = check_handle(L, 1, SCANNER);
 	if (s->closed)
 		luaL_error(L, "the scanner is closed");
 	return s;
@@ -409,6 +435,7 @@ static int l_scanner(lua_State *L)
 	};
 	struct scanner_handle *s = lua_newuserdata(L, sizeof *s);
 	memset(s, 0, sizeof *s);
+	s->kind = &handle_names[SCANNER];
 	lua_pushvalue(L, lua_upvalueindex(UP_SCANNER));
 	lua_setmetatable(L, -2);
 	if (lua_istable(L, 1)) {
@@ -524,7 +551,7 @@ static int l_scanner_summary(lua_State *L)
 /* A finalizer that runs while we hand over may close the scanner: then its memory goes with the scanner itself. */
 static int l_scanner_close(lua_State *L)
 {
-	struct scanner_handle *s = check_handle(L, 1, UP_SCANNER, "scanner");
+	struct scanner_handle *s = check_handle(L, 1, SCANNER);
 	s->closed = true;
 	if (s->interrupted)
 		return 0;
@@ -543,9 +570,8 @@ static int l_scanner_gc(lua_State *L)
 
 /* -- Pending table --------------------------------------------------------------------------------------------------- */
 
-struct rcpt_pending *rcpt_lua_pending(lua_State *L, int arg)
+static struct rcpt_pending *open_table(lua_State *L, const struct pending_handle *h)
 {
-	const struct pending_handle *h = check_handle(L, arg, UP_PENDING, "pending table");
 	if (!h->t)
 		luaL_error(L, "the pending table is closed");
 	return h->t;
@@ -553,12 +579,17 @@ struct rcpt_pending *rcpt_lua_pending(lua_State *L, int arg)
 
 static struct rcpt_pending *check_pending(lua_State *L)
 {
-	return rcpt_lua_pending(L, 1);
+	return open_table(L, check_handle(L, 1, PENDING));
+}
+
+struct rcpt_pending *rcpt_lua_pending(lua_State *L, int arg)
+{
+	return open_table(L, check_handle(L, arg, PENDING));
 }
 
 bool rcpt_lua_has_evicted(lua_State *L, int arg)
 {
-	const struct pending_handle *h = check_handle(L, arg, UP_PENDING, "pending table");
+	const struct pending_handle *h = check_handle(L, arg, PENDING);
 	return h->evicted.used > 0;
 }
 
@@ -576,7 +607,7 @@ static int l_pending(lua_State *L)
 {
 	const struct rcpt_pending_limits limits = check_limits(L, 1);
 	struct pending_handle *h = lua_newuserdata(L, sizeof *h);
-	*h = (struct pending_handle){0};
+	*h = (struct pending_handle){.kind = &handle_names[PENDING]};
 	lua_pushvalue(L, lua_upvalueindex(UP_PENDING));
 	lua_setmetatable(L, -2);
 	h->t = rcpt_pending_new(&limits, &get_state(L)->key);
@@ -666,8 +697,7 @@ static int push_answer(lua_State *L, const struct rcpt_answer *answer)
 	return 4;
 }
 
-/* verdict, and for a known message its answer */
-static int push_verdict(lua_State *L, enum rcpt_verdict verdict, const struct rcpt_answer *answer)
+static void push_verdict(lua_State *L, enum rcpt_verdict verdict)
 {
 	static const char *const names[] = {
 		[RCPT_UNKNOWN] = "unknown",
@@ -676,9 +706,12 @@ static int push_verdict(lua_State *L, enum rcpt_verdict verdict, const struct rc
 		[RCPT_FORGED] = "forged",
 	};
 	lua_pushstring(L, names[verdict]);
-	if (verdict != RCPT_DELIVERED && verdict != RCPT_DUPLICATE)
-		return 1;
-	return 1 + push_answer(L, answer);
+}
+
+/* The answer, if the verdict says that there is one. */
+static int push_answer_of(lua_State *L, enum rcpt_verdict verdict, const struct rcpt_answer *answer)
+{
+	return verdict == RCPT_DELIVERED || verdict == RCPT_DUPLICATE ? push_answer(L, answer) : 0;
 }
 
 static int l_pending_match(lua_State *L)
@@ -686,7 +719,9 @@ static int l_pending_match(lua_State *L)
 	struct rcpt_pending *t = check_pending(L);
 	const struct rcpt_str from = check_str(L, 2), to = check_str(L, 3), id = check_str(L, 4);
 	struct rcpt_answer answer;
-	return push_verdict(L, rcpt_pending_match(t, from, to, id, check_time(L, 5), &answer), &answer);
+	const enum rcpt_verdict verdict = rcpt_pending_match(t, from, to, id, check_time(L, 5), &answer);
+	push_verdict(L, verdict);
+	return 1 + push_answer_of(L, verdict, &answer);
 }
 
 static int l_pending_fail(lua_State *L)
@@ -743,11 +778,12 @@ enum rcpt_status rcpt_lua_ask(lua_State *L, int arg, const struct rcpt_facts *f,
 /* pending:outgoing(stanza, now [, rooms]): a local client sends a message. */
 static int l_pending_outgoing(lua_State *L)
 {
-	check_pending(L);
+	const struct pending_handle *h = check_handle(L, 1, PENDING);
+	open_table(L, h);
 	const double now = check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 4);
-	if (!rcpt_lua_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_CONTENT)))
+	if (!rcpt_lua_stanza(L, 2, 4, RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_CONTENT, &f))
 		return 0;
 	rcpt_lua_push_bits(L, &f);
 	if (!(f.has & RCPT_ASKS))
@@ -776,17 +812,15 @@ int rcpt_lua_push_outcome(lua_State *L, const struct rcpt_outcome *o)
 {
 	if (o->what == RCPT_NOTHING)
 		return 0;
-	int results = 1;
 	if (o->what == RCPT_BOUNCED)
 		lua_pushliteral(L, "failed");
 	else
-		results = push_verdict(L, o->verdict, &o->answer);
+		push_verdict(L, o->verdict);
 	if (rcpt_str_blank(o->id))
 		lua_pushnil(L);
 	else
 		lua_pushlstring(L, o->id.p, o->id.n);
-	lua_insert(L, -results); /* behind the verdict */
-	return 1 + results + (o->what == RCPT_BOUNCED ? push_answer(L, &o->answer) : 0);
+	return 2 + (o->what == RCPT_BOUNCED ? push_answer(L, &o->answer) : push_answer_of(L, o->verdict, &o->answer));
 }
 
 /* pending:incoming(stanza, now): a message comes to a local user. */
@@ -796,7 +830,7 @@ static int l_pending_incoming(lua_State *L)
 	const double now = check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 3);
-	if (!rcpt_lua_stanza(L, 2, &f) || !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE)))
+	if (!rcpt_lua_stanza(L, 2, 3, RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE, &f))
 		return 0;
 	const struct rcpt_outcome outcome = rcpt_lua_meet(t, &f, now);
 	rcpt_lua_push_bits(L, &f);
@@ -808,7 +842,7 @@ static int l_examine(lua_State *L)
 {
 	struct rcpt_facts f;
 	lua_settop(L, 1);
-	if (!rcpt_lua_stanza(L, 1, &f))
+	if (!rcpt_lua_stanza(L, 1, 1, RCPT_ANYTHING, &f))
 		return 0;
 	rcpt_lua_push_bits(L, &f);
 	return 1;
@@ -908,7 +942,7 @@ static struct rcpt_str opt_from(lua_State *L, int arg)
 
 static bool journals(lua_State *L)
 {
-	const struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	const struct pending_handle *h = check_handle(L, 1, PENDING);
 	return h->journal;
 }
 
@@ -947,7 +981,7 @@ static int l_pending_forget(lua_State *L)
 
 static int l_pending_journal(lua_State *L)
 {
-	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	struct pending_handle *h = check_handle(L, 1, PENDING);
 	rcpt_pending_journal(check_pending(L), collect, &h->evicted);
 	h->journal = true;
 	h->evicted.journal = true;
@@ -957,7 +991,7 @@ static int l_pending_journal(lua_State *L)
 /* pending:take_over(other): all that another table holds, which is closed. */
 static int l_pending_take_over(lua_State *L)
 {
-	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	struct pending_handle *h = check_handle(L, 1, PENDING);
 	rcpt_lua_pending(L, 2);
 	struct pending_handle *other = lua_touserdata(L, 2);
 	if (h == other)
@@ -965,7 +999,7 @@ static int l_pending_take_over(lua_State *L)
 	rcpt_pending_free(h->t);
 	rcpt_free(h->evicted.bytes);
 	*h = *other;
-	*other = (struct pending_handle){0};
+	*other = (struct pending_handle){.kind = h->kind};
 	if (h->journal)
 		rcpt_pending_journal(h->t, collect, &h->evicted);
 	return 0;
@@ -973,7 +1007,7 @@ static int l_pending_take_over(lua_State *L)
 
 static int l_pending_evicted(lua_State *L)
 {
-	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	struct pending_handle *h = check_handle(L, 1, PENDING);
 	if (h->evicted.used == 0)
 		return 0;
 	struct collection c = h->evicted;
@@ -1113,10 +1147,10 @@ static int l_pending_check(lua_State *L)
 
 static int l_pending_close(lua_State *L)
 {
-	struct pending_handle *h = check_handle(L, 1, UP_PENDING, "pending table");
+	struct pending_handle *h = check_handle(L, 1, PENDING);
 	rcpt_pending_free(h->t);
 	rcpt_free(h->evicted.bytes);
-	*h = (struct pending_handle){0};
+	*h = (struct pending_handle){.kind = h->kind};
 	return 0;
 }
 

@@ -168,7 +168,9 @@ describe("receipts.pending", function ()
 			function () pending:add("a@h", "b@h", 1, 0); end, function () pending:add("a@h", "b@h", "1"); end,
 			function () pending:add("a@h", "b@h", "1", -1); end, function () pending:add("a@h", "b@h", "1", 0/0); end,
 			function () pending:add("a@h", "b@h", "1", 0, { type = "odd" }); end, function () pending:match(); end,
-			function () pending.count({}); end, function () receipts.pending { capacity = 0 }; end,
+			function () pending.count({}); end, function () pending.count(io.stdout); end,
+			function () pending.count(receipts.scanner()); end, function () receipts.scanner().feed(pending, ""); end,
+			function () pending.outgoing(nil, {}, 1); end, function () receipts.pending { capacity = 0 }; end,
 			function () receipts.pending { ttl = "x" }; end, function () pending:expire(1, 0); end,
 		} do
 			assert.has_error(call);
@@ -182,6 +184,26 @@ describe("receipts.pending", function ()
 		one:limit(trap(one));
 		one:import("a@h", { trap(one) }, 1);
 		assert.equal(1, one:count(), "options and records are read without metamethods");
+	end);
+
+	it("takes over what another one holds, its journal and what it has evicted", function ()
+		local other = receipts.pending { per_user = 1 };
+		other:journal();
+		other:add("a@h", "b@h", "1", 1);
+		other:add("a@h", "b@h", "2", 2);
+		pending:add("x@h", "b@h", "0", 1);
+		pending:take_over(other);
+		assert.equal(1, pending:count());
+		assert.equal("1", pending:evicted()[1].id);
+		pending:add("a@h", "b@h", "3", 3);
+		assert.equal("2", pending:evicted()[1].id, "limits are the other's");
+		assert.equal("a@h", (pending:changed()));
+		assert.is_true(pending:check());
+		assert.has_error(function () other:count(); end);
+		assert.has_error(function () pending:take_over(other); end);
+		pending:take_over(pending);
+		assert.equal(1, pending:count());
+		other:close();
 	end);
 
 	it("rejects a closed handle, and can be closed twice", function ()
