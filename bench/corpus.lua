@@ -24,23 +24,47 @@ function corpus.jid(n)
 	return ("user%07d@example.net.x"):format(n);
 end
 
+-- What servers and clients add to most messages.
+local function ids(to, id)
+	return ("<stanza-id xmlns='urn:xmpp:sid:0' by='%s' id='%s'/><origin-id xmlns='urn:xmpp:sid:0' id='%s'/>"):format(to, corpus.id(), id);
+end
+
+local function text()
+	return TEXT:sub(1, 40 + random(60));
+end
+
+--- A message that asks for a receipt; `from` and `to` are bare JIDs.
+function corpus.ask(from, to, id)
+	return ("<message xmlns='jabber:client' xml:lang='en' to='%s/phone' from='%s/gajim.RU3R8QMB' type='chat' id='%s'><body>%s</body>"
+		.."<active xmlns='http://jabber.org/protocol/chatstates'/><markable xmlns='urn:xmpp:chat-markers:0'/>"
+		.."<request xmlns='urn:xmpp:receipts'/>%s</message>"):format(to, from, id, text(), ids(to, id));
+end
+
+--- `from` acks message `id` of `to`.
+function corpus.ack(from, to, id)
+	local own = corpus.id();
+	return ("<message xmlns='jabber:client' xml:lang='en' to='%s/phone' from='%s/gajim.RU3R8QMB' type='chat' id='%s'>"
+		.."<received xmlns='urn:xmpp:receipts' id='%s'/><store xmlns='urn:xmpp:hints'/><delay xmlns='urn:xmpp:delay' from='example.net' "
+		.."stamp='2026-11-22T10:20:30Z'/>%s</message>"):format(to, from, own, id, ids(to, own));
+end
+
+--- A message that has nothing to do with receipts.
+function corpus.idle(from, to, id)
+	return ("<message xmlns='jabber:client' xml:lang='en' to='%s/phone' from='%s/gajim.RU3R8QMB' type='chat' id='%s'><body>%s</body>"
+		.."<active xmlns='http://jabber.org/protocol/chatstates'/><no-permanent-store xmlns='urn:xmpp:hints'/>"
+		.."<markable xmlns='urn:xmpp:chat-markers:0'/>%s</message>"):format(to, from, id, text(), ids(to, id));
+end
+
+--- Who writes, whom to, and the id: two of 1,000 users.
+function corpus.parties()
+	return corpus.jid(random(1000)), corpus.jid(random(1000)), corpus.id();
+end
+
 -- Two in five ask, two in five ack, the rest do neither.
 function corpus.message(i)
-	local from, to, id = corpus.jid(random(1000)).."/gajim.RU3R8QMB", corpus.jid(random(1000)), corpus.id();
 	local kind = i % 5;
-	local stanza_id = ("<stanza-id xmlns='urn:xmpp:sid:0' by='%s' id='%s'/><origin-id xmlns='urn:xmpp:sid:0' id='%s'/>"):format(to, corpus.id(), id);
-	if kind < 2 then
-		return ("<message xmlns='jabber:client' xml:lang='en' to='%s/phone' from='%s' type='chat' id='%s'><body>%s</body>"
-			.."<active xmlns='http://jabber.org/protocol/chatstates'/><markable xmlns='urn:xmpp:chat-markers:0'/>"
-			.."<request xmlns='urn:xmpp:receipts'/>%s</message>"):format(to, from, id, TEXT:sub(1, 40 + random(60)), stanza_id);
-	elseif kind < 4 then
-		return ("<message xmlns='jabber:client' xml:lang='en' to='%s/phone' from='%s' type='chat' id='%s'>"
-			.."<received xmlns='urn:xmpp:receipts' id='%s'/><store xmlns='urn:xmpp:hints'/><delay xmlns='urn:xmpp:delay' from='example.net' "
-			.."stamp='2026-11-22T10:20:30Z'/>%s</message>"):format(to, from, id, corpus.id(), stanza_id);
-	end
-	return ("<message xmlns='jabber:client' xml:lang='en' to='%s/phone' from='%s' type='chat' id='%s'><body>%s</body>"
-		.."<active xmlns='http://jabber.org/protocol/chatstates'/><no-permanent-store xmlns='urn:xmpp:hints'/>"
-		.."<markable xmlns='urn:xmpp:chat-markers:0'/>%s</message>"):format(to, from, id, TEXT:sub(1, 40 + random(60)), stanza_id);
+	local make = kind < 2 and corpus.ask or kind < 4 and corpus.ack or corpus.idle;
+	return make(corpus.parties());
 end
 
 --- Many of them.

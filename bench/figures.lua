@@ -14,8 +14,8 @@ end
 --- Prints a figure, and whether it reaches its goal.
 -- @param name   of the figure
 -- @param ours   number, and peer: likewise
--- @param ratio  ours against the peer
--- @param goal   "<=1.10" or ">=8": what the ratio is to be
+-- @param ratio  ours against the peer; or, where there is no ratio to speak of, ours itself
+-- @param goal   "<=1.10" or ">=8": what that is to be
 function figures.report(name, ours, peer, ratio, goal)
 	local op, bound = goal:match("^([<>]=)([%d.]+)$");
 	local ok;

@@ -1,0 +1,161 @@
+-- SPDX-License-Identifier: MIT
+-- What messages cost: the engine's outgoing() and incoming() against the same in Lua alone (pure_lua.lua), with 10,000 live entries.
+--   message-path      added to a process that reads messages (message_process.lua), by an ask and its ack, collector running; µs of CPU
+--   message-path-hot  the calls alone, of an ask and its ack that were read before, collector stopped; µs
+--   message-idle      the same of a message without receipt elements: a call on its way out, and one on its way in
+--   …-floor           the same two with the least that can be read of these stanzas from C (bare_reader.c) in place of ours
+--   message-garbage   Lua memory that the calls make, for an idle message and for an ask and its ack; bytes
+
+require "spec.support.paths";
+package.cpath = "./build/bench/?.so;"..package.cpath;
+local bare = require "bare_reader";
+local corpus = require "bench.corpus";
+local figures = require "bench.figures";
+local process = require "spec.support.process";
+local tables = require "bench.tables";
+local parse = require "util.xml".parse;
+
+local QUICK = arg[1] == "quick";
+local BATCH = tables.BATCH;
+
+-- Reads, and that is all.
+local reader = { outgoing = bare.read, incoming = bare.read };
+
+-- What is never answered.
+local function asks(count)
+	local list = {};
+	for i = 1, count do list[i] = corpus.ask(corpus.parties()); end
+	return list;
+end
+
+-- So many pairs, a multiple of BATCH: batches of asks, and then of their acks.
+local function pairs_of_messages(count)
+	local list = {};
+	for _ = 1, count, BATCH do
+		local acks = {};
+		for i = 1, BATCH do
+			local from, to, id = corpus.parties();
+			table.insert(list, corpus.ask(from, to, id));
+			acks[i] = corpus.ack(to, from, id);
+		end
+		table.move(acks, 1, BATCH, #list + 1, list);
+	end
+	return list;
+end
+
+-- Three processes take turns, each with the same messages. Where memory lies and how strings are hashed is drawn anew with each process
+-- and is good or bad for all of its rounds, so there are several of each.
+local function path()
+	local GENERATIONS, ROUNDS, PAIRS = QUICK and 2 or 12, QUICK and 8 or 15, 20 * BATCH;
+	local order = { "none", "ours", "peer" };
+	local added = { ours = {}, peer = {} };
+	local dir = process.temp_dir();
+	local file = dir.."/messages";
+	for _ = 1, GENERATIONS do
+		local running = {};
+		for _, name in ipairs(order) do
+			local output = dir.."/"..name;
+			assert(os.execute("mkfifo "..output));
+			local input = assert(io.popen(("exec lua5.4 bench/message_process.lua %s >%s"):format(name, output), "w"));
+			running[name] = { input = input, output = assert(io.open(output)) };
+			os.remove(output);
+		end
+		for round = -2, ROUNDS do -- the first holds what is never answered, two more are for warming up
+			process.write(file, table.concat(round == -2 and asks(tables.LIVE) or pairs_of_messages(PAIRS)));
+			local took = {};
+			for i = 1, #order do
+				local name = order[(round + i) % #order + 1];
+				running[name].input:write(file, "\n");
+				running[name].input:flush();
+				took[name] = assert(running[name].output:read("n"), name.." has failed") / PAIRS;
+			end
+			for name, list in pairs(added) do
+				if round > 0 then table.insert(list, took[name] - took.none); end
+			end
+		end
+		for _, one in pairs(running) do
+			one.input:close();
+			one.output:close();
+		end
+	end
+	os.execute("rm -r "..dir);
+	local ours, peer = figures.median(added.ours), figures.median(added.peer);
+	figures.report("message-path", ours, peer, peer / ours, ">=8");
+end
+
+local function stanzas(texts)
+	local list = {};
+	for i, text in ipairs(texts) do list[i] = parse(text); end
+	return list;
+end
+
+-- Calls for asks and acks in batches; and below for idle messages. Both return for how many pairs or messages they were.
+local function exchange(pending, list, now)
+	for at = 0, #list - 1, 2 * BATCH do
+		for i = at + 1, at + BATCH do pending:outgoing(list[i], now); end
+		for i = at + BATCH + 1, at + 2 * BATCH do pending:incoming(list[i], now); end
+	end
+	return #list / 2;
+end
+
+local function pass_by(pending, list, now)
+	for i = 1, #list do
+		pending:outgoing(list[i], now);
+		pending:incoming(list[i], now);
+	end
+	return #list;
+end
+
+-- Medians of microseconds, and bytes, for each contestant.
+local function measure(run, list, contestants)
+	local ROUNDS, REPEATS = QUICK and 15 or 101, 20;
+	local times, bytes = {}, {};
+	for name, pending in pairs(contestants) do
+		times[name] = {};
+		run(pending, list, 1);
+		collectgarbage();
+		local before = collectgarbage("count");
+		local count = 0;
+		for _ = 1, 2 * REPEATS do count = count + run(pending, list, 1); end
+		bytes[name] = (collectgarbage("count") - before) * 1024 / count;
+	end
+	for round = 1, ROUNDS do
+		for name, pending in pairs(contestants) do
+			collectgarbage();
+			local count = 0;
+			local before = os.clock();
+			for _ = 1, REPEATS do count = count + run(pending, list, round); end
+			times[name][round] = (os.clock() - before) / count * 1e6;
+		end
+	end
+	local median = {};
+	for name, rounds in pairs(times) do median[name] = figures.median(rounds); end
+	return median, bytes;
+end
+
+local function hot()
+	collectgarbage("stop");
+	local contestants = { ours = tables.ours(), peer = tables.peer(), floor = reader };
+	for _, text in ipairs(asks(tables.LIVE)) do
+		local stanza = parse(text);
+		for _, pending in pairs(contestants) do pending:outgoing(stanza, 0); end
+	end
+	local exchanged, idle = stanzas(pairs_of_messages(8 * BATCH)), {};
+	for i = 1, 100 do idle[i] = parse(corpus.idle(corpus.parties())); end
+	local pair, bytes_pair = measure(exchange, exchanged, contestants);
+	local one, bytes_one = measure(pass_by, idle, contestants);
+	for _, name in ipairs { "ours", "peer" } do
+		assert(contestants[name]:count() == tables.LIVE, name.." did not match every ack");
+	end
+	figures.report("message-path-hot", pair.ours, pair.peer, pair.peer / pair.ours, ">=2.5");
+	figures.report("message-path-hot-floor", pair.floor, pair.peer, pair.peer / pair.floor, ">=2.5");
+	figures.report("message-idle", one.ours, one.peer, one.peer / one.ours, ">=0.95");
+	figures.report("message-idle-floor", one.floor, one.peer, one.peer / one.floor, ">=0.95");
+	-- There may be no garbage at all, so the goal is one for ours itself, not for a ratio.
+	figures.report("message-garbage-idle", bytes_one.ours, bytes_one.peer, bytes_one.ours, "<=0");
+	figures.report("message-garbage-pair", bytes_pair.ours, bytes_pair.peer, bytes_pair.ours, "<=0");
+end
+
+path();
+hot();
+os.exit(figures.missed == 0);
