@@ -17,7 +17,8 @@ enum rcpt_upvalue {
 	UP_PENDING, /* metatables */
 	UP_SCANNER,
 	UP_READER,
-	UP_TAGS, /* keys of a stanza */
+	UP_NOTHING, /* the problems of messages that have none */
+	UP_TAGS,    /* keys of a stanza */
 	UP_ATTR,
 	UP_NAME,
 	UP_XMLNS,
@@ -25,12 +26,7 @@ enum rcpt_upvalue {
 	UP_FROM,
 	UP_TO,
 	UP_TYPE,
-	UP_RECEIVED_ID, /* and those of a table of facts */
-	UP_BODY,
-	UP_REQUEST,
-	UP_RECEIVED,
-	UP_PROBLEMS,
-	UPVALUES = UP_PROBLEMS
+	UPVALUES = UP_TYPE
 };
 
 /* The facts of a util.stanza at `stanza`, below the top of the stack at `base`, read to the end where one of `wanted` may be

@@ -23,12 +23,14 @@
 /* Bits above facts.has in what outgoing() and incoming() return. */
 #define PROBLEM_SHIFT 16
 
-struct state {
-	struct rcpt_key key; /* its user value is a reader_box, for parse(), or nil */
-};
-
 struct reader_box {
 	struct rcpt_single *reader;
+	bool taken; /* somebody reads with it; or a Lua error came between, and it is left to the collector */
+};
+
+struct state {
+	struct rcpt_key key;
+	struct reader_box *box; /* for parse(), kept by the user value; or NULL */
 };
 
 /* Entries that the engine has shown us, one behind the other: making Lua values may raise an error, so that waits. */
@@ -162,42 +164,34 @@ struct rcpt_str rcpt_type_name(unsigned type)
 
 /* -- Facts as a Lua table -------------------------------------------------------------------------------------------- */
 
-static void set_fact(lua_State *L, enum rcpt_upvalue key, struct rcpt_str s)
+static void push_problems(lua_State *L, unsigned problems)
 {
-	if (!s.p)
+	if (!problems) {
+		lua_pushvalue(L, lua_upvalueindex(UP_NOTHING));
 		return;
-	lua_pushvalue(L, lua_upvalueindex((int)key));
-	lua_pushlstring(L, s.p, s.n);
-	lua_rawset(L, -3);
-}
-
-static void set_flag(lua_State *L, enum rcpt_upvalue key, bool value)
-{
-	lua_pushvalue(L, lua_upvalueindex((int)key));
-	lua_pushboolean(L, value);
-	lua_rawset(L, -3);
+	}
+	lua_newtable(L);
+	lua_Integer n = 0;
+	for (unsigned i = 0; problems >> i; i++)
+		if (problems & (1u << i)) {
+			lua_pushstring(L, rcpt_problem_name(i));
+			lua_rawseti(L, -2, (int)++n);
+		}
 }
 
 static void push_facts(lua_State *L, const struct rcpt_facts *f)
 {
 	lua_createtable(L, 0, 4 + !!f->id.p + !!f->from.p + !!f->to.p + !!f->type.p + !!f->received_id.p);
-	set_fact(L, UP_ID, f->id);
-	set_fact(L, UP_FROM, f->from);
-	set_fact(L, UP_TO, f->to);
-	set_fact(L, UP_TYPE, f->type);
-	set_fact(L, UP_RECEIVED_ID, f->received_id);
-	set_flag(L, UP_BODY, f->has & RCPT_HAS_BODY);
-	set_flag(L, UP_REQUEST, f->has & RCPT_HAS_REQUEST);
-	set_flag(L, UP_RECEIVED, f->has & RCPT_HAS_RECEIVED);
-	lua_pushvalue(L, lua_upvalueindex(UP_PROBLEMS));
-	lua_newtable(L);
-	lua_Integer n = 0;
-	for (unsigned i = 0; f->problems >> i; i++)
-		if (f->problems & (1u << i)) {
-			lua_pushstring(L, rcpt_problem_name(i));
-			lua_rawseti(L, -2, (int)++n);
-		}
-	lua_rawset(L, -3);
+	set_str(L, "id", f->id);
+	set_str(L, "from", f->from);
+	set_str(L, "to", f->to);
+	set_str(L, "type", f->type);
+	set_str(L, "received_id", f->received_id);
+	set_bool(L, "body", f->has & RCPT_HAS_BODY);
+	set_bool(L, "request", f->has & RCPT_HAS_REQUEST);
+	set_bool(L, "received", f->has & RCPT_HAS_RECEIVED);
+	push_problems(L, f->problems);
+	lua_setfield(L, -2, "problems");
 }
 
 void rcpt_lua_push_bits(lua_State *L, const struct rcpt_facts *f)
@@ -217,43 +211,37 @@ static int push_xml_error(lua_State *L, const char *reason, struct rcpt_xml_posi
 	return 3;
 }
 
-/* Pushes a box with a reader in it: the one that rests in the state, taken out, or a new one. Making Lua values can run a
- * finalizer, and that can parse: it gets a reader of its own. NULL, with nothing pushed, when memory has run out. */
+/* Pushes a box with a reader in it: the one that the state keeps, or a new one. Making Lua values can run a finalizer, and that
+ * can parse: it gets a reader of its own. NULL, with nothing pushed, when memory has run out. */
 static struct reader_box *take_reader(lua_State *L)
 {
 	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR, false};
-	lua_getuservalue(L, lua_upvalueindex(UP_STATE));
-	struct reader_box *box = lua_touserdata(L, -1);
-	if (box) {
-		lua_pushnil(L);
-		lua_setuservalue(L, lua_upvalueindex(UP_STATE));
-		return box;
+	struct state *state = get_state(L);
+	if (state->box && !state->box->taken && state->box->reader) {
+		lua_getuservalue(L, lua_upvalueindex(UP_STATE));
+		state->box->taken = true;
+		return state->box;
 	}
-	lua_pop(L, 1);
-	box = lua_newuserdata(L, sizeof *box);
-	box->reader = NULL;
+	struct reader_box *box = lua_newuserdata(L, sizeof *box);
+	*box = (struct reader_box){.taken = true};
 	lua_pushvalue(L, lua_upvalueindex(UP_READER));
 	lua_setmetatable(L, -2);
-	box->reader = rcpt_single_new(&limits, (unsigned long)get_state(L)->key.k0);
+	box->reader = rcpt_single_new(&limits, (unsigned long)state->key.k0);
 	if (!box->reader) {
 		lua_pop(L, 1);
 		return NULL;
 	}
-	return box;
-}
-
-/* The box at `index` rests in the state until it is wanted again. */
-static void put_reader(lua_State *L, int index)
-{
-	lua_pushvalue(L, index);
+	lua_pushvalue(L, -1);
 	lua_setuservalue(L, lua_upvalueindex(UP_STATE));
+	state->box = box;
+	return box;
 }
 
 static int l_parse(lua_State *L)
 {
 	const struct rcpt_str xml = check_str(L, 1);
 	lua_settop(L, 1);
-	const struct reader_box *box = take_reader(L);
+	struct reader_box *box = take_reader(L); /* stays on the stack: another may take its place in the state */
 	if (!box) {
 		lua_pushnil(L);
 		lua_pushliteral(L, "out of memory");
@@ -265,7 +253,7 @@ static int l_parse(lua_State *L)
 		push_facts(L, &f);
 	else
 		results = push_xml_error(L, rcpt_single_reason(box->reader), rcpt_single_position(box->reader));
-	put_reader(L, 2);
+	box->taken = false;
 	return results;
 }
 
@@ -1202,10 +1190,26 @@ static void set_functions(lua_State *L, const luaL_Reg *list, int first)
 	luaL_setfuncs(L, list, UPVALUES);
 }
 
+static int l_read_only(lua_State *L)
+{
+	return luaL_error(L, "the problems of a message that has none are not to be changed");
+}
+
+/* An empty table that stays empty: one does for all. */
+static void push_nothing(lua_State *L)
+{
+	lua_newtable(L);
+	lua_createtable(L, 0, 2);
+	lua_pushcfunction(L, l_read_only);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushboolean(L, false);
+	lua_setfield(L, -2, "__metatable");
+	lua_setmetatable(L, -2);
+}
+
 EXPORT int luaopen_receipts(lua_State *L)
 {
-	static const char *const keys[] = {"tags", "attr",        "name", "xmlns",   "id",       "from",    "to",
-									   "type", "received_id", "body", "request", "received", "problems"};
+	static const char *const keys[] = {"tags", "attr", "name", "xmlns", "id", "from", "to", "type"};
 	luaL_checkstack(L, 2 * UPVALUES, NULL);
 	const int first = lua_gettop(L) + 1;
 	struct state *state = lua_newuserdata(L, sizeof *state);
@@ -1217,6 +1221,7 @@ EXPORT int luaopen_receipts(lua_State *L)
 	lua_createtable(L, 0, 1); /* UP_READER */
 	lua_pushcfunction(L, l_reader_gc);
 	lua_setfield(L, -2, "__gc");
+	push_nothing(L); /* UP_NOTHING */
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		lua_pushstring(L, keys[i]);
 

@@ -26,7 +26,6 @@ struct rcpt_single {
 	bool odd; /* given up */
 	unsigned depth, messages;
 	enum rcpt_child child; /* the direct child that we are in, where its inside matters */
-	struct rcpt_str ns;    /* of the message */
 	struct rcpt_facts facts;
 	char *text; /* copies of attributes: room for the whole message */
 	size_t used, room;
@@ -38,60 +37,65 @@ static void give_up(struct rcpt_single *s)
 	XML_StopParser(s->quick, XML_FALSE);
 }
 
-static struct rcpt_str copy(struct rcpt_single *s, const char *value)
-{
-	if (!value)
-		return (struct rcpt_str){NULL, 0};
-	const size_t n = strlen(value);
-	char *at = s->text + s->used;
-	memcpy(at, value, n + 1);
-	s->used += n + 1;
-	return (struct rcpt_str){at, n};
-}
-
 /* What matters of an element's attributes. */
 struct attributes {
 	const char *ns, *id, *from, *to, *type; /* NULL where absent */
 };
 
-/* False when a name is not plain: one that a parser without namespaces may understand in another way. */
+static struct rcpt_str text_of(const char *value)
+{
+	return (struct rcpt_str){value, value ? strlen(value) : 0};
+}
+
+static struct rcpt_str copy(struct rcpt_single *s, const char *value)
+{
+	const struct rcpt_str text = text_of(value);
+	if (!text.p)
+		return text;
+	char *at = s->text + s->used;
+	memcpy(at, text.p, text.n);
+	s->used += text.n;
+	return (struct rcpt_str){at, text.n};
+}
+
+/* A name without prefix, with its length; absent where there is a prefix. */
+static struct rcpt_str plain(const char *name)
+{
+	for (size_t n = 0;; n++) {
+		if (name[n] == '\0')
+			return (struct rcpt_str){name, n};
+		if (name[n] == ':')
+			return (struct rcpt_str){NULL, 0};
+	}
+}
+
+/* Two namespaces may not be declared. Most are told from those by their first letter. */
+static bool may_be_default(const char *ns)
+{
+	return !ns || ns[0] != 'h' ||
+		   (strcmp(ns, "http://www.w3.org/XML/1998/namespace") != 0 && strcmp(ns, "http://www.w3.org/2000/xmlns/") != 0);
+}
+
+/* False where a parser that knows namespaces may understand something else. */
 static bool read_attributes(const char **attr, struct attributes *a)
 {
 	*a = (struct attributes){0};
 	for (; *attr; attr += 2) {
 		const char *name = attr[0], *value = attr[1];
-		switch (name[0]) {
-		case 'i':
-			if (strcmp(name, "id") == 0)
-				a->id = value;
-			break;
-		case 'f':
-			if (strcmp(name, "from") == 0)
-				a->from = value;
-			break;
-		case 't':
-			if (strcmp(name, "to") == 0)
-				a->to = value;
-			else if (strcmp(name, "type") == 0)
-				a->type = value;
-			break;
-		case 'x':
-			if (strcmp(name, "xmlns") == 0)
-				a->ns = value;
-			break;
-		default:
-			break;
-		}
-		if (strchr(name, ':') && strcmp(name, "xml:lang") != 0)
+		if (strcmp(name, "xmlns") == 0)
+			a->ns = value;
+		else if (strcmp(name, "id") == 0)
+			a->id = value;
+		else if (strcmp(name, "from") == 0)
+			a->from = value;
+		else if (strcmp(name, "to") == 0)
+			a->to = value;
+		else if (strcmp(name, "type") == 0)
+			a->type = value;
+		else if (!plain(name).p && strcmp(name, "xml:lang") != 0)
 			return false;
 	}
-	return true;
-}
-
-/* Two namespaces may not be declared. */
-static bool may_be_default(const char *ns)
-{
-	return strcmp(ns, "http://www.w3.org/XML/1998/namespace") != 0 && strcmp(ns, "http://www.w3.org/2000/xmlns/") != 0;
+	return may_be_default(a->ns);
 }
 
 /* Outside messages: white space would be all right, but not when it is written as a character reference. */
@@ -112,10 +116,9 @@ static void XMLCALL on_inner_text(void *ud, const char *text, int n)
 		}
 }
 
-static void begin_message(struct rcpt_single *s, const char *name, const struct attributes *a)
+static void begin_message(struct rcpt_single *s, struct rcpt_str name, const struct attributes *a)
 {
-	s->ns = copy(s, a->ns);
-	if (strcmp(name, "message") != 0 || !rcpt_stanza_ns(s->ns) || s->messages++ > 0) {
+	if (!rcpt_str_eq(name, RCPT_STR("message")) || !rcpt_stanza_ns(text_of(a->ns)) || s->messages++ > 0) {
 		give_up(s);
 		return;
 	}
@@ -126,10 +129,11 @@ static void begin_message(struct rcpt_single *s, const char *name, const struct 
 	s->facts.type = copy(s, a->type);
 }
 
-static void begin_child(struct rcpt_single *s, const char *name, const struct attributes *a)
+static void begin_child(struct rcpt_single *s, struct rcpt_str name, const struct attributes *a)
 {
-	const struct rcpt_str ns = a->ns ? (struct rcpt_str){a->ns, strlen(a->ns)} : s->ns;
-	const enum rcpt_child kind = rcpt_child_kind((struct rcpt_str){name, strlen(name)}, ns);
+	if (!rcpt_child_matters(name))
+		return;
+	const enum rcpt_child kind = rcpt_child_kind(name, text_of(a->ns));
 	const bool first = kind == RCPT_CHILD_RECEIVED && !(s->facts.has & RCPT_HAS_RECEIVED);
 	rcpt_facts_child(&s->facts, kind, copy(s, first ? a->id : NULL), true);
 	if (rcpt_child_inside_matters(kind)) {
@@ -138,11 +142,12 @@ static void begin_child(struct rcpt_single *s, const char *name, const struct at
 	}
 }
 
-static void XMLCALL on_start(void *ud, const char *name, const char **attr)
+static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 {
 	struct rcpt_single *s = ud;
+	const struct rcpt_str name = plain(raw);
 	struct attributes a;
-	if (++s->depth > s->limits.depth || strchr(name, ':') || !read_attributes(attr, &a) || (a.ns && !may_be_default(a.ns)))
+	if (++s->depth > s->limits.depth || !name.p || !read_attributes(attr, &a))
 		give_up(s);
 	else if (s->depth == 1)
 		begin_message(s, name, &a);

@@ -17,7 +17,8 @@ struct rcpt_single;
 struct rcpt_single *rcpt_single_new(const struct rcpt_xml_limits *limits, unsigned long salt);
 void rcpt_single_free(struct rcpt_single *s);
 
-/* Reads one message and nothing else. The facts' strings hold until the next call. */
+/* Reads one message and nothing else. The facts' strings hold until the next call. RCPT_HAS_MORE is not looked for: it would take
+ * a look at every child's namespace. */
 enum rcpt_xml_status rcpt_single_read(struct rcpt_single *s, const char *xml, size_t n, struct rcpt_facts *facts);
 
 /* Why the last call did not return OK, in words, and where. */

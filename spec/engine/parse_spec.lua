@@ -68,6 +68,27 @@ describe("receipts.parse", function ()
 		collectgarbage("incremental");
 	end);
 
+	it("still parses in a finalizer that runs as Lua ends", function ()
+		local pipe = io.popen([[lua5.4 -e '
+			local kept = setmetatable({}, { __gc = function () print(receipts.parse("<message id=\"1\"/>").id); end });
+			package.cpath = "build/?.so";
+			receipts = require "receipts";
+			receipts.parse("<message/>");' 2>&1]]);
+		local output = pipe:read("a");
+		assert.is_true(pipe:close(), output);
+		assert.equal("1\n", output);
+	end);
+
+	it("has one table of problems for all messages that have none, and nobody can change it", function ()
+		local facts = receipts.parse("<message/>");
+		assert.same({}, facts.problems);
+		assert.equal(facts.problems, receipts.parse("<message id='1'/>").problems);
+		assert.has_error(function () facts.problems[1] = "received-in-error"; end);
+		assert.has_error(function () table.insert(facts.problems, "received-in-error"); end);
+		assert.is_false(getmetatable(facts.problems));
+		assert.is_nil(next(facts.problems));
+	end);
+
 	it("throws when it is misused", function ()
 		assert.has_error(function () receipts.parse(nil); end);
 		assert.has_error(function () receipts.parse(1); end);
