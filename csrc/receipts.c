@@ -179,9 +179,10 @@ static void push_problems(lua_State *L, unsigned problems)
 		}
 }
 
-static void push_facts(lua_State *L, const struct rcpt_facts *f)
+/* With room for `more` fields. */
+static void push_facts(lua_State *L, const struct rcpt_facts *f, int more)
 {
-	lua_createtable(L, 0, 4 + !!f->id.p + !!f->from.p + !!f->to.p + !!f->type.p + !!f->received_id.p);
+	lua_createtable(L, 0, more + 4 + !!f->id.p + !!f->from.p + !!f->to.p + !!f->type.p + !!f->received_id.p);
 	set_str(L, "id", f->id);
 	set_str(L, "from", f->from);
 	set_str(L, "to", f->to);
@@ -250,7 +251,7 @@ static int l_parse(lua_State *L)
 	struct rcpt_facts f;
 	int results = 1;
 	if (rcpt_single_read(box->reader, xml.p, xml.n, &f) == RCPT_XML_OK)
-		push_facts(L, &f);
+		push_facts(L, &f, 0);
 	else
 		results = push_xml_error(L, rcpt_single_reason(box->reader), rcpt_single_position(box->reader));
 	box->taken = false;
@@ -400,7 +401,7 @@ static int l_inspect(lua_State *L)
 		lua_pushstring(L, lua_istable(L, 1) ? "not a message" : "not a stanza");
 		return 2;
 	}
-	push_facts(L, &f);
+	push_facts(L, &f, 0);
 	return 1;
 }
 
@@ -463,7 +464,7 @@ static void drain(lua_State *L, struct scanner_handle *s, int *n)
 		count(s, &f);
 		if (s->only_receipts && !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED)))
 			continue;
-		push_facts(L, &f);
+		push_facts(L, &f, 2 + !!f.stamp.p);
 		set_integer(L, "line", line);
 		set_str(L, "stamp", f.stamp);
 		rcpt_lua_push_bits(L, &f);

@@ -131,7 +131,7 @@ static void begin_message(struct rcpt_single *s, struct rcpt_str name, const str
 
 static void begin_child(struct rcpt_single *s, struct rcpt_str name, const struct attributes *a)
 {
-	if (!rcpt_child_matters(name))
+	if (!rcpt_child_receipt(name) && !rcpt_child_content(name))
 		return;
 	const enum rcpt_child kind = rcpt_child_kind(name, text_of(a->ns));
 	const bool first = kind == RCPT_CHILD_RECEIVED && !(s->facts.has & RCPT_HAS_RECEIVED);

@@ -220,8 +220,11 @@ static struct name split(const char *name)
 	return (struct name){{name, (size_t)(mark - name)}, {mark + 1, strlen(mark + 1)}};
 }
 
+/* No value is longer than its tag: without a DTD, what stands for something else is longer than that. */
 static bool attributes_fit(struct rcpt_xml *x, const char **attr)
 {
+	if ((size_t)XML_GetCurrentByteCount(x->parser) <= x->limits.attr)
+		return true;
 	for (; *attr; attr += 2)
 		if (strlen(attr[1]) > x->limits.attr) {
 			refuse(x, RCPT_XML_ATTR_TOO_LONG);
@@ -230,9 +233,23 @@ static bool attributes_fit(struct rcpt_xml *x, const char **attr)
 	return true;
 }
 
+/* Which of a message's attributes is this? STRINGS for none of ours. */
+static int message_attribute(const char *name)
+{
+	switch (name[0]) {
+	case 'i':
+		return strcmp(name, "id") == 0 ? ID : STRINGS;
+	case 'f':
+		return strcmp(name, "from") == 0 ? FROM : STRINGS;
+	case 't':
+		return strcmp(name, "to") == 0 ? TO : strcmp(name, "type") == 0 ? TYPE : STRINGS;
+	default:
+		return STRINGS;
+	}
+}
+
 static void begin_message(struct rcpt_xml *x, const char **attr)
 {
-	static const char *const names[] = {[ID] = "id", [FROM] = "from", [TO] = "to", [TYPE] = "type"};
 	if (x->complete)
 		publish(x);
 	if (x->complete || !x->forwarded)
@@ -240,10 +257,11 @@ static void begin_message(struct rcpt_xml *x, const char **attr)
 	x->current.line = here(x).line;
 	x->own_stamp = false;
 	x->in_message = true;
-	for (; *attr; attr += 2)
-		for (int i = ID; i <= TYPE; i++)
-			if (strcmp(attr[0], names[i]) == 0 && !keep(x, i, attr[1], strlen(attr[1])))
-				return;
+	for (; *attr; attr += 2) {
+		const int which = message_attribute(attr[0]);
+		if (which != STRINGS && !keep(x, which, attr[1], strlen(attr[1])))
+			return;
+	}
 }
 
 static void XMLCALL on_text(void *ud, const char *text, int n);
@@ -422,14 +440,14 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 	}
 	if (!attributes_fit(x, attr))
 		return;
-	const struct name name = split(raw);
 	if (x->stanza_depth) {
 		if (x->in_message && x->depth == x->stanza_depth + 1)
-			begin_child(x, name, attr);
+			begin_child(x, split(raw), attr);
 		else if (x->child)
 			child_not_empty(x);
 		return;
 	}
+	const struct name name = split(raw);
 	const bool stanza_ns = rcpt_stanza_ns(name.ns), message = stanza_ns && rcpt_str_eq(name.local, RCPT_STR("message"));
 	if (x->single && !message) {
 		refuse(x, RCPT_XML_NOT_MESSAGE);
