@@ -56,7 +56,7 @@ build/bench/%.so: bench/%.c
 	mkdir -p build/bench
 	$(CC) -shared -fPIC -O2 $(WARN) $(LUA_CFLAGS) -o $@ $< -lexpat
 
-BENCHES = xml scan messages startup prosody_cpu
+BENCHES = xml scan messages startup memory latency prosody_cpu
 BENCH_PEERS = build/bench/bare_expat.so build/bench/bare_reader.so
 run_benches = status=0; for bench in $(BENCHES); do lua5.4 bench/$$bench.lua $(1) || status=1; done; exit $$status
 
