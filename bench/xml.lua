@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- xml-vs-expat: `receipts.parse`, the table of facts included, against Expat without handlers (bare_expat.c); xml-vs-lxp: against
--- what a Prosody module would do, util.xml.parse and get_child; xml-vs-least-table: against Expat without handlers and a table made of
--- strings whose places were looked up before, which is the least that anybody can take who returns a table. The input is 1,000 messages as they are on the wire (corpus.lua).
--- Values are microseconds for a message. The garbage collector runs as Lua sets it.
+-- what a Prosody module would do, util.xml.parse and get_child; xml-vs-least-table: against Expat without handlers and a table made
+-- of strings whose places were looked up before, the least that anybody can take who returns a table. The input is 1,000 messages as
+-- they are on the wire (corpus.lua). Values are microseconds for a message. The garbage collector runs as Lua sets it.
 
 require "spec.support.paths";
 package.cpath = "./build/bench/?.so;"..package.cpath;
