@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The floor below message-path-hot and message-idle: the fewest calls of Lua's API with which a stanza can be looked at from C. It reads
- * the names of the children and the type; where there is a receipt element, its attributes and the message's. It checks no handle and
- * no metatable, decides nothing, remembers nothing, and returns nothing: a function that does any of that takes longer.
+/* The floor below message-path-hot and message-idle: the fewest calls of Lua's API with which a stanza can be looked at from C.
+ * It reads the names of the children and the type; where there is a receipt element, its attributes and the message's. It checks
+ * no handle and no metatable, decides nothing, remembers nothing, and returns nothing: a function that does any of that takes
+ * longer.
  */
 #include <lauxlib.h>
 #include <lua.h>
