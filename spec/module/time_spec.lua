@@ -1,0 +1,191 @@
+-- SPDX-License-Identifier: MIT
+-- Time, as it can go on a real machine: a week of it in fast-forward, with a clock that is set while it runs; and counters at the ends of
+-- what they can count. The pending table, the store and the timers are the real ones; clock, timers' queue and storage are ours.
+
+local paths = require "spec.support.paths";
+local receipts = require "receipts";
+local smqueue = require "util.smqueue";
+local answers = paths.lib("answers");
+local store_lib = paths.lib("store");
+local upkeep_lib = paths.lib("upkeep");
+
+local HOUR, DAY = 3600, 86400;
+local EXPIRE_AFTER, OVERDUE_AFTER = 3 * DAY, HOUR;
+
+describe("a week", function ()
+	-- Runs it. The clock on the wall is what the module reads; timers go by another one, which nobody sets.
+	-- @param set  function (hour): seconds by which the clock is set forwards (or, negative, back) in that hour
+	-- @return messages by id: { asked =, outcomes = { name = count } }; the pending table, the store's data, and the time
+	local function week(set)
+		local uptime, wall = 0, 1764000000;
+		local timers, data, messages = {}, {}, {};
+		local function now() return wall; end
+		local api = {};
+		function api.add_timer(_, delay, callback)
+			local timer = { at = uptime + delay, callback = callback };
+			function timer:stop() self.at = nil; end
+			function timer:reschedule(after) self.at = uptime + after; end
+			table.insert(timers, timer);
+			return timer;
+		end
+		local pending = receipts.pending { ttl = EXPIRE_AFTER, remember = DAY };
+		local keyval, map = {}, { remove = {} };
+		function keyval.get(_, user) return data[user]; end
+		function keyval.set(_, user, value) data[user] = value; return true; end
+		function keyval.users() return pairs(data); end
+		function map.set_keys(_, user, changes)
+			data[user] = data[user] or {};
+			for key, value in pairs(changes) do
+				if value == map.remove then data[user][key] = nil; else data[user][key] = value; end
+			end
+			return true;
+		end
+		local parts = { pending = pending, decisions = { note = function () end } };
+		function parts.drain() end
+		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain);
+		local function count(outcome, id)
+			local outcomes = messages[id].outcomes;
+			outcomes[outcome] = (outcomes[outcome] or 0) + 1;
+		end
+		parts.reports = { outcome = function (_, outcome, _, _, id, age)
+			assert(age >= 0, "age "..age);
+			count(outcome, id);
+		end };
+		local upkeep = upkeep_lib.start(api, function (_, handler) return handler; end,
+			{ expire_after = EXPIRE_AFTER, overdue_after = OVERDUE_AFTER, flush_interval = 60 }, now, parts);
+
+		for hour = 0, 7 * 24 - 1 do
+			wall = wall + (set and set(hour) or 0);
+			-- Ten ask; of three the ack comes at once, of three in two hours, of one never.
+			for n = 1, 10 do
+				local id = hour.."."..n;
+				messages[id] = { asked = hour, outcomes = {} };
+				assert(parts.store:load("u"..n));
+				assert(pending:add("u"..n.."@h/r", "x@h", id, now()));
+			end
+			local function ack(of, from, to)
+				for n = from, to do
+					local id = of.."."..n;
+					local verdict, age = pending:match("u"..n.."@h", "x@h/r", id, now());
+					if verdict == "delivered" then assert(age >= 0); end
+					count(verdict, id);
+				end
+			end
+			ack(hour, 1, 3);
+			if hour >= 2 then ack(hour - 2, 4, 6); end
+			local till = uptime + (hour == 7 * 24 - 1 and HOUR / 2 or HOUR); -- in the end nothing is just due
+			while true do
+				local first;
+				for _, timer in ipairs(timers) do
+					if timer.at and timer.at <= till and (not first or timer.at < first.at) then first = timer; end
+				end
+				if not first then break; end
+				wall, uptime = wall + first.at - uptime, first.at;
+				local again = first.callback();
+				first.at = first.at and again and uptime + again;
+			end
+			wall, uptime = wall + till - uptime, till;
+		end
+		upkeep.stop();
+		parts.store:flush_all();
+		assert.is_true(pending:check());
+		return messages, pending, data, wall;
+	end
+
+	local function records(data)
+		local n = 0;
+		for _, of in pairs(data) do
+			for _ in pairs(of) do n = n + 1; end
+		end
+		return n;
+	end
+
+	it("F2 F3 tells of each message what has become of it, once, and leaves what is still awaited", function ()
+		local messages, pending, data = week();
+		local left = 0;
+		for id, message in pairs(messages) do
+			local n = tonumber(id:match("%d+$"));
+			local age = 7 * 24 - 0.5 - message.asked;
+			if n <= 3 then
+				assert.same({ delivered = 1 }, message.outcomes, id);
+			elseif n <= 6 then
+				assert.same(age > 2 and { overdue = 1, delivered = 1 } or { overdue = age > 1 and 1 or nil }, message.outcomes, id);
+				if age <= 2 then left = left + 1; end
+			else
+				assert.same({ overdue = age > 1 and 1 or nil, expired = age > 72 and 1 or nil }, message.outcomes, id);
+				if age <= 72 then left = left + 1; end
+			end
+		end
+		assert.equal(left, pending:count());
+		assert.equal(left, records(data));
+	end);
+
+	for name, set in pairs {
+		["is set back by an hour each day"] = function (hour) return hour % 24 == 23 and -HOUR or 0; end;
+		["is set forward by an hour each day"] = function (hour) return hour % 24 == 23 and HOUR or 0; end;
+		["jumps to and fro"] = function (hour) return ({ 600, -7 * HOUR, 5 * HOUR, -60, 2 * HOUR - 540 })[hour % 5 + 1]; end;
+		["was a year behind, and is set right"] = function (hour) return hour == 30 and 365 * DAY or 0; end;
+		["was a year ahead, and is set right"] = function (hour) return hour == 30 and -365 * DAY or 0; end;
+	} do
+		it("F2 F3 loses nothing and tells nothing twice when the clock "..name, function ()
+			local messages, pending, data, wall = week(set);
+			for id, message in pairs(messages) do
+				local n, outcomes = tonumber(id:match("%d+$")), message.outcomes;
+				for outcome, count in pairs(outcomes) do assert.equal(1, count, id.." "..outcome); end
+				assert.falsy(outcomes.delivered and outcomes.expired, id);
+				if n <= 3 then assert.equal(1, outcomes.delivered, id); end
+				if n > 3 and n <= 6 and message.asked < 7 * 24 - 2 then
+					assert.truthy(outcomes.delivered or outcomes.expired and outcomes.unknown, id.." is acked, or expired before");
+				end
+			end
+			assert.equal(pending:count(), records(data), "the store has what is awaited");
+			-- Whatever the clock did, in time all goes.
+			wall = wall + 365 * DAY;
+			while select(2, pending:expire(wall, 500))[1] do end
+			assert.equal(0, pending:count());
+			assert.is_true(pending:check());
+		end);
+	end
+end);
+
+describe("counters", function ()
+	it("F1 ages are told across the end of what 32 bits of ticks can count", function ()
+		-- The table counts 64ths of seconds, modulo 2^32: every 776 days.
+		local wrap = 2 ^ 32 / 64;
+		for _, around in ipairs { wrap, 26 * wrap, 27 * wrap } do
+			local pending = receipts.pending { ttl = 1000, remember = 1000 };
+			pending:add("a@h", "b@h", "1", around - 10);
+			pending:add("a@h", "b@h", "2", around - 5);
+			local verdict, age = pending:match("a@h", "b@h", "1", around + 10);
+			assert.same({ "delivered", 20 }, { verdict, age });
+			assert.equal(0, (pending:expire(around + 990)));
+			assert.equal(1, (pending:expire(around + 996)));
+			assert.equal(0, pending:count());
+			assert.is_true(pending:check());
+		end
+	end);
+
+	it("F2 expiry keeps up while the table grows", function ()
+		local pending = receipts.pending { capacity = 1000000, per_user = 1000000, ttl = 100, remember = 0 };
+		local added, gone = 0, 0;
+		for second = 1, 400 do
+			for i = 1, second do
+				assert(pending:add("u"..i % 50 .."@h", "x@h", second.."."..i, second));
+				added = added + 1;
+			end
+			gone = gone + #select(2, pending:expire(second, 500));
+			assert.equal(added - gone, pending:count());
+		end
+		-- 100 seconds' worth is left: 301 … 400, and 500 at most a second were taken away.
+		assert.equal((301 + 400) * 100 / 2, pending:count());
+		assert.is_true(pending:check());
+	end);
+
+	it("D2 a stanza count beyond 32 bits proves what it says, and one that has begun anew proves nothing", function ()
+		local queue = smqueue.new(10);
+		queue._head, queue._tail = 2 ^ 32 - 2, 2 ^ 32 - 2;
+		for i = 1, 4 do queue:push(i); end
+		assert.same({ 1, 2, 3 }, answers.proven(queue, "4294967297"));
+		for _, h in ipairs { "0", "1", "2", "4294967294", "4294967299" } do assert.same({}, answers.proven(queue, h), h); end
+	end);
+end);
