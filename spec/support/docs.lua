@@ -8,7 +8,7 @@ local docs = {};
 
 --- The documents, as paths below the root, README.md first.
 docs.files = { "README.md" };
-for name in assert(io.popen("cd "..paths.root.." && ls CONTRIBUTING.md CHANGELOG.md docs/*.md")):lines() do
+for name in assert(io.popen("cd "..paths.root.." && ls CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md")):lines() do
 	table.insert(docs.files, name);
 end
 
