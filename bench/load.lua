@@ -72,7 +72,7 @@ local function await(self, wanted)
 	local deadline = socket.gettime() + 60;
 	while left > 0 do
 		local fd = wait(poller, 1);
-		assert(socket.gettime() < deadline, "messages are missing");
+		assert(socket.gettime() < deadline, "messages or acks are missing: are the accounts in each other's rosters?");
 		if fd then
 			local one = waiting[fd];
 			local chunk, err, partial = one.conn:receive(65536);

@@ -25,6 +25,9 @@ local ELSEWHERE = {
 	["make test-fast"] = function () return docs.read("Makefile"):find("\ntest%-fast:[^\n]*\n\tscripts/test %-%-fast\n"); end; -- a part of that
 	["make bench"] = function () return docs.read("Makefile"):find("\nbench:[^\n]*\n\t@%$%(call run_benches,%)\n"); end; -- what bench_spec runs
 	["make bench-quick"] = function () return docs.read("spec/bench/bench_spec.lua"):find("make bench%-quick"); end;
+	["lua5.4 bench/against.lua 127.0.0.1 5222 localhost 100 20"] = function ()
+		return docs.read("spec/bench/bench_spec.lua"):find("lua5.4 bench/against.lua 127.0.0.1", 1, true);
+	end;
 	["make lint"] = function () return docs.read(".ci/run"):find("\nmake lint\n"); end;
 };
 
