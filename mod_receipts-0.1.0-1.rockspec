@@ -44,6 +44,7 @@ build = {
 		["mod_receipts.capabilities"] = "mod_receipts/capabilities.lib.lua",
 		["mod_receipts.checks"] = "mod_receipts/checks.lib.lua",
 		["mod_receipts.command"] = "mod_receipts/command.lib.lua",
+		["mod_receipts.components"] = "mod_receipts/components.lib.lua",
 		["mod_receipts.decisions"] = "mod_receipts/decisions.lib.lua",
 		["mod_receipts.disco"] = "mod_receipts/disco.lib.lua",
 		["mod_receipts.elements"] = "mod_receipts/elements.lib.lua",

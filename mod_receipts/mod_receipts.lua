@@ -43,8 +43,10 @@ local reports_lib = module:require "reports";
 local rooms_lib = module:require "rooms";
 local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
-local sleeping = asleep.libs { "answering", "answers", "checks", "decisions", "disco", "elements", "forms", "inspection", "presence", "requests",
-	"resend", "shell", "traffic", "views" };
+local sleeping = asleep.libs {
+	"answering", "answers", "checks", "components", "decisions", "disco", "elements", "forms",
+	"inspection", "presence", "requests", "resend", "shell", "traffic", "views",
+};
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local bits = engine.bits;
@@ -373,6 +375,13 @@ local function measure()
 	reports:measure(pending:count(), options.max_pending, pending:bytes());
 end
 module:hook_global("stats-update", guard("stats-update", measure));
+
+if #options.answer_components > 0 then
+	sleeping.components.watch(options.answer_components, {
+		examine = engine.examine, bits = bits, answers = answering.answers, guard = guard, decide = decide;
+		answered = function () reports:count("answers"); end;
+	});
+end
 
 local unfilter = options.answer_proof == "sent" and answering:watch_sent();
 

@@ -69,9 +69,31 @@ local function duration(default, least, most)
 	};
 end
 
+local function hosts()
+	return {
+		default = {};
+		written = function (list)
+			local names = {};
+			for i, host in ipairs(list) do names[i] = ("%q"):format(host); end
+			return #names == 0 and "{}" or "{ "..table.concat(names, ", ").." }";
+		end;
+		allowed = "a list of hosts, like { \"sms.example.org\" }";
+		read = function (value)
+			if type(value) ~= "table" then return nil; end
+			local count = 0;
+			for _, host in pairs(value) do
+				if type(host) ~= "string" or not host:find("^[^@/%s]+$") then return nil; end
+				count = count + 1;
+			end
+			return count == #value and value or nil;
+		end;
+	};
+end
+
 local definitions = {
 	receipts_request = one_of("auto", "always", "never");
 	receipts_answer = one_of("opt-in", "opt-out", "never");
+	receipts_answer_components = hosts();
 	receipts_answer_proof = one_of("ack", "sent");
 	receipts_forged = one_of("drop", "pass");
 	receipts_unknown = one_of("pass", "drop");
@@ -89,6 +111,7 @@ local definitions = {
 --- A value as it is written in the configuration.
 -- @param definition  optional: of the option, where the value is one in force
 local function shown(value, definition)
+	if definition and definition.written then return definition.written(value); end
 	if definition and definition.shown then value = definition.shown(value); end
 	return type(value) == "string" and ("%q"):format(value) or tostring(value);
 end

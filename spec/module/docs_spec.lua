@@ -97,7 +97,7 @@ describe("the options", function ()
 		local value = load("return "..text)();
 		local default = lib.definitions[name].default;
 		if type(default) == "number" then value = lib.parse_duration(value); end
-		assert.equal(default, value, name.." has another default than "..cell);
+		assert.same(default, value, name.." has another default than "..cell);
 	end
 
 	it("are all in the table of docs/operators.md, with their values and defaults", function ()

@@ -12,7 +12,7 @@ end
 describe("options", function ()
 	it("have defaults", function ()
 		local options, warnings = read {};
-		assert.same({ request = "auto", answer = "opt-in", answer_proof = "ack",
+		assert.same({ request = "auto", answer = "opt-in", answer_components = {}, answer_proof = "ack",
 			forged = "drop", unknown = "pass", groupchat_requests = "pass", protect_presence = true,
 			resend_attempts = 0, resend_after = 30,
 			max_pending = 1000000, max_pending_per_user = 1000, expire_after = 604800, overdue_after = 3600, flush_interval = 5 }, options);
@@ -22,6 +22,7 @@ describe("options", function ()
 	local right = {
 		receipts_request = { "auto", "always", "never" };
 		receipts_answer = { "opt-in", "opt-out", "never" };
+		receipts_answer_components = { {}, { "sms.example.org" }, { "a.example.org", "b" } };
 		receipts_answer_proof = { "ack", "sent" };
 		receipts_forged = { "drop", "pass" };
 		receipts_unknown = { "pass", "drop" };
@@ -49,6 +50,7 @@ describe("options", function ()
 	local wrong = {
 		receipts_request = { "sometimes", true, 1 };
 		receipts_answer = { "always", true };
+		receipts_answer_components = { "sms.example.org", { 1 }, { "romeo@example.org" }, { "a b" }, { x = "sms.example.org" }, true };
 		receipts_answer_proof = { "stored", 1 };
 		receipts_forged = { "bounce", false };
 		receipts_unknown = { "forged", {} };

@@ -8,6 +8,7 @@ require "spec.support.paths";
 local socket = require "socket";
 local base64 = require "util.encodings".base64.encode;
 local new_stream = require "util.xmppstream".new;
+local sha1 = require "util.hashes".sha1;
 local st = require "util.stanza";
 local calculate_hash = require "util.caps".calculate_hash;
 
@@ -23,7 +24,7 @@ local function next_id()
 end
 
 local callbacks = { default_ns = "jabber:client" };
-function callbacks.streamopened(self) self.notopen = nil; end
+function callbacks.streamopened(self, attr) self.notopen, self.stream_id = nil, attr.id; end
 function callbacks.streamclosed(self) self.closed = true; end
 function callbacks.handlestanza(self, stanza)
 	if self.managed and (stanza.name == "message" or stanza.name == "presence" or stanza.name == "iq") then
@@ -86,6 +87,8 @@ local function named(name)
 	return function (stanza) return stanza.name == name; end;
 end
 
+local component_callbacks = setmetatable({ default_ns = "jabber:component:accept" }, { __index = callbacks });
+
 local function open_stream(self)
 	self.notopen = true;
 	self.stream = new_stream(self, callbacks);
@@ -104,7 +107,7 @@ end
 --- Everything that came in until the server had handled all that we sent; the inbox is empty then.
 function client:sync()
 	local id = next_id();
-	self:send(st.iq({ type = "get", to = self.host, id = id }):tag("ping", { xmlns = "urn:xmpp:ping" }));
+	self:send(st.iq({ type = "get", from = self.from, to = self.host, id = id }):tag("ping", { xmlns = "urn:xmpp:ping" }));
 	local before = {};
 	wait(self, function ()
 		while self.inbox[1] do
@@ -237,4 +240,18 @@ local function resume(old, h)
 	return self, answer.name == "resumed";
 end
 
-return { connect = connect, resume = resume };
+--- Connects as an external component (XEP-0114), whose stanzas need a from.
+-- @param domain  of the component; its secret is "secret"
+local function component(port, domain)
+	local self = setmetatable({ inbox = {}, unread = "", host = "localhost", from = domain, port = port, notopen = true }, client);
+	self.conn = assert(socket.connect("127.0.0.1", port));
+	self.conn:settimeout(0);
+	self.stream = new_stream(self, component_callbacks);
+	self:send(("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='%s'>"):format(domain));
+	wait(self, function () return self.stream_id; end);
+	self:send(("<handshake>%s</handshake>"):format(sha1(self.stream_id.."secret", true)));
+	self:expect(named("handshake"));
+	return self;
+end
+
+return { connect = connect, resume = resume, component = component };

@@ -1,0 +1,60 @@
+-- SPDX-License-Identifier: MIT
+-- receipts_answer_components: gateways (XEP-0114) that know no receipts are answered for, once they have taken the message.
+--
+-- A component acknowledges nothing. So what counts is that it is connected when the message is about to be written to it, after all
+-- else that could stop the message, and that it still is afterwards. Only users of this host are told.
+
+local st = require "util.stanza";
+local new_id = require "util.id".medium;
+local jid_host = require "util.jid".host;
+
+local LAST = -0.5; -- mod_component hands over at -1
+
+local components = {};
+
+-- Is a program connected as this component?
+local function is_connected(host)
+	local session = prosody.hosts[host];
+	local component = session and session.modules.component;
+	return component ~= nil and component.connected == true;
+end
+
+--- Watches the messages to these components.
+-- @param hosts  array of their names
+-- @param env    examine, bits: the engine's; answers: answers.lib.lua's; guard; decide(stanza, why): takes note of a decision;
+--               answered(): an answer has been sent
+function components.watch(hosts, env)
+	local function answer(host, content)
+		if not is_connected(host) then return; end
+		env.decide(content, "answered for "..content.attr.to..", which the component "..host.." has taken");
+		env.answered();
+		module:context(host):send(env.answers:make({ full_jid = content.attr.to }, content, new_id()));
+	end
+
+	local function handing_over(host, stanza)
+		if env.answers:bounced(stanza) then return true; end
+		local what = env.examine(stanza);
+		if not what or what & env.bits.asks == 0 or jid_host(stanza.attr.from) ~= module.host or not is_connected(host) then return; end
+		local content = st.clone(stanza);
+		module:add_timer(0, env.guard("an answer for a component", function () answer(host, content); end));
+	end
+
+	local listed = {};
+	local function watch(host)
+		local component = module:context(host);
+		for _, kind in ipairs { "bare", "full", "host" } do
+			component:hook("message/"..kind, env.guard("a message to a component", function (event)
+				return handing_over(host, event.stanza);
+			end), LAST);
+		end
+	end
+	for _, host in ipairs(hosts) do
+		listed[host] = true;
+		if prosody.hosts[host] then watch(host); end
+	end
+	module:hook_global("host-activated", function (host)
+		if listed[host] then watch(host); end
+	end);
+end
+
+return components;
