@@ -25,7 +25,6 @@
 
 #define SLICE ((size_t)64 << 10) /* bytes given to Expat at once: keeps what one call makes small */
 #define NS_SEPARATOR '\1'        /* not a character of XML, so in no name and no namespace */
-#define CUT ((size_t)256 << 10)  /* bytes after which a document is cut: some 5 MB in Expat when they are all new names */
 #define STREAMS_MAX 4u           /* streams open within one another: the outermost is forgotten for one more */
 
 enum { ID, FROM, TO, TYPE, RECEIVED_ID, STAMP, STRINGS };
@@ -47,6 +46,7 @@ struct rcpt_xml {
 	XML_Parser parser;
 	struct rcpt_xml_limits limits;
 	unsigned long salt;
+	size_t cut_after; /* bytes of a document */
 
 	enum rcpt_xml_status status;
 	enum XML_Error expat_error;
@@ -65,6 +65,7 @@ struct rcpt_xml {
 	char *tail;                      /* the last tail_n of them */
 	size_t tail_n, tail_room;
 	struct rcpt_xml_position origin; /* where it began, or went on after a cut */
+	bool after_return;               /* the last byte before that is a carriage return: a line feed is one line with it */
 
 	/* The start tags of the open elements, outermost first, a line each: of all while saved == depth and we are in no stanza. */
 	char *tags;
@@ -103,15 +104,19 @@ static struct rcpt_xml_position here(const struct rcpt_xml *x)
 	};
 }
 
-static void advance(struct rcpt_xml_position *p, const char *bytes, size_t n)
+/* Lines and columns as Expat counts them. */
+static void advance(struct rcpt_xml *x, struct rcpt_xml_position *p, const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
+		const bool end_of_line = bytes[i] == '\n' || bytes[i] == '\r';
 		p->byte++;
-		p->column++;
-		if (bytes[i] == '\n') {
+		if (end_of_line && !(bytes[i] == '\n' && x->after_return))
 			p->line++;
+		if (end_of_line)
 			p->column = 1;
-		}
+		else if ((bytes[i] & 0xc0) != 0x80)
+			p->column++;
+		x->after_return = bytes[i] == '\r';
 	}
 }
 
@@ -381,7 +386,7 @@ static void cut(struct rcpt_xml *x, size_t n)
 	x->end = (uint64_t)XML_GetCurrentByteIndex(x->parser) + n;
 	x->beyond = here(x);
 	if (rest.p)
-		advance(&x->beyond, rest.p, n);
+		advance(x, &x->beyond, rest.p, n);
 }
 
 /* An element outside stanzas begins. */
@@ -426,7 +431,8 @@ static void end_container(struct rcpt_xml *x)
 /* Has Expat read so much of this document that it is to be cut? */
 static bool long_enough(const struct rcpt_xml *x)
 {
-	return (size_t)XML_GetCurrentByteIndex(x->parser) > x->replayed + CUT && !x->forwarded && x->saved == x->depth;
+	const size_t at = (size_t)XML_GetCurrentByteIndex(x->parser);
+	return at > x->replayed && at - x->replayed > x->cut_after && !x->forwarded && x->saved == x->depth;
 }
 
 static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
@@ -582,9 +588,25 @@ static void forget_tags(struct rcpt_xml *x)
 	x->tags_n = x->saved = 0;
 }
 
+/* Expat takes a document that begins like UTF-16 for UTF-16, whatever it has been told; XMPP is UTF-8 (RFC 6120 §11.6). */
+static bool begins_as_utf16(const char *xml, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (xml[i] == '\0' || xml[i] == '\xfe' || xml[i] == '\xff')
+			return true;
+	return false;
+}
+
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
 static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 {
+	const size_t first = x->fed < 2 ? (size_t)(2 - x->fed) : 0;
+	if (begins_as_utf16(xml, n < first ? n : first)) {
+		x->expat_error = XML_ERROR_INVALID_TOKEN;
+		fail(x, RCPT_XML_MALFORMED);
+		x->where = x->origin;
+		return;
+	}
 	const enum XML_Status status = XML_Parse(x->parser, xml, (int)n, last);
 	x->fed += n;
 	if (x->ended || x->status != RCPT_XML_OK)
@@ -623,7 +645,7 @@ static size_t skip_space(struct rcpt_xml *x, const char *p, size_t n)
 	size_t i = 0;
 	while (i < n && (p[i] == ' ' || p[i] == '\t' || p[i] == '\r' || p[i] == '\n'))
 		i++;
-	advance(&x->origin, p, i);
+	advance(x, &x->origin, p, i);
 	return i;
 }
 
@@ -658,6 +680,7 @@ struct rcpt_xml *rcpt_xml_new(const struct rcpt_xml_limits *limits, unsigned lon
 	x->limits = *limits;
 	if (x->limits.bytes > INT_MAX / 2)
 		x->limits.bytes = INT_MAX / 2;
+	x->cut_after = RCPT_XML_CUT;
 	x->salt = salt ? salt : 1; /* 0 would have Expat ask the system for one at every reset */
 	x->parser = XML_ParserCreate_MM("UTF-8", &memory, separator);
 	if (!x->parser) {
@@ -686,9 +709,15 @@ void rcpt_xml_reset(struct rcpt_xml *x)
 	x->status = RCPT_XML_OK;
 	x->expat_error = XML_ERROR_NONE;
 	x->origin = x->where = (struct rcpt_xml_position){1, 1, 1};
+	x->after_return = false;
 	x->taken = x->read = x->used = 0;
 	if (!begin_document(x, false))
 		fail(x, RCPT_XML_NO_MEMORY);
+}
+
+void rcpt_xml_cut_after(struct rcpt_xml *x, size_t bytes)
+{
+	x->cut_after = bytes;
 }
 
 enum rcpt_xml_status rcpt_xml_message(struct rcpt_xml *x, const char *xml, size_t n)
