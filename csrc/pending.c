@@ -457,6 +457,16 @@ static bool length_ok(struct rcpt_str s, size_t max)
 	return s.n > 0 && s.n <= max;
 }
 
+/* Who is asked, as it is kept: the bare JID, or an occupant's in full. What has no nick is no occupant, whatever the flags say.
+ */
+static struct rcpt_str asked_jid(struct rcpt_str to, unsigned *flags)
+{
+	const struct rcpt_str bare = rcpt_jid_bare(to);
+	if (bare.n == to.n)
+		*flags &= ~RCPT_OCCUPANT;
+	return *flags & RCPT_OCCUPANT ? to : bare;
+}
+
 /* Adds an entry that find_exact() did not find. Everything that can fail is done before anything is given up. */
 static enum rcpt_status add_new(struct rcpt_pending *t, const struct wanted *w, enum rcpt_state state, uint32_t time,
 								unsigned flags)
@@ -499,7 +509,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct wanted *w, 
 enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
 								  double now, unsigned flags)
 {
-	const struct rcpt_str requester = rcpt_jid_bare(from), asked = flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to);
+	const struct rcpt_str requester = rcpt_jid_bare(from), asked = asked_jid(to, &flags);
 	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	const uint32_t time = tell(t, now);
@@ -675,7 +685,8 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 {
 	const double span = entry->state == RCPT_DELIVERED_ONCE ? t->limits.remember : t->limits.ttl;
 	const struct rcpt_str requester = rcpt_jid_bare(entry->from);
-	const struct rcpt_str asked = entry->flags & RCPT_OCCUPANT ? entry->asked : rcpt_jid_bare(entry->asked);
+	unsigned flags = entry->flags;
+	const struct rcpt_str asked = asked_jid(entry->asked, &flags);
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	struct wanted w = {.requester = requester, .asked = asked, .id = entry->id};
@@ -689,7 +700,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 		return RCPT_TOO_OLD;
 	tell(t, now);
 	const uint32_t time = ticks(entry->time < now ? entry->time : now);
-	return add_new(t, &w, entry->state, time, (entry->flags & SHOWN) | STORED);
+	return add_new(t, &w, entry->state, time, (flags & SHOWN) | STORED);
 }
 
 /* -- Writing to a store ---------------------------------------------------------------------------------------------- */

@@ -66,7 +66,7 @@ enum rcpt_verdict {
 /* What is remembered with an entry. The lowest three bits are the content message's type, see facts.h. */
 #define RCPT_TYPE_BITS 0x07u
 #define RCPT_INJECTED 0x08u /* the request was put in by the server */
-#define RCPT_OCCUPANT 0x10u /* asked is room@muc/nick */
+#define RCPT_OCCUPANT 0x10u /* asked is room@muc/nick; it is not kept with a JID that has no nick */
 #define RCPT_OVERDUE 0x20u  /* rcpt_pending_overdue() has shown it */
 
 enum rcpt_state { RCPT_PENDING, RCPT_FAILED, RCPT_DELIVERED_ONCE };

@@ -88,6 +88,21 @@ static void occupants_match_in_full(void **state)
 	rcpt_pending_free(t);
 }
 
+/* fuzz/regressions/store/4: the room and its occupant became one entry, which the occupant's ack did not match. */
+static void without_a_nick_it_is_no_occupant(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("r@muc"), text("1"), 0, RCPT_OCCUPANT), RCPT_OK);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("r@muc/n"), text("1"), 0, 0), RCPT_KNOWN);
+	assert_int_equal(match(t, "a@h", "r@muc/n", "1", 1), RCPT_DELIVERED);
+	assert_int_equal(answer.flags & RCPT_OCCUPANT, 0);
+	const struct rcpt_entry e = {.from = text("a@h"), .asked = text("r@muc"), .id = text("2"), .time = 1, .flags = RCPT_OCCUPANT};
+	assert_int_equal(rcpt_pending_put(t, &e, 2), RCPT_OK);
+	assert_int_equal(match(t, "a@h", "r@muc/n", "2", 3), RCPT_DELIVERED);
+	rcpt_pending_free(t);
+}
+
 static void failed_is_not_the_last_word(void **state)
 {
 	(void)state;
@@ -863,6 +878,7 @@ int main(void)
 		cmocka_unit_test(matches_on_bare_jids_and_id),
 		cmocka_unit_test(one_id_asked_of_several),
 		cmocka_unit_test(occupants_match_in_full),
+		cmocka_unit_test(without_a_nick_it_is_no_occupant),
 		cmocka_unit_test(failed_is_not_the_last_word),
 		cmocka_unit_test(an_answered_id_can_be_asked_again),
 		cmocka_unit_test(a_user_over_quota_loses_their_own_oldest),
