@@ -35,7 +35,7 @@ build/test/%.o: csrc/%.c $(HEADERS) | build/test
 build/test/%: csrc/test/%.c $(CORE:%=build/test/%.o) | build/test
 	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka
 
-build build/test:
+build build/test build/fuzz/engine:
 	mkdir -p $@
 
 deps: ## Install the Debian packages and unpack the Prosody versions that tests and demo need
@@ -44,7 +44,7 @@ deps: ## Install the Debian packages and unpack the Prosody versions that tests 
 demo: deps all ## Exchange receipts on a throw-away Prosody and say what happened
 	scripts/demo
 
-test: deps all c-tests-build rock ## Run every spec and C test; the last line sums them up
+test: deps all c-tests-build fuzz-build rock ## Run every spec and C test; the last line sums them up
 	scripts/test
 
 test-fast: all c-tests-build ## The same without specs that start a Prosody
@@ -55,6 +55,30 @@ c-tests-build: $(C_TESTS:%=build/test/%)
 build/bench/%.so: bench/%.c
 	mkdir -p build/bench
 	$(CC) -shared -fPIC -O2 $(WARN) $(LUA_CFLAGS) -o $@ $< -lexpat
+
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS = parse scanner pending stanza store
+FUZZ_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_CC = clang -std=c11 $(WARN) -O1 -g $(FUZZ_SANITIZE) -fsanitize=fuzzer-no-link -fno-omit-frame-pointer -DRCPT_MEM_TEST $(LUA_CFLAGS)
+
+build/fuzz/engine/%.o: csrc/%.c $(HEADERS) | build/fuzz/engine
+	$(FUZZ_CC) -c -o $@ $<
+
+build/fuzz/%.o: fuzz/%.c $(HEADERS) $(wildcard fuzz/*.h) | build/fuzz/engine
+	$(FUZZ_CC) -Icsrc -c -o $@ $<
+
+build/fuzz/parse build/fuzz/scanner: build/fuzz/%: build/fuzz/%.o build/fuzz/facts_text.o
+build/fuzz/pending: build/fuzz/pending.o build/fuzz/naive.o
+build/fuzz/stanza build/fuzz/store: build/fuzz/script.o $(BINDING:%=build/fuzz/engine/%.o)
+build/fuzz/stanza build/fuzz/store: FUZZ_LIBS = -llua$(LUA_VERSION)
+
+$(FUZZ_TARGETS:%=build/fuzz/%): $(CORE:%=build/fuzz/engine/%.o)
+	clang $(FUZZ_SANITIZE) -fsanitize=fuzzer -o $@ $^ -lexpat $(FUZZ_LIBS)
+
+fuzz-build: $(FUZZ_TARGETS:%=build/fuzz/%)
+
+fuzz: deps fuzz-build ## Give the engine random input, each target for FUZZ_SECONDS (60)
+	scripts/fuzz $(FUZZ_SECONDS)
 
 BENCHES = xml scan messages startup memory latency prosody_cpu
 BENCH_PEERS = build/bench/bare_expat.so build/bench/bare_reader.so
@@ -73,7 +97,7 @@ rules: deps all ## Bring the column of specs in docs/rules.md up to the specs' t
 	lua5.4 -e 'package.path = "./?.lua;"..package.path' scripts/rules.lua
 
 format: ## Format the C sources in place
-	clang-format -i csrc/*.c csrc/*.h csrc/test/*.c
+	clang-format -i csrc/*.[ch] csrc/test/*.[ch] fuzz/*.[ch]
 
 rock: build/rocks/manifest-$(LUA_VERSION) ## Make a folder that luarocks and prosodyctl can install from: build/rocks
 
@@ -98,6 +122,6 @@ distclean: clean ## Remove everything that make made
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: all deps demo test test-fast c-tests-build bench bench-quick lint rules format rock install uninstall clean distclean help
+.PHONY: all deps demo test test-fast c-tests-build fuzz fuzz-build bench bench-quick lint rules format rock install uninstall clean distclean help
 .SECONDARY:
 .NOTPARALLEL:
