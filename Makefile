@@ -4,6 +4,7 @@
 LUA_VERSION ?= 5.4
 LUA ?= lua$(LUA_VERSION)
 LUA_CFLAGS ?= $(shell pkg-config --cflags lua$(LUA_VERSION) 2>/dev/null || echo -I/usr/include/lua$(LUA_VERSION))
+LUA_LIBS ?= $(shell pkg-config --libs lua$(LUA_VERSION) 2>/dev/null || echo -llua$(LUA_VERSION))
 LUAROCKS ?= luarocks
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -30,7 +31,10 @@ build/%.o: csrc/%.c $(HEADERS) | build
 	$(CC) $(ENGINE_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 
 build/test/%.o: csrc/%.c $(HEADERS) | build/test
-	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -c -o $@ $<
+	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) $(LUA_CFLAGS) -DRCPT_MEM_TEST -c -o $@ $<
+
+build/test/test_binding: csrc/test/test_binding.c $(CORE:%=build/test/%.o) $(BINDING:%=build/test/%.o) | build/test
+	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) $(LUA_CFLAGS) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka $(LUA_LIBS)
 
 build/test/%: csrc/test/%.c $(CORE:%=build/test/%.o) | build/test
 	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka

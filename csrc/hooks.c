@@ -59,9 +59,10 @@ static const char *const keys[] = {"stanza", "origin",       "username",        
 struct tally {
 	lua_Integer asked, duplicate;
 	unsigned delivered;
-	double age[256]; /* of those delivered, in seconds */
-	bool asks;       /* content messages matter: the server asks for clients that don't */
-	bool protect;    /* acks to who may not see the user's presence are not sent */
+	double age[256];     /* of those delivered, in seconds */
+	lua_Integer sampled; /* delivered besides, whose age is known already */
+	bool asks;           /* content messages matter: the server asks for clients that don't */
+	bool protect;        /* acks to who may not see the user's presence are not sent */
 };
 
 #define TALLY_AGES (sizeof((struct tally *)NULL)->age / sizeof(double))
@@ -141,7 +142,7 @@ static bool event_facts(lua_State *L, unsigned wanted, struct rcpt_facts *f)
 {
 	lua_settop(L, 1);
 	push_field(L, 1, HOOK_STANZA);
-	return lua_checkstack(L, LUA_MINSTACK) && rcpt_lua_stanza(L, 2, 2, wanted, f);
+	return rcpt_lua_stanza(L, 2, 2, wanted, f);
 }
 
 /* Calls the inner function with (event, facts) and passes on its result. An error is told, and the message goes on. */
@@ -227,6 +228,8 @@ static int l_outgoing_inner(lua_State *L)
 		lua_pushvalue(L, 3);
 		lua_rawget(L, lua_upvalueindex(HOOK_ROOMS));
 		status = rcpt_lua_ask(L, lua_upvalueindex(HOOK_PENDING), f, time, 5);
+		if (status == RCPT_NO_MEMORY)
+			return luaL_error(L, "out of memory");
 		evicted = rcpt_lua_has_evicted(L, lua_upvalueindex(HOOK_PENDING));
 		ordinary = status == RCPT_KNOWN || (status == RCPT_OK && ordinary && !evicted);
 	}
@@ -306,20 +309,22 @@ static int l_incoming_inner(lua_State *L)
 /* -- receipts.hooks -------------------------------------------------------------------------------------------------- */
 
 /* uncounted(sample): how many asked, were delivered, and were duplicates, since the last call; sample(age) is called for each
- * that was delivered. */
+ * that was delivered. When that raises an error, that age is lost, and what was counted is not. */
 static int l_uncounted(lua_State *L)
 {
 	struct tally *tally = get_tally(L);
 	luaL_checktype(L, 1, LUA_TFUNCTION);
-	lua_pushinteger(L, tally->asked);
-	lua_pushinteger(L, tally->delivered);
-	lua_pushinteger(L, tally->duplicate);
-	tally->asked = tally->duplicate = 0;
 	while (tally->delivered > 0) {
+		const double age = tally->age[--tally->delivered];
+		tally->sampled++;
 		lua_pushvalue(L, 1);
-		lua_pushnumber(L, tally->age[--tally->delivered]);
+		lua_pushnumber(L, age);
 		lua_call(L, 1, 0);
 	}
+	lua_pushinteger(L, tally->asked);
+	lua_pushinteger(L, tally->sampled);
+	lua_pushinteger(L, tally->duplicate);
+	tally->asked = tally->sampled = tally->duplicate = 0;
 	return 3;
 }
 

@@ -23,12 +23,24 @@ void rcpt_free(void *ptr)
 
 #else
 
-static long budget = -1;
-static size_t held;
+static long budget = -1, failures = -1;
+static size_t held, failed;
+
+void rcpt_mem_fail(long after, long times)
+{
+	budget = after;
+	failures = times;
+	failed = 0;
+}
 
 void rcpt_mem_fail_after(long n)
 {
-	budget = n;
+	rcpt_mem_fail(n, -1);
+}
+
+size_t rcpt_mem_failed(void)
+{
+	return failed;
 }
 
 size_t rcpt_mem_held(void)
@@ -38,12 +50,16 @@ size_t rcpt_mem_held(void)
 
 static int refuse(void)
 {
-	if (budget < 0)
+	if (budget < 0 || failures == 0)
 		return 0;
-	if (budget == 0)
-		return 1;
-	budget--;
-	return 0;
+	if (budget > 0) {
+		budget--;
+		return 0;
+	}
+	if (failures > 0)
+		failures--;
+	failed++;
+	return 1;
 }
 
 void *rcpt_malloc(size_t size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The one seam through which the engine, Expat included, gets and returns memory.
  *
- * Built with -DRCPT_MEM_TEST, the three functions count what is held and can be told to fail: see mem.c.
+ * Built with -DRCPT_MEM_TEST, the three functions count what is held and can be told to fail.
  */
 #ifndef RCPT_MEM_H
 #define RCPT_MEM_H
@@ -15,6 +15,10 @@ void rcpt_free(void *ptr);
 #ifdef RCPT_MEM_TEST
 /* Let `n` more allocations succeed and fail every one after that; a negative `n` never fails. */
 void rcpt_mem_fail_after(long n);
+/* The same, but only so many `times`; a negative number is for good. */
+void rcpt_mem_fail(long n, long times);
+/* How many have failed since then. */
+size_t rcpt_mem_failed(void);
 /* Blocks held now. */
 size_t rcpt_mem_held(void);
 #endif

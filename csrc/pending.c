@@ -385,26 +385,31 @@ static rcpt_ref oldest(const struct rcpt_pending *t, const struct list list[KIND
 	return elapsed(entry_at(t, open)->time, entry_at(t, done)->time) < 0 ? done : open;
 }
 
-static void evict(struct rcpt_pending *t, rcpt_ref ref)
+/* False, and the entry stays, when those who have to know of it cannot take it now. */
+static bool evict(struct rcpt_pending *t, rcpt_ref ref)
 {
 	const struct entry *e = entry_at(t, ref);
-	if (t->evicted && (kind_of(e) == OPEN || (e->flags & STORED)))
-		visit_entry(t, ref, t->evicted, t->evicted_ud);
+	if (t->evicted && (kind_of(e) == OPEN || (e->flags & STORED)) && !visit_entry(t, ref, t->evicted, t->evicted_ud))
+		return false;
 	drop(t, ref);
+	return true;
 }
 
-/* Room for one more entry of `from`. Two go at the most, so that a table over new, lower limits shrinks as it is used. */
+/* Room for one more entry of `from`. Two go at the most, so that a table over new, lower limits shrinks as it is used. Once one
+ * has gone it is well: one in for one out is no more than there was. */
 static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from)
 {
 	const struct list *own = jid_at(t, from)->list;
 	int gone = 0;
 	for (; gone < 2 && own[OPEN].n + own[DONE].n >= t->limits.per_user; gone++)
-		evict(t, oldest(t, own));
+		if (!evict(t, oldest(t, own)))
+			return gone ? RCPT_OK : RCPT_NO_MEMORY;
 	for (; gone < 2 && t->entries.count >= t->limits.capacity; gone++) {
 		const rcpt_ref victim = t->list[DONE].head ? t->list[DONE].head : own[OPEN].head;
 		if (!victim)
-			return gone ? RCPT_OK : RCPT_FULL; /* one in for one out is no more than there was */
-		evict(t, victim);
+			return gone ? RCPT_OK : RCPT_FULL;
+		if (!evict(t, victim))
+			return gone ? RCPT_OK : RCPT_NO_MEMORY;
 	}
 	return RCPT_OK;
 }
@@ -621,15 +626,21 @@ uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, doubl
 	return done;
 }
 
-/* Shows an entry that is overdue, unless it has been shown before. Returns whether it was. */
+static bool is_news(const struct entry *e)
+{
+	return e->state == RCPT_PENDING && !(e->flags & RCPT_OVERDUE);
+}
+
+/* Shows an entry as overdue. False, and it is not, when nobody takes it. */
 static bool show_overdue(struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud)
 {
 	struct entry *e = entry_at(t, ref);
-	if (e->state != RCPT_PENDING || (e->flags & RCPT_OVERDUE))
-		return false;
 	e->flags |= RCPT_OVERDUE;
+	if (!visit_entry(t, ref, visit, ud)) {
+		e->flags &= (uint8_t)~RCPT_OVERDUE;
+		return false;
+	}
 	note(t, ref);
-	visit_entry(t, ref, visit, ud);
 	return true;
 }
 
@@ -645,15 +656,21 @@ uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, doub
 	uint32_t done = 0;
 	if (from.n == 0) {
 		for (rcpt_ref ref; done < max && (ref = t->next_overdue) && as_old_as(t, ref, time, age); done++) {
+			if (is_news(entry_at(t, ref)) && !show_overdue(t, ref, visit, ud))
+				return max;
 			t->next_overdue = entry_at(t, ref)->link[TABLE].next;
-			show_overdue(t, ref, visit, ud);
 		}
 		return done;
 	}
 	const rcpt_ref jid = find_bare(t, from);
 	rcpt_ref ref = jid ? jid_at(t, jid)->list[OPEN].head : 0;
-	for (; done < max && ref && as_old_as(t, ref, time, age); ref = entry_at(t, ref)->link[USER].next)
-		done += show_overdue(t, ref, visit, ud);
+	for (; done < max && ref && as_old_as(t, ref, time, age); ref = entry_at(t, ref)->link[USER].next) {
+		if (!is_news(entry_at(t, ref)))
+			continue;
+		if (!show_overdue(t, ref, visit, ud))
+			return max;
+		done++;
+	}
 	return done;
 }
 

@@ -43,7 +43,8 @@ struct rcpt_pending_limits {
 
 struct rcpt_entry;
 
-/* Called with each entry that is shown. Return false to stop. It must not change the table. */
+/* Called with each entry that is shown. It must not change the table. Return false to stop: what was to become of this entry does
+ * not, and it will be shown again. */
 typedef bool rcpt_visit(void *ud, const struct rcpt_entry *entry);
 
 enum rcpt_status {
@@ -134,7 +135,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from);
 
 /* Keeps a journal from now on. `evicted` is shown every entry that makes room for another, unless neither its requester nor the
- * store can miss it. */
+ * store can miss it. While that returns false nothing makes room, and add() and put() have no memory. */
 void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud);
 /* The requester who has waited longest for something to be written, and `visit` is shown what: entries with `keep` are written,
  * the others' records are removed. An empty string when all is written. */

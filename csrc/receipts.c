@@ -46,10 +46,11 @@ enum handle { SCANNER, PENDING };
 static const char *const handle_names[] = {[SCANNER] = "scanner", [PENDING] = "pending table"};
 
 struct pending_handle {
-	const char *const *kind;   /* &handle_names[PENDING] */
-	struct rcpt_pending *t;    /* NULL once closed */
-	struct collection evicted; /* since the last call of evicted() */
-	bool journal;
+	const char *const *kind; /* &handle_names[PENDING] */
+	struct rcpt_pending *t;  /* NULL once closed */
+	/* What has happened to entries and Lua has not been told yet: that which made room for others since the last call of
+	 * evicted(), and what the last calls of expire() and overdue() had no memory to tell. */
+	struct collection evicted, expired, overdue;
 };
 
 struct scanner_handle {
@@ -270,9 +271,11 @@ static int l_reader_gc(lua_State *L)
 
 /* Most messages have nothing to do with receipts, and what reading them costs is calls of Lua's API: so there are as few as can
  * be. Values stay on the stack until there are too many, the key that is needed for each child is copied to it, and nothing is
- * read that nobody asks for. The stack has room for LUA_MINSTACK values beyond the arguments: 5 of the message, 2 for each of
- * AT_ONCE children, and what read_child() looks at. */
+ * read that nobody asks for. The stack has room for LUA_MINSTACK values beyond the arguments, and more is not asked for, which
+ * could fail: one of the caller's, 5 of the message, 2 for each of AT_ONCE children, and 4 that read_child() or
+ * rcpt_lua_stanza() look at. */
 #define AT_ONCE 5
+_Static_assert(1 + 5 + 2 * AT_ONCE + 4 <= LUA_MINSTACK, "a stanza is read on the stack that every C function has");
 
 /* What rcpt_lua_stanza() leaves on the stack, above the arguments. */
 enum { LEFT_NAME_KEY = 1, LEFT_RECEIVED_ID, LEFT };
@@ -846,21 +849,29 @@ struct entry_copy {
 	size_t from, asked, id; /* lengths; the three texts follow one another */
 };
 
+/* Room for `size` more bytes. */
+static bool make_room(struct collection *c, size_t size)
+{
+	if (c->room - c->used >= size)
+		return true;
+	const size_t room = (c->room + size) * 2;
+	char *bytes = rcpt_realloc(c->bytes, room);
+	if (!bytes) {
+		c->failed = true;
+		return false;
+	}
+	c->bytes = bytes;
+	c->room = room;
+	return true;
+}
+
 static bool collect(void *ud, const struct rcpt_entry *e)
 {
 	struct collection *c = ud;
 	const struct entry_copy head = {e->time, e->flags, e->state, e->stored, e->keep, e->from.n, e->asked.n, e->id.n};
 	const size_t size = sizeof head + e->from.n + e->asked.n + e->id.n;
-	if (c->room - c->used < size) {
-		const size_t room = (c->room + size) * 2;
-		char *bytes = rcpt_realloc(c->bytes, room);
-		if (!bytes) {
-			c->failed = true;
-			return false;
-		}
-		c->bytes = bytes;
-		c->room = room;
-	}
+	if (!make_room(c, size))
+		return false;
 	char *at = c->bytes + c->used;
 	memcpy(at, &head, sizeof head);
 	at += sizeof head;
@@ -902,17 +913,54 @@ static int push_collection(lua_State *L)
 	return 1;
 }
 
-/* Pushes the collection as a table and frees it. */
-static void give(lua_State *L, struct collection *c)
+static void empty(struct collection *c)
+{
+	rcpt_free(c->bytes);
+	*c = (struct collection){.journal = c->journal};
+}
+
+static int try_to_push(lua_State *L, struct collection *c)
 {
 	lua_pushcfunction(L, push_collection);
 	lua_pushlightuserdata(L, c);
-	const int status = c->failed ? LUA_ERRMEM : lua_pcall(L, 1, 1, 0);
-	rcpt_free(c->bytes);
-	if (c->failed)
+	return lua_pcall(L, 1, 1, 0);
+}
+
+/* Pushes the collection as a table and frees it. */
+static void give(lua_State *L, struct collection *c)
+{
+	const bool failed = c->failed;
+	const int status = failed ? LUA_ERRMEM : try_to_push(L, c);
+	empty(c);
+	if (failed)
 		luaL_error(L, "out of memory");
 	if (status != LUA_OK)
 		lua_error(L);
+}
+
+/* The same for what exists nowhere else: what cannot be told now is told by the next call. Making Lua values can run a finalizer,
+ * and that can add to `owed`, or close the table: so we work on a copy. */
+static void tell(lua_State *L, struct collection *owed)
+{
+	struct collection c = *owed;
+	if (c.failed && c.used == 0) {
+		owed->failed = false;
+		luaL_error(L, "out of memory");
+	}
+	*owed = (struct collection){.journal = c.journal};
+	if (try_to_push(L, &c) == LUA_OK) {
+		empty(&c);
+		return;
+	}
+	const struct collection added = *owed;
+	*owed = c;
+	owed->failed = false;
+	if (added.used > 0 && make_room(owed, added.used)) {
+		memcpy(owed->bytes + owed->used, added.bytes, added.used);
+		owed->used += added.used;
+	}
+	rcpt_free(added.bytes);
+	lua_error(L);
 }
 
 /* A count of entries that one call may deal with. */
@@ -929,35 +977,29 @@ static struct rcpt_str opt_from(lua_State *L, int arg)
 	return lua_isnoneornil(L, arg) ? RCPT_STR("") : check_str(L, arg);
 }
 
-static bool journals(lua_State *L)
-{
-	const struct pending_handle *h = check_handle(L, 1, PENDING);
-	return h->journal;
-}
-
 static int l_pending_expire(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
+	struct pending_handle *h = check_handle(L, 1, PENDING);
+	struct rcpt_pending *t = open_table(L, h);
 	const double now = check_time(L, 2);
 	const uint32_t max = check_max(L, 3);
 	const struct rcpt_str from = opt_from(L, 4);
 	luaL_checkstack(L, 8, NULL);
-	struct collection c = {.journal = journals(L)};
-	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, from, now, max, collect, &c));
-	give(L, &c);
+	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, from, now, max, collect, &h->expired));
+	tell(L, &h->expired);
 	return 2;
 }
 
 static int l_pending_overdue(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
+	struct pending_handle *h = check_handle(L, 1, PENDING);
+	struct rcpt_pending *t = open_table(L, h);
 	const double now = check_time(L, 2), age = luaL_checknumber(L, 3);
 	const uint32_t max = check_max(L, 4);
 	const struct rcpt_str from = opt_from(L, 5);
 	luaL_checkstack(L, 8, NULL);
-	struct collection c = {0};
-	lua_pushinteger(L, (lua_Integer)rcpt_pending_overdue(t, from, now, age, max, collect, &c));
-	give(L, &c);
+	lua_pushinteger(L, (lua_Integer)rcpt_pending_overdue(t, from, now, age, max, collect, &h->overdue));
+	tell(L, &h->overdue);
 	return 2;
 }
 
@@ -972,9 +1014,17 @@ static int l_pending_journal(lua_State *L)
 {
 	struct pending_handle *h = check_handle(L, 1, PENDING);
 	rcpt_pending_journal(check_pending(L), collect, &h->evicted);
-	h->journal = true;
-	h->evicted.journal = true;
+	h->evicted.journal = h->expired.journal = true;
 	return 0;
+}
+
+static void close_table(struct pending_handle *h)
+{
+	rcpt_pending_free(h->t);
+	empty(&h->evicted);
+	empty(&h->expired);
+	empty(&h->overdue);
+	*h = (struct pending_handle){.kind = h->kind};
 }
 
 /* pending:take_over(other): all that another table holds, which is closed. */
@@ -985,11 +1035,10 @@ static int l_pending_take_over(lua_State *L)
 	struct pending_handle *other = lua_touserdata(L, 2);
 	if (h == other)
 		return 0;
-	rcpt_pending_free(h->t);
-	rcpt_free(h->evicted.bytes);
+	close_table(h);
 	*h = *other;
 	*other = (struct pending_handle){.kind = h->kind};
-	if (h->journal)
+	if (h->evicted.journal)
 		rcpt_pending_journal(h->t, collect, &h->evicted);
 	return 0;
 }
@@ -999,10 +1048,7 @@ static int l_pending_evicted(lua_State *L)
 	struct pending_handle *h = check_handle(L, 1, PENDING);
 	if (h->evicted.used == 0)
 		return 0;
-	struct collection c = h->evicted;
-	c.failed = false; /* what there was no memory for is lost, the rest is not */
-	h->evicted = (struct collection){.journal = true};
-	give(L, &c);
+	tell(L, &h->evicted);
 	return 1;
 }
 
@@ -1136,10 +1182,7 @@ static int l_pending_check(lua_State *L)
 
 static int l_pending_close(lua_State *L)
 {
-	struct pending_handle *h = check_handle(L, 1, PENDING);
-	rcpt_pending_free(h->t);
-	rcpt_free(h->evicted.bytes);
-	*h = (struct pending_handle){.kind = h->kind};
+	close_table(check_handle(L, 1, PENDING));
 	return 0;
 }
 

@@ -847,11 +847,11 @@ static void running_out_of_memory_leaves_the_table_whole(void **state)
 		assert_int_equal(rcpt_mem_held(), 0);
 	}
 	int refused = 0;
-	for (long n = 0; n < 40; n++) {
+	for (long n = 0; n < 80; n++) {
 		struct rcpt_pending *t = make(100000, 100000, 10, 10);
 		char from[128], id[256];
 		memset(id, 'i', sizeof id);
-		rcpt_mem_fail_after(n);
+		rcpt_mem_fail(n / 2, n % 2 ? 1 : -1);
 		for (int i = 0; i < 3000; i++) {
 			const uint32_t before = rcpt_pending_count(t);
 			snprintf(from, sizeof from, "%.*s%d@h", i % 90,

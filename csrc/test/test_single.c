@@ -212,8 +212,8 @@ static void running_out_of_memory_is_told_and_passes(void **state)
 {
 	(void)state;
 	int refused = 0;
-	for (long n = 0; n < 60; n++) {
-		rcpt_mem_fail_after(n);
+	for (long n = 0; n < 120; n++) {
+		rcpt_mem_fail(n / 2, n % 2 ? 1 : -1);
 		struct rcpt_single *s = rcpt_single_new(&limits, 1);
 		struct rcpt_facts f;
 		if (s) {
