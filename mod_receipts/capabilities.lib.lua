@@ -4,6 +4,7 @@
 --   by_hash   "sha-1:<ver>" -> true | false      verified: true for every client that shows this ver
 --   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
 --   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
+--   kept      what people elsewhere take, in slots: as many for each client, and one for each user that it is shown to
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
@@ -22,10 +23,12 @@ local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 local MAX_HASHES = 10000; -- verified vers kept
 local MAX_PEOPLE = 20000; -- bare JIDs kept
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
+local MAX_KEPT = 600000; -- slots; who was not seen for the longest goes first
+local CLIENT = 12; -- slots for a client
 local MAX_FLIGHT = 100; -- queries to clients elsewhere at once; of those here there is one a client at the most
 local MAX_BACKLOG = 1000; -- clients elsewhere that are asked when there is room
 local MAX_WAITING = 20; -- clients with the same ver that are asked next when an answer is not of use
-local MAX_VER, MAX_NODE = 128, 512; -- bytes; longer caps are not looked at
+local MAX_JID, MAX_VER, MAX_NODE = 800, 128, 512; -- bytes; longer ones are not looked at
 
 local capabilities = {};
 
@@ -38,7 +41,7 @@ local mt = { __index = methods };
 -- @param disco disco.lib.lua
 function capabilities.new(send, later, disco)
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE), locals = {}, able = {}, flight = {}, in_flight = 0, asking = {}, backlog = {},
+		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), kept = 0, locals = {}, able = {}, flight = {}, in_flight = 0, asking = {}, backlog = {},
 		send = send, later = later, disco = disco,
 	}, mt);
 end
@@ -128,6 +131,28 @@ function want(self, jid, client)
 	self.later(function () ask(self, flight, jid); end);
 end
 
+-- The client is no longer shown to that user.
+local function unshow(self, client, to)
+	if not client.shown or not client.shown[to] then return; end
+	client.shown[to] = nil;
+	self.kept = self.kept - 1;
+end
+
+local function slots(client)
+	local n = CLIENT;
+	for _ in next, client.shown do n = n + 1; end
+	return n;
+end
+
+-- People elsewhere are dropped until the others fit.
+local function make_room(self)
+	while self.kept > MAX_KEPT and self.people:count() > 1 or self.people:count() > MAX_PEOPLE do
+		local bare, clients = self.people:tail();
+		for _, client in next, clients do self.kept = self.kept - slots(client); end
+		self.people:set(bare, nil);
+	end
+end
+
 local function count(clients)
 	local n = 0;
 	for _ in pairs(clients) do n = n + 1; end
@@ -141,7 +166,7 @@ end
 function methods:presence(stanza, to, is_local)
 	local jid, type = stanza.attr.from, stanza.attr.type;
 	local bare = jid_bare(jid);
-	if not jid then return; end
+	if not jid or #jid > MAX_JID then return; end
 	if jid == bare then
 		if type == "unavailable" and to then self:hidden(bare, to); end
 		return;
@@ -150,7 +175,7 @@ function methods:presence(stanza, to, is_local)
 	local client = clients and clients[jid];
 	if type == "unavailable" then
 		if not client then return; end
-		if to and client.shown then client.shown[to] = nil; end
+		if to then unshow(self, client, to); end
 		if not to or (client.shown and next(client.shown) == nil) then self:forget(jid); end
 		return;
 	elseif type then
@@ -169,6 +194,7 @@ function methods:presence(stanza, to, is_local)
 	if not client or c and (client.ver ~= ver or client.node ~= node or client.key ~= key) then
 		if not client and count(clients) >= MAX_CLIENTS then return; end
 		local shown = not is_local and (client and client.shown or {}) or nil;
+		if not is_local and not client then self.kept = self.kept + CLIENT; end
 		client = { key = key, ver = ver, node = node, is_local = is_local }; -- one for each session: each field counts
 		client.shown = shown;
 		clients[jid] = client;
@@ -176,8 +202,10 @@ function methods:presence(stanza, to, is_local)
 	end
 	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if to and not is_local then
+		if not client.shown[to] then self.kept = self.kept + 1; end
 		client.shown[to] = true;
 		client.asker = to;
+		make_room(self);
 	end
 	-- A local client without caps is asked too (rule D4); a remote one is left alone.
 	if c or is_local then want(self, jid, client); end
@@ -186,10 +214,8 @@ end
 --- Nothing of this person (or room) is shown to that user any more.
 function methods:hidden(bare, to)
 	for jid, client in pairs(clients_of(self, bare) or {}) do
-		if client.shown then
-			client.shown[to] = nil;
-			if next(client.shown) == nil then self:forget(jid); end
-		end
+		unshow(self, client, to);
+		if client.shown and next(client.shown) == nil then self:forget(jid); end
 	end
 end
 
@@ -204,7 +230,9 @@ end
 function methods:forget(jid)
 	local bare = jid_bare(jid);
 	local clients = clients_of(self, bare);
-	if not clients then return; end
+	local client = clients and clients[jid];
+	if not client then return; end
+	if client.shown then self.kept = self.kept - slots(client); end
 	clients[jid] = nil;
 	self.able[jid] = nil;
 	self.asking[jid] = nil;
@@ -254,7 +282,10 @@ function methods:take_over(other)
 	local function ask_again(clients)
 		for _, client in pairs(clients) do client.asked = known(self, client) ~= nil; end
 	end
-	for _, clients in self.people:items() do ask_again(clients); end
+	for _, clients in self.people:items() do
+		ask_again(clients);
+		for _, client in next, clients do self.kept = self.kept + slots(client); end
+	end
 	for _, clients in pairs(self.locals) do ask_again(clients); end
 end
 

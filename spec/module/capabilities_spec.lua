@@ -127,6 +127,64 @@ describe("capabilities", function ()
 		assert.equal("silent", caps:of("room@h/101"));
 	end);
 
+	-- Clients elsewhere that are kept, and how many users they are shown to in all.
+	local function kept()
+		local clients_kept, shown = 0, 0;
+		for _, clients in caps.people:items() do
+			for _, client in pairs(clients) do
+				clients_kept = clients_kept + 1;
+				for _ in pairs(client.shown) do shown = shown + 1; end
+			end
+		end
+		return clients_kept, shown;
+	end
+
+	it("B3 are bounded: in clients of all people elsewhere, and the longest unseen go first", function ()
+		local plain = info(R);
+		for i = 1, 600 do
+			for n = 1, 100 do caps:presence(presence("a"..i.."@far/"..n), "u@h", false); end
+		end
+		assert.is_true(kept() <= 50000 and kept() > 40000, kept());
+		assert.is_nil(caps.people:get("a1@far"));
+		assert.truthy(caps.people:get("a600@far"));
+		caps:presence(presence("b@far/1", plain), "u@h", false);
+		asked[1].done(plain);
+		assert.equal("capable", caps:of("b@far/1"));
+	end);
+
+	it("B3 are bounded: in users that they are shown to", function ()
+		for i = 1, 70 do
+			local stanza = presence("a"..i.."@far/1");
+			for n = 1, 10000 do caps:presence(stanza, "u"..n.."@h", false); end
+		end
+		local _, shown = kept();
+		assert.is_true(shown <= 600000 and shown > 400000, shown);
+	end);
+
+	it("B3 what is gone makes room", function ()
+		local function come(i) caps:presence(presence("a@far/"..i), "u@h", false); end
+		for i = 1, 100 do come(i); end
+		local before = caps.kept;
+		for i = 1, 100 do
+			caps:presence(presence("a@far/"..i, nil, { type = "unavailable" }), i % 2 == 0 and "u@h" or nil, false);
+		end
+		assert.equal(0, caps.kept);
+		for i = 1, 100 do
+			come(i);
+			come(i);
+		end
+		assert.equal(before, caps.kept);
+		caps:presence(presence("a@far/1"), "v@h", false);
+		caps:deleted("u@h");
+		assert.same({ 1, 1 }, { kept() });
+		local other = lib.new(function () end, function () end, paths.lib("disco"));
+		other:take_over(caps);
+		other:deleted("v@h");
+		assert.equal(0, other.kept);
+		caps:presence(presence(("x"):rep(1000).."@far/1"), "u@h", false);
+		assert.same({ 0, 0 }, { kept() }, "addresses of unusual length are left alone");
+	end);
+
 	it("B2 B1 count what is overheard by its hash alone", function ()
 		local query = info(R, "urn:x");
 		caps:presence(presence("a@h/r", query), nil, true);
