@@ -4,7 +4,8 @@
 --   by_hash   "sha-1:<ver>" -> true | false      verified: true for every client that shows this ver
 --   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
 --   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
---   kept      what people elsewhere take, in slots: as many for each client, and one for each user that it is shown to
+--   kept      what people elsewhere take, in slots: so many for each client, and for each user that it is shown to
+--   seen_by   local user (bare JID) -> set of full JIDs elsewhere that are shown to them
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
@@ -23,8 +24,8 @@ local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 local MAX_HASHES = 10000; -- verified vers kept
 local MAX_PEOPLE = 20000; -- bare JIDs kept
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
-local MAX_KEPT = 600000; -- slots; who was not seen for the longest goes first
-local CLIENT = 12; -- slots for a client
+local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
+local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each user that it is shown to
 local MAX_FLIGHT = 100; -- queries to clients elsewhere at once; of those here there is one a client at the most
 local MAX_BACKLOG = 1000; -- clients elsewhere that are asked when there is room
 local MAX_WAITING = 20; -- clients with the same ver that are asked next when an answer is not of use
@@ -41,7 +42,8 @@ local mt = { __index = methods };
 -- @param disco disco.lib.lua
 function capabilities.new(send, later, disco)
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), kept = 0, locals = {}, able = {}, flight = {}, in_flight = 0, asking = {}, backlog = {},
+		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), kept = 0, seen_by = {}, locals = {}, able = {};
+		flight = {}, in_flight = 0, asking = {}, backlog = {},
 		send = send, later = later, disco = disco,
 	}, mt);
 end
@@ -131,24 +133,35 @@ function want(self, jid, client)
 	self.later(function () ask(self, flight, jid); end);
 end
 
--- The client is no longer shown to that user.
-local function unshow(self, client, to)
-	if not client.shown or not client.shown[to] then return; end
-	client.shown[to] = nil;
-	self.kept = self.kept - 1;
+local function show(self, jid, client, to)
+	if client.shown[to] then return; end
+	client.shown[to] = true;
+	self.seen_by[to] = self.seen_by[to] or {};
+	self.seen_by[to][jid] = true;
+	self.kept = self.kept + SHOWN;
 end
 
-local function slots(client)
-	local n = CLIENT;
-	for _ in next, client.shown do n = n + 1; end
-	return n;
+local function unshow(self, jid, client, to)
+	if not client.shown or not client.shown[to] then return; end
+	client.shown[to] = nil;
+	local seen = self.seen_by[to];
+	seen[jid] = nil;
+	if next(seen) == nil then self.seen_by[to] = nil; end
+	self.kept = self.kept - SHOWN;
+end
+
+-- The client is no longer kept.
+local function drop(self, jid, client)
+	if not client.shown then return; end
+	for to in next, client.shown do unshow(self, jid, client, to); end
+	self.kept = self.kept - CLIENT;
 end
 
 -- People elsewhere are dropped until the others fit.
 local function make_room(self)
 	while self.kept > MAX_KEPT and self.people:count() > 1 or self.people:count() > MAX_PEOPLE do
 		local bare, clients = self.people:tail();
-		for _, client in next, clients do self.kept = self.kept - slots(client); end
+		for jid, client in next, clients do drop(self, jid, client); end
 		self.people:set(bare, nil);
 	end
 end
@@ -175,7 +188,7 @@ function methods:presence(stanza, to, is_local)
 	local client = clients and clients[jid];
 	if type == "unavailable" then
 		if not client then return; end
-		if to then unshow(self, client, to); end
+		if to then unshow(self, jid, client, to); end
 		if not to or (client.shown and next(client.shown) == nil) then self:forget(jid); end
 		return;
 	elseif type then
@@ -202,8 +215,7 @@ function methods:presence(stanza, to, is_local)
 	end
 	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if to and not is_local then
-		if not client.shown[to] then self.kept = self.kept + 1; end
-		client.shown[to] = true;
+		show(self, jid, client, to);
 		client.asker = to;
 		make_room(self);
 	end
@@ -214,16 +226,18 @@ end
 --- Nothing of this person (or room) is shown to that user any more.
 function methods:hidden(bare, to)
 	for jid, client in pairs(clients_of(self, bare) or {}) do
-		unshow(self, client, to);
+		unshow(self, jid, client, to);
 		if client.shown and next(client.shown) == nil then self:forget(jid); end
 	end
 end
 
---- The local user is gone: a namesake has been shown nothing.
-function methods:deleted(user)
-	local people = {};
-	for bare in self.people:items() do table.insert(people, bare); end
-	for _, bare in ipairs(people) do self:hidden(bare, user); end
+--- The local user has gone offline. Who was shown to them goes without their being told, and shows itself anew when they come again.
+function methods:gone(user)
+	for jid in next, self.seen_by[user] or {} do
+		local client = client_of(self, jid);
+		unshow(self, jid, client, user);
+		if next(client.shown) == nil then self:forget(jid); end
+	end
 end
 
 --- The client is gone.
@@ -232,7 +246,7 @@ function methods:forget(jid)
 	local clients = clients_of(self, bare);
 	local client = clients and clients[jid];
 	if not client then return; end
-	if client.shown then self.kept = self.kept - slots(client); end
+	drop(self, jid, client);
 	clients[jid] = nil;
 	self.able[jid] = nil;
 	self.asking[jid] = nil;
@@ -284,7 +298,12 @@ function methods:take_over(other)
 	end
 	for _, clients in self.people:items() do
 		ask_again(clients);
-		for _, client in next, clients do self.kept = self.kept + slots(client); end
+		for jid, client in next, clients do
+			local shown = client.shown;
+			client.shown = {};
+			self.kept = self.kept + CLIENT;
+			for to in next, shown do show(self, jid, client, to); end
+		end
 	end
 	for _, clients in pairs(self.locals) do ask_again(clients); end
 end

@@ -173,7 +173,10 @@ local function overheard(event)
 end
 
 local function unbound(event)
-	if event.session.full_jid then capabilities:forget(event.session.full_jid); end
+	local jid = event.session.full_jid;
+	if not jid then return; end
+	capabilities:forget(jid);
+	if not bare_sessions[jid_bare(jid)] then capabilities:gone(jid_bare(jid)); end
 end
 
 -- What was learned by hash outlives a restart: it is small, and spares asking everybody anew.
@@ -302,7 +305,7 @@ local function user_deleted(event)
 	for _, part in ipairs { decisions, answering, resend } do
 		if asleep.is_awake(part) then part:forget(jid); end
 	end
-	capabilities:deleted(jid);
+	capabilities:gone(jid);
 end
 
 -- A reload keeps what is pending and known. What was to be sent again is not.

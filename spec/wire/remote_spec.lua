@@ -67,6 +67,30 @@ describe("contacts elsewhere", function ()
 		]]));
 	end);
 
+	it("B4 are forgotten when the last of who sees them goes offline", function ()
+		far = server:connect("far@far.example/far", { features = { R, "urn:example:gone" } });
+		alice = server:connect("alice");
+		local other, bob = server:connect("alice@localhost/other"), server:connect("bob");
+		for _, to in ipairs { "alice@localhost", "bob@localhost" } do far:send(far:presence { to = to }); end
+		far:sync();
+		servers.wait(function () far:sync(); return known(far.jid) == "capable"; end);
+		local function seen()
+			return server:run([[
+				local capabilities = prosody.hosts.localhost.modules.receipts.module.save().capabilities;
+				local shown = {};
+				for to in pairs((capabilities.people:get("far@far.example") or {})["far@far.example/far"].shown) do table.insert(shown, to); end
+				table.sort(shown);
+				return table.concat(shown, " ");
+			]]);
+		end
+		other:close();
+		assert.equal("alice@localhost bob@localhost", seen());
+		alice:close();
+		assert.equal("bob@localhost", seen());
+		bob:close();
+		assert.equal("silent", known(far.jid));
+	end);
+
 	it("D2 are answered for users here that can't, and E1 theirs are checked", function ()
 		alice = server:connect("alice", { features = { "urn:example:old" }, managed = true });
 		far = server:connect("far@far.example/far", { features = { R } });
