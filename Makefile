@@ -94,6 +94,12 @@ bench: deps all $(BENCH_PEERS) ## Measure ours beside a peer, one line a figure;
 bench-quick: all $(BENCH_PEERS) ## The same in a minute: fewer rounds, less load
 	@$(call run_benches,quick)
 
+coverage: deps ## Say which share of lines and branches the C tests and specs execute, and list the rest
+	scripts/coverage
+
+mutation: deps ## Invert each condition in turn and expect specs to fail; FILE=csrc/facts.c for those of one file
+	scripts/mutate $(FILE)
+
 lint: ## Compilers' warnings, static analysis, formatting, and the house's own rules
 	scripts/lint
 
@@ -126,6 +132,6 @@ distclean: clean ## Remove everything that make made
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: all deps demo test test-fast c-tests-build fuzz fuzz-build bench bench-quick lint rules format rock install uninstall clean distclean help
+.PHONY: all deps demo test test-fast c-tests-build fuzz fuzz-build bench bench-quick coverage mutation lint rules format rock install uninstall clean distclean help
 .SECONDARY:
 .NOTPARALLEL:

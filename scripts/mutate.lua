@@ -1,0 +1,237 @@
+-- SPDX-License-Identifier: MIT
+-- One of the workers of scripts/mutate, in a copy of the sources that it may break. Prints a line for each `if`: what became of it
+-- when it was inverted, where it is, and what caught it.
+--   scripts/mutate.lua N OF [FILE …]    does every OF-th, starting with the Nth
+
+local TIMEOUT = 120; -- seconds; an endless loop is caught
+
+-- Where a file's rules are, if not in all of it.
+local SECTIONS = { ["csrc/receipts.c"] = "The stanza reader" };
+
+-- Specs that have most to say about a file come first; then `fast`, all that start no Prosody. Those in spec/wire are named for libs
+-- that make no sense without one.
+local C_FILES = {
+	["csrc/facts.c"] = { "test_xml", "spec/engine" };
+	["csrc/pending.c"] = { "test_pending" };
+	["csrc/hooks.c"] = { "spec/engine/hooks_spec.lua" };
+	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
+	["csrc/receipts.c"] = { "spec/engine" };
+};
+local LUA_FILES = {
+	["answering.lib"] = "wire/answers wire/lifetime wire/privacy wire/reports wire/remote";
+	["answers.lib"] = "module/answers wire/answers";
+	["asleep.lib"] = "wire/advertise wire/adhoc";
+	["bounded.lib"] = "module/capabilities";
+	["capabilities.lib"] = "module/capabilities wire/capabilities wire/requests wire/remote";
+	["checks.lib"] = "module/checks wire/checks wire/reports";
+	["command.lib"] = "module/command";
+	["decisions.lib"] = "module/decisions wire/reports";
+	["disco.lib"] = "module/capabilities wire/capabilities";
+	["elements.lib"] = "wire/checks wire/requests wire/answers";
+	["engine.lib"] = "module/engine";
+	["forms.lib"] = "wire/adhoc";
+	["guard.lib"] = "module/guard";
+	["inspection.lib"] = "wire/shell wire/adhoc wire/reports";
+	["lint.lib"] = "module/lint wire/command";
+	["mod_receipts"] = "wire/advertise wire/requests wire/checks wire/capabilities wire/lifetime wire/answers wire/resend wire/reports "
+		.."wire/transparency wire/limits wire/remote wire/privacy wire/store wire/command wire/metrics wire/adhoc";
+	["offers.lib"] = "wire/adhoc wire/shell";
+	["options.lib"] = "module/options";
+	["preferences.lib"] = "module/store wire/adhoc wire/answers wire/store wire/lifetime";
+	["presence.lib"] = "wire/checks wire/answers wire/privacy";
+	["prosodyctl.lib"] = "wire/command";
+	["reports.lib"] = "module/reports wire/metrics wire/reports";
+	["requests.lib"] = "module/requests";
+	["resend.lib"] = "module/resend wire/resend";
+	["rooms.lib"] = "wire/checks wire/answers wire/capabilities wire/privacy";
+	["setup.lib"] = "module/setup wire/command";
+	["shell.lib"] = "wire/shell";
+	["store.lib"] = "module/store wire/store";
+	["stored.lib"] = "wire/command";
+	["traffic.lib"] = "wire/requests wire/checks wire/reports wire/resend wire/privacy wire/transparency wire/remote wire/lifetime";
+	["upkeep.lib"] = "module/upkeep wire/limits";
+	["views.lib"] = "module/views";
+};
+
+local function read(path)
+	local file = assert(io.open(path));
+	local text = file:read("a");
+	file:close();
+	return text;
+end
+
+local function write(path, text)
+	local file = assert(io.open(path, "w"));
+	file:write(text);
+	file:close();
+end
+
+-- Finding conditions: { first, last } positions in the text.
+
+-- The text with comments and strings blanked out, so that positions stay.
+local function code_of(text, is_c)
+	local patterns = is_c and { "^/%*.-%*/", "^//[^\n]*", '^"[^"\\\n]*"', "^'\\?.'", "^#[^\n]*" }
+		or { "^%-%-%[(=*)%[.-%]%1%]", "^%-%-[^\n]*", "^%[(=*)%[.-%]%1%]", '^"[^"\\\n]*"', "^'[^'\\\n]*'" };
+	local strings = is_c and { ['"'] = true } or { ['"'] = true, ["'"] = true };
+	local out, at = {}, 1;
+	while at <= #text do
+		local char, last = text:sub(at, at), nil;
+		for _, pattern in ipairs(patterns) do
+			local _, found = text:find(pattern, at);
+			last = last or found;
+		end
+		if not last and strings[char] then -- one with escapes
+			last = at;
+			repeat
+				last = last + (text:sub(last, last) == "\\" and 2 or 1);
+			until text:sub(last, last) == char;
+		end
+		table.insert(out, last and text:sub(at, last):gsub("[^\n]", " ") or char);
+		at = (last or at) + 1;
+	end
+	return table.concat(out);
+end
+
+local function c_conditions(code)
+	local list = {};
+	for open in code:gmatch("%f[%w_]if%s*()%(") do
+		local _, close = code:find("^%b()", open);
+		table.insert(list, { open, close });
+	end
+	return list;
+end
+
+local function lua_conditions(code)
+	local list, waiting = {}, {};
+	for start, word, after in code:gmatch("()%f[%w_]([%a_][%w_]*)()") do
+		if word == "if" or word == "elseif" then
+			table.insert(waiting, after);
+		elseif word == "then" then
+			table.insert(list, { table.remove(waiting), start - 1 });
+		end
+	end
+	table.sort(list, function (a, b) return a[1] < b[1]; end);
+	return list;
+end
+
+--- The conditions of a file, each with its line and the text of the file with it inverted.
+local function mutants(path)
+	local text, is_c = read(path), path:match("%.c$");
+	local code = code_of(text, is_c);
+	assert(#code == #text, path);
+	local from, to = 1, #text;
+	if SECTIONS[path] then
+		from = assert(text:find("/* -- "..SECTIONS[path], 1, true), "no such section in "..path);
+		to = text:find("/* -- ", from + 1, true);
+	end
+	local list = {};
+	for _, found in ipairs(is_c and c_conditions(code) or lua_conditions(code)) do
+		local first, last = found[1], found[2];
+		if first >= from and first <= to then
+			local _, line = text:sub(1, first):gsub("\n", "\n");
+			table.insert(list, {
+				path = path, line = line + 1, condition = text:sub(first, last):gsub("%s+", " "):match("^%s*(.-)%s*$");
+				text = text:sub(1, first - 1)..(is_c and "(!" or " not (")..text:sub(first, last)..(is_c and ")" or ") ")..text:sub(last + 1);
+			});
+		end
+	end
+	return list;
+end
+
+-- Running specs
+
+local function run(command)
+	return os.execute(("timeout --foreground -k 5 %d %s >log 2>&1 </dev/null"):format(TIMEOUT, command)) == true;
+end
+
+local BUSTED = "lua5.4 /usr/bin/busted --output=plainTerminal --no-keep-going ";
+
+local function expand(pattern)
+	local list, pipe = {}, assert(io.popen("ls "..pattern));
+	for path in pipe:lines() do
+		-- That one compares texts; it would find any change of the sources' text odd.
+		if path ~= "spec/module/docs_spec.lua" then table.insert(list, path); end
+	end
+	pipe:close();
+	return table.concat(list, " ");
+end
+
+-- Does it pass?
+local suites = setmetatable({}, { __index = function (self, name)
+	local command;
+	if name:match("^test_") then
+		command = "env ASAN_OPTIONS=hard_rss_limit_mb=2000 build/test/"..name;
+	elseif name == "fast" then
+		local parts = {};
+		for path in expand("csrc/test/test_*.c"):gmatch("[^%s]+") do
+			table.insert(parts, "ASAN_OPTIONS=hard_rss_limit_mb=2000 build/test/"..path:match("([^/]+)%.c$"));
+		end
+		table.insert(parts, BUSTED..expand("spec/engine/*_spec.lua spec/module/*_spec.lua"));
+		command = ("bash -c '%s'"):format(table.concat(parts, " && "));
+	else
+		command = BUSTED..name;
+	end
+	self[name] = function () return run(command); end;
+	return self[name];
+end });
+
+local function suites_of(path)
+	local list = {};
+	if path:match("%.c$") then
+		for _, name in ipairs(C_FILES[path]) do table.insert(list, name); end
+		table.insert(list, "fast");
+	else
+		local wire = {};
+		for name in assert(LUA_FILES[path:match("([^/]+)%.lua$")], "no specs are named for "..path):gmatch("%S+") do
+			table.insert(name:match("^wire") and wire or list, "spec/"..name.."_spec.lua");
+		end
+		if list[1] then table.insert(list, "fast"); end
+		for _, name in ipairs(wire) do table.insert(list, name); end
+	end
+	return list;
+end
+
+local function build()
+	return os.execute("make WARN=-w all c-tests-build >log 2>&1") == true;
+end
+
+-- The first suite that fails.
+local function caught_by(names)
+	for _, name in ipairs(names) do
+		if not suites[name]() then return name; end
+	end
+end
+
+local function default_files()
+	local list = {};
+	for path in pairs(C_FILES) do table.insert(list, path); end
+	for name in pairs(LUA_FILES) do table.insert(list, "mod_receipts/"..name..".lua"); end
+	table.sort(list);
+	return list;
+end
+
+local worker, workers = tonumber(arg[1]), tonumber(arg[2]);
+local files = #arg > 2 and { table.unpack(arg, 3) } or default_files();
+assert(build(), "the sources do not build");
+io.stdout:setvbuf("line");
+
+local sound = {}; -- suites that pass when nothing is changed
+local count = 0;
+for _, path in ipairs(files) do
+	local names, original = suites_of(path), read(path);
+	for _, mutant in ipairs(mutants(path)) do
+		count = count + 1;
+		if count % workers == worker % workers then
+			for _, name in ipairs(names) do
+				sound[name] = sound[name] or suites[name]();
+				assert(sound[name], name.." fails without any change:\n"..read("log"));
+			end
+			write(path, mutant.text);
+			assert(path:match("%.lua$") or build(), path..":"..mutant.line.." does not build when inverted");
+			local by = caught_by(names);
+			print(("%s %s:%d: %s%s"):format(by and "caught  " or "survived", path, mutant.line, mutant.condition, by and " ("..by..")" or ""));
+			write(path, original);
+			assert(path:match("%.lua$") or build());
+		end
+	end
+end
