@@ -41,6 +41,11 @@ describe("message hooks", function ()
 		for _, element in ipairs { ... } do stanza:add_direct_child(element); end
 		return stanza;
 	end
+	local function unaddressed(attr, element)
+		local stanza = st.message(attr);
+		stanza:add_direct_child(element);
+		return stanza;
+	end
 	local function request() return st.stanza("request", R); end
 	local function received(id) return st.stanza("received", { xmlns = R.xmlns, id = id }); end
 	local function ask(id, attr) return message({ id = id, body = "hi", type = attr and attr.type, to = attr and attr.to }, request()); end
@@ -154,6 +159,8 @@ describe("message hooks", function ()
 		assert.equal("from content", send(content));
 		assert.equal("content", told[1][1]);
 		assert.truthy(told[1][3] & bits.content ~= 0);
+		session.full_jid = nil;
+		assert.equal("from content", send(content), "not bound yet");
 		options.asks = false;
 		hook();
 		assert.is_nil((send(content)));
@@ -173,6 +180,7 @@ describe("message hooks", function ()
 			session.presence, session.roster, options.silent.a = {}, { ["b@h"] = { subscription = "from" } }, true;
 			assert.is_nil((send(one)), name);
 		end
+		assert.equal("from outgoing", send(unaddressed({ from = "a@h/1" }, received("1"))), "no address");
 		session.roster = nil;
 		options.protect = false;
 		hook();
@@ -186,6 +194,18 @@ describe("message hooks", function ()
 		assert.equal("from incoming", come(ask("1", { to = "b@h" })));
 		assert.equal("from incoming", come(ask("1", { to = "h" })));
 		assert.is_nil(told[1][4]);
+		options.silent.b = true;
+		assert.is_nil((come(ask("1", { to = "b@h" }))));
+		assert.equal("from incoming", come(unaddressed({ id = "1" }, request())), "no address at all");
+		assert.is_nil((come(unaddressed({ from = "b@h/1", id = "1" }, request()))), "to themselves");
+	end);
+
+	it("hand over what is malformed", function ()
+		assert.equal("from incoming", come(ask()));
+		assert.equal("from incoming", come(message({ to = "b@h", id = "1" }, received("1"):text("x"))));
+		send(ask("1"));
+		assert.equal("from incoming", come(message({ from = "b@h/2", to = "a@h/1", id = "2" }, received("1"), request())));
+		assert.same({ 1, 0, 0 }, counts());
 	end);
 
 	it("hand over acks that are not as they should be", function ()
@@ -206,11 +226,14 @@ describe("message hooks", function ()
 		pending:add("a@h", "b@h", "3", 990, { type = "chat" });
 		come(ack("3", { body = "and more" }));
 		assert.equal(4, #told, "more than an ack keeps its type");
+		pending:add("a@h", "b@h", "5", 990, { type = "chat" });
+		come(ack("5", { type = "chat" }));
+		assert.equal(4, #told);
 		heard["receipts/delivered"] = true;
 		pending:add("a@h", "b@h", "4", 990);
 		verdict(ack("4"));
 		assert.equal("delivered", verdicts[5]);
-		assert.same({ 1, 1, 0 }, counts());
+		assert.same({ 1, 2, 0 }, counts());
 	end);
 
 	it("hand over all bounces", function ()
@@ -243,7 +266,10 @@ describe("message hooks", function ()
 		assert.is_nil((send(ask("1"))));
 		session.full_jid = "a@h/2";
 		assert.is_nil((send(message { id = "1", body = "hi" })));
-		assert.same({ "failed", "failed" }, { told[1][1], told[2][1] });
+		options.now = function () return 1e15; end;
+		hook();
+		assert.is_nil((come(ack("1"))));
+		assert.same({ "failed", "failed", "failed" }, { told[1][1], told[2][1], told[3][1] });
 		assert.truthy(told[1][2]:find("not a time", 1, true));
 		assert.truthy(told[2][2]:find("forced", 1, true));
 		options.failed, options.now = error, os.time;
@@ -252,7 +278,7 @@ describe("message hooks", function ()
 		pending:close();
 		assert.is_nil((send(ask("1"))));
 		assert.is_nil((come(ack("1"))));
-		assert.equal(2, #told);
+		assert.equal(3, #told);
 	end);
 
 	it("say which option is wrong", function ()

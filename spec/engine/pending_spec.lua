@@ -106,6 +106,15 @@ describe("receipts.pending", function ()
 		local damaged = { [4] = "damaged", [5] = "damaged", [6] = "damaged" };
 		assert.same({ 3, 3, damaged }, { copy:import("a@h", records, 1764000010) });
 		assert.is_true(copy:check());
+		local function left(record) return copy:import("a@h", { record }, 1764000010); end
+		assert.equal(0, (left { to = "x@h", id = ("x"):rep(1024), state = "pending", time = 1764000000 }));
+		assert.equal(0, (left { to = "", id = "9", state = "pending", time = 1764000000 }));
+		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = "1764000000" }));
+		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = -1 }));
+		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1e15 }));
+		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, type = 1 }));
+		assert.equal(1, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, overdue = true }));
+		assert.is_true(copy:list("a@h")[2].overdue);
 		local late = { "expired", "expired", "expired", "damaged", "damaged", "damaged" };
 		assert.same({ 0, 6, late }, { receipts.pending({ ttl = 100 }):import("a@h", records, 1764009999) });
 	end);
@@ -166,9 +175,11 @@ describe("receipts.pending", function ()
 	it("throws when it is misused", function ()
 		for _, call in ipairs {
 			function () pending:add("a@h", "b@h", 1, 0); end, function () pending:add("a@h", "b@h", "1"); end,
-			function () pending:add("a@h", "b@h", "1", -1); end, function () pending:add("a@h", "b@h", "1", 0/0); end,
+			function () pending:add("a@h", "b@h", "1", -1); end, function () pending:add("a@h", "b@h", "1", 1e15); end, function () pending:add("a@h", "b@h", "1", 0/0); end,
 			function () pending:add("a@h", "b@h", "1", 0, { type = "odd" }); end, function () pending:match(); end,
-			function () pending.count({}); end, function () pending.count(io.stdout); end,
+			function () pending.count({}); end, function () pending.count(debug.upvalueid(it, 1)); end,
+			function () pending:expire(1, 1000001); end, function () receipts.pending { capacity = 0/0 }; end,
+		 function () pending.count(io.stdout); end,
 			function () pending.count(receipts.scanner()); end, function () receipts.scanner().feed(pending, ""); end,
 			function () pending.outgoing(nil, {}, 1); end, function () receipts.pending { capacity = 0 }; end,
 			function () receipts.pending { ttl = "x" }; end, function () pending:expire(1, 0); end,
@@ -252,6 +263,7 @@ describe("receipts.pending", function ()
 			assert.is_true(content(message({ type = "chat" }):tag("encrypted", { xmlns = "eu.siacs.conversations.axolotl" }):up()));
 			assert.is_true(content(message({ type = "chat" }):tag("encrypted", { xmlns = "urn:xmpp:omemo:2" }):up()));
 			assert.is_false(content(message({ type = "chat" }):tag("encrypted", { xmlns = "urn:x" }):up()));
+			assert.is_false(content(message({ type = "chat" }):tag("encryption", { xmlns = "urn:x" }):up()));
 			for _, type in ipairs { "error", "groupchat", "headline" } do
 				assert.is_false(content(message({ type = type }, "hi")), type);
 			end
@@ -327,6 +339,37 @@ describe("receipts.pending", function ()
 			assert.is_false(more(st.stanza("x", x), st.stanza("store", { xmlns = "urn:xmpp:hints" }), st.stanza("thread")));
 			assert.is_true(more(st.stanza("x", x):tag("invite")));
 			assert.is_true(more(st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" })));
+		end);
+
+		it("E3 what servers and clients add to an ack says nothing by itself", function ()
+			local function more(name, xmlns)
+				local stanza = message({ from = "b@h", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "x" }):up():tag(name, { xmlns = xmlns }):up();
+				return pending:incoming(stanza, 1) & bits.more ~= 0;
+			end
+			for xmlns, name in pairs { ["urn:xmpp:hints"] = "no-store", ["urn:xmpp:sid:0"] = "stanza-id", ["urn:xmpp:occupant-id:0"] = "occupant-id",
+				["urn:xmpp:delay"] = "delay", ["jabber:x:delay"] = "x", ["urn:xmpp:carbons:2"] = "private", ["jabber:client"] = "thread" } do
+				assert.is_false(more(name, xmlns), xmlns);
+			end
+			assert.is_true(more("sent", "urn:xmpp:carbons:2"));
+			assert.is_true(more("subject", "jabber:client"));
+		end);
+
+		it("tracks what a user asks of themselves, where no address stands for that", function ()
+			local ask = st.message({ from = "a@h/1", id = "1" }, "hi"):tag("request", R):up();
+			assert.equal("asked", select(2, pending:outgoing(ask, 1)));
+			local ack = st.message({ from = "a@h/2" }):tag("received", { xmlns = R.xmlns, id = "1" }):up();
+			assert.equal("delivered", select(2, pending:incoming(ack, 2)));
+		end);
+
+		it("knows no rooms where it is told of none", function ()
+			pending:outgoing(message({ id = "1", to = "room@muc/nick" }, "hi"):tag("request", R):up(), 1);
+			local ack = message({ from = "room@muc/other", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "1" }):up();
+			assert.equal("delivered", select(2, pending:incoming(ack, 2)));
+		end);
+
+		it("does not know an ack that has no id of any kind", function ()
+			local ack = message({ from = "b@h", to = "a@h" }):tag("received", R):up();
+			assert.same({ "unknown", nil }, { select(2, pending:incoming(ack, 2)) });
 		end);
 
 		it("takes anything for a stanza without an error", function ()

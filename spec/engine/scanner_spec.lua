@@ -137,6 +137,32 @@ describe("receipts.scanner", function ()
 		collectgarbage();
 	end);
 
+	it("tells a finalizer that it is busy", function ()
+		local scanner, told = receipts.scanner {}, {};
+		setmetatable({}, { __gc = function ()
+			told = { select(2, scanner:feed("<message/>")), select(2, scanner:finish()) };
+		end });
+		collectgarbage("setpause", 100);
+		local list = scanner:feed(("<message id='1'/>"):rep(50000));
+		collectgarbage("setpause", 200);
+		assert.equal(50000, #list);
+		assert.same({ "an earlier call was interrupted by an error", "an earlier call was interrupted by an error" }, told);
+		assert.same({}, scanner:finish());
+	end);
+
+	it("stops at a fault, however much follows in the chunk", function ()
+		local list, reason, position, before = receipts.scanner():feed("<message/>\n<message></x>"..("<message/>"):rep(20000));
+		assert.is_nil(list);
+		assert.equal("mismatched tag", reason);
+		assert.equal(2, position.line);
+		assert.equal(1, #before);
+	end);
+
+	it("takes the largest limit that there is", function ()
+		local scanner = receipts.scanner { max_bytes = 1 << 30 };
+		assert.equal(1, #scanner:feed("<message/> "));
+	end);
+
 	it("rejects a closed handle, and can be closed twice", function ()
 		local scanner = receipts.scanner {};
 		scanner:close();

@@ -55,6 +55,7 @@ case("an empty message", "<message/>", {});
 case("a message in jabber:client", "<message xmlns='jabber:client' id='1' type='chat'><body/><request "..R.."/></message>",
 	{ id = "1", type = "chat", body = true, request = true });
 case("a message in jabber:server", "<message xmlns='jabber:server'><body>x</body></message>", { body = true });
+case("a message in jabber:component:accept", "<message xmlns='jabber:component:accept'><body>x</body></message>", { body = true });
 case("E8 an element with a prefix", "<message xmlns:r='urn:xmpp:receipts' id='1'><r:request/></message>", { id = "1", request = true });
 case("E8 a prefix declared on the element itself", "<message><r:received xmlns:r='urn:xmpp:receipts' id='1'/></message>",
 	{ received = true, received_id = "1" });
