@@ -46,6 +46,14 @@ static void on_line(lua_State *L, lua_Debug *at)
 		abort();
 }
 
+/* Stands for debug.gethook and debug.sethook: Prosody hands hooks on to the coroutines that it makes, and cannot do that with
+ * ours. */
+static int no_hook(lua_State *L)
+{
+	(void)L;
+	return 0;
+}
+
 /* New coroutines take the hook over from those that make them. */
 int lines_start(lua_State *L)
 {
@@ -54,6 +62,12 @@ int lines_start(lua_State *L)
 	if (!prefix || !file || (out = open(file, O_WRONLY | O_APPEND | O_CLOEXEC)) < 0)
 		return luaL_error(L, "LINES_PREFIX and LINES_FILE are needed");
 	prefix_length = strlen(prefix);
+	lua_getglobal(L, "debug");
+	lua_pushcfunction(L, no_hook);
+	lua_setfield(L, -2, "gethook");
+	lua_pushcfunction(L, no_hook);
+	lua_setfield(L, -2, "sethook");
+	lua_pop(L, 1);
 	lua_sethook(L, on_line, LUA_MASKLINE, 0);
 	return 0;
 }
