@@ -3,7 +3,7 @@
 -- when it was inverted, where it is, and what caught it.
 --   scripts/mutate.lua N OF [FILE …]    does every OF-th, starting with the Nth
 
-local TIMEOUT = 120; -- seconds; an endless loop is caught
+local TIMEOUT, WIRE_TIMEOUT = 60, 240; -- seconds; an endless loop is caught
 
 -- Where a file's rules are, if not in all of it.
 local SECTIONS = { ["csrc/receipts.c"] = "The stanza reader" };
@@ -140,8 +140,8 @@ end
 
 -- Running specs
 
-local function run(command)
-	return os.execute(("timeout --foreground -k 5 %d %s >log 2>&1 </dev/null"):format(TIMEOUT, command)) == true;
+local function run(command, seconds)
+	return os.execute(("timeout --foreground -k 5 %d %s >log 2>&1 </dev/null"):format(seconds, command)) == true;
 end
 
 local BUSTED = "lua5.4 /usr/bin/busted --output=plainTerminal --no-keep-going ";
@@ -171,7 +171,8 @@ local suites = setmetatable({}, { __index = function (self, name)
 	else
 		command = BUSTED..name;
 	end
-	self[name] = function () return run(command); end;
+	local seconds = name:match("^spec/wire") and WIRE_TIMEOUT or TIMEOUT;
+	self[name] = function () return run(command, seconds); end;
 	return self[name];
 end });
 

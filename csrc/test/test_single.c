@@ -176,6 +176,27 @@ static void they_agree_on_broken_input(void **state)
 	assert_int_equal(rcpt_mem_held(), 0);
 }
 
+/* The careful way leaves a position behind; the quick one leaves alone what the careful one had left. */
+static void only_the_odd_take_the_careful_way(void **state)
+{
+	(void)state;
+	static const char fault[] = "<message id='\n1'/>x", odd[] = "<m:message xmlns:m='jabber:client'/>";
+	struct rcpt_single *s = make();
+	struct rcpt_facts f;
+	for (int i = 2; i < 7; i++) { /* ordinary ones, with nothing around them */
+		assert_int_equal(rcpt_single_read(s, fault, sizeof fault - 1, &f), RCPT_XML_MALFORMED);
+		const uint64_t at = rcpt_single_position(s).byte;
+		assert_true(at > 0);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(rcpt_single_read(s, inputs[i], strlen(inputs[i]), &f), RCPT_XML_OK);
+			assert_true(rcpt_single_position(s).byte == at);
+		}
+		assert_int_equal(rcpt_single_read(s, odd, sizeof odd - 1, &f), RCPT_XML_OK);
+		assert_true(rcpt_single_position(s).byte != at);
+	}
+	rcpt_single_free(s);
+}
+
 static void memory_does_not_grow_with_names(void **state)
 {
 	(void)state;
@@ -236,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quick_and_careful_agree),
 		cmocka_unit_test(they_agree_on_broken_input),
+		cmocka_unit_test(only_the_odd_take_the_careful_way),
 		cmocka_unit_test(memory_does_not_grow_with_names),
 		cmocka_unit_test(limits_hold),
 		cmocka_unit_test(running_out_of_memory_is_told_and_passes),
