@@ -5,16 +5,19 @@
 #include <string.h>
 
 #include "mem.h"
+#include "work.h"
 
-static struct rcpt_node *node_at(const struct rcpt_slab *slab, rcpt_ref ref)
+/* A node's first word: the reference of the next one. */
+static rcpt_ref *next_of(const struct rcpt_lhash *t, rcpt_ref ref)
 {
-	return rcpt_slab_at(slab, ref);
+	RCPT_WORK(1);
+	return rcpt_slab_at(t->slab, ref);
 }
 
 /* Of x > 0. */
 static uint32_t log2_floor(uint32_t x)
 {
-	return 31 - (uint32_t)__builtin_clz(x);
+	return 31u - (uint32_t)__builtin_clz(x);
 }
 
 /* Segment that holds bucket b, and the number of buckets in a segment. */
@@ -28,10 +31,16 @@ static uint32_t segment_size(uint32_t k)
 	return k == 0 ? RCPT_LHASH_BASE : RCPT_LHASH_BASE << (k - 1);
 }
 
+static rcpt_ref *bucket_address(const struct rcpt_lhash *t, uint32_t b)
+{
+	const uint32_t k = segment_of(b);
+	return &t->segment[k][k == 0 ? b : b - segment_size(k)];
+}
+
 static rcpt_ref *bucket_at(const struct rcpt_lhash *t, uint32_t b)
 {
-	uint32_t k = segment_of(b);
-	return &t->segment[k][k == 0 ? b : b - segment_size(k)];
+	RCPT_WORK(1);
+	return bucket_address(t, b);
 }
 
 /* The largest power of two that is not over the number of buckets. */
@@ -47,9 +56,9 @@ static uint32_t bucket_of(const struct rcpt_lhash *t, uint32_t hash)
 	return b < t->buckets ? b : b - half;
 }
 
-int rcpt_lhash_init(struct rcpt_lhash *t)
+int rcpt_lhash_init(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of, const void *owner)
 {
-	memset(t, 0, sizeof *t);
+	*t = (struct rcpt_lhash){.slab = slab, .hash_of = hash_of, .owner = owner};
 	t->segment[0] = rcpt_malloc(sizeof(rcpt_ref) * RCPT_LHASH_BASE);
 	if (!t->segment[0])
 		return -1;
@@ -66,7 +75,7 @@ void rcpt_lhash_clear(struct rcpt_lhash *t)
 }
 
 /* Bucket b = the number of buckets comes into use: it takes its nodes from bucket b - level. */
-static void split(struct rcpt_lhash *t, const struct rcpt_slab *slab)
+static void split(struct rcpt_lhash *t)
 {
 	const uint32_t b = t->buckets, k = segment_of(b);
 	if (k == RCPT_LHASH_SEGMENTS)
@@ -79,13 +88,13 @@ static void split(struct rcpt_lhash *t, const struct rcpt_slab *slab)
 	const uint32_t half = level(t);
 	rcpt_ref *stay = bucket_at(t, b - half), *move = bucket_at(t, b);
 	for (rcpt_ref ref = *stay; ref; ref = *stay) {
-		struct rcpt_node *node = node_at(slab, ref);
-		if ((node->hash & (2 * half - 1)) == b) {
+		rcpt_ref *next = next_of(t, ref);
+		if ((t->hash_of(t->owner, ref) & (2 * half - 1)) == b) {
 			*move = ref;
-			move = &node->next;
-			*stay = node->next;
+			move = next;
+			*stay = *next;
 		} else {
-			stay = &node->next;
+			stay = next;
 		}
 	}
 	*move = 0;
@@ -93,13 +102,13 @@ static void split(struct rcpt_lhash *t, const struct rcpt_slab *slab)
 }
 
 /* The last bucket goes out of use: its nodes go back to the bucket it was split from. */
-static void merge(struct rcpt_lhash *t, const struct rcpt_slab *slab)
+static void merge(struct rcpt_lhash *t)
 {
 	const uint32_t b = --t->buckets, k = segment_of(b);
 	rcpt_ref *from = bucket_at(t, b), *into = bucket_at(t, b - level(t));
 	rcpt_ref *end = from;
 	while (*end)
-		end = &node_at(slab, *end)->next;
+		end = next_of(t, *end);
 	*end = *into;
 	*into = *from;
 	if (k > 0 && b == segment_size(k)) {
@@ -113,31 +122,34 @@ rcpt_ref rcpt_lhash_chain(const struct rcpt_lhash *t, uint32_t hash)
 	return *bucket_at(t, bucket_of(t, hash));
 }
 
+void rcpt_lhash_prefetch(const struct rcpt_lhash *t, uint32_t hash)
+{
+	rcpt_prefetch(bucket_address(t, bucket_of(t, hash)));
+}
+
 rcpt_ref rcpt_lhash_bucket(const struct rcpt_lhash *t, uint32_t bucket)
 {
 	return *bucket_at(t, bucket);
 }
 
-void rcpt_lhash_insert(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_ref ref)
+void rcpt_lhash_insert(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash)
 {
-	struct rcpt_node *node = node_at(slab, ref);
-	rcpt_ref *bucket = bucket_at(t, bucket_of(t, node->hash));
-	node->next = *bucket;
+	rcpt_ref *bucket = bucket_at(t, bucket_of(t, hash));
+	*next_of(t, ref) = *bucket;
 	*bucket = ref;
 	if (++t->count > t->buckets)
-		split(t, slab);
+		split(t);
 }
 
-void rcpt_lhash_remove(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_ref ref)
+void rcpt_lhash_remove(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash)
 {
-	const struct rcpt_node *node = node_at(slab, ref);
-	rcpt_ref *link = bucket_at(t, bucket_of(t, node->hash));
+	rcpt_ref *link = bucket_at(t, bucket_of(t, hash));
 	while (*link != ref)
-		link = &node_at(slab, *link)->next;
-	*link = node->next;
+		link = next_of(t, *link);
+	*link = *next_of(t, ref);
 	t->count--;
 	for (int i = 0; i < 2 && t->count < t->buckets / 2 && t->buckets > RCPT_LHASH_BASE; i++)
-		merge(t, slab);
+		merge(t);
 }
 
 size_t rcpt_lhash_bytes(const struct rcpt_lhash *t)
@@ -148,12 +160,12 @@ size_t rcpt_lhash_bytes(const struct rcpt_lhash *t)
 	return bytes;
 }
 
-int rcpt_lhash_check(const struct rcpt_lhash *t, const struct rcpt_slab *slab)
+int rcpt_lhash_check(const struct rcpt_lhash *t)
 {
 	uint32_t count = 0;
 	for (uint32_t b = 0; b < t->buckets; b++)
-		for (rcpt_ref ref = *bucket_at(t, b); ref; ref = node_at(slab, ref)->next)
-			if (++count > t->count || bucket_of(t, node_at(slab, ref)->hash) != b)
+		for (rcpt_ref ref = *bucket_at(t, b); ref; ref = *next_of(t, ref))
+			if (++count > t->count || bucket_of(t, t->hash_of(t->owner, ref)) != b)
 				return -1;
 	return count == t->count ? 0 : -1;
 }

@@ -8,17 +8,16 @@
  * An insert splits at most one bucket, a removal merges at most two: there is no rehash and no pause. A split that finds no
  * memory is left out (the chains are longer then) and tried again at the next insert.
  *
- * Every block in the table starts with a struct rcpt_node. The full hash is kept there, so that a split reads no keys.
+ * Every block in the table starts with the reference of the next one in its chain. Hashes are not kept here: a split asks whoever
+ * owns the blocks for them.
  */
 #ifndef RCPT_LHASH_H
 #define RCPT_LHASH_H
 
 #include "slab.h"
 
-struct rcpt_node {
-	rcpt_ref next;
-	uint32_t hash;
-};
+/* The hash of a block that is in the table. */
+typedef uint32_t rcpt_lhash_of(const void *owner, rcpt_ref ref);
 
 #define RCPT_LHASH_BASE 16u
 #define RCPT_LHASH_SEGMENTS 29u /* 16 * 2^28 buckets */
@@ -27,25 +26,30 @@ struct rcpt_lhash {
 	rcpt_ref *segment[RCPT_LHASH_SEGMENTS];
 	uint32_t buckets; /* in use; splits when count exceeds it, merges when count is under half of it */
 	uint32_t count;   /* nodes */
+	const struct rcpt_slab *slab;
+	rcpt_lhash_of *hash_of;
+	const void *owner;
 };
 
 /* Returns 0, or -1 when memory has run out. */
-int rcpt_lhash_init(struct rcpt_lhash *t);
+int rcpt_lhash_init(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of, const void *owner);
 /* Gives the buckets back, not the nodes. */
 void rcpt_lhash_clear(struct rcpt_lhash *t);
 
 /* First node of the chain where nodes with `hash` are; other hashes are on it too. */
 rcpt_ref rcpt_lhash_chain(const struct rcpt_lhash *t, uint32_t hash);
-/* The same by the bucket's number, to read the whole table. */
+/* The chain will be wanted soon. */
+void rcpt_lhash_prefetch(const struct rcpt_lhash *t, uint32_t hash);
+/* The chain of the bucket with this number, to read the whole table. */
 rcpt_ref rcpt_lhash_bucket(const struct rcpt_lhash *t, uint32_t bucket);
-/* Link a node; its `hash` must be set. Cannot fail. */
-void rcpt_lhash_insert(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_ref ref);
+/* Link a node. Cannot fail. */
+void rcpt_lhash_insert(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash);
 /* Unlink a node that is in the table. */
-void rcpt_lhash_remove(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_ref ref);
+void rcpt_lhash_remove(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash);
 
 /* Memory held by the buckets, in bytes. */
 size_t rcpt_lhash_bytes(const struct rcpt_lhash *t);
 /* 0, or -1 when a node is in the wrong bucket or the count is wrong. For tests: it reads everything. */
-int rcpt_lhash_check(const struct rcpt_lhash *t, const struct rcpt_slab *slab);
+int rcpt_lhash_check(const struct rcpt_lhash *t);
 
 #endif

@@ -11,13 +11,17 @@
  *   JIDs with entries to be written are in a queue of their own, the journal; each counts them. They are near the young ends of
  *   its lists, so that finding them touches few others.
  *
- * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 40 bytes and its id.
+ * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id.
+ *
+ * In a large table nearly every block is out of the processor's caches, and waiting for one after the other is what an
+ * operation's time goes into. So each sends for all it is going to touch first (struct query, foresee), and only then looks.
  */
 #include "pending.h"
 
 #include "lhash.h"
 #include "mem.h"
 #include "slab.h"
+#include "work.h"
 
 enum { OPEN, DONE, KINDS };
 enum { TABLE, USER, LISTS };
@@ -39,7 +43,7 @@ struct link {
 };
 
 struct entry {
-	struct rcpt_node node;
+	rcpt_ref next; /* in its chain */
 	rcpt_ref from, asked;
 	struct link link[LISTS];
 	uint32_t time; /* in ticks, modulo 2^32 */
@@ -49,13 +53,14 @@ struct entry {
 };
 
 struct jid {
-	struct rcpt_node node;
+	rcpt_ref next; /* in its chain */
+	uint32_t hash;
 	uint32_t refs;
 	struct list list[KINDS];
 	uint32_t dirty; /* entries */
 	rcpt_ref next_changed;
-	bool queued; /* in the journal, which counts as a reference */
-	uint16_t len;
+	uint16_t queued : 1; /* in the journal, which counts as a reference */
+	uint16_t len : 15;
 	char text[];
 };
 
@@ -96,11 +101,13 @@ static int32_t elapsed(uint32_t then, uint32_t now)
 
 static struct entry *entry_at(const struct rcpt_pending *t, rcpt_ref ref)
 {
+	RCPT_WORK(1);
 	return rcpt_slab_at(&t->slab, ref);
 }
 
 static struct jid *jid_at(const struct rcpt_pending *t, rcpt_ref ref)
 {
+	RCPT_WORK(1);
 	return rcpt_slab_at(&t->slab, ref);
 }
 
@@ -126,29 +133,37 @@ static uint32_t jid_hash(const struct rcpt_pending *t, struct rcpt_str text)
 	return (uint32_t)rcpt_siphash(&t->key, 0, text.p, text.n);
 }
 
+static uint32_t hash_of_jid(const void *owner, rcpt_ref ref)
+{
+	return jid_at(owner, ref)->hash;
+}
+
 static rcpt_ref jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash)
 {
 	rcpt_ref ref = rcpt_lhash_chain(&t->jids, hash);
 	while (ref) {
 		const struct jid *jid = jid_at(t, ref);
-		if (jid->node.hash == hash && rcpt_str_eq(jid_text(jid), text))
+		if (jid->hash == hash && rcpt_str_eq(jid_text(jid), text))
 			return ref;
-		ref = jid->node.next;
+		ref = jid->next;
 	}
 	return 0;
 }
 
-/* The JID, with one more reference to it; `ref` is what jid_find() says. 0 when memory has run out. */
-static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t hash, rcpt_ref ref)
+/* The JID, with one more reference to it. 0 when memory has run out. */
+static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t hash)
 {
+	rcpt_ref ref = jid_find(t, text, hash);
 	if (!ref) {
-		ref = rcpt_slab_alloc(&t->slab, sizeof(struct jid) + text.n);
+		ref = rcpt_slab_alloc(&t->slab, offsetof(struct jid, text) + text.n);
 		if (!ref)
 			return 0;
 		struct jid *jid = jid_at(t, ref);
-		*jid = (struct jid){.node.hash = hash, .len = (uint16_t)text.n};
+		memset(jid, 0, offsetof(struct jid, text));
+		jid->hash = hash;
+		jid->len = text.n & 0x7fff;
 		memcpy(jid->text, text.p, text.n);
-		rcpt_lhash_insert(&t->jids, &t->slab, ref);
+		rcpt_lhash_insert(&t->jids, ref, hash);
 	}
 	jid_at(t, ref)->refs++;
 	return ref;
@@ -156,9 +171,10 @@ static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t 
 
 static void jid_release(struct rcpt_pending *t, rcpt_ref ref)
 {
-	if (--jid_at(t, ref)->refs > 0)
+	struct jid *jid = jid_at(t, ref);
+	if (--jid->refs > 0)
 		return;
-	rcpt_lhash_remove(&t->jids, &t->slab, ref);
+	rcpt_lhash_remove(&t->jids, ref, jid->hash);
 	rcpt_slab_free(&t->slab, ref);
 }
 
@@ -223,7 +239,7 @@ static void set_dirty(struct rcpt_pending *t, struct entry *e, bool dirty)
 	jid->dirty++;
 	if (jid->queued)
 		return;
-	jid->queued = true;
+	jid->queued = 1;
 	jid->refs++;
 	jid->next_changed = 0;
 	*(t->changed.tail ? &jid_at(t, t->changed.tail)->next_changed : &t->changed.head) = e->from;
@@ -247,7 +263,7 @@ static void unqueue(struct rcpt_pending *t)
 	if (!t->changed.head)
 		t->changed.tail = 0;
 	t->changed.n--;
-	jid->queued = false;
+	jid->queued = 0;
 	jid_release(t, ref);
 }
 
@@ -262,33 +278,50 @@ static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state st
 	note(t, ref);
 }
 
-static void drop(struct rcpt_pending *t, rcpt_ref ref)
-{
-	struct entry *e = entry_at(t, ref);
-	const rcpt_ref from = e->from, asked = e->asked;
-	set_dirty(t, e, false);
-	link_out(t, ref);
-	rcpt_lhash_remove(&t->entries, &t->slab, ref);
-	rcpt_slab_free(&t->slab, ref);
-	jid_release(t, asked);
-	jid_release(t, from);
-}
-
 /* -- Finding --------------------------------------------------------------------------------------------------------- */
 
-static uint32_t entry_hash(const struct rcpt_pending *t, rcpt_ref from, struct rcpt_str id)
+/* Of an id, under the hash of its requester: ids like "1" and "2" recur with every user. */
+static uint32_t entry_hash(const struct rcpt_pending *t, uint32_t from_hash, struct rcpt_str id)
 {
-	return (uint32_t)rcpt_siphash(&t->key, from, id.p, id.n);
+	return (uint32_t)rcpt_siphash(&t->key, from_hash, id.p, id.n);
+}
+
+static uint32_t hash_of_entry(const void *owner, rcpt_ref ref)
+{
+	const struct entry *e = entry_at(owner, ref);
+	return entry_hash(owner, jid_at(owner, e->from)->hash, entry_id(e));
+}
+
+/* What an entry is looked up by: the requester's bare JID, who was asked (or now answers), and the id; with their hashes. */
+struct query {
+	struct rcpt_str from, asked, id;
+	uint32_t from_hash, asked_hash, hash;
+};
+
+/* By the time that all is hashed, the first buckets are there; then all blocks that head their chains come at once. */
+static struct query query(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str asked, struct rcpt_str id)
+{
+	struct query q = {.from = from, .asked = asked, .id = id};
+	q.from_hash = jid_hash(t, from);
+	rcpt_lhash_prefetch(&t->jids, q.from_hash);
+	q.hash = entry_hash(t, q.from_hash, id);
+	rcpt_lhash_prefetch(&t->entries, q.hash);
+	q.asked_hash = jid_hash(t, asked);
+	rcpt_lhash_prefetch(&t->jids, q.asked_hash);
+	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q.from_hash));
+	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q.asked_hash));
+	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, q.hash));
+	return q;
 }
 
 /* From `ref` on along its chain, the first entry about this id of this requester. */
-static rcpt_ref seek(const struct rcpt_pending *t, rcpt_ref ref, uint32_t hash, rcpt_ref from, struct rcpt_str id)
+static rcpt_ref seek(const struct rcpt_pending *t, rcpt_ref ref, rcpt_ref from, struct rcpt_str id)
 {
 	while (ref) {
 		const struct entry *e = entry_at(t, ref);
-		if (e->node.hash == hash && e->from == from && rcpt_str_eq(entry_id(e), id))
+		if (e->from == from && rcpt_str_eq(entry_id(e), id))
 			return ref;
-		ref = e->node.next;
+		ref = e->next;
 	}
 	return 0;
 }
@@ -310,44 +343,36 @@ static rcpt_ref find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
  * awaited. */
 static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
 {
+	const struct query q = query(t, rcpt_jid_bare(from), rcpt_jid_bare(to), id);
 	*about = false;
-	const rcpt_ref jid = find_bare(t, from);
+	const rcpt_ref jid = jid_find(t, q.from, q.from_hash);
 	if (!jid)
 		return 0;
-	const uint32_t hash = entry_hash(t, jid, id);
-	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
-	while ((ref = seek(t, ref, hash, jid, id))) {
+	rcpt_ref ref = rcpt_lhash_chain(&t->entries, q.hash);
+	while ((ref = seek(t, ref, jid, id))) {
 		const struct entry *e = entry_at(t, ref);
 		*about = *about || kind_of(e) == OPEN;
 		if (asked_is(t, e, to))
 			return ref;
-		ref = e->node.next;
+		ref = e->next;
 	}
 	return 0;
 }
 
-/* An entry as it is to be kept, and what has been found out about its place. */
-struct wanted {
-	struct rcpt_str requester, asked, id;
-	uint32_t requester_hash, asked_hash;
-	rcpt_ref requester_ref, asked_ref; /* 0: not in the table */
-	uint32_t hash;                     /* if the requester is */
-};
-
-/* The entry for exactly this requester, id and asked JID. Fills in the rest of `w`. */
-static rcpt_ref find_exact(const struct rcpt_pending *t, struct wanted *w)
+/* The entry for exactly this requester, id and asked JID, as it is kept. */
+static rcpt_ref find_exact(const struct rcpt_pending *t, const struct query *q)
 {
-	w->requester_hash = jid_hash(t, w->requester);
-	w->requester_ref = jid_find(t, w->requester, w->requester_hash);
-	w->asked_hash = jid_hash(t, w->asked);
-	w->asked_ref = jid_find(t, w->asked, w->asked_hash);
-	if (!w->requester_ref)
+	const rcpt_ref jid = jid_find(t, q->from, q->from_hash);
+	if (!jid)
 		return 0;
-	w->hash = entry_hash(t, w->requester_ref, w->id);
-	rcpt_ref ref = rcpt_lhash_chain(&t->entries, w->hash);
-	while ((ref = seek(t, ref, w->hash, w->requester_ref, w->id)) && entry_at(t, ref)->asked != w->asked_ref)
-		ref = entry_at(t, ref)->node.next;
-	return ref;
+	rcpt_ref ref = rcpt_lhash_chain(&t->entries, q->hash);
+	while ((ref = seek(t, ref, jid, q->id))) {
+		const struct entry *e = entry_at(t, ref);
+		if (rcpt_str_eq(jid_text(jid_at(t, e->asked)), q->asked))
+			return ref;
+		ref = e->next;
+	}
+	return 0;
 }
 
 /* -- Showing --------------------------------------------------------------------------------------------------------- */
@@ -375,6 +400,34 @@ static bool visit_entry(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *
 }
 
 /* -- Making room ----------------------------------------------------------------------------------------------------- */
+
+static void drop(struct rcpt_pending *t, rcpt_ref ref)
+{
+	struct entry *e = entry_at(t, ref);
+	const rcpt_ref from = e->from, asked = e->asked;
+	set_dirty(t, e, false);
+	link_out(t, ref);
+	rcpt_lhash_remove(&t->entries, ref, hash_of_entry(t, ref));
+	rcpt_slab_free(&t->slab, ref);
+	jid_release(t, asked);
+	jid_release(t, from);
+}
+
+/* This entry, the oldest of all of its kind, is going to be dropped, and those behind it after it: sends for what that takes. The
+ * block of the third, the JIDs of the second, the bucket of the first, so that nothing has to be waited for here either. */
+static void foresee(const struct rcpt_pending *t, rcpt_ref ref)
+{
+	if (!ref)
+		return;
+	rcpt_lhash_prefetch(&t->entries, hash_of_entry(t, ref));
+	const rcpt_ref second = entry_at(t, ref)->link[TABLE].next;
+	if (!second)
+		return;
+	const struct entry *e = entry_at(t, second);
+	rcpt_slab_prefetch(&t->slab, e->from);
+	rcpt_slab_prefetch(&t->slab, e->asked);
+	rcpt_slab_prefetch(&t->slab, e->link[TABLE].next);
+}
 
 /* The older of the first entries of two lists, 0 when both are empty. */
 static rcpt_ref oldest(const struct rcpt_pending *t, const struct list list[KINDS])
@@ -440,7 +493,8 @@ struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, 
 	t->key = *key;
 	rcpt_pending_limit(t, limits);
 	rcpt_slab_init(&t->slab);
-	if (rcpt_lhash_init(&t->entries) != 0 || rcpt_lhash_init(&t->jids) != 0) {
+	if (rcpt_lhash_init(&t->entries, &t->slab, hash_of_entry, t) != 0 ||
+		rcpt_lhash_init(&t->jids, &t->slab, hash_of_jid, t) != 0) {
 		rcpt_pending_free(t);
 		return NULL;
 	}
@@ -472,18 +526,16 @@ static struct rcpt_str asked_jid(struct rcpt_str to, unsigned *flags)
 	return *flags & RCPT_OCCUPANT ? to : bare;
 }
 
-/* Adds an entry that find_exact() did not find. Everything that can fail is done before anything is given up. */
-static enum rcpt_status add_new(struct rcpt_pending *t, const struct wanted *w, enum rcpt_state state, uint32_t time,
+/* Adds an entry that is not in the table. Everything that can fail is done before anything is given up. */
+static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, enum rcpt_state state, uint32_t time,
 								unsigned flags)
 {
-	const struct rcpt_str id = w->id;
-	const rcpt_ref from_ref = jid_hold(t, w->requester, w->requester_hash, w->requester_ref);
+	const struct rcpt_str id = q->id;
+	const rcpt_ref from_ref = jid_hold(t, q->from, q->from_hash);
 	if (!from_ref)
 		return RCPT_NO_MEMORY;
-	/* Who asks themselves may have come into the table just now. */
-	const bool self = !w->asked_ref && rcpt_str_eq(w->requester, w->asked);
-	const rcpt_ref asked_ref = jid_hold(t, w->asked, w->asked_hash, self ? from_ref : w->asked_ref);
-	const rcpt_ref ref = asked_ref ? rcpt_slab_alloc(&t->slab, sizeof(struct entry) + id.n) : 0;
+	const rcpt_ref asked_ref = jid_hold(t, q->asked, q->asked_hash);
+	const rcpt_ref ref = asked_ref ? rcpt_slab_alloc(&t->slab, offsetof(struct entry, id) + id.n) : 0;
 	enum rcpt_status status = ref ? make_room(t, from_ref) : RCPT_NO_MEMORY;
 	if (status != RCPT_OK) {
 		if (ref)
@@ -495,7 +547,6 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct wanted *w, 
 	}
 	struct entry *e = entry_at(t, ref);
 	*e = (struct entry){
-		.node.hash = w->requester_ref ? w->hash : entry_hash(t, from_ref, id),
 		.from = from_ref,
 		.asked = asked_ref,
 		.time = time,
@@ -504,7 +555,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct wanted *w, 
 		.flags = (uint8_t)flags,
 	};
 	memcpy(e->id, id.p, id.n);
-	rcpt_lhash_insert(&t->entries, &t->slab, ref);
+	rcpt_lhash_insert(&t->entries, ref, q->hash);
 	link_in(t, ref, flags & STORED);
 	if (!(flags & STORED) || !belongs_in_store(e))
 		note(t, ref);
@@ -518,10 +569,12 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	const uint32_t time = tell(t, now);
-	struct wanted w = {.requester = requester, .asked = asked, .id = id};
-	const rcpt_ref known = find_exact(t, &w);
+	if (t->entries.count >= t->limits.capacity)
+		foresee(t, t->list[DONE].head);
+	const struct query q = query(t, requester, asked, id);
+	const rcpt_ref known = find_exact(t, &q);
 	if (!known)
-		return add_new(t, &w, RCPT_PENDING, time, flags);
+		return add_new(t, &q, RCPT_PENDING, time, flags);
 	struct entry *e = entry_at(t, known);
 	if (e->state == RCPT_PENDING) {
 		/* A client that asks where we had asked for it wants the ack. */
@@ -706,8 +759,8 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	const struct rcpt_str asked = asked_jid(entry->asked, &flags);
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
-	struct wanted w = {.requester = requester, .asked = asked, .id = entry->id};
-	const rcpt_ref ref = find_exact(t, &w);
+	const struct query q = query(t, requester, asked, entry->id);
+	const rcpt_ref ref = find_exact(t, &q);
 	if (ref) {
 		entry_at(t, ref)->flags |= STORED;
 		note(t, ref);
@@ -717,7 +770,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 		return RCPT_TOO_OLD;
 	tell(t, now);
 	const uint32_t time = ticks(entry->time < now ? entry->time : now);
-	return add_new(t, &w, entry->state, time, (flags & SHOWN) | STORED);
+	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
 }
 
 /* -- Writing to a store ---------------------------------------------------------------------------------------------- */
@@ -819,9 +872,9 @@ static uint32_t dirty_entries(const struct rcpt_pending *t, const struct jid *ji
 
 const char *rcpt_pending_check(const struct rcpt_pending *t)
 {
-	if (rcpt_lhash_check(&t->entries, &t->slab) != 0)
+	if (rcpt_lhash_check(&t->entries) != 0)
 		return "an entry is in the wrong bucket";
-	if (rcpt_lhash_check(&t->jids, &t->slab) != 0)
+	if (rcpt_lhash_check(&t->jids) != 0)
 		return "a JID is in the wrong bucket";
 	if (rcpt_slab_check(&t->slab) != (long)t->entries.count + (long)t->jids.count)
 		return "the slab has other blocks than entries and JIDs";
@@ -835,20 +888,17 @@ const char *rcpt_pending_check(const struct rcpt_pending *t)
 		in_table += n;
 		for (rcpt_ref ref = t->list[kind].head; ref; ref = entry_at(t, ref)->link[TABLE].next) {
 			const struct entry *e = entry_at(t, ref);
-			if (e->node.hash != entry_hash(t, e->from, entry_id(e)))
-				return "an entry has the wrong hash";
 			const struct jid *from = jid_at(t, e->from), *asked = jid_at(t, e->asked);
-			if (jid_find(t, jid_text(from), from->node.hash) != e->from ||
-				jid_find(t, jid_text(asked), asked->node.hash) != e->asked)
+			if (jid_find(t, jid_text(from), from->hash) != e->from || jid_find(t, jid_text(asked), asked->hash) != e->asked)
 				return "an entry names a JID that is not in the table";
 		}
 	}
 	if (in_table != t->entries.count)
 		return "the lists and the hash table differ";
 	for (uint32_t b = 0; b < t->jids.buckets; b++)
-		for (rcpt_ref ref = rcpt_lhash_bucket(&t->jids, b); ref; ref = jid_at(t, ref)->node.next) {
+		for (rcpt_ref ref = rcpt_lhash_bucket(&t->jids, b); ref; ref = jid_at(t, ref)->next) {
 			const struct jid *jid = jid_at(t, ref);
-			if (jid->refs == 0 || jid->node.hash != jid_hash(t, jid_text(jid)))
+			if (jid->refs == 0 || jid->hash != jid_hash(t, jid_text(jid)))
 				return "a JID has no use or the wrong hash";
 			refs += jid->refs - (jid->queued ? 1 : 0);
 			queued += jid->queued;

@@ -64,4 +64,24 @@ static inline void *rcpt_slab_at(const struct rcpt_slab *slab, rcpt_ref ref)
 	return rcpt_slab_page(slab, ref >> 14)->base + (size_t)(ref & 0x3fff) * 4;
 }
 
+/* Sends for memory that will be touched soon. */
+static inline void rcpt_prefetch(const void *p)
+{
+#ifdef __GNUC__
+	__builtin_prefetch(p);
+#else
+	(void)p;
+#endif
+}
+
+/* The same for a small block, which may lie across two cache lines. 0 is none. */
+static inline void rcpt_slab_prefetch(const struct rcpt_slab *slab, rcpt_ref ref)
+{
+	if (!ref)
+		return;
+	const char *block = rcpt_slab_at(slab, ref);
+	rcpt_prefetch(block);
+	rcpt_prefetch(block + 64);
+}
+
 #endif
