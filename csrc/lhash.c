@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "mem.h"
-#include "work.h"
+#include "touch.h"
 
 /* A node's first word: the reference of the next one. */
 static rcpt_ref *next_of(const struct rcpt_lhash *t, rcpt_ref ref)
 {
-	RCPT_WORK(1);
-	return rcpt_slab_at(t->slab, ref);
+	rcpt_ref *node = rcpt_slab_at(t->slab, ref);
+	RCPT_TOUCH(node);
+	return node;
 }
 
 /* Of x > 0. */
@@ -39,8 +40,9 @@ static rcpt_ref *bucket_address(const struct rcpt_lhash *t, uint32_t b)
 
 static rcpt_ref *bucket_at(const struct rcpt_lhash *t, uint32_t b)
 {
-	RCPT_WORK(1);
-	return bucket_address(t, b);
+	rcpt_ref *bucket = bucket_address(t, b);
+	RCPT_TOUCH(bucket);
+	return bucket;
 }
 
 /* The largest power of two that is not over the number of buckets. */

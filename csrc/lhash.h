@@ -38,7 +38,7 @@ void rcpt_lhash_clear(struct rcpt_lhash *t);
 
 /* First node of the chain where nodes with `hash` are; other hashes are on it too. */
 rcpt_ref rcpt_lhash_chain(const struct rcpt_lhash *t, uint32_t hash);
-/* The chain will be wanted soon. */
+/* The chain will be asked for soon. */
 void rcpt_lhash_prefetch(const struct rcpt_lhash *t, uint32_t hash);
 /* The chain of the bucket with this number, to read the whole table. */
 rcpt_ref rcpt_lhash_bucket(const struct rcpt_lhash *t, uint32_t bucket);

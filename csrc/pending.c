@@ -13,15 +13,16 @@
  *
  * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id.
  *
- * In a large table nearly every block is out of the processor's caches, and waiting for one after the other is what an
- * operation's time goes into. So each sends for all it is going to touch first (struct query, foresee), and only then looks.
+ * In a large table nearly every block is out of the processor's caches and its page out of the TLB, and an operation's time goes
+ * into that: what counts is how few blocks it touches, and that an add asks for its first ones together (struct query). Hence,
+ * too, small entries, whose hash is reckoned again when a bucket is split.
  */
 #include "pending.h"
 
 #include "lhash.h"
 #include "mem.h"
 #include "slab.h"
-#include "work.h"
+#include "touch.h"
 
 enum { OPEN, DONE, KINDS };
 enum { TABLE, USER, LISTS };
@@ -101,14 +102,16 @@ static int32_t elapsed(uint32_t then, uint32_t now)
 
 static struct entry *entry_at(const struct rcpt_pending *t, rcpt_ref ref)
 {
-	RCPT_WORK(1);
-	return rcpt_slab_at(&t->slab, ref);
+	struct entry *e = rcpt_slab_at(&t->slab, ref);
+	RCPT_TOUCH(e);
+	return e;
 }
 
 static struct jid *jid_at(const struct rcpt_pending *t, rcpt_ref ref)
 {
-	RCPT_WORK(1);
-	return rcpt_slab_at(&t->slab, ref);
+	struct jid *jid = rcpt_slab_at(&t->slab, ref);
+	RCPT_TOUCH(jid);
+	return jid;
 }
 
 static struct rcpt_str jid_text(const struct jid *jid)
@@ -292,13 +295,14 @@ static uint32_t hash_of_entry(const void *owner, rcpt_ref ref)
 	return entry_hash(owner, jid_at(owner, e->from)->hash, entry_id(e));
 }
 
-/* What an entry is looked up by: the requester's bare JID, who was asked (or now answers), and the id; with their hashes. */
+/* What an entry is looked up by: the requester's bare JID, the asked JID as it is kept, and the id; with their hashes, reckoned
+ * once. */
 struct query {
 	struct rcpt_str from, asked, id;
 	uint32_t from_hash, asked_hash, hash;
 };
 
-/* By the time that all is hashed, the first buckets are there; then all blocks that head their chains come at once. */
+/* Sends for what finding them will read, the three at once: the buckets while it hashes, then the blocks that head the chains. */
 static struct query query(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str asked, struct rcpt_str id)
 {
 	struct query q = {.from = from, .asked = asked, .id = id};
@@ -343,12 +347,13 @@ static rcpt_ref find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
  * awaited. */
 static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
 {
-	const struct query q = query(t, rcpt_jid_bare(from), rcpt_jid_bare(to), id);
+	const struct rcpt_str requester = rcpt_jid_bare(from);
+	const uint32_t from_hash = jid_hash(t, requester);
 	*about = false;
-	const rcpt_ref jid = jid_find(t, q.from, q.from_hash);
+	const rcpt_ref jid = jid_find(t, requester, from_hash);
 	if (!jid)
 		return 0;
-	rcpt_ref ref = rcpt_lhash_chain(&t->entries, q.hash);
+	rcpt_ref ref = rcpt_lhash_chain(&t->entries, entry_hash(t, from_hash, id));
 	while ((ref = seek(t, ref, jid, id))) {
 		const struct entry *e = entry_at(t, ref);
 		*about = *about || kind_of(e) == OPEN;
@@ -411,22 +416,6 @@ static void drop(struct rcpt_pending *t, rcpt_ref ref)
 	rcpt_slab_free(&t->slab, ref);
 	jid_release(t, asked);
 	jid_release(t, from);
-}
-
-/* This entry, the oldest of all of its kind, is going to be dropped, and those behind it after it: sends for what that takes. The
- * block of the third, the JIDs of the second, the bucket of the first, so that nothing has to be waited for here either. */
-static void foresee(const struct rcpt_pending *t, rcpt_ref ref)
-{
-	if (!ref)
-		return;
-	rcpt_lhash_prefetch(&t->entries, hash_of_entry(t, ref));
-	const rcpt_ref second = entry_at(t, ref)->link[TABLE].next;
-	if (!second)
-		return;
-	const struct entry *e = entry_at(t, second);
-	rcpt_slab_prefetch(&t->slab, e->from);
-	rcpt_slab_prefetch(&t->slab, e->asked);
-	rcpt_slab_prefetch(&t->slab, e->link[TABLE].next);
 }
 
 /* The older of the first entries of two lists, 0 when both are empty. */
@@ -569,8 +558,6 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	const uint32_t time = tell(t, now);
-	if (t->entries.count >= t->limits.capacity)
-		foresee(t, t->list[DONE].head);
 	const struct query q = query(t, requester, asked, id);
 	const rcpt_ref known = find_exact(t, &q);
 	if (!known)

@@ -65,13 +65,13 @@ static uint32_t descriptor(struct rcpt_slab *slab)
 	if (chunk == RCPT_SLAB_CHUNKS)
 		return 0;
 	if (!slab->chunk[chunk]) {
-		const size_t size = sizeof(struct rcpt_page) * RCPT_SLAB_CHUNK;
+		const size_t size = sizeof(struct rcpt_chunk);
 		slab->chunk[chunk] = rcpt_malloc(size);
 		if (!slab->chunk[chunk])
 			return 0;
 		slab->bytes += size;
 		if (n == 0) { /* page 0 stays empty, so that no reference is 0 */
-			memset(slab->chunk[0], 0, sizeof(struct rcpt_page));
+			memset(slab->chunk[0]->page, 0, sizeof(struct rcpt_page));
 			n = slab->pages = 1;
 		}
 	}
@@ -89,7 +89,8 @@ static uint32_t page_new(struct rcpt_slab *slab, uint16_t size_class)
 		slab->vacant = page->next;
 	else
 		slab->pages++;
-	*page = (struct rcpt_page){.base = base, .size_class = size_class};
+	*page = (struct rcpt_page){.size_class = size_class};
+	*rcpt_slab_base(slab, n) = base;
 	slab->bytes += RCPT_SLAB_PAGE;
 	room_push(slab, n);
 	return n;
@@ -103,7 +104,7 @@ void rcpt_slab_init(struct rcpt_slab *slab)
 void rcpt_slab_clear(struct rcpt_slab *slab)
 {
 	for (uint32_t n = 1; n < slab->pages; n++)
-		rcpt_free(rcpt_slab_page(slab, n)->base);
+		rcpt_free(*rcpt_slab_base(slab, n));
 	for (uint32_t i = 0; i < RCPT_SLAB_CHUNKS; i++)
 		rcpt_free(slab->chunk[i]);
 	rcpt_slab_init(slab);
@@ -119,7 +120,7 @@ rcpt_ref rcpt_slab_alloc(struct rcpt_slab *slab, size_t size)
 	uint32_t at;
 	if (page->free) {
 		at = page->free - 1u;
-		memcpy(&page->free, page->base + (size_t)at * UNIT, sizeof page->free);
+		memcpy(&page->free, *rcpt_slab_base(slab, n) + (size_t)at * UNIT, sizeof page->free);
 	} else {
 		at = page->fresh;
 		page->fresh = (uint16_t)(page->fresh + class_units(size_class));
@@ -135,15 +136,15 @@ void rcpt_slab_free(struct rcpt_slab *slab, rcpt_ref ref)
 	const uint32_t n = ref >> 14, at = ref & 0x3fff;
 	struct rcpt_page *page = rcpt_slab_page(slab, n);
 	const int had_room = has_room(page);
-	memcpy(page->base + (size_t)at * UNIT, &page->free, sizeof page->free);
+	memcpy(*rcpt_slab_base(slab, n) + (size_t)at * UNIT, &page->free, sizeof page->free);
 	page->free = (uint16_t)(at + 1);
 	page->live--;
 	if (!had_room)
 		room_push(slab, n);
 	if (page->live == 0) {
 		room_unlink(slab, n);
-		rcpt_free(page->base);
-		page->base = NULL;
+		rcpt_free(*rcpt_slab_base(slab, n));
+		*rcpt_slab_base(slab, n) = NULL;
 		page->next = slab->vacant;
 		slab->vacant = n;
 		slab->bytes -= RCPT_SLAB_PAGE;
@@ -156,14 +157,14 @@ long rcpt_slab_check(const struct rcpt_slab *slab)
 	size_t pages = 0, with_room = 0;
 	for (uint32_t n = 1; n < slab->pages; n++) {
 		const struct rcpt_page *page = rcpt_slab_page(slab, n);
-		if (!page->base)
+		if (!*rcpt_slab_base(slab, n))
 			continue;
 		const uint32_t units = class_units(page->size_class);
 		uint32_t freed = 0, carved = page->fresh / units;
 		for (uint16_t at = page->free; at; freed++) {
 			if (at - 1u >= page->fresh || (at - 1u) % units != 0 || freed > carved)
 				return -1;
-			memcpy(&at, page->base + (size_t)(at - 1u) * UNIT, sizeof at);
+			memcpy(&at, *rcpt_slab_base(slab, n) + (size_t)(at - 1u) * UNIT, sizeof at);
 		}
 		if (page->live == 0 || page->live + freed != carved)
 			return -1;
@@ -174,13 +175,13 @@ long rcpt_slab_check(const struct rcpt_slab *slab)
 	for (uint32_t size_class = 0; size_class < RCPT_SLAB_CLASSES; size_class++)
 		for (uint32_t n = slab->room[size_class]; n; n = rcpt_slab_page(slab, n)->next, with_room--) {
 			const struct rcpt_page *page = rcpt_slab_page(slab, n);
-			if (!with_room || !page->base || page->size_class != size_class || !has_room(page))
+			if (!with_room || !*rcpt_slab_base(slab, n) || page->size_class != size_class || !has_room(page))
 				return -1;
 		}
 	size_t chunks = 0;
 	for (uint32_t i = 0; i < RCPT_SLAB_CHUNKS; i++)
 		chunks += slab->chunk[i] != NULL;
-	if (with_room || slab->bytes != pages * RCPT_SLAB_PAGE + chunks * RCPT_SLAB_CHUNK * sizeof(struct rcpt_page))
+	if (with_room || slab->bytes != pages * RCPT_SLAB_PAGE + chunks * sizeof(struct rcpt_chunk))
 		return -1;
 	return live;
 }

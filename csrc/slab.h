@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "touch.h"
+
 typedef uint32_t rcpt_ref;
 
 #define RCPT_SLAB_PAGE 65536u     /* bytes in a page */
@@ -24,10 +26,10 @@ typedef uint32_t rcpt_ref;
 #define RCPT_SLAB_CHUNK 1024u /* page descriptors are allocated by so many at a time */
 #define RCPT_SLAB_CHUNKS 256u /* 256 * 1024 pages of 64 KiB: 16 GiB in all */
 
-struct rcpt_page;
+struct rcpt_chunk;
 
 struct rcpt_slab {
-	struct rcpt_page *chunk[RCPT_SLAB_CHUNKS];
+	struct rcpt_chunk *chunk[RCPT_SLAB_CHUNKS];
 	uint32_t pages;                   /* descriptors in use, page 0 included, which is never handed out */
 	uint32_t vacant;                  /* a list of descriptors whose page was given back */
 	uint32_t room[RCPT_SLAB_CLASSES]; /* per class, its list of pages with room */
@@ -46,7 +48,6 @@ void rcpt_slab_free(struct rcpt_slab *slab, rcpt_ref ref);
 long rcpt_slab_check(const struct rcpt_slab *slab);
 
 struct rcpt_page {
-	char *base;          /* NULL while vacant */
 	uint32_t prev, next; /* in the class's list of pages with room, or in the list of vacant descriptors */
 	uint16_t free;       /* list of freed blocks, by offset in units plus 1; 0 ends it */
 	uint16_t fresh;      /* offset in units of what has never been handed out */
@@ -54,27 +55,36 @@ struct rcpt_page {
 	uint16_t size_class;
 };
 
+/* The addresses are apart from the rest: every look at a block goes through one. */
+struct rcpt_chunk {
+	char *base[RCPT_SLAB_CHUNK]; /* NULL while vacant */
+	struct rcpt_page page[RCPT_SLAB_CHUNK];
+};
+
 static inline struct rcpt_page *rcpt_slab_page(const struct rcpt_slab *slab, uint32_t n)
 {
-	return &slab->chunk[n / RCPT_SLAB_CHUNK][n % RCPT_SLAB_CHUNK];
+	struct rcpt_page *page = &slab->chunk[n / RCPT_SLAB_CHUNK]->page[n % RCPT_SLAB_CHUNK];
+	RCPT_TOUCH(page);
+	return page;
+}
+
+static inline char **rcpt_slab_base(const struct rcpt_slab *slab, uint32_t n)
+{
+	return &slab->chunk[n / RCPT_SLAB_CHUNK]->base[n % RCPT_SLAB_CHUNK];
 }
 
 static inline void *rcpt_slab_at(const struct rcpt_slab *slab, rcpt_ref ref)
 {
-	return rcpt_slab_page(slab, ref >> 14)->base + (size_t)(ref & 0x3fff) * 4;
+	return *rcpt_slab_base(slab, ref >> 14) + (size_t)(ref & 0x3fff) * 4;
 }
 
-/* Sends for memory that will be touched soon. */
+/* Sends for memory that will be read soon. */
 static inline void rcpt_prefetch(const void *p)
 {
-#ifdef __GNUC__
 	__builtin_prefetch(p);
-#else
-	(void)p;
-#endif
 }
 
-/* The same for a small block, which may lie across two cache lines. 0 is none. */
+/* The same for a block of up to two cache lines; 0 is none. */
 static inline void rcpt_slab_prefetch(const struct rcpt_slab *slab, rcpt_ref ref)
 {
 	if (!ref)

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* What waiting for memory alone makes of pending-growth. An operation of the table touches 15 slots and blocks in the mean, see
+ * pending_pause.c, and nothing says of one where it lies until another has been read, mostly. Here, an operation reads 15 places
+ * in memory of the table's size whose addresses are all known before: as well as it can ever go. No hashing, no comparing, no
+ * Lua.
+ *
+ *   memory_floor ENTRIES      prints microseconds of an operation
+ */
+#define _POSIX_C_SOURCE 199309L /* clock_gettime; NOLINT(bugprone-reserved-identifier,cert-*) */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PLACES = 15, OPERATIONS = 1000000, BYTES = 84 /* an entry and what goes with it */ };
+
+static uint64_t state = 184;
+
+static uint64_t next_random(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}
+
+int main(int argc, char **argv)
+{
+	const uint64_t size = (argc == 2 ? strtoull(argv[1], NULL, 10) : 0) * BYTES;
+	char *memory = size ? malloc(size) : NULL;
+	if (!memory)
+		return 2;
+	memset(memory, 1, size); /* 0 might leave it one page, which the system lets all share */
+	struct timespec began, ended;
+	uint64_t sum = 0;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &began);
+	for (int n = 0; n < OPERATIONS; n++) {
+		uint64_t read = 0;
+		for (int i = 0; i < PLACES; i++)
+			read += (uint64_t)memory[next_random() % size];
+		state += read; /* the next operation comes after this one */
+		sum += read;
+	}
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ended);
+	if (sum != (uint64_t)PLACES * OPERATIONS)
+		return 1;
+	const double ns = (double)(ended.tv_sec - began.tv_sec) * 1e9 + (double)(ended.tv_nsec - began.tv_nsec);
+	printf("%.3f\n", ns / OPERATIONS / 1000);
+	free(memory);
+	return 0;
+}

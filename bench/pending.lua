@@ -1,0 +1,108 @@
+-- SPDX-License-Identifier: MIT
+-- The pending table beside pending_cache.lua, from Lua, under the load of pending_load.lua, with Prosody's settings of the garbage
+-- collector.
+--   pending-rate            microseconds for an add or a match in the mean
+--   pending-stall           milliseconds of the worst batch of 500
+--   pending-bytes           resident bytes an entry: the ratio is ours alone. pending-bytes-vs-cache: beside the peer's
+--   pending-growth          microseconds for an add or a match on a table of ten million entries, beside one of ten thousand
+--   pending-pause           the most that one operation touches (the ratio, again, is ours alone), beside the mean: a count, made by
+--                           pending_pause.c
+-- Rate, stall and bytes come from processes that have one table each and take turns: a collector has nothing of the other's to walk.
+
+require "spec.support.paths";
+local figures = require "bench.figures";
+local load = require "bench.pending_load";
+local receipts = require "receipts";
+
+require "util.gc".configure({}, { mode = "incremental", threshold = 105, speed = 500 });
+
+local QUICK = arg[1] == "quick";
+local ENTRIES = QUICK and 20000 or 1000000;
+local ROUNDS = 3;
+local LARGE, SMALL = QUICK and 100000 or 10000000, 10000;
+
+local new = {
+	ours = function (entries) return receipts.pending { capacity = entries }; end;
+	cache = function (entries) return require "bench.pending_cache".new(entries); end;
+};
+
+local function resident()
+	for line in io.lines("/proc/self/status") do
+		local kib = line:match("^VmRSS:%s*(%d+)");
+		if kib then return tonumber(kib) * 1024; end
+	end
+end
+
+-- In a process of its own: fills one table, and goes on for half as long again. Prints microseconds, seconds, bytes.
+local function child(which, entries)
+	load.new(new[which](1000), 1000):run(1000); -- what is loaded or grows once is no entry's
+	collectgarbage();
+	local before = resident();
+	local one = load.new(new[which](entries), entries);
+	one:run(entries);
+	collectgarbage();
+	collectgarbage();
+	local bytes = (resident() - before) / entries;
+	local rate, worst = one:run(entries // 2);
+	print(rate, worst, bytes);
+end
+
+local function measure(which)
+	local pipe = assert(io.popen(("lua5.4 bench/pending.lua child %s %d"):format(which, ENTRIES)));
+	local rate, worst, bytes = pipe:read("n", "n", "n");
+	assert(pipe:close(), which);
+	return { rate = rate, worst = worst, bytes = bytes };
+end
+
+local function beside_cache()
+	local results = { ours = {}, cache = {} };
+	for round = 1, ROUNDS do
+		for which, list in pairs(results) do list[round] = measure(which); end
+	end
+	local function median(which, what)
+		local list = {};
+		for round = 1, ROUNDS do list[round] = results[which][round][what]; end
+		return figures.median(list);
+	end
+	local rate, worst, bytes = median("ours", "rate"), median("ours", "worst"), median("ours", "bytes");
+	local cache_rate, cache_worst, cache_bytes = median("cache", "rate"), median("cache", "worst"), median("cache", "bytes");
+	figures.report("pending-rate", rate, cache_rate, cache_rate / rate, ">=8");
+	figures.report("pending-stall", worst * 1e3, cache_worst * 1e3, cache_worst / worst, ">=100");
+	figures.report("pending-bytes", bytes, cache_bytes, bytes, "<=88");
+	figures.report("pending-bytes-vs-cache", bytes, cache_bytes, cache_bytes / bytes, ">=4");
+end
+
+-- The first numbers that a program of ours prints, about a table of so many entries.
+local function run(program, entries, ...)
+	local pipe = assert(io.popen(("build/bench/%s %d"):format(program, entries)));
+	local results = { pipe:read(...) };
+	assert(pipe:close(), program);
+	return table.unpack(results);
+end
+
+-- One process, since neither table is in Lua's memory.
+local function growth()
+	local large, small = load.new(new.ours(LARGE), LARGE), load.new(new.ours(SMALL), SMALL);
+	large:run(LARGE);
+	small:run(SMALL);
+	local large_times, small_times = {}, {};
+	for round = 1, 3 * ROUNDS do
+		large_times[round], small_times[round] = large:run(SMALL), small:run(SMALL);
+	end
+	local ours, peer = figures.median(large_times), figures.median(small_times);
+	figures.report("pending-growth", ours, peer, ours / peer, "<=3");
+	local floor_large, floor_small = run("memory_floor", LARGE, "n"), run("memory_floor", SMALL, "n");
+	print(("   reading as much memory, and nothing else, takes %.2f µs instead of %.2f: that alone would be a ratio of %.2f")
+		:format(floor_large, floor_small, (peer + floor_large - floor_small) / peer));
+end
+
+local function pause()
+	local most, mean = run("pending_pause", LARGE, "n", "n");
+	figures.report("pending-pause", most, mean, most, "<=64");
+end
+
+if arg[1] == "child" then return child(arg[2], tonumber(arg[3])); end
+beside_cache();
+growth();
+pause();
+os.exit(figures.missed == 0);
