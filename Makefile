@@ -37,8 +37,8 @@ build/test/%.o: csrc/%.c $(HEADERS) | build/test
 build/test/test_binding: csrc/test/test_binding.c $(CORE:%=build/test/%.o) $(BINDING:%=build/test/%.o) | build/test
 	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) $(LUA_CFLAGS) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka $(LUA_LIBS)
 
-build/test/%: csrc/test/%.c $(CORE:%=build/test/%.o) | build/test
-	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka
+build/test/%: csrc/test/%.c $(CORE:%=build/test/%.o) $(wildcard csrc/test/*.h) | build/test
+	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -Icsrc -o $@ $(filter-out %.h,$^) -lexpat -lcmocka
 
 build build/test build/fuzz/engine:
 	mkdir -p $@

@@ -10,6 +10,7 @@
 #include "single.h"
 
 #include <expat.h>
+#include <limits.h>
 
 #include "mem.h"
 
@@ -248,6 +249,8 @@ struct rcpt_single *rcpt_single_new(const struct rcpt_xml_limits *limits, unsign
 		return NULL;
 	memset(s, 0, sizeof *s);
 	s->limits = *limits;
+	if (s->limits.bytes > INT_MAX / 2)
+		s->limits.bytes = INT_MAX / 2;
 	s->salt = salt ? salt : 1; /* 0 would have Expat ask the system for one at every reset */
 	s->careful = rcpt_xml_new(limits, salt);
 	s->quick = XML_ParserCreate_MM("UTF-8", &memory, NULL);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "edges.h"
 #include "mem.h"
 #include "single.h"
 
@@ -143,6 +144,21 @@ static void quick_and_careful_agree(void **state)
 	assert_int_equal(rcpt_mem_held(), 0);
 }
 
+static void every_input_at_the_edge(void **state)
+{
+	(void)state;
+	struct rcpt_single *s = make();
+	struct rcpt_facts f;
+	for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+		const size_t n = strlen(inputs[i]);
+		read_at_the_edge(&limits, inputs[i], n);
+		for (size_t some = n; some > 0; some--)
+			rcpt_single_read(s, at_the_edge(inputs[i], some), some, &f);
+	}
+	rcpt_single_free(s);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
 static void they_agree_on_broken_input(void **state)
 {
 	(void)state;
@@ -256,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quick_and_careful_agree),
+		cmocka_unit_test(every_input_at_the_edge),
 		cmocka_unit_test(they_agree_on_broken_input),
 		cmocka_unit_test(only_the_odd_take_the_careful_way),
 		cmocka_unit_test(memory_does_not_grow_with_names),

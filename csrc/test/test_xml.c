@@ -4,9 +4,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
+#include "edges.h"
 #include "mem.h"
 #include "xml.h"
 
@@ -91,27 +90,12 @@ static void whole_messages(void **state)
 	assert_int_equal(rcpt_mem_held(), 0);
 }
 
-/* Input that ends where readable memory ends: one byte read too many is a crash. */
-static void nothing_is_read_past_the_end(void **state)
+static void every_case_at_the_edge(void **state)
 {
 	(void)state;
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *map = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(map != MAP_FAILED);
-	assert_int_equal(mprotect(map + page, page, PROT_NONE), 0);
-	struct rcpt_xml *x = make();
-	for (size_t i = 0; i < CASES; i++) {
-		const size_t n = strlen(cases[i].xml);
-		char *xml = map + page - n;
-		memcpy(xml, cases[i].xml, n);
-		assert_int_equal(rcpt_xml_message(x, xml, n), cases[i].status);
-		for (size_t cut = 1; cut < n; cut++) {
-			memcpy(map + page - cut, cases[i].xml, cut);
-			rcpt_xml_message(x, map + page - cut, cut);
-		}
-	}
-	rcpt_xml_free(x);
-	munmap(map, 2 * page);
+	for (size_t i = 0; i < CASES; i++)
+		read_at_the_edge(&limits, cases[i].xml, strlen(cases[i].xml));
+	assert_int_equal(rcpt_mem_held(), 0);
 }
 
 static void too_large(void **state)
@@ -384,7 +368,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_messages),
-		cmocka_unit_test(nothing_is_read_past_the_end),
+		cmocka_unit_test(every_case_at_the_edge),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(the_same_at_every_chunk_size),
 		cmocka_unit_test(captures_of_several_streams),

@@ -28,6 +28,8 @@ local ELSEWHERE = {
 	["lua5.4 bench/against.lua 127.0.0.1 5222 localhost 100 20"] = function ()
 		return docs.read("spec/bench/bench_spec.lua"):find("lua5.4 bench/against.lua 127.0.0.1", 1, true);
 	end;
+	["make fuzz"] = function () return docs.read(".ci/run"):find("\nmake fuzz FUZZ_SECONDS=60\n"); end;
+	["build/test/test_edges"] = function () return docs.read("scripts/test"):find("for test in csrc/test/test_*.c", 1, true); end;
 	["make lint"] = function () return docs.read(".ci/run"):find("\nmake lint\n"); end;
 };
 
