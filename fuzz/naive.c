@@ -354,7 +354,7 @@ uint32_t naive_overdue(struct naive *t, struct rcpt_str from, double now, double
 void naive_each(const struct naive *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud)
 {
 	const struct naive_order *own = own_order((struct naive *)t, from);
-	for (int kind = 0; kind <= delivered; kind++)
+	for (int kind = 0; kind <= (delivered ? 1 : 0); kind++)
 		for (int i = 0; i < own->n; i++)
 			if (done(own->entry[i]) == kind)
 				show(own->entry[i], visit, ud);

@@ -9,15 +9,25 @@
 
 static char big[RCPT_JID_MAX + 2];
 
-static const struct rcpt_str requesters[] = {RCPT_STR("a@h"),   RCPT_STR("a@h/r"),   RCPT_STR("b@h/r"),
-											 RCPT_STR("c@h"),   RCPT_STR("d@h"),     RCPT_STR("/r"),
-											 RCPT_STR("a\0@h"), {big, RCPT_JID_MAX}, {big, RCPT_JID_MAX + 1}};
-static const struct rcpt_str asked[] = {RCPT_STR("a@h"),   RCPT_STR("x@h/r"),   RCPT_STR("x@h"),
-										RCPT_STR("r@muc"), RCPT_STR("r@muc/n"), RCPT_STR("r@muc/m"),
-										RCPT_STR(""),      {big, RCPT_JID_MAX}, {big, RCPT_JID_MAX + 1}};
-static const struct rcpt_str ids[] = {
-	RCPT_STR("1"), RCPT_STR("2"),      RCPT_STR("3"),         RCPT_STR("1\0"), RCPT_STR("a longer id, of some 30 bytes"),
-	RCPT_STR(""),  {big, RCPT_ID_MAX}, {big, RCPT_ID_MAX + 1}};
+#define TEXT(literal)                                                                                                            \
+	{                                                                                                                            \
+		literal, sizeof(literal) - 1                                                                                             \
+	}
+
+static const struct rcpt_str requesters[] = {TEXT("a@h"),   TEXT("a@h/r"),       TEXT("b@h/r"),
+											 TEXT("c@h"),   TEXT("d@h"),         TEXT("/r"),
+											 TEXT("a\0@h"), {big, RCPT_JID_MAX}, {big, RCPT_JID_MAX + 1}};
+static const struct rcpt_str asked[] = {TEXT("a@h"),   TEXT("x@h/r"),       TEXT("x@h"),
+										TEXT("r@muc"), TEXT("r@muc/n"),     TEXT("r@muc/m"),
+										TEXT(""),      {big, RCPT_JID_MAX}, {big, RCPT_JID_MAX + 1}};
+static const struct rcpt_str ids[] = {TEXT("1"),
+									  TEXT("2"),
+									  TEXT("3"),
+									  TEXT("1\0"),
+									  TEXT("a longer id, of some 30 bytes"),
+									  TEXT(""),
+									  {big, RCPT_ID_MAX},
+									  {big, RCPT_ID_MAX + 1}};
 
 #define PICK(input, list) (list)[next(input) % (sizeof(list) / sizeof *(list))]
 
