@@ -113,6 +113,7 @@ describe("receipts.pending", function ()
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = -1 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1e15 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, type = 1 }));
+		assert.equal(0, (copy:import(("a"):rep(4000).."@h", { { to = "x@h", id = "9", state = "pending", time = 1764000000 } }, 1764000010)));
 		assert.equal(1, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, overdue = true }));
 		assert.is_true(copy:list("a@h")[2].overdue);
 		local late = { "expired", "expired", "expired", "damaged", "damaged", "damaged" };

@@ -309,6 +309,25 @@ latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
 			assert.equal("", complaints);
 		end);
 
+		it("and leaves standard input open", function ()
+			local input = assert(io.tmpfile());
+			local sink = { write = function () return true; end, flush = function () return true; end };
+			local progress = lint.progress(sink, function () return false; end, os.clock);
+			for _ = 1, 2 do
+				assert.equal(0, lint.check({ "-" }, "text", { input = input, out = sink, err = sink, directory = "/", progress = progress }, engine));
+				assert.equal("file", io.type(input));
+			end
+		end);
+
+		it("how many asks were forgotten", function ()
+			local asks = {};
+			for i = 1, 32770 do asks[i] = ask("a@x", "b@x", "id"..i); end
+			local _, printed = check("text", { table.concat(asks) });
+			assert.truthy(printed:find("\nforgotten   2 (of the unanswered; an ack would count as unknown)\n", 1, true), printed);
+			_, printed = check("text", { asks[1] });
+			assert.is_nil(printed:find("forgotten", 1, true));
+		end);
+
 		it("how far it is, for long input on a terminal, and takes that away", function ()
 			local long = "<stream>"..("<presence/>\n"):rep(64 * 1024 * 1024 // 12).."</stream>";
 			local _, _, complaints = check("text", { long }, { terminal = true });

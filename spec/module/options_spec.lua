@@ -78,6 +78,17 @@ describe("options", function ()
 		end);
 	end
 
+	it("are told as an operator writes them", function ()
+		for name, expected in pairs { receipts_expire_after = '"7d"', receipts_overdue_after = '"1h"', receipts_resend_after = '"30s"',
+			receipts_max_pending = "1000000", receipts_request = '"auto"', receipts_protect_presence = "true" } do
+			local _, warnings = read { [name] = "?" };
+			assert.equal("; using "..expected, warnings[1]:match("; using .*"));
+		end
+		for seconds, expected in pairs { [60] = "1m", [90] = "90s", [1.5] = "1.5s", [7200] = "2h", [90000] = "25h", [172800] = "2d", [0] = "0s" } do
+			assert.equal(("%q"):format(expected), lib.shown(seconds, lib.definitions.receipts_expire_after));
+		end
+	end);
+
 	it("are all covered here", function ()
 		for name in pairs(lib.definitions) do
 			assert.is_table(right[name], name);

@@ -160,6 +160,21 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		end
 	end);
 
+	it("D5 come to a headline, from each account that it reaches", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "headline", { type = "headline" });
+		on.proves(bob);
+		assert.same({ "headline" }, on.acks());
+	end);
+
+	it("D3 D5 come to oneself, on the session that asked", function ()
+		local bob = on.client("bob", NONE);
+		bob:send(stanzas.ask { to = bob.jid, id = "self" });
+		bob:sync();
+		bob:acknowledge();
+		assert.same({ "self" }, on.acks(bob));
+	end);
+
 	it("D6 do not come for errors, group chat, acks, requests without id or inside something else", function ()
 		local bob = on.client("bob", NONE);
 		local inside = st.message { to = "bob@localhost/bob", id = "carbon" }

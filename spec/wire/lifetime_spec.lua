@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Rules A3, F0, F1 on the wire: what a reload keeps, what goes with a user, and what other people's errors cannot do.
 
+local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
 local st = require "util.stanza";
@@ -72,6 +73,38 @@ describe("a reload", function ()
 		server:reload();
 		for i = 6, 8 do ask("m"..i); end -- two go for each that comes
 		assert.equal("2", server:run(STATE.."return r.pending:count('alice@localhost')"));
+	end);
+end);
+
+describe("a module that comes late", function ()
+	it("knows the rooms of this server that its users are in already", function ()
+		local server = servers.start { hosts = servers.rooms };
+		finally(function () server:stop(); end);
+		local modulemanager = "require 'core.modulemanager'";
+		server:run(modulemanager..".unload('localhost', 'receipts')");
+		local alice = server:connect("alice");
+		for _, jid in ipairs { "room@rooms.localhost/alice", "bare@rooms.localhost", "bob@localhost/bob", "other@elsewhere.example/alice" } do
+			alice:send(st.presence({ to = jid }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+			alice:sync();
+		end
+		assert.equal("true", server:run("return "..modulemanager..".load('localhost', 'receipts') ~= nil"));
+		assert.equal("room@rooms.localhost", server:run(STATE.."local list = {}; for room in pairs(r.rooms:of(prosody.full_sessions["
+			.."'alice@localhost/alice'])) do table.insert(list, room); end return table.concat(list, ' ')"));
+	end);
+
+	it("says so when it cannot read what was known of clients, and begins anew", function ()
+		local server = servers.start {};
+		finally(function () server:stop(); end);
+		server:connect("bob", { features = { R } }):sync();
+		server:halt();
+		process.write(server.dir.."/data/localhost/receipts_caps.dat", "rubbish");
+		server:restart();
+		servers.wait(function () return server:log():find("What was known of clients could not be read: ", 1, true); end);
+		local bob = server:connect("bob", { features = { R } });
+		servers.wait(function ()
+			bob:sync();
+			return server:run(STATE.."return r.capabilities:of('bob@localhost/bob')") == "capable";
+		end);
 	end);
 end);
 

@@ -100,6 +100,16 @@ describe("the shell", function ()
 		says(text, "Nothing is remembered about message no-such-message of alice@localhost");
 	end);
 
+	it("F4 why tells what has become of messages to other hosts", function ()
+		server:connect("carol@other.localhost/carol");
+		for id, to in pairs { bounced = "nobody@elsewhere.example", awaited = "carol@other.localhost" } do
+			mallory:send(stanzas.ask { to = to, id = id });
+			mallory:sync();
+		end
+		says(shell("why", "mallory@localhost", "bounced"), "asked for by the client; E6 bounced");
+		says(shell("why", "mallory@localhost", "awaited"), "asked for by the client, and awaited");
+	end);
+
 	it("F4 caps tells what is known of a person's clients", function ()
 		servers.wait(function () return shell("caps", "bob@localhost"):find("| capable", 1, true); end);
 		local text, ok = shell("caps", "bob@localhost/bob");

@@ -1,0 +1,55 @@
+-- SPDX-License-Identifier: MIT
+-- stored.lib.lua: what `prosodyctl mod_receipts pending` says where there is nothing to read. What it reads is in
+-- spec/wire/command_spec.lua.
+
+local paths = require "spec.support.paths";
+local lib = paths.lib;
+
+local FAILED = 2;
+local libs = { options = lib("options"), setup = lib("setup"), store = lib("store"), views = lib("views") };
+
+describe("prosodyctl mod_receipts pending", function ()
+	-- Runs it for a user of the host "h"; its exit code, and what it wrote.
+	local function pending(config, open, arguments)
+		local written = { "", "" };
+		local function file(i) return { write = function (_, ...) written[i] = written[i]..table.concat { ... }; end }; end
+		local configmanager = { getconfig = function () return { h = config }; end, get = function (_, name) return config[name]; end };
+		local command = lib("stored").command(libs, configmanager, open, function () return 1000000; end, file(1), file(2));
+		local code, usage = command.run(arguments or { "a@h" });
+		return code, usage or written[1]..written[2];
+	end
+
+	local function opens(data, err)
+		return function (host, name)
+			assert.same({ "h", "receipts" }, { host, name });
+			return { get = function (_, user)
+				assert.equal("a", user);
+				return data, err;
+			end };
+		end;
+	end
+
+	it("says that a storage that forgets is known to the server only", function ()
+		local code, text = pending({ storage = { receipts = "memory" } }, error);
+		assert.equal(FAILED, code);
+		assert.truthy(text:find('"memory": only the running server knows (prosodyctl shell receipts pending a@h)', 1, true), text);
+	end);
+
+	it("says what cannot be opened, read, or understood", function ()
+		assert.same({ FAILED, "The store of h cannot be read: no driver\n" }, { pending({}, function () return nil, "no driver"; end) });
+		assert.same({ FAILED, "The store of h cannot be read: disk\n" }, { pending({}, opens(nil, "disk")) });
+		assert.same({ FAILED, "What is stored of a@h is damaged\n" }, { pending({}, opens("rubbish")) });
+	end);
+
+	it("finds no messages where nothing is stored", function ()
+		assert.same({ 0, "0 messages\n" }, { pending({}, opens(nil)) });
+	end);
+
+	it("wants one user of a host that there is", function ()
+		for _, arguments in ipairs { {}, { "h" }, { "a@h", "b@h" } } do
+			assert.same({ nil, "Say which user, like romeo@example.org" }, { (select(1, pending({}, error, arguments))), (select(2, pending({}, error, arguments))) });
+		end
+		assert.equal("The configuration has no host elsewhere", (select(2, pending({}, error, { "a@elsewhere" }))));
+		assert.equal("The configuration has no host *", (select(2, pending({}, error, { "a@*" }))));
+	end);
+end);
