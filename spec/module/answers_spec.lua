@@ -48,6 +48,59 @@ describe("answers", function ()
 		assert.is_false((lib.decide("acked", "incapable", true)));
 		assert.is_false((lib.decide({ waiting = { phone = true } }, "incapable", true)));
 	end);
+
+	describe("of one account", function ()
+		local phone, laptop = { username = "b", host = "h", resource = "phone" }, { username = "b", host = "h", resource = "laptop" };
+		local all;
+		before_each(function () all = lib.new(); end);
+
+		local function content(id, from) return { attr = { id = id, from = from or "a@h/1" } }; end
+		local function nobody() return false; end
+		local function arrived(session, id, client, from) return (all:arrived(session, content(id, from), client or "incapable", true)); end
+
+		it("D4 are spared by an ack to the requester's bare JID, for that id and that requester", function ()
+			for _, from in ipairs { "a@h/1", "a@h/2", "c@h/1" } do
+				for _, id in ipairs { "1", "2" } do all:delivering("b@h", { phone }, content(id, from), function () return true; end); end
+			end
+			all:acked("b@h", "a@h", "1");
+			assert.same({ false, false, true }, { arrived(phone, "1", nil, "a@h/1"), arrived(phone, "1", nil, "a@h/2"), arrived(phone, "1", nil, "c@h/1") });
+			assert.same({ true, true, true }, { arrived(phone, "2", nil, "a@h/1"), arrived(phone, "2", nil, "a@h/2"), arrived(phone, "2", nil, "c@h/1") });
+		end);
+
+		it("D4 are spared by an ack to one of the requester's clients, for that one", function ()
+			for _, from in ipairs { "a@h/1", "a@h/2" } do all:delivering("b@h", { phone }, content("1", from), function () return true; end); end
+			all:acked("b@h", "a@h/1", "1");
+			all:acked("b@h", "a@h/3", "1");
+			all:acked("nobody@h", "a@h/1", "1");
+			assert.same({ false, true }, { arrived(phone, "1", nil, "a@h/1"), arrived(phone, "1", nil, "a@h/2") });
+		end);
+
+		it("D4 come when the client that was waited for turns out to be unable", function ()
+			all:delivering("b@h", { phone, laptop }, content("1"), nobody);
+			assert.is_false(arrived(phone, "1", "unknown"));
+			assert.is_false(arrived(phone, "1"), "there is the other one");
+			assert.is_true(arrived(laptop, "1"));
+			assert.is_false(arrived(phone, "1"), "once");
+		end);
+
+		it("D4 come of what had arrived, once the client that was waited for is lost", function ()
+			all:delivering("b@h", { phone, laptop }, content("1"), nobody);
+			arrived(phone, "1");
+			assert.same({ phone }, all:lost(laptop, content("1")));
+			assert.same({}, all:lost(laptop, content("1")));
+			assert.is_false(all:told(phone, content("1")));
+			assert.is_true(arrived(phone, "1"));
+			assert.is_true(all:told(phone, content("1")));
+		end);
+
+		it("do not come for ids that are too long", function ()
+			local long = ("x"):rep(1024);
+			all:delivering("b@h", { phone }, content(long), nobody);
+			all:acked("b@h", "a@h/1", long);
+			assert.is_false(arrived(phone, long));
+			assert.is_true(arrived(phone, long:sub(2)));
+		end);
+	end);
 end);
 
 describe("preferences", function ()

@@ -251,8 +251,22 @@ describe("capabilities", function ()
 		assert.equal("incapable", caps:of_person("a@h", function (by, jid) return by == "me" and jid == "a@h/1"; end, "me"));
 		assert.equal("unknown", caps:of_person("a@h", function () return false; end));
 		assert.same({ "a@h/2" }, caps:capable_clients("a@h", all));
+		assert.same({ "a@h/2" }, caps:capable_clients("a@h/2", all));
+		assert.same({}, caps:capable_clients("a@h/1", all));
 		caps:forget("a@h/2");
 		assert.equal("incapable", caps:of_person("a@h", all));
+	end);
+
+	it("are listed for a person, or for one client", function ()
+		local query = info(R);
+		caps:presence(presence("a@h/2", query), nil, true);
+		caps:presence(presence("a@h/1"), nil, true);
+		asked[1].done(query);
+		local one, two = { jid = "a@h/1", support = "silent" }, { jid = "a@h/2", support = "capable", ver = calculate_hash(query.tags) };
+		assert.same({ one, two }, caps:clients("a@h"));
+		assert.same({ two }, caps:clients("a@h/2"));
+		assert.same({}, caps:clients("a@h/3"));
+		assert.same({}, caps:clients("b@h"));
 	end);
 
 	it("B1 outlive a restart by ver, and B3 damaged records are left out", function ()
