@@ -34,10 +34,10 @@ local LUA_FILES = {
 	["inspection.lib"] = "wire/shell wire/adhoc wire/reports";
 	["lint.lib"] = "module/lint wire/command";
 	["mod_receipts"] = "wire/advertise wire/requests wire/checks wire/capabilities wire/lifetime wire/answers wire/resend wire/reports "
-		.."wire/transparency wire/limits wire/remote wire/privacy wire/store wire/command wire/metrics wire/adhoc";
+		.."wire/transparency wire/limits wire/remote wire/privacy wire/command wire/metrics wire/adhoc";
 	["offers.lib"] = "wire/adhoc wire/shell";
 	["options.lib"] = "module/options";
-	["preferences.lib"] = "module/store wire/adhoc wire/answers wire/store wire/lifetime";
+	["preferences.lib"] = "module/store wire/adhoc wire/answers wire/lifetime";
 	["presence.lib"] = "wire/checks wire/answers wire/privacy";
 	["prosodyctl.lib"] = "wire/command";
 	["reports.lib"] = "module/reports wire/metrics wire/reports";
@@ -46,7 +46,7 @@ local LUA_FILES = {
 	["rooms.lib"] = "wire/checks wire/answers wire/capabilities wire/privacy";
 	["setup.lib"] = "module/setup wire/command";
 	["shell.lib"] = "wire/shell";
-	["store.lib"] = "module/store wire/store";
+	["store.lib"] = "module/store wire/lifetime";
 	["stored.lib"] = "wire/command";
 	["traffic.lib"] = "wire/requests wire/checks wire/reports wire/resend wire/privacy wire/transparency wire/remote wire/lifetime";
 	["upkeep.lib"] = "module/upkeep wire/limits";
@@ -224,7 +224,7 @@ for _, path in ipairs(files) do
 		count = count + 1;
 		if count % workers == worker % workers then
 			for _, name in ipairs(names) do
-				sound[name] = sound[name] or suites[name]();
+				sound[name] = sound[name] or suites[name]() or suites[name](); -- a busy machine gets a second try
 				assert(sound[name], name.." fails without any change:\n"..read("log"));
 			end
 			write(path, mutant.text);

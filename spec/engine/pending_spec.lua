@@ -106,14 +106,14 @@ describe("receipts.pending", function ()
 		local damaged = { [4] = "damaged", [5] = "damaged", [6] = "damaged" };
 		assert.same({ 3, 3, damaged }, { copy:import("a@h", records, 1764000010) });
 		assert.is_true(copy:check());
-		local function left(record) return copy:import("a@h", { record }, 1764000010); end
+		local function left(record, user) return copy:import(user or "a@h", { record }, 1764000010); end
+		assert.equal(0, (left({ to = "x@h", id = "9", state = "pending", time = 1764000000 }, ("a"):rep(4000).."@h")));
 		assert.equal(0, (left { to = "x@h", id = ("x"):rep(1024), state = "pending", time = 1764000000 }));
 		assert.equal(0, (left { to = "", id = "9", state = "pending", time = 1764000000 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = "1764000000" }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = -1 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1e15 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, type = 1 }));
-		assert.equal(0, (copy:import(("a"):rep(4000).."@h", { { to = "x@h", id = "9", state = "pending", time = 1764000000 } }, 1764000010)));
 		assert.equal(1, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, overdue = true }));
 		assert.is_true(copy:list("a@h")[2].overdue);
 		local late = { "expired", "expired", "expired", "damaged", "damaged", "damaged" };
@@ -176,7 +176,8 @@ describe("receipts.pending", function ()
 	it("throws when it is misused", function ()
 		for _, call in ipairs {
 			function () pending:add("a@h", "b@h", 1, 0); end, function () pending:add("a@h", "b@h", "1"); end,
-			function () pending:add("a@h", "b@h", "1", -1); end, function () pending:add("a@h", "b@h", "1", 1e15); end, function () pending:add("a@h", "b@h", "1", 0/0); end,
+			function () pending:add("a@h", "b@h", "1", -1); end, function () pending:add("a@h", "b@h", "1", 1e15); end,
+			function () pending:add("a@h", "b@h", "1", 0/0); end,
 			function () pending:add("a@h", "b@h", "1", 0, { type = "odd" }); end, function () pending:match(); end,
 			function () pending.count({}); end, function () pending.count(debug.upvalueid(it, 1)); end,
 			function () pending:expire(1, 1000001); end, function () receipts.pending { capacity = 0/0 }; end,

@@ -84,8 +84,8 @@ describe("options", function ()
 			local _, warnings = read { [name] = "?" };
 			assert.equal("; using "..expected, warnings[1]:match("; using .*"));
 		end
-		for seconds, expected in pairs { [60] = "1m", [90] = "90s", [1.5] = "1.5s", [7200] = "2h", [90000] = "25h", [172800] = "2d", [0] = "0s" } do
-			assert.equal(("%q"):format(expected), lib.shown(seconds, lib.definitions.receipts_expire_after));
+		for value, expected in pairs { [60] = "1m", [90] = "90s", [1.5] = "1.5s", [7200] = "2h", [90000] = "25h", [172800] = "2d", [0] = "0s" } do
+			assert.equal(("%q"):format(expected), lib.shown(value, lib.definitions.receipts_expire_after));
 		end
 	end);
 
