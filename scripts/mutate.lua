@@ -2,6 +2,7 @@
 -- One of the workers of scripts/mutate, in a copy of the sources that it may break. Prints a line for each `if`: what became of it
 -- when it was inverted, where it is, and what caught it.
 --   scripts/mutate.lua N OF [FILE …]    does every OF-th, starting with the Nth
+--   scripts/mutate.lua list FILE …      only says which there are
 
 local TIMEOUT, WIRE_TIMEOUT = 60, 240; -- seconds; an endless loop is caught
 
@@ -209,6 +210,16 @@ local function default_files()
 	for name in pairs(LUA_FILES) do table.insert(list, "mod_receipts/"..name..".lua"); end
 	table.sort(list);
 	return list;
+end
+
+if arg[1] == "list" then
+	for _, path in ipairs { table.unpack(arg, 2) } do
+		for _, mutant in ipairs(mutants(path)) do
+			assert(path:match("%.c$") or load(mutant.text, "@"..path));
+			print(("%s:%d: %s"):format(path, mutant.line, mutant.condition));
+		end
+	end
+	os.exit(true);
 end
 
 local worker, workers = tonumber(arg[1]), tonumber(arg[2]);

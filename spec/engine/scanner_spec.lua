@@ -139,16 +139,21 @@ describe("receipts.scanner", function ()
 	end);
 
 	it("tells a finalizer that it is busy", function ()
-		local scanner, told = receipts.scanner {}, {};
-		setmetatable({}, { __gc = function ()
-			told = { select(2, scanner:feed("<message/>")), select(2, scanner:finish()) };
-		end });
-		collectgarbage("setpause", 100);
-		local list = scanner:feed(("<message id='1'/>"):rep(50000));
-		collectgarbage("setpause", 200);
-		assert.equal(50000, #list);
-		assert.same({ "an earlier call was interrupted by an error", "an earlier call was interrupted by an error" }, told);
-		assert.same({}, scanner:finish());
+		local messages = ("<message id='1'/>"):rep(20000);
+		local feed, finish;
+		for _ = 1, 100 do -- until one runs meanwhile
+			local scanner = receipts.scanner {};
+			setmetatable({}, { __gc = function ()
+				feed, finish = feed or select(2, scanner:feed("<message/>")), finish or select(2, scanner:finish());
+			end });
+			assert.equal(20000, #scanner:feed(messages));
+			if feed then
+				assert.same({}, scanner:finish());
+				break;
+			end
+		end
+		assert.equal("an earlier call was interrupted by an error", feed);
+		assert.equal("an earlier call was interrupted by an error", finish);
 	end);
 
 	it("stops at a fault, however much follows in the chunk", function ()

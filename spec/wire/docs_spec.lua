@@ -30,6 +30,9 @@ local ELSEWHERE = {
 	end;
 	["make fuzz"] = function () return docs.read(".ci/run"):find("\nmake fuzz FUZZ_SECONDS=60\n"); end;
 	["build/test/test_edges"] = function () return docs.read("scripts/test"):find("for test in csrc/test/test_*.c", 1, true); end;
+	["make coverage"] = function () return docs.read("Makefile"):find("\ncoverage:[^\n]*\n\tscripts/coverage\n"); end; -- too slow for a test
+	["make mutation"] = function () return docs.read("Makefile"):find("\nmutation:[^\n]*\n\tscripts/mutate %$%(FILE%)\n"); end; -- hours
+	["make mutation FILE=csrc/facts.c"] = function () return docs.read("spec/module/mutation_spec.lua"):find("csrc/facts%.c"); end;
 	["make lint"] = function () return docs.read(".ci/run"):find("\nmake lint\n"); end;
 };
 

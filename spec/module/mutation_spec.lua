@@ -1,0 +1,54 @@
+-- SPDX-License-Identifier: MIT
+-- scripts/mutate.lua: which conditions it inverts. What becomes of them takes hours, and is told in docs/reliability.md.
+
+local process = require "spec.support.process";
+
+describe("make mutation", function ()
+	local function conditions(...)
+		local pipe = assert(io.popen("lua5.4 scripts/mutate.lua list "..table.concat({ ... }, " ")));
+		local list = {};
+		for line in pipe:lines() do table.insert(list, line); end
+		assert(pipe:close());
+		return list;
+	end
+
+	-- The same of a text, without the file's name.
+	local function of(name, text)
+		local dir = process.temp_dir();
+		finally(function () os.execute("rm -r "..dir); end);
+		process.write(dir.."/"..name, text);
+		local list = conditions(dir.."/"..name);
+		for i, line in ipairs(list) do list[i] = line:sub(#dir + #name + 3); end
+		return list;
+	end
+
+	it("finds conditions in Lua, and none in comments and strings", function ()
+		assert.same({ "4: a and b", "6: (function () if c then return d; end end)()", "6: c" }, of("sample.lua", [=[
+-- if a comment then
+local s, q = "if x \" then", 'if y then'; -- if
+local l = [[ if long then ]]; --[[ if long then ]] local notify, gif;
+if a
+	and b then -- why
+elseif (function () if c then return d; end end)() then notify(gif, s, q, l); end
+]=]));
+	end);
+
+	it("finds conditions in C", function ()
+		assert.same({ "5: (a && (b || c))", "7: (d)" }, of("sample.c", [[
+/* if (x) { */
+#if defined(A)
+char *s = "if (\"y\")"; char c = '"'; char e = '\'';
+int notif(int x);
+if (a && (b
+	|| c))
+	x(); else if (d) { }
+#endif
+]]));
+	end);
+
+	it("finds those of the sources", function ()
+		assert.is_true(#conditions("csrc/facts.c") > 20);
+		assert.is_true(#conditions("mod_receipts/*.lua") > 300);
+		assert.is_true(#conditions("csrc/receipts.c") < 40, "the stanza reader's alone");
+	end);
+end);
