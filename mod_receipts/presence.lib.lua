@@ -2,7 +2,6 @@
 -- Who may see a user's presence (rule D3; XEP-0184 §8).
 
 local jid_bare = require "util.jid".bare;
-local is_contact_subscribed = require "core.rostermanager".is_contact_subscribed;
 
 local presence = {};
 
@@ -14,11 +13,9 @@ local function directed_to(session, bare)
 	return false;
 end
 
--- The session of somebody who is online holds their roster; so nothing is looked up by name.
+-- The session of somebody who is online holds their roster.
 local function subscribed(session, bare)
-	local roster = session.roster;
-	if not roster then return is_contact_subscribed(session.username, session.host, bare); end
-	local item = roster[bare];
+	local item = session.roster and session.roster[bare];
 	return item and (item.subscription == "from" or item.subscription == "both");
 end
 

@@ -64,6 +64,18 @@ describe("resend", function ()
 		assert.same({}, timers);
 	end);
 
+	it("G1 forgets what a user sent who is gone, and nobody else's", function ()
+		start(3);
+		for id, from in ipairs { "a@h/r", "a@h/s", "c@h/r" } do
+			resend:keep(st.message({ from = from, to = "b@h", id = tostring(id) }, "hi"), "h", "2026-01-01T00:00:00Z");
+		end
+		resend:forget("a@h");
+		assert.same({ 1, { ["c@h"] = 1 } }, { resend.count, resend.count_of });
+		for _ = 1, 3 do tick(); end
+		assert.equal(1, #delivered);
+		assert.equal("c@h/r", delivered[1][2].attr.from);
+	end);
+
 	it("G1 gives up after a day", function ()
 		start(1);
 		keep("1");
