@@ -29,12 +29,15 @@ end
 -- @param caught    function (): called for each error
 -- @return guard(name, handler): a function that does what handler does, with one result, and returns nil when that raises an error
 function guards.new(complain, caught)
+	local function tell(name, err)
+		caught();
+		complain("Error in "..name..", the stanza goes on without us", err);
+	end
 	return function (name, handler)
 		return function (...)
 			local ok, result = xpcall(handler, traceback, ...);
 			if ok then return result; end
-			caught();
-			complain("Error in "..name..", the stanza goes on without us", result);
+			pcall(tell, name, result); -- there may be no memory for that
 		end;
 	end;
 end

@@ -124,7 +124,7 @@ local function take_in(self, user, data)
 	for i, reason in pairs(why) do
 		if reason == "expired" then
 			remove_record(self, user, alive[i]);
-		elseif reason == "full" then
+		elseif reason == "full" or reason == "out of memory" then
 			complete = false;
 		else
 			damaged = damaged + 1;

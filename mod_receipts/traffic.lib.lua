@@ -129,9 +129,10 @@ function traffic.new(env, parts)
 			type = attr.type == "chat" and "chat" or "normal";
 			occupant = to_occupant(origin, attr.to, what);
 		});
+		if problem == "out of memory" then error(problem, 0); end
 		if not tracked then return decide(stanza, NOT_ASKED[problem]); end
+		attr.id = id; -- first, should there be no memory for more
 		elements.ask(stanza);
-		attr.id = id;
 		if problem == "known" then return decide(stanza, "C1 asked for again, "..why); end
 		asked(origin, stanza, what, true, true);
 		keep(stanza);

@@ -23,6 +23,18 @@ describe("guard", function ()
 		assert.truthy(lines[1]:find("^error: Error in hook, .*broken"));
 	end);
 
+	it("F0 catches what goes wrong while it tells", function ()
+		local fails = true;
+		local function log(level) if fails then error("not enough memory"); end table.insert(lines, level); end
+		guard = guards.new(guards.throttled(log, function () return time; end), function () count = count + 1; end);
+		local hook = guard("hook", function () error("broken"); end);
+		assert.is_nil(hook());
+		assert.same({ 1, 0 }, { count, #lines });
+		fails = false;
+		assert.is_nil(hook());
+		assert.same({ 2, 1 }, { count, #lines });
+	end);
+
 	it("F0 logs once a minute at most, and says how many it left out", function ()
 		local hook = guard("hook", function () error("broken"); end);
 		for _ = 1, 5 do hook(); end

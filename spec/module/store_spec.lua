@@ -294,6 +294,22 @@ describe("store", function ()
 		assert.equal(1, pending:count("a@h"));
 	end);
 
+	it("F1 records that there was no memory for are read again later", function ()
+		ask("a", "1");
+		store:flush(10);
+		restart();
+		local methods = debug.getmetatable(pending).__index;
+		local import = methods.import;
+		methods.import = function () return 0, 1, { "out of memory" }; end;
+		finally(function () methods.import = import; end);
+		assert.is_false(store:load("a"));
+		assert.same({}, lines);
+		methods.import = import;
+		now = now + 5;
+		assert.is_true(store:load("a"));
+		assert.equal(1, pending:count("a@h"));
+	end);
+
 	it("F1 a storage that raises errors fails like any other", function ()
 		data.a = "damaged";
 		ask("a", "1");
