@@ -31,16 +31,28 @@ build/receipts.so: $(CORE:%=build/%.o) $(BINDING:%=build/%.o)
 build/%.o: csrc/%.c $(HEADERS) | build
 	$(CC) $(ENGINE_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 
-build/test/%.o: csrc/%.c $(HEADERS) | build/test
-	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) $(LUA_CFLAGS) -DRCPT_MEM_TEST -c -o $@ $<
+# C tests, and an engine whose allocations can be made to fail: under build/test with sanitizers, under build/valgrind without. The
+# engine stays in memory after its last use, so that a report knows its functions.
+define instrumented
+build/$(1)/%.o: csrc/%.c $(HEADERS) | build/$(1)
+	$(CC) -std=c11 $(WARN) -O1 -g -fPIC $(2) $(LUA_CFLAGS) -DRCPT_MEM_TEST -c -o $$@ $$<
 
-build/test/test_binding: csrc/test/test_binding.c $(CORE:%=build/test/%.o) $(BINDING:%=build/test/%.o) | build/test
-	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) $(LUA_CFLAGS) -DRCPT_MEM_TEST -Icsrc -o $@ $^ -lexpat -lcmocka $(LUA_LIBS)
+build/$(1)/faults.o: csrc/test/faults.c $(HEADERS) | build/$(1)
+	$(CC) -std=c11 $(WARN) -O1 -g -fPIC $(2) $(LUA_CFLAGS) -DRCPT_MEM_TEST -Icsrc -c -o $$@ $$<
 
-build/test/%: csrc/test/%.c $(CORE:%=build/test/%.o) $(wildcard csrc/test/*.h) | build/test
-	$(CC) -std=c11 $(WARN) -O1 -g $(SANITIZE) -DRCPT_MEM_TEST -Icsrc -o $@ $(filter-out %.h,$^) -lexpat -lcmocka
+build/$(1)/receipts.so: $(CORE:%=build/$(1)/%.o) $(BINDING:%=build/$(1)/%.o) build/$(1)/faults.o
+	$(CC) -shared $(2) -Wl,-z,nodelete -o $$@ $$^ -lexpat
 
-build build/test build/fuzz/engine:
+build/$(1)/test_binding: csrc/test/test_binding.c $(CORE:%=build/$(1)/%.o) $(BINDING:%=build/$(1)/%.o)
+	$(CC) -std=c11 $(WARN) -O1 -g $(2) $(LUA_CFLAGS) -DRCPT_MEM_TEST -Icsrc -o $$@ $$^ -lexpat -lcmocka $(LUA_LIBS)
+
+build/$(1)/%: csrc/test/%.c $(CORE:%=build/$(1)/%.o) $(wildcard csrc/test/*.h)
+	$(CC) -std=c11 $(WARN) -O1 -g $(2) -DRCPT_MEM_TEST -Icsrc -o $$@ $$(filter-out %.h,$$^) -lexpat -lcmocka
+endef
+$(eval $(call instrumented,test,$(SANITIZE)))
+$(eval $(call instrumented,valgrind,))
+
+build build/test build/valgrind build/fuzz/engine:
 	mkdir -p $@
 
 deps: ## Install the Debian packages and unpack the Prosody versions that tests and demo need
@@ -52,10 +64,18 @@ demo: deps all ## Exchange receipts on a throw-away Prosody and say what happene
 test: deps all c-tests-build fuzz-build rock ## Run every spec and C test; the last line sums them up
 	scripts/test
 
+sanitize: deps all c-tests-build ## Run C tests, the engine's specs and a Prosody under AddressSanitizer and UBSan
+	scripts/test --sanitize
+
+valgrind: deps all valgrind-build ## The same under Valgrind: a few minutes
+	scripts/test --valgrind
+
 test-fast: all c-tests-build ## The same without specs that start a Prosody
 	scripts/test --fast
 
-c-tests-build: $(C_TESTS:%=build/test/%)
+c-tests-build: $(C_TESTS:%=build/test/%) build/test/receipts.so build/valgrind/receipts.so
+
+valgrind-build: $(C_TESTS:%=build/valgrind/%) build/valgrind/receipts.so
 
 build/bench/%.so: bench/%.c
 	mkdir -p build/bench
@@ -141,6 +161,6 @@ distclean: clean ## Remove everything that make made
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: all deps demo test test-fast c-tests-build fuzz fuzz-build bench bench-quick coverage mutation lint rules format rock install uninstall clean distclean help
+.PHONY: all deps demo test test-fast sanitize valgrind c-tests-build valgrind-build fuzz fuzz-build bench bench-quick coverage mutation lint rules format rock install uninstall clean distclean help
 .SECONDARY:
 .NOTPARALLEL:

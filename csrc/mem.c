@@ -48,23 +48,23 @@ size_t rcpt_mem_held(void)
 	return held;
 }
 
-static int refuse(void)
+bool rcpt_mem_refuse(void)
 {
 	if (budget < 0 || failures == 0)
-		return 0;
+		return false;
 	if (budget > 0) {
 		budget--;
-		return 0;
+		return false;
 	}
 	if (failures > 0)
 		failures--;
 	failed++;
-	return 1;
+	return true;
 }
 
 void *rcpt_malloc(size_t size)
 {
-	void *ptr = refuse() ? NULL : malloc(size);
+	void *ptr = rcpt_mem_refuse() ? NULL : malloc(size);
 	if (ptr)
 		held++;
 	return ptr;
@@ -74,7 +74,7 @@ void *rcpt_realloc(void *ptr, size_t size)
 {
 	if (!ptr)
 		return rcpt_malloc(size);
-	return refuse() ? NULL : realloc(ptr, size);
+	return rcpt_mem_refuse() ? NULL : realloc(ptr, size);
 }
 
 void rcpt_free(void *ptr)

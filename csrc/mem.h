@@ -13,12 +13,16 @@ void *rcpt_realloc(void *ptr, size_t size);
 void rcpt_free(void *ptr);
 
 #ifdef RCPT_MEM_TEST
+#include <stdbool.h>
+
 /* Let `n` more allocations succeed and fail every one after that; a negative `n` never fails. */
 void rcpt_mem_fail_after(long n);
 /* The same, but only so many `times`; a negative number is for good. */
 void rcpt_mem_fail(long n, long times);
 /* How many have failed since then. */
 size_t rcpt_mem_failed(void);
+/* Is the next allocation to fail? For other allocators, so that theirs are counted too. */
+bool rcpt_mem_refuse(void);
 /* Blocks held now. */
 size_t rcpt_mem_held(void);
 #endif

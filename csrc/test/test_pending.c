@@ -691,9 +691,9 @@ static struct record {
 static struct record *record_of(const struct rcpt_entry *e)
 {
 	int user, peer, id;
-	assert_int_equal(sscanf(e->from.p, "user%d@", &user), 1);
-	assert_int_equal(sscanf(e->asked.p, "peer%d@", &peer), 1);
-	assert_int_equal(sscanf(e->id.p, "m%dm", &id), 1);
+	char all[100]; /* theirs do not end in a 0 */
+	snprintf(all, sizeof all, "%.*s %.*s %.*s", (int)e->from.n, e->from.p, (int)e->asked.n, e->asked.p, (int)e->id.n, e->id.p);
+	assert_int_equal(sscanf(all, "user%d@h peer%d@h m%dm", &user, &peer, &id), 3);
 	return &store_records[user][peer][id];
 }
 

@@ -5,7 +5,7 @@ local paths = {};
 
 paths.root = os.getenv("PWD");
 paths.prosody = { ["0.12"] = paths.root.."/.deps/prosody-0.12"; ["13.0"] = paths.root.."/.deps/prosody-13.0" };
-paths.engine = paths.root.."/build/?.so";
+paths.engine = os.getenv("RECEIPTS_ENGINE") or paths.root.."/build/?.so";
 
 local libraries = paths.prosody["0.12"].."/usr/lib/prosody";
 package.path = libraries.."/?.lua;"..package.path;

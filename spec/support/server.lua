@@ -42,8 +42,8 @@ https_ports = {}
 
 -- Waits until it answers.
 local function launch(self)
-	self.process = process.start(self.dir, ("env LUA_CPATH='%s;;' lua5.4 %s/usr/bin/prosody -F --config %s")
-		:format(self.cpath, paths.prosody[self.version], self.config));
+	self.process = process.start(self.dir, ("env LUA_CPATH='%s;;' %s lua5.4 %s/usr/bin/prosody -F --config %s")
+		:format(self.cpath, self.under, paths.prosody[self.version], self.config));
 	process.wait(function ()
 		return process.listening(self.port) and (not self.http_port or process.listening(self.http_port));
 	end, function () return "Prosody did not start:\n"..self:log()..process.read(self.dir.."/output"); end, 0.002);
@@ -54,11 +54,13 @@ end
 --             disabled (list; "offline" is off unless it is in modules),
 --             options (Lua text for the global section), hosts (Lua text after the VirtualHost line),
 --             plugin_paths (list, default this checkout), cpath (LUA_CPATH, default this checkout's build/),
+--             under (words in front of the program: variables, a command),
 --             http (true: a port for HTTP, in the field http_port)
 local function start(how)
 	how = how or {};
 	local self = setmetatable({ version = how.version or os.getenv("PROSODY") or "0.12", dir = process.temp_dir() }, server);
 	self.port, self.http_port, self.cpath = process.free_port(), how.http and process.free_port(), how.cpath or paths.engine;
+	self.under = how.under or "";
 	local function quoted(list)
 		local out = {};
 		for i, item in ipairs(list) do out[i] = ("%q"):format(item); end
