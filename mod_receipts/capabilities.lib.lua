@@ -166,6 +166,12 @@ local function make_room(self)
 	end
 end
 
+-- Are there so many to be asked that nothing would be learned of another one? Then nobody is kept of whom nothing is known: in a flood
+-- of strangers they would only cost memory.
+local function is_crowded(self)
+	return self.in_flight >= MAX_FLIGHT and #self.backlog >= MAX_BACKLOG;
+end
+
 local function count(clients)
 	local n = 0;
 	for _ in pairs(clients) do n = n + 1; end
@@ -194,15 +200,16 @@ function methods:presence(stanza, to, is_local)
 	elseif type then
 		return;
 	end
+	local c = stanza:get_child("c", xmlns_caps);
+	if c and (#(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE) then c = nil; end
+	local key = c and c.attr.hash == "sha-1" and c.attr.ver and "sha-1:"..c.attr.ver or nil;
+	local ver, node = c and c.attr.ver, c and c.attr.node;
+	if not client and not is_local and c and is_crowded(self) and self.by_hash:get(key) == nil and not self.flight[key] then return; end
 	if not clients then
 		clients = {};
 		if is_local then self.locals[bare] = clients; end
 	end
 	if not is_local then self.people:set(bare, clients); end -- seen just now
-	local c = stanza:get_child("c", xmlns_caps);
-	if c and (#(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE) then c = nil; end
-	local key = c and c.attr.hash == "sha-1" and c.attr.ver and "sha-1:"..c.attr.ver or nil;
-	local ver, node = c and c.attr.ver, c and c.attr.node;
 	-- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.
 	if not client or c and (client.ver ~= ver or client.node ~= node or client.key ~= key) then
 		if not client and count(clients) >= MAX_CLIENTS then return; end

@@ -206,6 +206,10 @@ function traffic.new(env, parts)
 			return;
 		end
 
+		if verdict == "unknown" and what & ODD_RECEIVED == 0 and options.unknown == "pass" then -- the least for what strangers may send
+			return decide(stanza, "E1 unknown", elements.acked(stanza));
+		end
+
 		local has = checks.named(what, bits);
 		local plan = checks.incoming(has, verdict, injected, function () return has_capable_client(account); end, options);
 		plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);

@@ -152,6 +152,21 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("b@far/1"));
 	end);
 
+	it("B3 are not kept of strangers in a flood of whom nothing will be learned", function ()
+		local common = info(R, "urn:common");
+		caps:presence(presence("a@h/r", common), nil, true);
+		asked[1].done(common);
+		for i = 1, 3000 do caps:presence(presence("a"..i.."@far/r", info("urn:x:"..i)), "u@h", false); end
+		assert.is_true(kept() < 1500, kept());
+		caps:presence(presence("friend@far/r", common), "u@h", false);
+		caps:presence(presence("a1@far/r", info("urn:other")), "u@h", false);
+		caps:presence(presence("b@h/r", info("urn:new")), nil, true);
+		assert.equal("capable", caps:of("friend@far/r"));
+		assert.truthy(caps.people:get("a1@far")["a1@far/r"]);
+		assert.equal("unknown", caps:of("b@h/r"));
+		assert.equal("b@h/r", asked[#asked].jid);
+	end);
+
 	it("B3 are bounded: in users that they are shown to", function ()
 		for i = 1, 40 do
 			local stanza = presence("a"..i.."@far/1");
