@@ -129,6 +129,14 @@ coverage: deps ## Say which share of lines and branches the C tests and specs ex
 mutation: deps ## Invert each condition in turn and expect specs to fail; FILE=csrc/facts.c for those of one file
 	scripts/mutate $(FILE)
 
+attack: deps all ## Flood a server as attackers would, beside one without the module, and see what ordinary users notice
+	ATTACK=long busted --lua=/usr/bin/lua5.4 spec/load/attack_spec.lua
+
+SOAK_SECONDS ?= 600
+
+soak: deps all ## Mixed traffic, sessions that come and go, and reloads, for SOAK_SECONDS (600); then a thousand reloads
+	SOAK_SECONDS=$(SOAK_SECONDS) busted --lua=/usr/bin/lua5.4 spec/load/soak_spec.lua spec/load/reload_spec.lua
+
 lint: ## Compilers' warnings, static analysis, formatting, and the house's own rules
 	scripts/lint
 
@@ -161,6 +169,6 @@ distclean: clean ## Remove everything that make made
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: all deps demo test test-fast sanitize valgrind c-tests-build valgrind-build fuzz fuzz-build bench bench-quick coverage mutation lint rules format rock install uninstall clean distclean help
+.PHONY: all deps demo test test-fast sanitize valgrind c-tests-build valgrind-build fuzz fuzz-build bench bench-quick attack soak coverage mutation lint rules format rock install uninstall clean distclean help
 .SECONDARY:
 .NOTPARALLEL:

@@ -33,6 +33,8 @@ local ELSEWHERE = {
 	["make coverage"] = function () return docs.read("Makefile"):find("\ncoverage:[^\n]*\n\tscripts/coverage\n"); end; -- too slow for a test
 	["make mutation"] = function () return docs.read("Makefile"):find("\nmutation:[^\n]*\n\tscripts/mutate %$%(FILE%)\n"); end; -- hours
 	["make mutation FILE=csrc/facts.c"] = function () return docs.read("spec/module/mutation_spec.lua"):find("csrc/facts%.c"); end;
+	["make attack"] = function () return docs.read("Makefile"):find("\n\tATTACK=long busted [^\n]*spec/load/attack_spec%.lua\n"); end; -- short there
+	["make soak SOAK_SECONDS=600"] = function () return docs.read("Makefile"):find("spec/load/soak_spec%.lua spec/load/reload_spec%.lua\n"); end;
 	["make lint"] = function () return docs.read(".ci/run"):find("\nmake lint\n"); end;
 };
 

@@ -1,0 +1,219 @@
+-- SPDX-License-Identifier: MIT
+-- Attackers send what they can; ordinary users notice no more of it than they would without the module. Two servers, one with the
+-- module and one without, get the same floods in turns. `make attack` is the long form.
+
+local floods = require "spec.load.floods";
+local line = require "spec.load.line";
+local ordinary = require "spec.load.ordinary";
+local process = require "spec.support.process";
+local servers = require "spec.support.server";
+local vitals = require "spec.load.vitals";
+local figures = require "bench.figures";
+local socket = require "socket";
+
+local LONG = os.getenv("ATTACK") == "long";
+local TURNS, TICKS = LONG and 16 or 3, LONG and 50 or 25; -- of each flood, on each server; and bursts in a turn
+local BURST, TICK = 10, 0.005; -- stanzas in a burst, and seconds until the next
+local PAIRS = 5; -- of ordinary users, who write to each other all the while
+local RESOURCES = LONG and 1000 or 100; -- of the attacker
+local BYSTANDERS, AWAITED = 5, 20; -- users whose receipts are awaited all the while, and how many of each
+local LEFT = BYSTANDERS + 3; -- sessions when the others are gone: with them are the one they wait for, the first, and the spec's own
+local LATENCY, SLACK = LONG and 1.2 or 2, LONG and 0 or 0.02; -- at most: times that of the server without the module, and seconds; short is rough
+local HEAP, RESIDENT = 4096, 16384; -- KiB that may be left behind, beyond what the other server is left with
+
+local roster = [[
+	local rostermanager = require "core.rostermanager";
+	local function friends(a, b)
+		local roster = rostermanager.load_roster(a, "localhost");
+		roster[b.."@localhost"] = { subscription = "both", groups = {} };
+		rostermanager.save_roster(a, "localhost", roster);
+	end
+	for i = 1, %d do
+		friends("romeo"..i, "juliet"..i);
+		friends("juliet"..i, "romeo"..i);
+	end
+	for i = 1, %d do friends("quiet", "bystander"..i); end
+]];
+
+local function start(modules)
+	local port = process.free_port();
+	return servers.start {
+		modules = modules;
+		options = ('log = { error = "/dev/null" }\nnetwork_settings = { nagle = false }\ncomponent_ports = { %d }'):format(port);
+		hosts = 'Component "evil.example"\n\tcomponent_secret = "secret"\n';
+	};
+end
+
+-- A server with everybody on it.
+local function populate(server, has_module)
+	local port = tonumber(process.read(server.config):match("component_ports = { (%d+) }"));
+	process.wait(function () return process.listening(port); end);
+	server:run(roster:format(PAIRS, BYSTANDERS));
+	local first = server:connect("first", { features = { "urn:xmpp:receipts" } });
+	process.wait(function ()
+		first:sync();
+		return not has_module or (first.queries or 0) > 0;
+	end);
+	local presence = tostring(first:presence());
+	local world = { server = server, component_port = port, pending = {}, bystanders = {}, resources = {}, stolen = {} };
+	world.users = ordinary.new(server.port, PAIRS, presence);
+	world.victims = world.users:jids();
+	world.quiet = line.client(server.port, "quiet", "r", presence);
+	for i = 1, BYSTANDERS do
+		local one = line.client(server.port, "bystander"..i, "r", presence);
+		one.acks = {};
+		one:listen("message", function (stanza)
+			if not stanza:find("<received", 1, true) then return; end
+			if not stanza:find(" from='quiet@localhost/r'", 1, true) then return table.insert(world.stolen, stanza); end
+			table.insert(one.acks, stanza:match("<received [^>]*id='([^']*)'"));
+		end);
+		for n = 1, AWAITED do
+			local id = ("awaited-%d-%d"):format(i, n);
+			one:send(("<message to='quiet@localhost/r' type='chat' id='%s'><body>x</body><request xmlns='urn:xmpp:receipts'/></message>"):format(id));
+			table.insert(world.pending, { from = one.jid, to = "quiet@localhost", id = id });
+		end
+		line.wait(one:ping(), "answer");
+		table.insert(world.bystanders, one);
+	end
+	return world;
+end
+
+local function arrive(world)
+	world.component = line.component(world.component_port, "evil.example");
+	world.component:listen("iq", floods.answer);
+	world.mallory = line.client(world.server.port, "mallory", "one", "<presence/>");
+	for i = 1, RESOURCES do world.resources[i] = line.client(world.server.port, "mallory", "r"..i); end
+end
+
+local function leave(world)
+	for _, one in ipairs { world.component, world.mallory, table.unpack(world.resources) } do one:drop(); end
+	world.resources = {};
+end
+
+-- So many bursts at a steady pace, whether the server keeps up or not, and ordinary users beside them. Over when all has been dealt with.
+local function turn(world, flood)
+	local used, began = {}, socket.gettime();
+	for tick = 1, TICKS do
+		for _, one in ipairs(floods[flood](world, BURST)) do used[one] = true; end
+		world.users:ask();
+		line.run_until(began + tick * TICK);
+	end
+	local handled = {};
+	for one in pairs(used) do table.insert(handled, one:ping()); end
+	line.wait(function ()
+		for _, done in ipairs(handled) do
+			if not done() then return false; end
+		end
+		return world.users:are_done();
+	end, "end of the flood "..flood);
+end
+
+-- What one of so many take at most; or `times` of so many.
+local function share(list, of, times)
+	table.sort(list);
+	return list[math.max(1, #list * (times or 1) // of)];
+end
+
+describe("attackers", function ()
+	local with, without, before, after;
+	local both;
+	setup(function ()
+		-- Both run before anybody connects: a program inherits what is open when it is started.
+		local ours, peer = start { "receipts" }, start {};
+		with, without = populate(ours, true), populate(peer, false);
+		both = { with, without };
+		for _, world in ipairs(both) do arrive(world); end
+		before = { with = vitals.of(with.server), without = vitals.of(without.server) };
+	end);
+	teardown(function ()
+		for _, world in pairs { with, without } do world.server:stop(); end
+	end);
+
+	local function run(world, code)
+		return world.server:run("local pending = prosody.hosts.localhost.modules.receipts.module.save().pending; return "..code);
+	end
+
+	for _, flood in ipairs(floods.all) do
+		it("cost ordinary users no message and little time: "..flood, function ()
+			local middle, all, spent = { {}, {} }, { {}, {} }, { 0, 0 };
+			for i = 0, TURNS do
+				for _, which in ipairs(i % 2 == 0 and { 1, 2 } or { 2, 1 }) do
+					local world = both[which];
+					local before_turn = vitals.cpu(world.server);
+					world.users.times = {};
+					turn(world, flood);
+					if i > 0 then -- the first ones warm up
+						table.insert(middle[which], figures.median(world.users.times));
+						table.move(world.users.times, 1, #world.users.times, #all[which] + 1, all[which]);
+						spent[which] = spent[which] + vitals.cpu(world.server) - before_turn;
+					end
+				end
+			end
+			local ours, peer = share(middle[1], 4), share(middle[2], 4); -- other programs only add: so the quieter turns tell
+			if LONG then
+				figures.report("attack-"..flood, ours * 1e3, peer * 1e3, ours / peer, "<="..LATENCY);
+				print(("ATTACK %s: %d messages, half within %.2f ms (without the module %.2f), 95 of 100 within %.1f ms (%.1f), CPU %.2f times")
+					:format(flood, #all[1], share(all[1], 2) * 1e3, share(all[2], 2) * 1e3, share(all[1], 20, 19) * 1e3, share(all[2], 20, 19) * 1e3,
+					spent[1] / spent[2]));
+			end
+			for _, world in ipairs(both) do assert.same({}, world.users.wrong); end
+			assert.same({}, with.stolen);
+			assert(ours <= peer * LATENCY + SLACK, ("%.2f ms, and %.2f without the module"):format(ours * 1e3, peer * 1e3));
+		end);
+	end
+
+	it("who answer without end are cut off, and ordinary users are not", function ()
+		for _, world in ipairs(both) do
+			world.component:send("<iq type='result' to='localhost' id='x' from='x@evil.example'><query xmlns='http://jabber.org/protocol/disco#info'>"
+				..("<feature var='urn:evil:without:end'/>"):rep(30000));
+			world.users:ask();
+			line.wait(function () return not world.component.conn; end, "end of what has none");
+			world.users:ask();
+			line.wait(function () return world.users:are_done(); end, "message of an ordinary user");
+			assert.same({}, world.users.wrong);
+		end
+	end);
+
+	it("await no more than one user may", function ()
+		assert.equal("1000", run(with, "pending:count('mallory@localhost')"));
+	end);
+
+	it("have nobody else's receipts forgotten, nor taken for another's", function ()
+		for i, one in ipairs(with.bystanders) do
+			assert.equal(tostring(AWAITED), run(with, ("pending:count(%q)"):format(one.bare)));
+			assert.same({}, one.acks);
+			for n = 1, AWAITED do
+				with.quiet:send(("<message to='%s' type='chat'><received xmlns='urn:xmpp:receipts' id='awaited-%d-%d'/></message>"):format(one.jid, i, n));
+			end
+		end
+		line.wait(with.quiet:ping(), "answer");
+		for i, one in ipairs(with.bystanders) do
+			line.wait(one:ping(), "answer");
+			local expected = {};
+			for n = 1, AWAITED do expected[n] = ("awaited-%d-%d"):format(i, n); end
+			assert.same(expected, one.acks);
+			assert.equal("0", run(with, ("(function () local n = 0; for _, entry in ipairs(pending:list(%q)) do "
+				.."if entry.state == 'pending' then n = n + 1; end end return n end)()"):format(one.bare)));
+		end
+		assert.same({}, with.stolen);
+	end);
+
+	it("leave no memory behind, once they and those they wrote to are gone", function ()
+		local full = { with = vitals.of(with.server), without = vitals.of(without.server) };
+		for _, world in ipairs(both) do
+			leave(world);
+			world.users:leave();
+		end
+		process.wait(function ()
+			after = { with = vitals.of(with.server), without = vitals.of(without.server) };
+			return after.with.sessions == LEFT and after.without.sessions == LEFT;
+		end);
+		local function growth(of, field) return of.with[field] - before.with[field] - (of.without[field] - before.without[field]); end
+		local grown = ("beyond the other server: heap %d KiB, at its height %d; resident %d KiB, at its height %d; pending table %d bytes")
+			:format(growth(after, "heap"), growth(full, "heap"), growth(after, "resident"), growth(full, "resident"), after.with.pending);
+		if LONG then print("ATTACK memory "..grown); end
+		assert(growth(full, "heap") <= 4 * HEAP and growth(after, "heap") <= HEAP, grown);
+		assert(growth(full, "resident") <= 2 * RESIDENT and growth(after, "resident") <= RESIDENT, grown);
+		assert(after.with.pending <= 1 << 20, grown);
+	end);
+end);
