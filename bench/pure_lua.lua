@@ -1,17 +1,45 @@
 -- SPDX-License-Identifier: MIT
 -- The peer of messages.lua: what the engine's calls outgoing() and incoming() do, in Lua alone, written to be fast.
 --
--- It does: verdicts (delivered, duplicate, forged, unknown) by the rules of chapter E, ids kept verbatim, requests and acks that do not
--- count left alone, acks of revision 1.0, the order in which entries expire, the limits of a user and of the table.
--- It does not: ask whether a stanza is a message and in what namespace, find content messages without a request (rule C2) and bounces,
--- say what is malformed or what an ack has beside it, room occupants, the journal for a store. No key guards it against provoked hash
--- collisions. All of that the engine does in the same calls.
+-- It has the engine's rules and return values: requests and acks that count and those that are malformed, acks of revision 1.0, what an
+-- ack has beside it, content messages without a request (C2), room occupants, bounces (E6), verdicts (E1), the limits of lengths, of a
+-- user and of the table, the order in which entries expire, a clock that steps back.
+-- It does not: take what is no stanza, put requests in by itself (so nothing is `injected`), keep a journal (so nothing is there for
+-- evicted() to tell). No key guards it against provoked hash collisions. Tables grow in one step.
 --
--- For speed: one loop over the tags; bare JIDs cached; an entry is a number, and its fields are in arrays; lists are rings through a
--- number that stands for their ends, so that linking has no branches; functions that run for each message are written out in place.
+-- For speed: a message that has nothing to do with receipts is passed by in one short loop; bare JIDs are cached; users and entries are
+-- numbers, and their fields are in arrays, which the garbage collector walks over fast; lists are rings through a number that stands for
+-- their ends, so that linking has no branches; functions that run for each message are written out in place.
 
-local XMLNS = "urn:xmpp:receipts";
-local BARE_MAX = 10000; -- in each of two generations
+local RECEIPTS <const> = "urn:xmpp:receipts";
+local MUC_USER <const> = "http://jabber.org/protocol/muc#user";
+local BARE_MAX <const> = 10000; -- in each of two generations
+local ID_MAX <const>, JID_MAX <const>, TOO_LONG <const> = 1023, 3071, "id or address too long or empty";
+
+-- Bits, of receipts.bits
+local REQUEST <const>, RECEIVED <const>, OCCUPANT <const>, MORE <const> = 0x4, 0x8, 0x10, 0x20;
+local ASKS <const>, ACKS <const>, CONTENT <const>, BOUNCE <const> = 0x40, 0x80, 0x100, 0x200;
+local REQUEST_WITHOUT_ID <const>, REQUEST_IN_ACK <const>, REQUEST_NOT_EMPTY <const> = 0x10000, 0x20000, 0x40000;
+local REQUEST_IN_GROUPCHAT <const>, REQUEST_IN_ERROR <const>, NO_REQUEST <const> = 0x80000, 0x100000, 0x1f0000;
+local RECEIVED_WITHOUT_ID <const>, RECEIVED_NOT_EMPTY <const> = 0x200000, 0x400000;
+local RECEIVED_IN_ERROR <const>, NO_ACK <const>, SEVERAL_RECEIVED <const> = 0x800000, 0xc00000, 0x1000000;
+
+local next_key = next;
+local stanza_ns = { [""] = true, ["jabber:client"] = true, ["jabber:server"] = true, ["jabber:component:accept"] = true };
+-- Namespaces of what says nothing by itself
+local meta_ns = {
+	["urn:xmpp:hints"] = true, ["urn:xmpp:sid:0"] = true, ["urn:xmpp:occupant-id:0"] = true, ["urn:xmpp:delay"] = true, ["jabber:x:delay"] = true;
+};
+-- Names of children of a message that somebody sends, which are looked at
+local SEES_BODY <const>, SEES_REQUEST <const>, SEES_RECEIVED <const>, SEES_X <const>, SEES_ENCRYPTED <const> = 1, 2, 3, 4, 5;
+local sees = {
+	body = SEES_BODY, request = SEES_REQUEST, received = SEES_RECEIVED, x = SEES_X, encrypted = SEES_ENCRYPTED, encryption = SEES_ENCRYPTED;
+};
+
+-- How an entry stands: its type, and FAILED or DELIVERED; below FAILED it is pending, below DELIVERED open.
+local type_names = { "chat", "normal", "headline" };
+local CHAT <const>, NORMAL <const>, HEADLINE <const>, TYPE <const>, FAILED <const>, DELIVERED <const> = 1, 2, 3, 3, 4, 8;
+local types = { chat = CHAT, headline = HEADLINE, groupchat = false, error = false }; -- any other is normal; false: is not asked in
 
 local pure_lua = {};
 
@@ -23,99 +51,174 @@ local function is_empty(tag)
 	return true;
 end
 
+local function is_encrypted(tag)
+	local ns = tag.attr.xmlns;
+	if tag.name == "encryption" then return ns == "urn:xmpp:eme:0"; end
+	return ns and (ns == "eu.siacs.conversations.axolotl" or ns:sub(1, 15) == "urn:xmpp:omemo:");
+end
+
+-- The bits of a message that has a receipt element or is of type error, and its first <received/>; nothing for another stanza.
+local function read(stanza)
+	local tags, attr, bits, received = stanza.tags, stanza.attr, 0, nil;
+	if stanza.name ~= "message" or attr.xmlns and not stanza_ns[attr.xmlns] then return; end
+	for i = 1, #tags do
+		local tag = tags[i];
+		local ns = tag.attr.xmlns;
+		if not meta_ns[ns] then
+			local name = tag.name;
+			if ns == RECEIPTS and name == "received" then
+				bits = bits | (received and SEVERAL_RECEIVED or RECEIVED);
+				received = received or tag;
+				if #tag > 0 and not is_empty(tag) then bits = bits | RECEIVED_NOT_EMPTY; end
+			elseif ns == RECEIPTS and name == "request" then
+				bits = bits | REQUEST;
+				if #tag > 0 and not is_empty(tag) then bits = bits | REQUEST_NOT_EMPTY; end
+			elseif ns == MUC_USER and name == "x" then
+				bits = bits | OCCUPANT;
+				if #tag > 0 and not is_empty(tag) then bits = bits | MORE; end
+			elseif not (name == "thread" and (not ns or stanza_ns[ns]) or name == "private" and ns == "urn:xmpp:carbons:2") then
+				bits = bits | MORE;
+			end
+		end
+	end
+	local kind = attr.type;
+	if bits & REQUEST ~= 0 then
+		local id = attr.id;
+		if not id or id == "" then bits = bits | REQUEST_WITHOUT_ID; end
+		if received then bits = bits | REQUEST_IN_ACK; end
+		if kind == "groupchat" then bits = bits | REQUEST_IN_GROUPCHAT; elseif kind == "error" then bits = bits | REQUEST_IN_ERROR; end
+		if bits & NO_REQUEST == 0 then bits = bits | ASKS; end
+	end
+	if received then
+		local id = received.attr.id;
+		if not id or id == "" then bits = bits | RECEIVED_WITHOUT_ID; end
+		if kind == "error" then bits = bits | RECEIVED_IN_ERROR; end
+		if bits & NO_ACK == 0 then bits = bits | ACKS; end
+	else
+		bits = bits & ~MORE;
+	end
+	if kind == "error" then bits = bits | BOUNCE; end
+	return bits, received;
+end
+
 --- @param limits  as of receipts.pending, all of them required
--- @return an object with the methods outgoing(stanza, now), incoming(stanza, now), expire(now), count()
+-- @return an object with the methods outgoing(stanza, now, rooms), incoming(stanza, now), expire(now), count()
 function pure_lua.new(limits)
 	local capacity, per_user, ttl, remember = limits.capacity, limits.per_user, limits.ttl, limits.remember;
 
 	local young, old, young_count = {}, {}, 0; -- bare JIDs by full ones
-	-- By bare JID: { number of their ring of open entries, of that of done ones, count, bare JID, [id] = number of an entry about it }
-	local users = {};
-	-- An entry's fields. `same` has the next entry of that user about that id, or false.
-	local owner, asked, ids, times, done, same = {}, {}, {}, {}, {}, {};
-	-- The rings: of the table (1 open, 2 done), and of users.
-	local next, prev = { 1, 2 }, { 1, 2 };
-	local user_next, user_prev = { false, false }, { false, false };
-	for n = 1, 2 do owner[n], asked[n], ids[n], times[n], done[n], same[n] = false, false, false, false, false, false; end
-	local free, numbers, count = 0, 2, 0; -- free numbers are chained by `next`
-
-	local function bare(jid)
-		local known = young[jid] or old[jid] or jid:match("^[^/]*");
-		if young_count == BARE_MAX then old, young, young_count = young, {}, 0; end
-		young[jid], young_count = known, young_count + 1;
-		return known;
-	end
+	local users = {}; -- numbers by bare JID
+	local by_id = {}; -- the latest entry about an id; or, where several users have asked about the same, a table of these by user
+	-- An entry's fields. `same` has the one before it of that user about that id, or false, as it has of numbers that are free.
+	local owner, asked, ids, times, how, same = {}, {}, {}, {}, {}, {};
+	-- The rings of open and of done entries: of the table, 1 and 2, and of a user, user and user + 1.
+	-- Of a user, `asked` has the bare JID, and `times` how many entries there are.
+	local next, prev, user_next, user_prev = {}, {}, {}, {};
+	local numbers, count, free, free_user = 0, 0, 0, 0; -- free numbers are chained by `next`
 
 	local function new_number()
-		local n = free;
-		if n ~= 0 then
-			free = next[n];
-			return n;
-		end
-		n = numbers + 1;
+		local n = numbers + 1;
 		numbers = n;
-		owner[n], asked[n], ids[n], times[n], done[n], same[n], next[n], prev[n], user_next[n], user_prev[n] =
-			false, false, false, false, false, false, n, n, n, n;
+		owner[n], asked[n], ids[n], times[n], how[n], same[n] = 0, "", "", 0, 0, false;
+		next[n], prev[n], user_next[n], user_prev[n] = n, n, n, n;
 		return n;
 	end
+	new_number();
+	new_number();
 
 	local function new_user(jid)
-		local open, acked = new_number(), new_number();
-		user_next[open], user_prev[open], user_next[acked], user_prev[acked] = open, open, acked, acked;
-		local user = { open, acked, 0, jid };
-		users[jid] = user;
+		local user = free_user;
+		if user ~= 0 then
+			free_user = next[user];
+		else
+			user = new_number();
+			new_number();
+		end
+		users[jid], asked[user], times[user] = user, jid, 0;
 		return user;
+	end
+
+	-- The bare form, and whether it can be kept. Those of hosts, which have no local part, do not come into `young`.
+	local function bare(jid)
+		local known = old[jid] or jid:match("^[^/]*");
+		if known == "" or #known > JID_MAX then return known, false; end
+		if not known:find("@", 1, true) then return known, true; end
+		if young_count == BARE_MAX then old, young, young_count = young, {}, 0; end
+		young[jid], young_count = known, young_count + 1;
+		return known, true;
+	end
+
+	-- The latest entry of a user about an id, where by_id[id], which is another's, may have it.
+	local function among(several, user)
+		return type(several) == "table" and several[user] or false;
+	end
+
+	-- Makes an entry, or none, the latest of a user about an id.
+	local function set_latest(id, user, n)
+		local there = by_id[id];
+		if type(there) == "table" then
+			there[user] = n;
+			if not next_key(there) then by_id[id] = nil; end
+		elseif not there or owner[there] == user then
+			by_id[id] = n;
+		else
+			by_id[id] = { [owner[there]] = there, [user] = n };
+		end
 	end
 
 	-- Forgets an entry, and its user with the last one, unless that is the one to keep.
 	local function drop(n, keep)
 		local user, id = owner[n], ids[n];
-		local first = user[id];
-		if first == n then
-			user[id] = same[n] or nil;
+		local latest = by_id[id];
+		if latest == n and not same[n] then
+			by_id[id] = nil;
 		else
-			while same[first] ~= n do first = same[first]; end
-			same[first] = same[n];
+			if owner[latest] ~= user then latest = among(latest, user); end
+			if latest == n then
+				set_latest(id, user, same[n] or nil);
+			else
+				while same[latest] ~= n do latest = same[latest]; end
+				same[latest] = same[n];
+			end
+			same[n] = false;
 		end
 		local before, after = prev[n], next[n];
 		next[before], prev[after] = after, before;
 		before, after = user_prev[n], user_next[n];
 		user_next[before], user_prev[after] = after, before;
 		next[n], free, count = free, n, count - 1;
-		local left = user[3] - 1;
-		user[3] = left;
+		local left = times[user] - 1;
+		times[user] = left;
 		if left == 0 and user ~= keep then
-			next[user[1]], next[user[2]], free = user[2], free, user[1];
-			users[user[4]] = nil;
+			users[asked[user]], next[user], free_user = nil, free_user, user;
 		end
 	end
 
-	-- The entry goes to the young end of the rings of its new state.
-	local function move(n, user, ring, now)
+	-- The entry goes to the young end of two rings.
+	local function move(n, ring, user_ring, now)
 		local before, after = prev[n], next[n];
 		next[before], prev[after] = after, before;
 		before = prev[ring];
 		next[before], prev[n], next[n], prev[ring] = n, before, ring, n;
 		before, after = user_prev[n], user_next[n];
 		user_next[before], user_prev[after] = after, before;
-		local own = user[ring];
-		before = user_prev[own];
-		user_next[before], user_prev[n], user_next[n], user_prev[own] = n, before, own, n;
-		times[n], done[n] = now, ring == 2;
+		before = user_prev[user_ring];
+		user_next[before], user_prev[n], user_next[n], user_prev[user_ring] = n, before, user_ring, n;
+		times[n] = now;
 	end
 
 	-- Room for one more entry of this user, if there is one to be had.
 	local function make_room(user)
-		if user and user[3] >= per_user then
-			local open, acked = user_next[user[1]], user_next[user[2]];
-			if open == user[1] or acked ~= user[2] and times[acked] < times[open] then open = acked; end
-			drop(open, user);
+		if user and times[user] >= per_user then
+			local victim, acked = user_next[user], user_next[user + 1];
+			if victim == user or acked ~= user + 1 and times[acked] < times[victim] then victim = acked; end
+			drop(victim, user);
 		end
 		if count < capacity then return true; end
 		local victim = next[2];
 		if victim == 2 then
-			victim = user and user_next[user[1]];
-			if not victim or victim == user[1] then return false; end
+			victim = user and user_next[user];
+			if not victim or victim == user then return false; end
 		end
 		drop(victim, user);
 		return true;
@@ -123,106 +226,171 @@ function pure_lua.new(limits)
 
 	local pending = {};
 
-	function pending.outgoing(_, stanza, now)
-		local tags, request = stanza.tags, nil;
+	function pending.outgoing(_, stanza, now, rooms)
+		local tags, bits = stanza.tags, 0;
 		for i = 1, #tags do
 			local tag = tags[i];
-			local name = tag.name;
-			if name == "request" then
-				if tag.attr.xmlns == XMLNS then
-					if #tag > 0 and not is_empty(tag) then return; end
-					request = true;
+			local what = sees[tag.name];
+			if what then
+				local ns = tag.attr.xmlns;
+				if what == SEES_BODY then
+					if not ns or stanza_ns[ns] then bits = bits | CONTENT; end
+				elseif what == SEES_REQUEST then
+					if ns == RECEIPTS then
+						if #tag > 0 and not is_empty(tag) then return (read(stanza)); end
+						bits = bits | REQUEST;
+					end
+				elseif what == SEES_RECEIVED then
+					if ns == RECEIPTS then return (read(stanza)); end
+				elseif what == SEES_X then
+					if ns == MUC_USER then bits = bits | OCCUPANT; end
+				elseif is_encrypted(tag) then
+					bits = bits | CONTENT;
 				end
-			elseif name == "received" and tag.attr.xmlns == XMLNS then
-				return;
 			end
 		end
-		if not request then return; end
+		if bits & (REQUEST | CONTENT) == 0 then return; end
 		local attr = stanza.attr;
-		local kind, id = attr.type, attr.id;
-		if not id or id == "" or kind == "groupchat" or kind == "error" then return; end
-		if #id > 1023 then return "id or address too long or empty"; end
-		local from, to = attr.from, attr.to;
-		from = young[from] or bare(from);
-		to = to and (young[to] or bare(to)) or from;
-		local user, first = users[from], false;
+		local ns = attr.xmlns;
+		if stanza.name ~= "message" or ns and not stanza_ns[ns] then return; end
+		local from, to, kind = attr.from, attr.to, types[attr.type or "normal"];
+		if bits & REQUEST == 0 then
+			if not to or kind == HEADLINE or kind == false then return; end
+			local user = young[to];
+			if not user then
+				user = bare(to);
+				if not user:find("@", 1, true) then return; end
+			end
+			if from and user == (young[from] or bare(from)) then return; end
+			return bits;
+		end
+		local id = attr.id;
+		if not id or id == "" or kind == false then return (read(stanza)); end
+		bits = bits & OCCUPANT | REQUEST | ASKS;
+		if #id > ID_MAX or not from then return bits, TOO_LONG, false; end
+		local requester, full, ok = young[from], to or from, true;
+		if not requester then
+			requester, ok = bare(from);
+			if not ok then return bits, TOO_LONG, false; end
+		end
+		to = young[full];
+		if not to then to, ok = bare(full); end
+		if (bits & OCCUPANT ~= 0 or rooms and rooms[to]) and full ~= to then to, ok = full, #full <= JID_MAX; end
+		if not ok then return bits, TOO_LONG, false; end
+		kind = kind or NORMAL;
+		local user, latest = users[requester], false;
 		if user then
-			first = user[id] or false;
-			local n = first;
+			latest = by_id[id] or false;
+			if latest and owner[latest] ~= user then latest = among(latest, user); end
+			local n = latest;
 			while n do
 				if asked[n] == to then
-					if not done[n] then return "known"; end
-					move(n, user, 1, now);
-					return "asked";
+					local was = how[n];
+					if was < FAILED then
+						how[n] = kind;
+						return bits, "known", false;
+					end
+					how[n] = kind;
+					move(n, 1, user, now);
+					return bits, "asked", false;
 				end
 				n = same[n];
 			end
 		end
-		if count >= capacity or user and user[3] >= per_user then
-			if not make_room(user) then return "full"; end
-			first = first and user[id] or false; -- it may have been what made room
+		if count >= capacity or user and times[user] >= per_user then
+			if not make_room(user) then return bits, "full", false; end
+			if latest then -- it may have been what made room
+				latest = by_id[id] or false;
+				if latest and owner[latest] ~= user then latest = among(latest, user); end
+			end
 		end
-		user = user or new_user(from);
+		user = user or new_user(requester);
 		local n = free;
 		if n == 0 then n = new_number(); else free = next[n]; end
-		owner[n], asked[n], ids[n], times[n], done[n], same[n] = user, to, id, now, false, first;
-		user[id] = n;
-		local before, own = prev[1], user[1];
+		owner[n], asked[n], ids[n], times[n], how[n] = user, to, id, now, kind;
+		if latest then same[n] = latest; end
+		if by_id[id] then set_latest(id, user, n); else by_id[id] = n; end
+		local before = prev[1];
 		next[before], prev[n], next[n], prev[1] = n, before, 1, n;
-		before = user_prev[own];
-		user_next[before], user_prev[n], user_next[n], user_prev[own] = n, before, own, n;
-		user[3], count = user[3] + 1, count + 1;
-		return "asked";
+		before = user_prev[user];
+		user_next[before], user_prev[n], user_next[n], user_prev[user] = n, before, user, n;
+		times[user], count = times[user] + 1, count + 1;
+		return bits, "asked", false;
 	end
 
 	function pending.incoming(_, stanza, now)
-		local tags, received = stanza.tags, nil;
+		local tags, attr = stanza.tags, stanza.attr;
+		local matters = attr.type == "error";
 		for i = 1, #tags do
-			local tag = tags[i];
-			if tag.name == "received" and tag.attr.xmlns == XMLNS then
-				if #tag > 0 and not is_empty(tag) then return; end
-				received = received or tag;
+			local name = tags[i].name;
+			if (name == "received" or name == "request") and tags[i].attr.xmlns == RECEIPTS then
+				matters = true;
+				break;
 			end
 		end
-		if not received then return; end
-		local attr = stanza.attr;
-		if attr.type == "error" then return; end
-		local id = received.attr.id;
-		if not id or id == "" then id = attr.id; end
-		local from, to = attr.from, attr.to;
-		from = young[from] or bare(from);
-		to = to and (young[to] or bare(to)) or from;
-		local user = users[to];
-		local n, about = user and id and user[id], false;
+		if not matters then return; end
+		local bits, received = read(stanza);
+		if not bits or bits & (ACKS | BOUNCE) == 0 then return bits; end
+		local id, full, to = attr.id, attr.from, attr.to or attr.from;
+		if bits & BOUNCE == 0 then
+			local own = received.attr.id;
+			if own and own ~= "" then id = own; end
+			if id == "" then id = nil; end
+		end
+		local from = full and (young[full] or bare(full));
+		local user = to and users[young[to] or bare(to)];
+		local n, about = user and id and by_id[id], false;
+		if n and owner[n] ~= user then n = among(n, user); end
 		while n do
-			if asked[n] == from then
-				local age = now - times[n];
-				if done[n] then return "duplicate", id, age; end
-				-- move(), in place
-				local before, after = prev[n], next[n];
-				next[before], prev[after] = after, before;
-				before = prev[2];
-				next[before], prev[n], next[n], prev[2] = n, before, 2, n;
-				before, after = user_prev[n], user_next[n];
-				user_next[before], user_prev[after] = after, before;
-				local own = user[2];
-				before = user_prev[own];
-				user_next[before], user_prev[n], user_next[n], user_prev[own] = n, before, own, n;
-				times[n], done[n] = now, true;
-				return "delivered", id, age;
+			local whom = asked[n];
+			if whom == from or whom == full then
+				local was, age = how[n], now - times[n];
+				if age < 0 then age = 0; end -- the clock has stepped back
+				local verdict = "delivered";
+				if bits & BOUNCE ~= 0 then
+					if was >= FAILED then return bits; end
+					how[n], verdict = was | FAILED, "failed";
+				elseif was >= DELIVERED then
+					verdict = "duplicate";
+				else
+					-- move(), in place
+					local before, after = prev[n], next[n];
+					next[before], prev[after] = after, before;
+					before = prev[2];
+					next[before], prev[n], next[n], prev[2] = n, before, 2, n;
+					before, after = user_prev[n], user_next[n];
+					user_next[before], user_prev[after] = after, before;
+					local ring = user + 1;
+					before = user_prev[ring];
+					user_next[before], user_prev[n], user_next[n], user_prev[ring] = n, before, ring, n;
+					times[n], how[n] = now, was | DELIVERED;
+				end
+				return bits, verdict, id, age, false, type_names[was & TYPE], whom ~= from;
 			end
-			about = about or not done[n];
+			about = about or how[n] < DELIVERED;
 			n = same[n];
 		end
-		return about and "forged" or "unknown", id;
+		if bits & BOUNCE ~= 0 then return bits; end
+		return bits, about and "forged" or "unknown", id;
 	end
 
-	--- Drops what is over its time. Returns how many.
+	-- Drops what is over its time, oldest first. What a clock that stepped back has left in the future goes to the end, once.
+	local function expire(ring, span, now)
+		local done, last, n = 0, prev[ring], next[ring];
+		while n ~= ring do
+			local age, after = now - times[n], next[n];
+			if age >= 0 and age < span then break; end
+			done = done + 1;
+			if age < 0 then move(n, ring, owner[n] + ring - 1, now); else drop(n); end
+			if n == last then break; end
+			n = after;
+		end
+		return done;
+	end
+
+	--- Returns how many entries were dealt with.
 	function pending.expire(_, now)
-		local before = count;
-		while next[1] ~= 1 and now - times[next[1]] >= ttl do drop(next[1]); end
-		while next[2] ~= 2 and now - times[next[2]] >= remember do drop(next[2]); end
-		return before - count;
+		return expire(1, ttl, now) + expire(2, remember, now);
 	end
 
 	--- Entries not answered.
