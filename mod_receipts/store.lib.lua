@@ -38,6 +38,7 @@ function store.new(host, pending, stores, now, log, failed, drain)
 		damaged = {}; -- set of users whose data are none: to be replaced
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
 		is_restored = {}; -- the same as a set
+		written = {}; -- set of users who have been written since flush() said "more"
 		failures = 0, failed_user = nil, retry_at = -math.huge;
 	}, mt);
 end
@@ -218,7 +219,8 @@ local function write(self, user, entries)
 	return true;
 end
 
---- Writes what has changed, user by user.
+--- Writes what has changed, user by user. Until all have had their turn nobody is written twice: one user who asks without end, and
+-- whose records take long to write, would have the store written all the time.
 -- @param max      users at the most
 -- @param seconds  optional: time that this may take, about
 -- @return "done", "more" (there are more users), or "failing": some are to be tried again later
@@ -234,28 +236,31 @@ function methods:flush(max, seconds)
 	local more = true;
 	while more do
 		local jid, entries = self.pending:changed();
-		if not jid or jid == last_failed then break; end
-		local user = jid_node(jid);
+		local user = jid and jid_node(jid);
+		if not jid or jid == last_failed or user and self.written[user] then break; end
 		local ok = not user or write(self, user, entries); -- the server itself has no records
 		self.pending:saved(ok);
+		if ok and user then self.written[user] = true; end
 		last_failed = last_failed or not ok and jid;
 		more = done(ok);
 	end
 	for user in pairs(self.gone) do
 		if not more then break; end
-		more = done(write(self, user, {}));
+		more = self.written[user] or done(write(self, user, {}));
 	end
 	for user in pairs(self.purged) do
 		if not more then break; end
 		more = done(purge(self, user));
 	end
 	if not more and self.failures < GIVE_UP_AFTER then return "more"; end
+	self.written = {};
 	return failing and "failing" or "done";
 end
 
 --- Writes everything, unless the store fails.
 function methods:flush_all()
 	local result;
+	self.written = {};
 	repeat result = self:flush(1000); until result ~= "more";
 	return result == "done";
 end

@@ -398,6 +398,30 @@ describe("store", function ()
 		assert.equal(5, writes);
 	end);
 
+	it("F2 a user whose records take long is written once, and not again until the others have been", function ()
+		for i = 1, 3 do ask("u"..i, "1"); end
+		local set_keys = map.set_keys;
+		map.set_keys = function (...)
+			now = now + 0.1;
+			return set_keys(...);
+		end;
+		finally(function () map.set_keys = set_keys; end);
+		local results = {};
+		for step = 1, 4 do
+			results[step] = store:flush(100, 0.05);
+			for n = 1, 11 do ask("u1", "flood-"..step.."-"..n); end -- more than is kept of one user: some go
+			store.drain();
+		end
+		assert.same({ "more", "more", "more", "done" }, results);
+		assert.equal(3, writes);
+		assert.equal("more", store:flush(100, 0.05));
+		assert.equal(4, writes);
+		ask("u1", "last");
+		store.drain();
+		assert.is_true(store:flush_all());
+		assert.truthy(ids("u1"):find("last", 1, true), "all of it, at the end");
+	end);
+
 	it("F1 keys are short whatever the id is", function ()
 		assert.equal(32, #lib.key(("x"):rep(3000), ("y"):rep(1023)));
 		assert.not_equal(lib.key("a", "b"), lib.key("a", "c"));
