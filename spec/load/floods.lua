@@ -98,22 +98,32 @@ function floods.resources(world, size)
 	return used;
 end
 
-local many = {};
-for i = 1, 3000 do many[i] = ("<feature var='urn:evil:%d'/>"):format(i * 7919 % 3001); end
-many = table.concat(many);
+local function features(count)
+	return burst(count, function (i) return ("<feature var='urn:evil:%d'/>"):format(i * 7919 % 3001); end);
+end
 
---- How the component answers questions: lies (the features have another hash than it showed), answers for others, is silent, or says
---- more than anybody wants to read.
+local function result(from, to, id, content)
+	return ("<iq type='result' from='%s' to='%s' id='%s'><query xmlns='http://jabber.org/protocol/disco#info'>%s</query></iq>")
+		:format(from, to, id, content);
+end
+
+local many = features(30);
+
+--- Long answers to what nobody has asked; their ids are those that Prosody's own questions have.
+function floods.answers(world, size)
+	world.component:send(burst(size, function () return result(elsewhere(), one_of(world.victims):match("^[^/]+"), "disco", many); end));
+	return { world.component };
+end
+
+--- How the component answers questions: lies (the features have another hash than it showed), answers for others, or is silent.
 function floods.answer(iq, component)
 	local from, to, id = iq:match(" from='([^']*)'"), iq:match(" to='([^']*)'"), iq:match(" id='([^']*)'");
 	if not iq:find("disco#info", 1, true) or not iq:find(" type='get'", 1, true) then return; end
 	local kind = math.random(20);
 	if kind <= 5 then return; end -- never
-	local features = kind == 6 and many or "<feature var='urn:xmpp:receipts'/>";
-	component:send(("<iq type='result' from='%s' to='%s' id='%s'><query xmlns='http://jabber.org/protocol/disco#info'>%s</query></iq>")
-		:format(kind == 7 and "other@evil.example/r" or to, from, id, features));
+	component:send(result(kind == 7 and "other@evil.example/r" or to, from, id, kind == 6 and many or "<feature var='urn:xmpp:receipts'/>"));
 end
 
-floods.all = { "unknown", "forged", "duplicate", "requests", "caps", "crowd", "resources" };
+floods.all = { "unknown", "forged", "duplicate", "requests", "caps", "crowd", "answers", "resources" };
 
 return floods;
