@@ -16,7 +16,8 @@
 #include "touch.h"
 
 /* What the operation has touched so far. */
-static const void *touched[4096];
+enum { LIMIT = 4096 };
+static const void *touched[LIMIT];
 static size_t count;
 
 void rcpt_touch(const void *what)
@@ -24,9 +25,8 @@ void rcpt_touch(const void *what)
 	for (size_t i = count; i > 0; i--)
 		if (touched[i - 1] == what)
 			return;
-	if (count == sizeof touched / sizeof *touched)
-		abort();
-	touched[count++] = what;
+	if (count < LIMIT)
+		touched[count++] = what;
 }
 
 struct load {
@@ -37,8 +37,8 @@ struct load {
 /* Ends an operation. */
 static void note(struct load *l, enum rcpt_status status)
 {
-	if (status != RCPT_OK) {
-		fprintf(stderr, "operation %lu: status %d\n", l->operations, (int)status);
+	if (status != RCPT_OK || count == LIMIT) {
+		fprintf(stderr, "operation %lu: status %d, %zu touched\n", l->operations, (int)status, count);
 		exit(1);
 	}
 	l->operations++;
