@@ -297,16 +297,33 @@ function pure_lua.new(limits)
 				n = same[n];
 			end
 		end
-		if count >= capacity or user and times[user] >= per_user then
-			if not make_room(user) then return bits, "full", false; end
+		local n, over = free, user and times[user] >= per_user;
+		if over or count >= capacity then
+			n = next[2];
+			local whose, what = owner[n], ids[n];
+			if not over and n ~= 2 and by_id[what] == n and not same[n] and times[whose] > 1 then
+				-- The number of the oldest entry that is done changes hands; drop(), in place
+				by_id[what] = nil;
+				local after = next[n];
+				next[2], prev[after] = after, 2;
+				local before;
+				before, after = user_prev[n], user_next[n];
+				user_next[before], user_prev[after] = after, before;
+				times[whose], count = times[whose] - 1, count - 1;
+			else
+				if not make_room(user) then return bits, "full", false; end
+				n, free = free, next[free];
+			end
 			if latest then -- it may have been what made room
 				latest = by_id[id] or false;
 				if latest and owner[latest] ~= user then latest = among(latest, user); end
 			end
+		elseif n ~= 0 then
+			free = next[n];
+		else
+			n = new_number();
 		end
 		user = user or new_user(requester);
-		local n = free;
-		if n == 0 then n = new_number(); else free = next[n]; end
 		owner[n], asked[n], ids[n], times[n], how[n] = user, to, id, now, kind;
 		if latest then same[n] = latest; end
 		if by_id[id] then set_latest(id, user, n); else by_id[id] = n; end
