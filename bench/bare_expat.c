@@ -34,7 +34,8 @@ static int long_lived(lua_State *L)
 	return 0;
 }
 
-/* A reset before each, as one does who wants nothing of one message to reach the next. */
+/* A reset before each, as one does who wants nothing of one message to reach the next. With a salt of its own, Expat does not ask
+ * the system for one each time. */
 static int reset_each(lua_State *L)
 {
 	const lua_Integer count = (lua_Integer)lua_rawlen(L, 1), rounds = luaL_checkinteger(L, 2);
@@ -44,6 +45,7 @@ static int reset_each(lua_State *L)
 			size_t n;
 			const char *xml = message(L, i, &n);
 			XML_ParserReset(parser, "UTF-8");
+			XML_SetHashSalt(parser, 184);
 			if (XML_Parse(parser, xml, (int)n, 1) != XML_STATUS_OK)
 				return luaL_error(L, "message %d: %s", (int)i, XML_ErrorString(XML_GetErrorCode(parser)));
 		}

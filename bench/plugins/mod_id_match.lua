@@ -1,32 +1,43 @@
 -- SPDX-License-Identifier: MIT
--- The peer of prosody-cpu: what somebody writes in an afternoon, who only wants to know whose receipts have come. It remembers the
--- ids of messages that ask, and forgets them when they are acked. No rules, no limits but one, nothing kept over a restart.
-
-local jid_bare = require "util.jid".bare;
-local new_cache = require "util.cache".new;
+-- The peer of prosody-cpu: what somebody writes in an afternoon, who only wants to know which messages have come. It remembers the
+-- ids of messages that ask, and forgets them when they are acked, by whomever. No rules, no limits but one, nothing kept over a restart.
+-- Written to be fast: one loop over the children, plain tables in two generations, no string and no table made for a message.
 
 local xmlns_receipts = "urn:xmpp:receipts";
-local waiting = new_cache(100000);
+local MAX = 50000; -- ids in each generation
+
+local young, old, count = {}, {}, 0;
 local delivered, unknown = 0, 0;
 
-local function outgoing(event)
-	local stanza = event.stanza;
-	if stanza.attr.id and stanza:get_child("request", xmlns_receipts) then
-		waiting:set(jid_bare(stanza.attr.from).."\n"..jid_bare(stanza.attr.to).."\n"..stanza.attr.id, os.time());
+local function child(stanza, name)
+	local tags = stanza.tags;
+	for i = 1, #tags do
+		local tag = tags[i];
+		if tag.name == name and tag.attr.xmlns == xmlns_receipts then return tag; end
 	end
 end
 
-local function incoming(event)
+local function outgoing(event)
 	local stanza = event.stanza;
-	local received = stanza:get_child("received", xmlns_receipts);
-	if not received or not received.attr.id then return; end
-	local key = jid_bare(stanza.attr.to).."\n"..jid_bare(stanza.attr.from).."\n"..received.attr.id;
-	if waiting:get(key) then
-		waiting:set(key, nil);
-		delivered = delivered + 1;
+	local id = stanza.attr.id;
+	if not id or not child(stanza, "request") then return; end
+	if count == MAX then young, old, count = {}, young, 0; end
+	young[id], count = true, count + 1;
+end
+
+local function incoming(event)
+	local received = child(event.stanza, "received");
+	local id = received and received.attr.id;
+	if not id then return; end
+	if young[id] then
+		young[id], count = nil, count - 1;
+	elseif old[id] then
+		old[id] = nil;
 	else
 		unknown = unknown + 1;
+		return;
 	end
+	delivered = delivered + 1;
 end
 
 for _, kind in ipairs { "bare", "full" } do
