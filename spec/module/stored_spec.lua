@@ -45,6 +45,25 @@ describe("prosodyctl mod_receipts pending", function ()
 		assert.same({ 0, "0 messages\n" }, { pending({}, opens(nil)) });
 	end);
 
+	it("shows what is stored, what of it has expired, and how much is damaged", function ()
+		local key, records = libs.store.key, {};
+		for id, state in pairs { one = false, two = "failed", three = "delivered" } do
+			records[key("b@h", id)] = { to = "b@h", id = id, time = 999990, state = state or nil };
+		end
+		records[key("b@h", "four")] = { to = "b@h", id = "four", time = 999990 - 60 };
+		local code, text = pending({ receipts_expire_after = 60 }, opens(records));
+		assert.equal(0, code);
+		local function state(id) return text:match("\n[^\n]*| "..id.." +|[^|]*| (%w+)"); end
+		assert.same({ "pending", "bounced", "delivered", "expired" }, { state("one"), state("two"), state("three"), state("four") }, text);
+		assert.truthy(text:find("\n4 messages\n$"), text);
+		records.rubbish = true;
+		code, text = pending({}, opens(records));
+		assert.equal(0, code);
+		assert.truthy(text:find("\n4 messages\n1 records are damaged, or not of this version\n$"), text);
+		records = { [key("b@h", "one")] = records[key("b@h", "one")] };
+		assert.truthy(select(2, pending({}, opens(records))):find("\n1 message\n$"));
+	end);
+
 	it("wants one user of a host that there is", function ()
 		for _, arguments in ipairs { {}, { "h" }, { "a@h", "b@h" } } do
 			local code, usage = pending({}, error, arguments);

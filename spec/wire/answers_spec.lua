@@ -167,6 +167,42 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({ "headline" }, on.acks());
 	end);
 
+	it("D4 wait for the clients that get a headline: those that want no chat do, those that want nothing do not", function ()
+		local function prioritised(resource, features, priority)
+			local one = on.client("bob@localhost/"..resource, features);
+			one:send(one:presence():tag("priority"):text(tostring(priority)):up());
+			one:sync();
+			return one;
+		end
+		local cannot = prioritised("cannot", NONE, 5);
+		prioritised("nothing", RECEIPTS, -1);
+		for _, type in ipairs { "chat", "headline" } do
+			on.ask("bob@localhost", type, { type = type });
+			on.proves(cannot);
+			assert.same({ type }, on.acks());
+		end
+		local can = prioritised("can", RECEIPTS, 0);
+		on.ask("bob@localhost", "chat to the first", { type = "chat" });
+		on.proves(cannot);
+		assert.same({ "chat to the first" }, on.acks());
+		on.alice:send(stanzas.ask { to = "bob@localhost", id = "headline to all", type = "headline" });
+		on.alice:sync();
+		assert.equal("headline to all", can:messages()[1].attr.id);
+		on.proves(cannot);
+		assert.same({}, on.acks());
+	end);
+
+	it("D4 are spared by a client's own ack, whatever else is in that message", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "spared");
+		bob:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "spared", { id = "both" }):tag("request", { xmlns = R }):up());
+		bob:sync();
+		assert.same({ "spared" }, on.acks());
+		on.proves(bob);
+		assert.same({}, on.acks());
+	end);
+
 	it("D3 D5 come to oneself, on the session that asked", function ()
 		local bob = on.client("bob", NONE);
 		bob:send(stanzas.ask { to = bob.jid, id = "self" });
@@ -360,6 +396,8 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 
 	it("D8 errors that come back for an answer end with us", function ()
 		local bob = on.client("bob", NONE);
+		local SEND = "return tostring(prosody.full_sessions['bob@localhost/bob'].send)";
+		local send = on.server:run(SEND);
 		on.ask("bob@localhost", "d8");
 		bob:sync();
 		on.proves(bob);
@@ -367,6 +405,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		on.alice:send(st.message({ to = answer.attr.from, id = answer.attr.id, type = "error" }):tag("error", { type = "cancel" }));
 		on.alice:sync();
 		assert.same({}, bob:messages());
+		assert.equal(send, on.server:run(SEND), "what the session sends by is its own again");
 		on.alice:send(st.message({ to = answer.attr.from, id = "another", type = "error" }):tag("error", { type = "cancel" }));
 		on.alice:sync();
 		assert.equal(1, #bob:messages(), "other errors pass");
@@ -630,6 +669,20 @@ suite("with offline storage", { options = 'receipts_answer = "opt-out"',
 		later = on.client("bob@localhost/later", NONE);
 		on.proves(later);
 		assert.same({}, on.acks());
+	end);
+
+	it("D4 D7 of the last session are followed by the message from storage: nobody else has it", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "acked and lost");
+		bob:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "acked and lost"));
+		bob:sync();
+		assert.same({ "acked and lost" }, on.acks());
+		bob:close(); -- without <a/>
+		assert.same({}, on.alice:messages());
+		local later = on.server:connect("bob@localhost/later", { presence = false });
+		later:send("<presence/>");
+		assert.equal("acked and lost", later:messages()[1].attr.id);
 	end);
 
 	it("D2 D7 do not come from a session that dies with it unacked, but from the one that then gets it", function ()

@@ -155,6 +155,17 @@ suite("", function (on)
 		end);
 	end);
 
+	it("E3 notes why an element was taken out of what a client sends, and nothing where none was", function ()
+		local function why(user, id)
+			return on.server:run(("local why = {}; for _, one in ipairs(prosody.hosts.localhost.modules.receipts.module.save()"
+				..".decisions:about(%q, %q)) do table.insert(why, one.why); end return table.concat(why, '; ')"):format(user, id));
+		end
+		on.send("alice", stanzas.chat({ to = "bob@localhost", id = "noted" }):tag("request", { xmlns = R }):text("now!"));
+		assert.truthy(why("alice@localhost", "noted"):find("E3 request-not-empty", 1, true));
+		on.send("alice", stanzas.ask({ to = "bob@localhost", id = "not noted", type = "groupchat" }));
+		assert.equal("", why("alice@localhost", "not noted"));
+	end);
+
 	it("E3 takes receipt elements from errors, and takes none for an ack", function ()
 		on.asked("bounced");
 		local got = on.alice_gets("bob", stanzas.chat({ to = "alice@localhost/alice", id = "bounced", type = "error" })

@@ -79,6 +79,20 @@ describe("requests put in", function ()
 		assert.equal(0, count_requests(sent(stanzas.chat { to = "room@rooms.localhost", id = "1", type = "groupchat" })));
 	end);
 
+	it("are counted and told of once, however often a message is sent", function ()
+		local function told()
+			return server:run("local r = prosody.hosts.localhost.modules.receipts.module.save(); local why = {}; "
+				.."for _, one in ipairs(r.decisions:about('alice@localhost', 'again')) do table.insert(why, one.why); end "
+				.."return r.reports.counts.requests.server..' '..table.concat(why, '; ')");
+		end
+		sent(stanzas.chat { to = "bob@localhost", id = "before" });
+		local before = tonumber(told():match("^%d+"));
+		for _ = 1, 2 do assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "again" }))); end
+		local count, first, second = told():match("^(%d+) (C1 .-); (C1 .-)$");
+		assert.equal(before + 1, tonumber(count), told());
+		assert.truthy(first:find("C1 asked for, ", 1, true) and second:find("C1 asked for again, ", 1, true), told());
+	end);
+
 	it("C4 come with an id where the message has none", function ()
 		for _, id in ipairs { false, "" } do
 			local got = sent(stanzas.chat { to = "bob@localhost", id = id or nil });

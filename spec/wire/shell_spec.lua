@@ -95,6 +95,7 @@ describe("the shell", function ()
 		says(text, "E1 delivered");
 		assert.is_nil(text:find("second", 1, true), text);
 		says(shell("why", "alice@localhost"), "second");
+		says(shell("why", "alice@localhost", "second"), "asked for by the client, and awaited; D1 the server does not answer for this user");
 		text, ok = shell("why", "alice@localhost", "no-such-message");
 		assert.is_false(ok);
 		says(text, "Nothing is remembered about message no-such-message of alice@localhost");
@@ -107,7 +108,7 @@ describe("the shell", function ()
 			mallory:sync();
 		end
 		says(shell("why", "mallory@localhost", "bounced"), "asked for by the client; E6 bounced");
-		says(shell("why", "mallory@localhost", "awaited"), "asked for by the client, and awaited");
+		says(shell("why", "mallory@localhost", "awaited"), "asked for by the client, and awaited\n");
 	end);
 
 	it("F4 caps tells what is known of a person's clients", function ()
