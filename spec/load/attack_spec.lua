@@ -12,7 +12,7 @@ local figures = require "bench.figures";
 local socket = require "socket";
 
 local LONG = os.getenv("ATTACK") == "long";
-local TURNS, TICKS = LONG and 24 or 4, LONG and 30 or 20; -- of each flood, on each server; and bursts in a turn
+local TURNS, TICKS = LONG and 60 or 6, 12; -- of each flood, on each server; and bursts in a turn
 local BURST, TICK = 10, 0.005; -- stanzas in a burst, and seconds until the next
 local PAIRS = 5; -- of ordinary users, who write to each other all the while
 local RESOURCES = LONG and 1000 or 100; -- of the attacker
@@ -150,7 +150,7 @@ describe("attackers", function ()
 					end
 				end
 			end
-			local ours, peer = share(middle[1], 4), share(middle[2], 4); -- other programs only add: so the quieter turns tell
+			local ours, peer = share(middle[1], 10), share(middle[2], 10); -- other programs only add: so the quietest turns tell
 			if LONG then
 				figures.report("attack-"..flood, ours * 1e3, peer * 1e3, ours / peer, "<="..LATENCY);
 				print(("ATTACK %s: %d messages, half within %.2f ms (without the module %.2f), 95 of 100 within %.1f ms (%.1f), CPU %.2f times")

@@ -8,7 +8,7 @@ local stanzas = require "spec.support.stanzas";
 local vitals = require "spec.load.vitals";
 local socket = require "socket";
 
-local SECONDS = tonumber(os.getenv("SOAK_SECONDS") or 12);
+local SECONDS = tonumber(os.getenv("SOAK_SECONDS") or 10);
 local RELOAD_EVERY, MEASURE_EVERY = 2, math.max(1, SECONDS / 60); -- seconds
 local HIBERNATION = 5; -- seconds that the server keeps a session
 local HEAP, RESIDENT = 1024, 2048; -- KiB by which the last third may be above the second, at the highest
