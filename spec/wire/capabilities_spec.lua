@@ -162,6 +162,17 @@ describe("capabilities", function ()
 		settle(stranger_ver);
 		assert.equal("capable", known("room@rooms.localhost/inroom"));
 		assert.equal("unknown", known("room@rooms.localhost/odd"));
+
+		-- Who leaves is shown nothing any more, and is told of nobody's going.
+		for _, one in ipairs { known_ver, stranger_ver } do
+			one:send(st.presence { to = "room@rooms.localhost/any", type = "unavailable" });
+			one:sync();
+		end
+		server:run("local shown = prosody.hosts.localhost.modules.receipts.module.save().capabilities.people:get('room@rooms.localhost')"
+			.."['room@rooms.localhost/watcher'].shown; assert(shown['watcher@localhost'] and not shown['inroom@localhost'])");
+		watcher:send(st.presence { to = "room@rooms.localhost/watcher", type = "unavailable" });
+		watcher:sync();
+		assert.equal("silent", known("room@rooms.localhost/watcher"));
 	end);
 
 	it("B1 of a session that goes are forgotten", function ()

@@ -161,7 +161,9 @@ suite("", function (on)
 				..".decisions:about(%q, %q)) do table.insert(why, one.why); end return table.concat(why, '; ')"):format(user, id));
 		end
 		on.send("alice", stanzas.chat({ to = "bob@localhost", id = "noted" }):tag("request", { xmlns = R }):text("now!"));
-		assert.truthy(why("alice@localhost", "noted"):find("E3 request-not-empty", 1, true));
+		for _, user in ipairs { "alice@localhost", "bob@localhost" } do
+			assert.truthy(why(user, "noted"):find("E3 request-not-empty", 1, true), user);
+		end
 		on.send("alice", stanzas.ask({ to = "bob@localhost", id = "not noted", type = "groupchat" }));
 		assert.equal("", why("alice@localhost", "not noted"));
 	end);

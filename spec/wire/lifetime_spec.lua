@@ -92,6 +92,24 @@ describe("a module that comes late", function ()
 			.."'alice@localhost/alice'])) do table.insert(list, room); end return table.concat(list, ' ')"));
 	end);
 
+	it("says so when it cannot store what is known of clients, and not when it can", function ()
+		local server = servers.start {};
+		finally(function () server:stop(); end);
+		local COMPLAINT = "What is known of clients could not be stored: ";
+		local bob = server:connect("bob", { features = { R } });
+		servers.wait(function ()
+			bob:sync();
+			return server:run(STATE.."return r.capabilities:of('bob@localhost/bob')") == "capable";
+		end);
+		server:reload();
+		assert.is_nil(server:log():find(COMPLAINT, 1, true));
+		local file = server.dir.."/data/localhost/receipts_caps.dat";
+		assert(os.remove(file));
+		assert(os.execute("mkdir "..file));
+		server:reload();
+		assert.truthy(server:log():find(COMPLAINT, 1, true));
+	end);
+
 	it("says so when it cannot read what was known of clients, and begins anew", function ()
 		local server = servers.start {};
 		finally(function () server:stop(); end);
