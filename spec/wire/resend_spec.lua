@@ -101,6 +101,19 @@ describe("sending again", function ()
 		assert.same({ "asleep" }, ids);
 	end);
 
+	it("G1 to a session that has acked it on the stream, whatever else it has not acked there", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS, true);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "streamed" }));
+		alice:sync();
+		bob:sync();
+		bob:acknowledge();
+		local times = 0;
+		for _, message in ipairs(within(1.5)) do -- the replies to its pings are what it does not ack
+			if message.attr.id == "streamed" then times = times + 1; end
+		end
+		assert.equal(1, times);
+	end);
+
 	it("G1 not to who has blocked the sender", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "blocked" }));
