@@ -80,6 +80,7 @@ for _, sessions in ipairs(QUICK and { 2, 100 } or { 2, 100, 1000 }) do
 	figures.report(("prosody-cpu-%d-sessions"):format(sessions), figures.median(times.with), figures.median(times.without),
 		figures.median(with), "<=1.03");
 	local ours, peers = figures.median(added.with), figures.median(added.peer);
-	figures.report(("prosody-cpu-added-%d-sessions"):format(sessions), ours, peers, ours / peers, "<=0.50");
+	-- Noise can make a peer that costs next to nothing seem to save time: half of that would be no goal.
+	figures.report(("prosody-cpu-added-%d-sessions"):format(sessions), ours, peers, ours / math.max(peers, 0.01), "<=0.50");
 end
 os.exit(figures.missed == 0);

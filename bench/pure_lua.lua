@@ -286,11 +286,8 @@ function pure_lua.new(limits)
 			while n do
 				if asked[n] == to then
 					local was = how[n];
-					if was < FAILED then
-						how[n] = kind;
-						return bits, "known", false;
-					end
 					how[n] = kind;
+					if was < FAILED then return bits, "known", false; end
 					move(n, 1, user, now);
 					return bits, "asked", false;
 				end
