@@ -137,6 +137,10 @@ SOAK_SECONDS ?= 600
 soak: deps all ## Mixed traffic, sessions that come and go, and reloads, for SOAK_SECONDS (600); then a thousand reloads
 	SOAK_SECONDS=$(SOAK_SECONDS) busted --lua=/usr/bin/lua5.4 spec/load/soak_spec.lua spec/load/reload_spec.lua
 
+interop: all ## The same with other people's clients, servers and modules; PART=clients for one; writes docs/interop.md
+	scripts/deps interop
+	scripts/test --interop $(PART)
+
 lint: ## Compilers' warnings, static analysis, formatting, and the house's own rules
 	scripts/lint
 
@@ -169,6 +173,6 @@ distclean: clean ## Remove everything that make made
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-12s %s\n' "$$t" "$$d"; done
 
-.PHONY: all deps demo test test-fast sanitize valgrind c-tests-build valgrind-build fuzz fuzz-build bench bench-quick attack soak coverage mutation lint rules format rock install uninstall clean distclean help
+.PHONY: all deps demo test test-fast sanitize valgrind c-tests-build valgrind-build fuzz fuzz-build bench bench-quick attack soak coverage mutation interop lint rules format rock install uninstall clean distclean help
 .SECONDARY:
 .NOTPARALLEL:
