@@ -16,7 +16,7 @@ SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fram
 
 PENDING = mem siphash slab lhash pending
 CORE = $(PENDING) facts xml single
-BINDING = receipts hooks
+BINDING = receipts
 HEADERS = $(wildcard csrc/*.h)
 C_TESTS = $(patsubst csrc/test/%.c,%,$(wildcard csrc/test/test_*.c))
 VERSION = $(shell sed -n 's/^\#define VERSION "\(.*\)"/\1/p' csrc/receipts.c)

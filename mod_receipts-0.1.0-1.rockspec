@@ -28,7 +28,7 @@ build = {
 	modules = {
 		receipts = {
 			sources = {
-				"csrc/receipts.c", "csrc/hooks.c", "csrc/mem.c", "csrc/siphash.c", "csrc/slab.c", "csrc/lhash.c", "csrc/pending.c", "csrc/facts.c",
+				"csrc/receipts.c", "csrc/mem.c", "csrc/siphash.c", "csrc/slab.c", "csrc/lhash.c", "csrc/pending.c", "csrc/facts.c",
 				"csrc/xml.c", "csrc/single.c",
 			},
 			libraries = { "expat" },
@@ -51,6 +51,7 @@ build = {
 		["mod_receipts.engine"] = "mod_receipts/engine.lib.lua",
 		["mod_receipts.forms"] = "mod_receipts/forms.lib.lua",
 		["mod_receipts.guard"] = "mod_receipts/guard.lib.lua",
+		["mod_receipts.hooks"] = "mod_receipts/hooks.lib.lua",
 		["mod_receipts.inspection"] = "mod_receipts/inspection.lib.lua",
 		["mod_receipts.lint"] = "mod_receipts/lint.lib.lua",
 		["mod_receipts.offers"] = "mod_receipts/offers.lib.lua",

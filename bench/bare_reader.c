@@ -23,10 +23,10 @@ static int is_receipt(const char *name, size_t n)
 	return (n == 7 && memcmp(name, "request", 7) == 0) || (n == 8 && memcmp(name, "received", 8) == 0);
 }
 
-/* read(_, stanza) */
+/* read(stanza) */
 static int l_read(lua_State *L)
 {
-	enum { STANZA = 2, NAME_AT, TAGS_AT, ATTR_AT };
+	enum { STANZA = 1, NAME_AT, TAGS_AT, ATTR_AT };
 	lua_settop(L, STANZA);
 	lua_pushvalue(L, lua_upvalueindex(NAME));
 	lua_pushvalue(L, lua_upvalueindex(TAGS));

@@ -4,6 +4,7 @@
 -- It has the engine's rules and return values: requests and acks that count and those that are malformed, acks of revision 1.0, what an
 -- ack has beside it, content messages without a request (C2), room occupants, bounces (E6), verdicts (E1), the limits of lengths, of a
 -- user and of the table, the order in which entries expire, a clock that steps back.
+-- What a plain ack has beside it is left to who wants to know, as our hooks leave it.
 -- It does not: take what is no stanza, put requests in by itself (so nothing is `injected`), keep a journal (so nothing is there for
 -- evicted() to tell). No key guards it against provoked hash collisions. Tables grow in one step.
 --
@@ -102,7 +103,7 @@ local function read(stanza)
 end
 
 --- @param limits  as of receipts.pending, all of them required
--- @return an object with the methods outgoing(stanza, now, rooms), incoming(stanza, now), expire(now), count()
+-- @return a table of functions, outgoing(stanza, now, rooms), incoming(stanza, now), expire(now), count()
 function pure_lua.new(limits)
 	local capacity, per_user, ttl, remember = limits.capacity, limits.per_user, limits.ttl, limits.remember;
 
@@ -226,7 +227,7 @@ function pure_lua.new(limits)
 
 	local pending = {};
 
-	function pending.outgoing(_, stanza, now, rooms)
+	function pending.outgoing(stanza, now, rooms)
 		local tags, bits = stanza.tags, 0;
 		for i = 1, #tags do
 			local tag = tags[i];
@@ -332,19 +333,26 @@ function pure_lua.new(limits)
 		return bits, "asked", false;
 	end
 
-	function pending.incoming(_, stanza, now)
+	function pending.incoming(stanza, now)
 		local tags, attr = stanza.tags, stanza.attr;
-		local matters = attr.type == "error";
+		local kind = attr.type;
+		local matters, plain = kind == "error", kind == "chat" or not kind or kind == "normal";
+		local received, bits;
 		for i = 1, #tags do
-			local name = tags[i].name;
-			if (name == "received" or name == "request") and tags[i].attr.xmlns == RECEIPTS then
-				matters = true;
-				break;
+			local tag = tags[i];
+			local name = tag.name;
+			if (name == "received" or name == "request") and tag.attr.xmlns == RECEIPTS then
+				if matters or name == "request" or #tag > 0 or not tag.attr.id or tag.attr.id == "" then plain = false; end
+				matters, received = true, tag;
 			end
 		end
 		if not matters then return; end
-		local bits, received = read(stanza);
-		if not bits or bits & (ACKS | BOUNCE) == 0 then return bits; end
+		if plain and not attr.xmlns and stanza.name == "message" then
+			bits = RECEIVED | ACKS;
+		else
+			bits, received = read(stanza);
+			if not bits or bits & (ACKS | BOUNCE) == 0 then return bits; end
+		end
 		local id, full, to = attr.id, attr.from, attr.to or attr.from;
 		if bits & BOUNCE == 0 then
 			local own = received.attr.id;
@@ -403,7 +411,7 @@ function pure_lua.new(limits)
 	end
 
 	--- Returns how many entries were dealt with.
-	function pending.expire(_, now)
+	function pending.expire(now)
 		return expire(1, ttl, now) + expire(2, remember, now);
 	end
 

@@ -1,8 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- What messages.lua compares: the engine's pending table, and the same in Lua alone; alike in size and in what they hold.
+-- What messages.lua compares: the module's message hooks with the engine's pending table, and the same in Lua alone; alike in size and
+-- in what they hold.
 
+local corpus = require "bench.corpus";
 local pure_lua = require "bench.pure_lua";
 local receipts = require "receipts";
+local hooks = require "spec.support.paths".lib("hooks");
 
 local tables = {
 	LIVE = 10000; -- entries that are never answered
@@ -12,12 +15,41 @@ local tables = {
 -- What is acked is forgotten soon, to make room: the tables are as large from the first round to the last.
 local limits = { capacity = tables.LIVE + 2 * tables.BATCH, per_user = 1000, ttl = 7 * 86400, remember = 3600 };
 
+-- Who sends all of it, and a set of all users.
+tables.session = { username = "user0000000", full_jid = "user0000000@example.net.x/gajim.RU3R8QMB" };
+local users = {};
+for n = 0, 999 do users[corpus.jid(n):match("^[^@]+")] = true; end
+
+-- Both return a table of functions, outgoing(message, now) and incoming(message, now), and count(): entries not answered.
+-- `takes` says what a message is to them: a stanza, or an event as Prosody's.
+
 function tables.ours()
-	return receipts.pending(limits);
+	local pending, time = receipts.pending(limits), 0;
+	local function ignored() end
+	local function handed_over() error("an ordinary message was handed over"); end
+	local outgoing, incoming, uncounted;
+	outgoing, incoming, uncounted = hooks.new(receipts, {
+		pending = pending, now = function () return time; end, listening = function () return nil; end;
+		known = users, silent = users, capable = { [tables.session.full_jid] = true }, rooms = {}, asks = true, protect = true;
+		content = handed_over, outgoing = handed_over, incoming = handed_over;
+		failed = function (err) error(err); end, full = function () uncounted(ignored); end;
+	});
+	return {
+		takes = "event", outgoing = outgoing, incoming = incoming;
+		set_time = function (now) time = now; end, count = function () return pending:count(); end;
+	};
 end
 
 function tables.peer()
-	return pure_lua.new(limits);
+	local peer = pure_lua.new(limits);
+	return { takes = "stanza", outgoing = peer.outgoing, incoming = peer.incoming, set_time = function () end, count = peer.count };
+end
+
+-- Reads, and that is all: the least that C can do (bare_reader.c).
+function tables.floor()
+	package.cpath = "./build/bench/?.so;"..package.cpath;
+	local read = require "bare_reader".read;
+	return { takes = "stanza", outgoing = read, incoming = read, set_time = function () end, count = function () return tables.LIVE; end };
 end
 
 return tables;

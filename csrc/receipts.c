@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The Lua module `receipts`.
  *
- * Lua values are made only after the engine has returned, never inside one of its callbacks that Expat is waiting for.
+ * Lua values are made only after the engine has returned, never inside one of its callbacks that Expat is waiting for. All
+ * functions have the upvalues below: the state, the metatables, and the keys of stanza tables, so that reading a field neither
+ * hashes nor makes a string.
  *
  * docs/lua-api.md describes the functions for those who call them.
  */
@@ -9,8 +11,9 @@
 #include <lua.h>
 #include <string.h>
 
-#include "binding.h"
+#include "facts.h"
 #include "mem.h"
+#include "pending.h"
 #include "single.h"
 
 #define VERSION "0.1.0"
@@ -22,6 +25,23 @@
 
 /* Bits above facts.has in what outgoing() and incoming() return. */
 #define PROBLEM_SHIFT 16
+
+enum upvalue {
+	UP_STATE = 1,
+	UP_PENDING, /* metatables */
+	UP_SCANNER,
+	UP_READER,
+	UP_NOTHING, /* the problems of messages that have none */
+	UP_TAGS,    /* keys of a stanza */
+	UP_ATTR,
+	UP_NAME,
+	UP_XMLNS,
+	UP_ID,
+	UP_FROM,
+	UP_TO,
+	UP_TYPE,
+	UPVALUES = UP_TYPE
+};
 
 struct reader_box {
 	struct rcpt_single *reader;
@@ -75,6 +95,15 @@ static struct rcpt_str check_str(lua_State *L, int arg)
 	struct rcpt_str s;
 	luaL_checktype(L, arg, LUA_TSTRING);
 	s.p = lua_tolstring(L, arg, &s.n);
+	return s;
+}
+
+/* A string that may be absent, as which anything else counts too. */
+static struct rcpt_str arg_str(lua_State *L, int arg)
+{
+	struct rcpt_str s = {NULL, 0};
+	if (lua_type(L, arg) == LUA_TSTRING)
+		s.p = lua_tolstring(L, arg, &s.n);
 	return s;
 }
 
@@ -158,7 +187,7 @@ static void *check_handle(lua_State *L, int arg, enum handle kind)
 
 static const char *const type_names[] = {"normal", "chat", "headline", "groupchat", "error"};
 
-struct rcpt_str rcpt_type_name(unsigned type)
+static struct rcpt_str type_name(unsigned type)
 {
 	return (struct rcpt_str){type_names[type], strlen(type_names[type])};
 }
@@ -196,7 +225,8 @@ static void push_facts(lua_State *L, const struct rcpt_facts *f, int more)
 	lua_setfield(L, -2, "problems");
 }
 
-void rcpt_lua_push_bits(lua_State *L, const struct rcpt_facts *f)
+/* All facts as one integer, so that nothing is made for the garbage collector. */
+static void push_bits(lua_State *L, const struct rcpt_facts *f)
 {
 	lua_pushinteger(L, (lua_Integer)f->has | (lua_Integer)f->problems << PROBLEM_SHIFT);
 }
@@ -273,15 +303,15 @@ static int l_reader_gc(lua_State *L)
  * be. Values stay on the stack until there are too many, the key that is needed for each child is copied to it, and nothing is
  * read that nobody asks for. The stack has room for LUA_MINSTACK values beyond the arguments, and more is not asked for, which
  * could fail: one of the caller's, 5 of the message, 2 for each of AT_ONCE children, and 4 that read_child() or
- * rcpt_lua_stanza() look at. */
+ * read_stanza() look at. */
 #define AT_ONCE 5
 _Static_assert(1 + 5 + 2 * AT_ONCE + 4 <= LUA_MINSTACK, "a stanza is read on the stack that every C function has");
 
-/* What rcpt_lua_stanza() leaves on the stack, above the arguments. */
+/* What read_stanza() leaves on the stack, above the arguments. */
 enum { LEFT_NAME_KEY = 1, LEFT_RECEIVED_ID, LEFT };
 
 /* Pushes a field of a table, by one of our key upvalues, and returns its type. */
-static int push_field(lua_State *L, int table, enum rcpt_upvalue key)
+static int push_field(lua_State *L, int table, enum upvalue key)
 {
 	lua_pushvalue(L, lua_upvalueindex((int)key));
 	return lua_rawget(L, table);
@@ -364,7 +394,10 @@ static void read_children(lua_State *L, int tags, int base, unsigned wanted, str
 			read_child(L, name, id_slot, f);
 }
 
-bool rcpt_lua_stanza(lua_State *L, int stanza, int base, unsigned wanted, struct rcpt_facts *f)
+/* The facts of a util.stanza at `stanza`, below the top of the stack at `base`, read to the end where one of `wanted` may be
+ * among them. Tells whether one is; false for what is no message, too. The facts' strings are those of the stanza. Whatever the
+ * table holds, this raises no error. */
+static bool read_stanza(lua_State *L, int stanza, int base, unsigned wanted, struct rcpt_facts *f)
 {
 	const int attr = base + LEFT;
 	f->id = f->from = f->to = f->type = f->received_id = f->stamp = (struct rcpt_str){NULL, 0};
@@ -399,7 +432,7 @@ static int l_inspect(lua_State *L)
 {
 	struct rcpt_facts f;
 	lua_settop(L, 1);
-	if (!rcpt_lua_stanza(L, 1, 1, RCPT_ANYTHING, &f)) {
+	if (!read_stanza(L, 1, 1, RCPT_ANYTHING, &f)) {
 		lua_pushnil(L);
 		lua_pushstring(L, lua_istable(L, 1) ? "not a message" : "not a stanza");
 		return 2;
@@ -470,7 +503,7 @@ static void drain(lua_State *L, struct scanner_handle *s, int *n)
 		push_facts(L, &f, 2 + !!f.stamp.p);
 		set_integer(L, "line", line);
 		set_str(L, "stamp", f.stamp);
-		rcpt_lua_push_bits(L, &f);
+		push_bits(L, &f);
 		lua_setfield(L, -2, "bits");
 		lua_rawseti(L, -2, ++*n);
 	}
@@ -574,17 +607,6 @@ static struct rcpt_pending *check_pending(lua_State *L)
 	return open_table(L, check_handle(L, 1, PENDING));
 }
 
-struct rcpt_pending *rcpt_lua_pending(lua_State *L, int arg)
-{
-	return open_table(L, check_handle(L, arg, PENDING));
-}
-
-bool rcpt_lua_has_evicted(lua_State *L, int arg)
-{
-	const struct pending_handle *h = check_handle(L, arg, PENDING);
-	return h->evicted.used > 0;
-}
-
 static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
 {
 	return (struct rcpt_pending_limits){
@@ -616,7 +638,7 @@ static int l_pending_limit(lua_State *L)
 	return 0;
 }
 
-const char *rcpt_status_name(enum rcpt_status status)
+static const char *status_name(enum rcpt_status status)
 {
 	switch (status) {
 	case RCPT_OK:
@@ -645,7 +667,7 @@ static int push_status(lua_State *L, enum rcpt_status status)
 		lua_pushboolean(L, true);
 	else
 		lua_pushnil(L);
-	lua_pushstring(L, rcpt_status_name(status));
+	lua_pushstring(L, status_name(status));
 	return 2;
 }
 
@@ -758,61 +780,66 @@ static bool in_rooms(lua_State *L, int arg, struct rcpt_str to)
 	return found;
 }
 
-enum rcpt_status rcpt_lua_ask(lua_State *L, int arg, const struct rcpt_facts *f, double now, int rooms)
+/* Adds a message that asks. Pushes what became of it, and whether entries have been evicted that nobody has asked for.
+ * `occupant`: it is sent to one, or by one; `rooms`: index of a set of the bare JIDs of rooms that the client is in, or of
+ * anything else. */
+static int ask(lua_State *L, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, double now, unsigned type,
+			   bool occupant, int rooms)
 {
-	const struct rcpt_str to = f->to.p ? f->to : f->from; /* no address stands for oneself */
+	if (!to.p)
+		to = from; /* no address stands for oneself */
 	const bool full = rcpt_jid_bare(to).n < to.n;
-	const bool occupant = full && ((f->has & RCPT_HAS_OCCUPANT) || in_rooms(L, rooms, to));
-	const unsigned flags = (unsigned)rcpt_facts_type(f) | (occupant ? RCPT_OCCUPANT : 0);
-	return rcpt_pending_add(rcpt_lua_pending(L, arg), f->from, to, f->id, now, flags);
+	const unsigned flags = type | (full && (occupant || in_rooms(L, rooms, to)) ? RCPT_OCCUPANT : 0);
+	struct pending_handle *h = lua_touserdata(L, 1);
+	lua_pushstring(L, status_name(rcpt_pending_add(open_table(L, h), from, to, id, now, flags)));
+	lua_pushboolean(L, h->evicted.used > 0);
+	return 2;
+}
+
+/* pending:ask(from, to, id, now, type, rooms): a local client sends a message that asks, of which these are the attributes. */
+static int l_pending_ask(lua_State *L)
+{
+	check_handle(L, 1, PENDING);
+	lua_settop(L, 7);
+	const struct rcpt_facts f = {.from = arg_str(L, 2), .to = arg_str(L, 3), .id = arg_str(L, 4), .type = arg_str(L, 6)};
+	return ask(L, f.from, f.to, f.id, check_time(L, 5), rcpt_facts_type(&f), false, 7);
 }
 
 /* pending:outgoing(stanza, now [, rooms]): a local client sends a message. */
 static int l_pending_outgoing(lua_State *L)
 {
-	const struct pending_handle *h = check_handle(L, 1, PENDING);
-	open_table(L, h);
+	open_table(L, check_handle(L, 1, PENDING));
 	const double now = check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 4);
-	if (!rcpt_lua_stanza(L, 2, 4, RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_CONTENT, &f))
+	if (!read_stanza(L, 2, 4, RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_CONTENT, &f))
 		return 0;
-	rcpt_lua_push_bits(L, &f);
+	push_bits(L, &f);
 	if (!(f.has & RCPT_ASKS))
 		return 1;
-	lua_pushstring(L, rcpt_status_name(rcpt_lua_ask(L, 1, &f, now, 4)));
-	lua_pushboolean(L, rcpt_lua_has_evicted(L, 1));
-	return 3;
+	return 1 + ask(L, f.from, f.to, f.id, now, rcpt_facts_type(&f), f.has & RCPT_HAS_OCCUPANT, 4);
 }
 
-struct rcpt_outcome rcpt_lua_meet(struct rcpt_pending *t, const struct rcpt_facts *f, double now)
+/* Pushes verdict, id, age, injected, type, occupant, as far as there are any. */
+static int meet(lua_State *L, struct rcpt_pending *t, const struct rcpt_facts *f, double now)
 {
-	struct rcpt_outcome o = {.what = RCPT_NOTHING};
 	const struct rcpt_str requester = f->to.p ? f->to : f->from;
-	if ((f->has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f->from, f->id, now, &o.answer)) {
-		o.what = RCPT_BOUNCED;
-		o.id = f->id;
-	} else if (f->has & RCPT_ACKS) {
-		o.what = RCPT_ACKED;
-		o.id = rcpt_str_blank(f->received_id) ? f->id : f->received_id; /* revision 1.0 has only the message's */
-		o.verdict = rcpt_pending_match(t, requester, f->from, o.id, now, &o.answer);
-	}
-	return o;
-}
-
-int rcpt_lua_push_outcome(lua_State *L, const struct rcpt_outcome *o)
-{
-	if (o->what == RCPT_NOTHING)
-		return 0;
-	if (o->what == RCPT_BOUNCED)
+	struct rcpt_answer answer;
+	if ((f->has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f->from, f->id, now, &answer)) {
 		lua_pushliteral(L, "failed");
-	else
-		push_verdict(L, o->verdict);
-	if (rcpt_str_blank(o->id))
+		lua_pushlstring(L, f->id.p, f->id.n);
+		return 2 + push_answer(L, &answer);
+	}
+	if (!(f->has & RCPT_ACKS))
+		return 0;
+	const struct rcpt_str id = rcpt_str_blank(f->received_id) ? f->id : f->received_id; /* revision 1.0 has only the message's */
+	const enum rcpt_verdict verdict = rcpt_pending_match(t, requester, f->from, id, now, &answer);
+	push_verdict(L, verdict);
+	if (rcpt_str_blank(id))
 		lua_pushnil(L);
 	else
-		lua_pushlstring(L, o->id.p, o->id.n);
-	return 2 + (o->what == RCPT_BOUNCED ? push_answer(L, &o->answer) : push_answer_of(L, o->verdict, &o->answer));
+		lua_pushlstring(L, id.p, id.n);
+	return 2 + push_answer_of(L, verdict, &answer);
 }
 
 /* pending:incoming(stanza, now): a message comes to a local user. */
@@ -822,11 +849,10 @@ static int l_pending_incoming(lua_State *L)
 	const double now = check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 3);
-	if (!rcpt_lua_stanza(L, 2, 3, RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE, &f))
+	if (!read_stanza(L, 2, 3, RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED | RCPT_BOUNCE, &f))
 		return 0;
-	const struct rcpt_outcome outcome = rcpt_lua_meet(t, &f, now);
-	rcpt_lua_push_bits(L, &f);
-	return 1 + rcpt_lua_push_outcome(L, &outcome);
+	push_bits(L, &f);
+	return 1 + meet(L, t, &f, now);
 }
 
 /* receipts.examine(stanza): the bits alone. */
@@ -834,9 +860,9 @@ static int l_examine(lua_State *L)
 {
 	struct rcpt_facts f;
 	lua_settop(L, 1);
-	if (!rcpt_lua_stanza(L, 1, 1, RCPT_ANYTHING, &f))
+	if (!read_stanza(L, 1, 1, RCPT_ANYTHING, &f))
 		return 0;
-	rcpt_lua_push_bits(L, &f);
+	push_bits(L, &f);
 	return 1;
 }
 
@@ -900,7 +926,7 @@ static int push_collection(lua_State *L)
 		set_str(L, "id", (struct rcpt_str){text + head.from + head.asked, head.id});
 		set_number(L, "time", head.time);
 		set_str(L, "state", (struct rcpt_str){state_names[head.state], strlen(state_names[head.state])});
-		set_str(L, "type", rcpt_type_name(head.flags & RCPT_TYPE_BITS));
+		set_str(L, "type", type_name(head.flags & RCPT_TYPE_BITS));
 		set_bool(L, "injected", head.flags & RCPT_INJECTED);
 		set_bool(L, "occupant", head.flags & RCPT_OCCUPANT);
 		set_bool(L, "overdue", head.flags & RCPT_OVERDUE);
@@ -1031,8 +1057,8 @@ static void close_table(struct pending_handle *h)
 static int l_pending_take_over(lua_State *L)
 {
 	struct pending_handle *h = check_handle(L, 1, PENDING);
-	rcpt_lua_pending(L, 2);
-	struct pending_handle *other = lua_touserdata(L, 2);
+	struct pending_handle *other = check_handle(L, 2, PENDING);
+	open_table(L, other);
 	if (h == other)
 		return 0;
 	close_table(h);
@@ -1145,7 +1171,7 @@ static int l_pending_import(lua_State *L)
 			continue;
 		}
 		left++;
-		lua_pushstring(L, sound ? rcpt_status_name(status) : "damaged");
+		lua_pushstring(L, sound ? status_name(status) : "damaged");
 		lua_rawseti(L, 4, (int)i);
 	}
 	lua_pushinteger(L, taken);
@@ -1189,19 +1215,36 @@ static int l_pending_close(lua_State *L)
 /* -- The module ------------------------------------------------------------------------------------------------------ */
 
 static const luaL_Reg functions[] = {
-	{"parse", l_parse},     {"inspect", l_inspect},    {"examine", l_examine}, {"scanner", l_scanner},
-	{"pending", l_pending}, {"hooks", rcpt_lua_hooks}, {NULL, NULL},
+	{"parse", l_parse},     {"inspect", l_inspect}, {"examine", l_examine},
+	{"scanner", l_scanner}, {"pending", l_pending}, {NULL, NULL},
 };
 
 static const luaL_Reg pending_methods[] = {
-	{"add", l_pending_add},         {"match", l_pending_match},         {"fail", l_pending_fail},
-	{"state", l_pending_state},     {"outgoing", l_pending_outgoing},   {"incoming", l_pending_incoming},
-	{"expire", l_pending_expire},   {"overdue", l_pending_overdue},     {"forget", l_pending_forget},
-	{"journal", l_pending_journal}, {"evicted", l_pending_evicted},     {"changed", l_pending_changed},
-	{"saved", l_pending_saved},     {"take_over", l_pending_take_over}, {"list", l_pending_list},
-	{"export", l_pending_export},   {"import", l_pending_import},       {"count", l_pending_count},
-	{"bytes", l_pending_bytes},     {"limit", l_pending_limit},         {"check", l_pending_check},
-	{"close", l_pending_close},     {"__gc", l_pending_close},          {NULL, NULL},
+	{"add", l_pending_add},
+	{"match", l_pending_match},
+	{"fail", l_pending_fail},
+	{"state", l_pending_state},
+	{"ask", l_pending_ask},
+	{"outgoing", l_pending_outgoing},
+	{"incoming", l_pending_incoming},
+	{"expire", l_pending_expire},
+	{"overdue", l_pending_overdue},
+	{"forget", l_pending_forget},
+	{"journal", l_pending_journal},
+	{"evicted", l_pending_evicted},
+	{"changed", l_pending_changed},
+	{"saved", l_pending_saved},
+	{"take_over", l_pending_take_over},
+	{"list", l_pending_list},
+	{"export", l_pending_export},
+	{"import", l_pending_import},
+	{"count", l_pending_count},
+	{"bytes", l_pending_bytes},
+	{"limit", l_pending_limit},
+	{"check", l_pending_check},
+	{"close", l_pending_close},
+	{"__gc", l_pending_close},
+	{NULL, NULL},
 };
 
 static const luaL_Reg scanner_methods[] = {

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Stanzas as no parser makes them: the engine raises no error, whoever asks it tells the same, and the pending table stays whole.
 
-require "spec.support.paths";
+local new_hooks = require "spec.support.paths".lib("hooks").new;
 local bytes = require "fuzz.bytes";
 local receipts = require "receipts";
 local bits = receipts.bits;
@@ -88,7 +88,7 @@ local function hooks(input, pending)
 		asks = input:number(2) == 1, protect = input:number(2) == 1;
 	};
 	for _, name in ipairs { "content", "outgoing", "incoming", "failed", "full" } do options[name] = sometimes(input, name); end
-	return receipts.hooks(options);
+	return new_hooks(receipts, options);
 end
 
 return function (data)

@@ -36,6 +36,7 @@ local time_now = require "util.time".now;
 local asleep = module:require "asleep";
 local capabilities_lib = module:require "capabilities";
 local guards = module:require "guard";
+local hooks = module:require "hooks";
 local offers = module:require "offers";
 local options_lib = module:require "options";
 local preferences_lib = module:require "preferences";
@@ -243,7 +244,7 @@ end);
 
 local always = function () return true; end;
 local tell_error = guard("a message hook", error);
-local outgoing, incoming, uncounted = engine.hooks {
+local outgoing, incoming, uncounted = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
 	known = store.known.at, silent = preferences.silent.at, rooms = rooms.of_session;
@@ -254,7 +255,7 @@ local outgoing, incoming, uncounted = engine.hooks {
 	incoming = guard("a message that comes", function (...) return traffic.incoming(...); end);
 	failed = function (err) tell_error(err, 0); end;
 	full = function () reports:settle(); end;
-};
+});
 reports:watch(uncounted);
 
 local function joining(event)
@@ -337,7 +338,7 @@ local function hook(name, handler)
 	module:hook(name, guard(name, handler), PRIORITY);
 end
 for _, kind in ipairs { "bare", "full", "host" } do
-	module:hook("pre-message/"..kind, outgoing, PRIORITY); -- the engine guards itself
+	module:hook("pre-message/"..kind, outgoing, PRIORITY); -- those of hooks.lib.lua guard themselves
 	hook("pre-presence/"..kind, presence_out);
 end
 for _, kind in ipairs { "bare", "full" } do

@@ -66,8 +66,8 @@ function reports.new(metric, listening, fire)
 	return self;
 end
 
---- The engine's hooks deal with what is ordinary by themselves, and count it.
--- @param uncounted  what receipts.hooks returned: tells what they have counted since the last time
+--- The message hooks deal with what is ordinary by themselves, and count it.
+-- @param uncounted  what hooks.new returned: tells what they have counted since the last time
 function methods:watch(uncounted)
 	self.uncounted = uncounted;
 end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Chapters C and E, as they meet Prosody: what happens to a message that a local client sends, and to one that comes to a local user.
 --
--- Every message of the server passes the engine's hooks (csrc/hooks.c). What is ordinary ends there, counted and no more: here is
+-- Every message of the server passes hooks.lib.lua. What is ordinary ends there, counted and no more: here is
 -- what is out of the ordinary. That gets a plan of its own (checks.lib.lua), and is noted down; what was ordinary, the pending table
 -- tells.
 
@@ -55,7 +55,7 @@ end
 --               decide (function (stanza, why, id)): takes note of what is out of the ordinary
 -- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, reports, decisions;
 --               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
--- @return { content =, outgoing =, incoming = }: what receipts.hooks calls
+-- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls
 function traffic.new(env, parts)
 	local options, bits, decide = env.options, env.engine.bits, env.decide;
 	local is_awake = env.is_awake;

@@ -14,7 +14,6 @@ local SECTIONS = { ["csrc/receipts.c"] = "The stanza reader" };
 local C_FILES = {
 	["csrc/facts.c"] = { "test_xml", "spec/engine" };
 	["csrc/pending.c"] = { "test_pending" };
-	["csrc/hooks.c"] = { "spec/engine/hooks_spec.lua" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
 	["csrc/receipts.c"] = { "spec/engine" };
 };
@@ -32,6 +31,7 @@ local LUA_FILES = {
 	["engine.lib"] = "module/engine";
 	["forms.lib"] = "wire/adhoc";
 	["guard.lib"] = "module/guard";
+	["hooks.lib"] = "module/hooks wire/transparency wire/checks wire/requests";
 	["inspection.lib"] = "wire/shell wire/adhoc wire/reports";
 	["lint.lib"] = "module/lint wire/command";
 	["mod_receipts"] = "wire/advertise wire/requests wire/checks wire/capabilities wire/lifetime wire/answers wire/resend wire/reports "

@@ -70,6 +70,7 @@ static const char prelude[] =
 	"	for i = 1, n do t:add('a@h/r', i..'@h', 'm'..i, now + i / 10) end\n"
 	"end\n"
 	"failures = 0\n"
+	"hooks = dofile 'mod_receipts/hooks.lib.lua'\n"
 	"function make_hooks(options)\n"
 	"	t = receipts.pending { per_user = 3 }\n"
 	"	t:journal()\n"
@@ -82,7 +83,7 @@ static const char prelude[] =
 	"		failed = function () failures = failures + 1 end,\n"
 	"	}\n"
 	"	for name, value in pairs(options or {}) do all[name] = value end\n"
-	"	outgoing, incoming, uncounted = receipts.hooks(all)\n"
+	"	outgoing, incoming, uncounted = hooks.new(receipts, all)\n"
 	"end\n";
 
 #define MAKE "t = receipts.pending { per_user = 3, ttl = 10, remember = 100 } t:journal() "

@@ -1,0 +1,230 @@
+-- SPDX-License-Identifier: MIT
+-- Handlers for Prosody's message events: the ordinary messages end here, and what is out of the ordinary is handed over.
+--
+-- Every message of the server passes. Nearly all have nothing to do with receipts, or ask for one or are one as they should, and of
+-- these nobody has to be told but the counters. So what runs for each is one loop in Lua, which reads its own tables faster than C
+-- can, and a call of the engine for a request or an ack. None of it makes garbage. Whatever is not of the most common shape, the engine
+-- reads (pending:outgoing(), pending:incoming(), examine()): the rules are there.
+
+local pcall, match_text = pcall, string.match;
+
+local RECEIPTS <const> = "urn:xmpp:receipts";
+local CONTENT <const> = 0;
+local AGES <const> = 256; -- acks whose ages are kept until somebody asks for them
+
+-- Children of what a client sends that matter, by name: their namespace, or CONTENT, of which the engine is asked.
+local sent_names = {
+	request = RECEIPTS, received = RECEIPTS, x = "http://jabber.org/protocol/muc#user", body = CONTENT, encrypted = CONTENT, encryption = CONTENT;
+};
+
+local hooks = {};
+
+-- Types of messages in which a receipt element needs no second look.
+local plain_types = { chat = true, normal = true };
+
+-- Is this a subscriber of the session's user, who is online? Then an ack tells nothing new (rule E4).
+local function is_subscriber(session, jid)
+	local roster = jid and session.presence and session.roster;
+	local contact = roster and roster[match_text(jid, "^[^/]*")];
+	local subscription = contact and contact.subscription;
+	return subscription == "both" or subscription == "from";
+end
+
+-- The name of the user at a JID of this host.
+local function user_of(jid)
+	return jid and match_text(jid, "^([^@]*)@") or "";
+end
+
+--- @param engine   receipts
+-- @param options  pending (table of receipts.pending); now (function (): seconds since the epoch)
+--                 listening (function (event): does somebody listen to this event of ours?)
+--                 known (set of names of users whose records have been read), silent (set of those never answered for)
+--                 capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
+--                 asks (content messages matter), protect (rule E4)
+--                 content (function (event, bits)): a content message of who may not ask by itself
+--                 outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))
+--                 failed (function (error)), full (function (): calls uncounted())
+-- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
+--         uncounted (function (sample)): how many asked, were delivered and were duplicates since the last call;
+--         sample(age) is called for each that was delivered
+function hooks.new(engine, options)
+	local pending, now, listening, asks, protect = options.pending, options.now, options.listening, options.asks, options.protect;
+	local known, silent, capable, rooms = options.known, options.silent, options.capable, options.rooms;
+	local ask, match, examine = pending.ask, pending.match, engine.examine;
+
+	local bits = engine.bits;
+	local BIT_CONTENT, BIT_RECEIVED, BIT_REQUEST, BIT_MORE, PLAIN_ASK = bits.content, bits.received, bits.request, bits.more, bits.request | bits.asks;
+	local ODD = bits.bounce; -- what should not be there
+	for name, bit in pairs(bits) do
+		if name:find("-", 1, true) then ODD = ODD | bit; end
+	end
+
+	local asked, delivered, sampled, duplicate, ages = 0, 0, 0, 0, {};
+
+	-- A message that asks, or acks, or has something odd.
+	-- @param what    its bits; or PLAIN_ASK for short
+	-- @param status  what became of its request, and whether that has made something else go
+	local function sends(event, what, status, evicted)
+		local origin = event.origin;
+		local user = origin.username;
+		local ordinary;
+		if status == "out of memory" then error(status, 0); end
+		if status and status ~= "known" and (status ~= "asked" or evicted or not known[user] or listening("receipts/requested")) then
+			ordinary = false;
+		elseif what & BIT_RECEIVED == 0 then
+			ordinary = what & ODD == 0;
+		else
+			ordinary = what & (ODD | BIT_REQUEST) == 0 and (not protect or is_subscriber(origin, event.stanza.attr.to)) and silent[user];
+		end
+		if not ordinary then return options.outgoing(event, what, status, evicted); end
+		if status == "asked" then asked = asked + 1; end
+	end
+
+	-- The engine's turn, to read a message that a client sends.
+	local function read_sent(event)
+		local origin = event.origin;
+		if not origin.username then return; end -- some module's own, not a client's
+		local what, status, evicted = pending:outgoing(event.stanza, now(), rooms[origin]);
+		if what then return sends(event, what, status, evicted); end
+	end
+
+	local function outgoing(event)
+		local stanza = event.stanza;
+		local tags = stanza.tags;
+		local found, occupant, content;
+		for i = 1, #tags do
+			local tag = tags[i];
+			local ns = sent_names[tag.name];
+			if ns == CONTENT then
+				content = asks;
+			elseif ns and tag.attr.xmlns == ns then
+				if ns ~= RECEIPTS then
+					occupant = true;
+				elseif found or tag[1] then
+					return read_sent(event);
+				else
+					found = tag;
+				end
+			end
+		end
+		local origin = event.origin;
+		local user = origin.username;
+		if not found then
+			if not content or capable[origin.full_jid or ""] or not user then return; end
+			local what = examine(stanza);
+			if what and what & BIT_CONTENT ~= 0 then return options.content(event, what); end
+			return;
+		end
+		local attr = stanza.attr;
+		local request = found.name == "request";
+		local id = request and attr.id or found.attr.id;
+		if not id or id == "" or occupant or not user or not plain_types[attr.type or "normal"] or attr.xmlns or stanza.name ~= "message" then
+			return read_sent(event);
+		end
+		if request then
+			local status, evicted = ask(pending, attr.from, attr.to, id, now(), attr.type, rooms[origin]);
+			if status == "asked" and not evicted and known[user] and not listening("receipts/requested") then -- most are, so here too
+				asked = asked + 1;
+				return;
+			end
+			return sends(event, PLAIN_ASK, status, evicted);
+		end
+		if not silent[user] or protect and not is_subscriber(origin, attr.to) then return read_sent(event); end
+	end
+
+	-- Room for the age of one more ack.
+	local function make_room()
+		options.full();
+		if delivered == AGES then delivered = 0; end -- nobody wanted to know
+	end
+
+	-- A message that acks, asks, bounces, or has something odd, comes to a local user.
+	-- @param what  its bits; nil where it has an ack as it should be, and they have not been read
+	local function comes(event, what, verdict, id, age, injected, kind, occupant)
+		local stanza = event.stanza;
+		if (verdict == "delivered" or verdict == "duplicate") and not injected and (not what or what & (ODD | BIT_REQUEST) == 0) then
+			if verdict == "duplicate" then
+				duplicate = duplicate + 1;
+				return;
+			end
+			if not listening("receipts/delivered")
+				and (kind == (stanza.attr.type or "normal") or (what or examine(stanza)) & BIT_MORE ~= 0) then
+				delivered = delivered + 1;
+				ages[delivered] = age;
+				return;
+			end
+		end
+		return options.incoming(event, what or examine(stanza), verdict, id, age, injected, kind, occupant);
+	end
+
+	local function asks_user(event, what)
+		local attr = event.stanza.attr;
+		if silent[user_of(attr.to or attr.from)] then return; end
+		return options.incoming(event, what or examine(event.stanza));
+	end
+
+	local function read_coming(event)
+		if delivered == AGES then make_room(); end
+		local stanza = event.stanza;
+		local what, verdict, id, age, injected, kind, occupant = pending:incoming(stanza, now());
+		if not what then return; end
+		if what & (ODD | BIT_RECEIVED) == 0 then return asks_user(event, what); end
+		return comes(event, what, verdict, id, age, injected, kind, occupant);
+	end
+
+	local function incoming(event)
+		local stanza = event.stanza;
+		local attr, tags, found = stanza.attr, stanza.tags, nil;
+		for i = 1, #tags do
+			local tag = tags[i];
+			local name = tag.name;
+			if (name == "request" or name == "received") and tag.attr.xmlns == RECEIPTS then
+				if found or tag[1] then return read_coming(event); end
+				found = tag;
+			end
+		end
+		if not found then
+			if attr.type == "error" then return read_coming(event); end
+			return;
+		end
+		local request = found.name == "request";
+		local id = request and attr.id or found.attr.id;
+		local from, to = attr.from, attr.to;
+		if not id or id == "" or not from or not to or not plain_types[attr.type or "normal"] or attr.xmlns or stanza.name ~= "message" then
+			return read_coming(event);
+		end
+		if request then return asks_user(event); end
+		if delivered == AGES then make_room(); end
+		local verdict, age, injected, kind, occupant = match(pending, to, from, id, now());
+		if verdict == "delivered" and not injected and kind == (attr.type or "normal") and not listening("receipts/delivered") then -- likewise
+			delivered = delivered + 1;
+			ages[delivered] = age;
+			return;
+		end
+		return comes(event, nil, verdict, id, age, injected, kind, occupant);
+	end
+
+	local function uncounted(sample)
+		while delivered > 0 do
+			local age = ages[delivered];
+			delivered, sampled = delivered - 1, sampled + 1;
+			sample(age);
+		end
+		local had_asked, had_sampled, had_duplicate = asked, sampled, duplicate;
+		asked, sampled, duplicate = 0, 0, 0;
+		return had_asked, had_sampled, had_duplicate;
+	end
+
+	-- Rule F0: an error is told, and the message goes on.
+	local function guarded(handler)
+		return function (event)
+			local ok, result = pcall(handler, event);
+			if ok then return result; end
+			pcall(options.failed, result);
+		end;
+	end
+
+	return guarded(outgoing), guarded(incoming), uncounted;
+end
+
+return hooks;
