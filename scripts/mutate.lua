@@ -163,11 +163,11 @@ end
 local suites = setmetatable({}, { __index = function (self, name)
 	local command;
 	if name:match("^test_") then
-		command = "env ASAN_OPTIONS=hard_rss_limit_mb=2000 build/test/"..name;
+		command = "env ASAN_OPTIONS=hard_rss_limit_mb=4000 build/test/"..name;
 	elseif name == "fast" then
 		local parts = {};
 		for path in expand("csrc/test/test_*.c"):gmatch("[^%s]+") do
-			table.insert(parts, "ASAN_OPTIONS=hard_rss_limit_mb=2000 build/test/"..path:match("([^/]+)%.c$"));
+			table.insert(parts, "ASAN_OPTIONS=hard_rss_limit_mb=4000 build/test/"..path:match("([^/]+)%.c$"));
 		end
 		table.insert(parts, BUSTED..expand("spec/engine/*_spec.lua spec/module/*_spec.lua"));
 		command = ("bash -c '%s'"):format(table.concat(parts, " && "));
