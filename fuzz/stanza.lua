@@ -102,6 +102,9 @@ return function (data)
 		local way = input:number(6);
 		if way == 0 then
 			agrees(pending:outgoing(stanza, now, input:mostly { ["r@muc"] = true }), all, "outgoing");
+		elseif way == 1 and input:number(3) == 0 then
+			pending:ask(input:mostly(input:pick(JIDS)), input:mostly(input:pick(JIDS)), input:mostly(input:pick(IDS)), now,
+				input:mostly(input:pick(TYPES)), input:mostly { ["r@muc"] = true });
 		elseif way == 1 then
 			agrees(pending:incoming(stanza, now), all, "incoming");
 		elseif way < 4 then

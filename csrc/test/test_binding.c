@@ -129,6 +129,7 @@ static const struct operation operations[] = {
 	{"fail", 0, MAKE "fill(3)", "return t:fail('a@h/r', '2@h/x', 'm2', now)"},
 	{"state", AGAIN, MAKE "fill(3)", "return t:state('a@h/r', '2@h/x', 'm2')"},
 	{"outgoing", 0, MAKE "fill(3) s = ask('1')", "return t:outgoing(s, now, {})"},
+	{"ask", 0, MAKE "fill(3)", "return t:ask('a@h/r', 'r@muc/nick', 'new', now, 'chat', { ['r@muc'] = true })"},
 	{"incoming ack", 0, MAKE "fill(3) s = ack('m2', '2@h/x')", "return t:incoming(s, now)"},
 	{"incoming bounce", 0, MAKE "fill(3) s = message { type = 'error', from = '2@h/x', to = 'a@h/r', id = 'm2' }",
 	 "return t:incoming(s, now)"},

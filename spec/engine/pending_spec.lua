@@ -369,6 +369,29 @@ describe("receipts.pending", function ()
 			assert.equal("delivered", select(2, pending:incoming(ack, 2)));
 		end);
 
+		it("does the same with a request's attributes alone", function ()
+			local other = receipts.pending {};
+			local function shown(t)
+				local list = {};
+				for i, entry in ipairs(t:list("a@h")) do list[i] = { entry.to, entry.id, entry.type, entry.occupant, entry.time }; end
+				return list;
+			end
+			local rooms = { ["room@muc"] = true };
+			for i, attr in ipairs { { to = "b@h/r", id = "1", type = "chat" }, { to = "room@muc/nick", id = "2" }, { id = "3", type = "headline" },
+				{ to = "b@h", id = "1", type = "odd" }, { to = "c@h", id = ("x"):rep(1024) }, { to = "room@muc", id = "4", type = "normal" } } do
+				local stanza = st.message { from = "a@h/r", to = attr.to, id = attr.id, type = attr.type }:tag("request", R):up();
+				local _, status, evicted = pending:outgoing(stanza, i, rooms);
+				assert.same({ status, evicted }, { other:ask("a@h/r", attr.to, attr.id, i, attr.type, rooms) });
+			end
+			assert.equal(4, pending:count());
+			assert.same(shown(pending), shown(other));
+			assert.equal("id or address too long or empty", (other:ask("a@h/r", "b@h", nil, 1)));
+			assert.equal("id or address too long or empty", (other:ask(1, {}, "5", 1, print, print)));
+			assert.has_error(function () other:ask("a@h/r", "b@h", "6", -1); end);
+			other:close();
+			assert.has_error(function () other:ask("a@h/r", "b@h", "7", 1); end);
+		end);
+
 		it("does not know an ack that has no id of any kind", function ()
 			local ack = message({ from = "b@h", to = "a@h" }):tag("received", R):up();
 			assert.same({ "unknown", nil }, { select(2, pending:incoming(ack, 2)) });
