@@ -9,6 +9,7 @@
 
 #include <lua.h>
 
+#include "compat.h"
 #include "facts.h"
 #include "pending.h"
 

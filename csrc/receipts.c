@@ -167,7 +167,7 @@ struct rcpt_str rcpt_type_name(unsigned type)
 
 static void push_problems(lua_State *L, unsigned problems)
 {
-	if (!problems) {
+	if (!problems && RCPT_READ_ONLY_TABLES) {
 		lua_pushvalue(L, lua_upvalueindex(UP_NOTHING));
 		return;
 	}
