@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 # mod_receipts: `make help` lists what can be made.
 
+# 5.4, which Prosody has; 5.2, 5.3 or jit for Lua programs: their engine is build/lua5.2/receipts.so, and so on.
 LUA_VERSION ?= 5.4
+LUA_ABI = $(LUA_VERSION:jit=5.1)
+OUT = $(if $(filter-out 5.4,$(LUA_VERSION)),build/lua$(LUA_VERSION),build)
 LUA ?= lua$(LUA_VERSION)
 LUA_CFLAGS ?= $(shell pkg-config --cflags lua$(LUA_VERSION) 2>/dev/null || echo -I/usr/include/lua$(LUA_VERSION))
 LUA_LIBS ?= $(shell pkg-config --libs lua$(LUA_VERSION) 2>/dev/null || echo -llua$(LUA_VERSION))
@@ -22,13 +25,16 @@ C_TESTS = $(patsubst csrc/test/%.c,%,$(wildcard csrc/test/test_*.c))
 VERSION = $(shell sed -n 's/^\#define VERSION "\(.*\)"/\1/p' csrc/receipts.c)
 ROCKSPEC = mod_receipts-$(VERSION)-1.rockspec
 
-all: build/receipts.so ## Build the engine (the default)
+all: $(OUT)/receipts.so ## Build the engine (the default); LUA_VERSION=5.2, 5.3 or jit for those
 
-build/receipts.so: $(CORE:%=build/%.o) $(BINDING:%=build/%.o)
+# LuaJIT unloads libraries before the last finalizers have run, which may be ours.
+build/luajit/receipts.so: LDFLAGS += -Wl,-z,nodelete
+
+$(OUT)/receipts.so: $(CORE:%=$(OUT)/%.o) $(BINDING:%=$(OUT)/%.o)
 	$(CC) -shared $(LDFLAGS) -o $@.new $^ -lexpat
 	mv $@.new $@
 
-build/%.o: csrc/%.c $(HEADERS) | build
+$(OUT)/%.o: csrc/%.c $(HEADERS) | $(OUT)
 	$(CC) $(ENGINE_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 
 # C tests, and an engine whose allocations can be made to fail: under build/test with sanitizers, under build/valgrind without. The
@@ -52,7 +58,7 @@ endef
 $(eval $(call instrumented,test,$(SANITIZE)))
 $(eval $(call instrumented,valgrind,))
 
-build build/test build/valgrind build/fuzz/engine:
+$(sort $(OUT) build build/test build/valgrind build/fuzz/engine):
 	mkdir -p $@
 
 deps: ## Install the Debian packages and unpack the Prosody versions that tests and demo need
@@ -156,13 +162,13 @@ build/rocks/manifest-$(LUA_VERSION): $(ROCKSPEC) $(wildcard csrc/*.c mod_receipt
 	scripts/rock build/rocks
 
 install: all ## Copy module and engine under DESTDIR/PREFIX for a Prosody that has PREFIX/share/lua/5.4 in plugin_paths
-	install -d $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/mod_receipts $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)
-	install -m 644 mod_receipts/*.lua $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/mod_receipts/
-	install -m 755 build/receipts.so $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/receipts.so.new
-	mv $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/receipts.so.new $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/receipts.so
+	install -d $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/mod_receipts $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)
+	install -m 644 mod_receipts/*.lua $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/mod_receipts/
+	install -m 755 $(OUT)/receipts.so $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)/receipts.so.new
+	mv $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)/receipts.so.new $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)/receipts.so
 
 uninstall: ## Undo install
-	rm -rf $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/mod_receipts $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/receipts.so
+	rm -rf $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/mod_receipts $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)/receipts.so
 
 clean: ## Remove what was built (not the unpacked Prosody versions: distclean)
 	rm -rf build

@@ -11,6 +11,7 @@
 #include <lua.h>
 #include <string.h>
 
+#include "compat.h"
 #include "facts.h"
 #include "mem.h"
 #include "pending.h"
@@ -196,7 +197,7 @@ static struct rcpt_str type_name(unsigned type)
 
 static void push_problems(lua_State *L, unsigned problems)
 {
-	if (!problems) {
+	if (!problems && RCPT_READ_ONLY_TABLES) {
 		lua_pushvalue(L, lua_upvalueindex(UP_NOTHING));
 		return;
 	}

@@ -26,7 +26,7 @@ describe("every XML case", function ()
 		for _, one in pairs(require "spec.support.refused") do case(one[1]); end
 		assert.is_true(#files > 40);
 		local pipe = io.popen("build/test/test_edges "..table.concat(files, " ").." 2>&1");
-		local output = pipe:read("a");
+		local output = pipe:read("*a");
 		assert.is_true(pipe:close(), output);
 		assert.truthy(output:find("[       OK ] kept_inputs_in_every_chunk", 1, true), output);
 	end);

@@ -2,8 +2,13 @@
 -- receipts.scanner: the same facts from a stream in chunks.
 
 require "spec.support.paths";
+local portable = require "spec.support.portable";
 local receipts = require "receipts";
 local cases = require "spec.support.messages";
+
+local function append(all, list)
+	for _, facts in ipairs(list) do table.insert(all, facts); end
+end
 
 local function scan(xml, size, options)
 	local scanner = receipts.scanner(options or {});
@@ -11,11 +16,11 @@ local function scan(xml, size, options)
 	for at = 1, #xml, size do
 		local list, reason = scanner:feed(xml:sub(at, at + size - 1));
 		assert(list, reason);
-		table.move(list, 1, #list, #all + 1, all);
+		append(all, list);
 	end
 	local rest, reason = scanner:finish();
 	assert(rest, reason);
-	table.move(rest, 1, #rest, #all + 1, all);
+	append(all, rest);
 	return all, scanner;
 end
 
@@ -56,8 +61,8 @@ describe("receipts.scanner", function ()
 		local bits = receipts.bits;
 		local all = scan("<message id='1'><request xmlns='urn:xmpp:receipts'/></message>"
 			.."<message type='error'><received xmlns='urn:xmpp:receipts'/></message>", 1000);
-		assert.equal(bits.request | bits.asks, all[1].bits);
-		assert.equal(bits.received | bits.bounce | bits["received-without-id"] | bits["received-in-error"], all[2].bits);
+		assert.equal(bits.request + bits.asks, all[1].bits);
+		assert.equal(bits.received + bits.bounce + bits["received-without-id"] + bits["received-in-error"], all[2].bits);
 	end);
 
 	local function stamps(xml, size)
@@ -131,7 +136,7 @@ describe("receipts.scanner", function ()
 		for i = 1, 200 do
 			local scanner = receipts.scanner {};
 			local messages = ("<message id='1'/>"):rep(i);
-			setmetatable({}, { __gc = function () scanner:close(); end });
+			portable.finalized(function () scanner:close(); end);
 			pcall(scanner.feed, scanner, messages);
 			collectgarbage("step");
 		end
@@ -143,9 +148,9 @@ describe("receipts.scanner", function ()
 		local feed, finish;
 		for _ = 1, 100 do -- until one runs meanwhile
 			local scanner = receipts.scanner {};
-			setmetatable({}, { __gc = function ()
+			portable.finalized(function ()
 				feed, finish = feed or select(2, scanner:feed("<message/>")), finish or select(2, scanner:finish());
-			end });
+			end);
 			assert.equal(20000, #scanner:feed(messages));
 			if feed then
 				assert.same({}, scanner:finish());
@@ -165,7 +170,7 @@ describe("receipts.scanner", function ()
 	end);
 
 	it("takes the largest limit that there is", function ()
-		local scanner = receipts.scanner { max_bytes = 1 << 30 };
+		local scanner = receipts.scanner { max_bytes = 2^30 };
 		assert.equal(1, #scanner:feed("<message/> "));
 	end);
 

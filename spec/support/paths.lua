@@ -11,6 +11,13 @@ local libraries = paths.prosody["0.12"].."/usr/lib/prosody";
 package.path = libraries.."/?.lua;"..package.path;
 package.cpath = paths.engine..";"..libraries.."/?.so;"..package.cpath;
 
+-- Debian has Prosody's C modules for Lua 5.4 alone. Of what the engine's specs use, stanzas ask them one thing; Expat can tell as well.
+if _VERSION ~= "Lua 5.4" then
+	local lxp = require "lxp";
+	local function valid(text) return (lxp.new({}):parse("<x>"..text:gsub("[<&%c]", " ").."</x>")) ~= nil; end
+	package.preload["util.encodings"] = function () return { utf8 = { valid = valid } }; end
+end
+
 local environment = setmetatable({}, { __index = _G });
 environment.module = { require = function (_, name) return paths.lib(name); end };
 
