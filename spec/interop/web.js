@@ -122,8 +122,9 @@ commands.chat = async () => {
 	return { marks: marks.map((text) => text.trim()), acked };
 };
 
+// Of the chat, without the list of contacts beside it and what is below the messages.
 commands.picture = async (file) => {
-	await page.screenshot({ path: file });
+	await page.screenshot({ path: file, clip: { x: 300, y: 0, width: 600, height: 204 } });
 };
 
 const answer = async (line) => {

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Web clients over WebSocket: the library stanza in node, and Converse in a browser, where the mark of a delivered message is looked at.
+-- With PICTURES=FOLDER in the environment pictures of that chat go there; docs/converse.png is 13.0-before.png.
 
 local servers = require "spec.support.server";
 local paths = require "spec.support.paths";
