@@ -259,6 +259,14 @@ for _, version in ipairs { "0.12", "13.0" } do
 				marked(stanza);
 				row("A person writes to a client with receipts", "No mark by stream management alone; the mark when that client sent its receipt");
 			end);
+
+			it("acks what it is asked", function ()
+				local bob = client("bob", RECEIPTS);
+				bob:send(stanzas.ask({ to = "alice@localhost", id = "to-converse" }, "On my way."));
+				bob:expect(function (stanza) return stanzas.acked(stanza) == "to-converse"; end);
+				for _, stanza in ipairs(bob:messages()) do assert.is_nil(stanzas.acked(stanza)); end
+				row("A client with receipts writes to the person", "Converse's receipt arrived, once");
+			end);
 		end);
 	end);
 end
