@@ -41,14 +41,14 @@ function machine.start(codename)
 	end
 	must(("mkdir '%s/root/mod_receipts' && cd '%s' && git ls-files -z | tar -c --null -T - | tar -C '%s/root/mod_receipts' -x")
 		:format(self.root, paths.root, self.root));
-	-- All that runs in it ends with the first of its processes, and what is mounted goes too.
+	-- All that runs in it ends with the first of its processes, which takes in orphans; and what is mounted goes too.
 	self.first = process.start(self.dir,
-		("unshare --mount --pid --net --fork --kill-child --mount-proc='%s/proc' sleep infinity"):format(self.root), "KILL");
+		("unshare --mount --pid --net --fork --kill-child --mount-proc='%s/proc' sh -c 'sleep infinity & wait'"):format(self.root), "KILL");
 	local outer = self.first:pid();
 	self.pid = process.wait(function ()
 		return tonumber(process.read(("/proc/%d/task/%d/children"):format(outer, outer)):match("%d+"));
 	end);
-	process.wait(function () return process.read(("/proc/%d/comm"):format(self.pid)) == "sleep\n"; end, function ()
+	process.wait(function () return process.read(("/proc/%d/comm"):format(self.pid)) == "sh\n"; end, function ()
 		return "no namespaces for a machine of its own:\n"..process.read(self.dir.."/output");
 	end);
 	must(("nsenter -t %d --net ip link set lo up"):format(self.pid));
