@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Two people with slixmpp write to each other, one asks for a receipt, and it comes.
+"""Two people with slixmpp who are each other's contacts: one asks for a receipt, and it comes.
 
   first-receipt.py ID CERTIFICATE
 
@@ -18,19 +18,29 @@ import slixmpp
 TIMEOUT = 30  # seconds for all of it
 
 
-async def log_in(jid, certificate):
+async def log_in(jid, certificate, on_presence):
     client = slixmpp.ClientXMPP(jid, "secret")
     client.ca_certs = certificate
     client.register_plugin("xep_0184")
+    client.add_event_handler("presence_available", on_presence)
     client.connect(("127.0.0.1", 5222))
     await client.wait_until("session_start", TIMEOUT)
+    await client.get_roster()
     client.send_presence()
-    await client.wait_until("presence_available", TIMEOUT)  # our own comes back: the server knows that we are there
     return client
 
 
 async def main(ident, certificate):
-    romeo, juliet = await log_in("romeo@localhost/orchard", certificate), await log_in("juliet@localhost/balcony", certificate)
+    sees_juliet = asyncio.Event()
+
+    def on_presence(presence):
+        if presence["from"].bare == "juliet@localhost":
+            sees_juliet.set()
+
+    romeo = await log_in("romeo@localhost/orchard", certificate, on_presence)
+    juliet = await log_in("juliet@localhost/balcony", certificate, lambda presence: None)
+    romeo.send_presence_subscription("juliet@localhost")  # slixmpp agrees by itself, and asks in return
+    await sees_juliet.wait()
     message = romeo.make_message("juliet@localhost", "Art thou there?", mtype="chat")
     message["id"] = ident
     message["request_receipt"] = True

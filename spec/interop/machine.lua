@@ -20,10 +20,21 @@ local function must(command)
 	return output;
 end
 
--- Services are Debian's own scripts, as on a machine without systemd; none is started by its package's installation.
+-- No service is started by its package's installation. `systemctl restart prosody` does what systemd does with Debian's unit; Debian's
+-- init script does not stop a Prosody of 12 before it starts another.
 local PROGRAMS = {
 	["usr/sbin/policy-rc.d"] = "exit 101";
-	["usr/local/bin/systemctl"] = 'exec "/etc/init.d/$2" "$1"';
+	["usr/local/bin/systemctl"] = [[
+set -eu
+[ "$*" = "restart prosody" ]
+pid=$(cat /run/prosody/prosody.pid 2>/dev/null || true)
+if [ -n "$pid" ]; then
+	kill "$pid"
+	while [ -e "/proc/$pid" ]; do sleep 0.1; done
+fi
+install -d -o prosody -g prosody /run/prosody
+cd /
+setsid setpriv --reuid=prosody --regid=prosody --init-groups prosody -F >/dev/null 2>&1 </dev/null &]];
 };
 
 --- Starts one.

@@ -10,8 +10,8 @@ local process = require "spec.support.process";
 local seen = require "spec.interop.seen";
 
 local note = seen.part("An empty machine", [[Debian as debootstrap makes it, with processes and loopback of its own. Commands are typed
-as README.md and docs/operators.md have them. Prosody is Debian's package as it is configured there, with a certificate, run by Debian's
-own init script as the user prosody: there is no systemd in a chroot, so `systemctl` is that script.]]);
+as README.md and docs/operators.md have them. Prosody is Debian's package as it is configured there, with a certificate. There is no
+systemd in a chroot: `systemctl restart prosody` is a program that starts Prosody as systemd would, as the user prosody.]]);
 
 local CLIENT = paths.root.."/spec/interop/first-receipt.py";
 
@@ -148,7 +148,7 @@ for _, debian in ipairs { { name = "12", codename = "bookworm", prosody = "0.12"
 			assert.truthy(output:find("\nAsked for by clients +| +1 *\n"), output);
 			assert.truthy(output:find("\nDelivered +| +1 *\n"), output);
 			assert.truthy(output:find('prosody_mod_receipts__outcomes_total{host="localhost",outcome="delivered"} 1\n', 1, true), output);
-			row("README.md's Install, on an empty machine with Debian's prosody; a message between two clients (slixmpp)",
+			row("README.md's Install, on an empty machine with Debian's prosody; a message to a contact (both with slixmpp)",
 				"Installed as it says; Prosody, as its own user, has no complaint; the sender gets the tick, `stats` and the metrics count it");
 		end);
 
