@@ -19,6 +19,7 @@ ca_file: "%(ca)"
 s2s_use_starttls: required
 outgoing_s2s_port: %(remote_port)
 outgoing_s2s_families: [ ipv4 ]
+s2s_max_retry_delay: 1
 auth_method: internal
 listen:
   - { port: %(port), ip: "127.0.0.1", module: ejabberd_c2s }

@@ -162,6 +162,10 @@ describe("receipts between servers", function ()
 		how = how or {};
 		local alice, bob = connect("alice@"..a.."/a", how.alice or { features = { R } }), connect("bob@"..b.."/b", how.bob or { features = { R } });
 		if not friends[a.." "..b] then
+			-- Only who asked for the roster is told how a subscription goes.
+			for _, client in ipairs { alice, bob } do
+				client:iq(st.stanza("iq", { type = "get" }):tag("query", { xmlns = "jabber:iq:roster" }));
+			end
 			for _, two in ipairs { { alice, bob }, { bob, alice } } do
 				two[1]:send(st.presence { to = two[2].bare, type = "subscribe" });
 				await(two[2], "subscription", presence_of(two[1].bare, "subscribe"));
@@ -192,15 +196,125 @@ describe("receipts between servers", function ()
 			row(("%s → %s"):format(side(A), side(B)), versions[B.server], "Prosody "..(A.module and versions[A.server] or versions[B.server]), done, what);
 		end
 
-		describe(("from %s (%s) to %s (%s)"):format(a, title(A), b, title(B)), function ()
+		-- Waits until the module at `host`, if there is one, has found out what a client can, which answers while it reads.
+		local function found_out(host, client, what)
+			if not hosts[host].module then return; end
+			process.wait(function ()
+				come(client);
+				return at[hosts[host].server]:run(("return prosody.hosts[%q].modules.receipts.module.save().capabilities:of(%q)")
+					:format(host, client.jid)) == what;
+			end, function () return client.jid.." was not found out to be "..what; end);
+		end
+
+		local old = { features = { "urn:example:old" } };
+		local old_managed = { features = { "urn:example:old" }, managed = true };
+
+		describe(("from %s (%s) to %s (%s):"):format(a, title(A), b, title(B)), function ()
 			it("a request goes, and its ack comes back", function ()
 				local alice, bob = meet(a, b);
 				alice:send(stanzas.ask { to = bob.jid, id = "ask" });
 				assert.is_true(stanzas.asks(await(bob, "message", message("ask"))));
 				bob:send(stanzas.ack(alice.jid, "ask", { id = "ack" }));
 				assert.equal("ask", stanzas.acked(await(alice, "ack", message("ack"))));
-				seen("Alice asks, Bob's client acks", "Alice has her tick");
+				seen("Alice asks, and Bob's client acks", "Alice has her tick");
 			end);
+
+			it("D1 D3 the server answers for a client that can't, and only to friends", function ()
+				local alice, bob = meet(a, b, { bob = old_managed });
+				local carol = connect("carol@"..a.."/c", { features = { R } });
+				found_out(b, bob, "incapable");
+				alice:send(stanzas.ask { to = bob.jid, id = "friend" });
+				carol:send(stanzas.ask { to = bob.jid, id = "stranger" });
+				await(bob, "message", message("friend"));
+				await(bob, "message", message("stranger"));
+				bob:acknowledge();
+				assert.same(B.module and { "friend" } or {}, acks(until_now(bob, alice)));
+				assert.same({}, acks(until_now(bob, carol)));
+				seen("Alice asks, and Carol; Bob's client does no receipts, but acks its stream", B.module
+					and "Alice has her tick, by Bob's server; Carol gets none" or "nobody answers");
+			end);
+
+			it("E2 an ack from somebody who was not asked", function ()
+				local alice, bob = meet(a, b);
+				local mallory = connect("mallory@"..b.."/m", { features = { R } });
+				mallory:send(mallory:presence { to = alice.jid }); -- else the own server would hold it back
+				alice:send(stanzas.ask { to = bob.jid, id = "mine" });
+				await(bob, "message", message("mine"));
+				mallory:send(stanzas.ack(alice.jid, "mine", { id = "forged" }));
+				assert.same(A.module and {} or { "mine" }, acks(until_now(mallory, alice)));
+				bob:send(stanzas.ack(alice.jid, "mine", { id = "true" }));
+				await(alice, "ack", message("true"));
+				seen("Mallory acks what Alice asked of Bob; then Bob acks", A.module
+					and "Alice sees Bob's ack alone" or "Alice gets both: her client has to find out which is true");
+			end);
+
+			it("E4 an ack to a stranger", function ()
+				local bob = connect("bob@"..b.."/b", { features = { R } });
+				local carol = connect("carol@"..a.."/c", { features = { R } });
+				carol:send(stanzas.ask { to = bob.jid, id = "who" });
+				await(bob, "message", message("who"));
+				bob:send(stanzas.ack(carol.jid, "who", { id = "leak" }));
+				assert.same(B.module and {} or { "who" }, acks(until_now(bob, carol)));
+				seen("Carol asks, and Bob's client acks to her", B.module
+					and "Carol gets no ack, so does not learn that Bob is there" or "Carol gets the ack: Bob is there");
+			end);
+
+			it("B1 C1 C6 a request for a client that can't ask", function ()
+				local alice, bob = meet(a, b, { alice = old });
+				found_out(a, alice, "incapable");
+				found_out(a, bob, "capable");
+				alice:send(stanzas.chat { to = bob.jid, id = "plain" });
+				assert.equal(A.module or false, stanzas.asks(await(bob, "message", message("plain"))));
+				if A.module then bob:send(stanzas.ack(alice.jid, "plain", { id = "for-the-server" })); end
+				assert.same({}, acks(until_now(bob, alice)));
+				seen("Alice's client does no receipts, Bob's shows in its caps that it does", A.module
+					and "Alice's server asks; the ack counts, and does not come to her client" or "no receipt is asked for");
+			end);
+
+			it("E6 the other server is down, and comes back", function ()
+				local alice = meet(a, b);
+				at[B.server]:halt();
+				alice:send(stanzas.ask { to = "bob@"..b.."/b", id = "lost" });
+				assert.equal("error", await(alice, "bounce", message("lost")).attr.type);
+				at[B.server]:restart();
+				local bob = connect("bob@"..b.."/b", { features = { R } });
+				local n = 0;
+				process.wait(function () -- a server may wait a little before it tries again
+					n = n + 1;
+					alice:send(stanzas.ask { to = bob.jid, id = "again-"..n });
+					local came;
+					process.wait(function ()
+						for _, stanza in ipairs(come(bob)) do came = came or message("again-"..n)(stanza); end
+						for _, stanza in ipairs(come(alice)) do
+							if message("again-"..n)(stanza) and stanza.attr.type == "error" then return true; end
+						end
+						return came;
+					end);
+					return came;
+				end, nil, 0.3);
+				bob:send(stanzas.ack(alice.jid, "again-"..n, { id = "back" }));
+				assert.equal("again-"..n, stanzas.acked(await(alice, "ack", message("back"))));
+				seen("Bob's server is stopped, Alice asks; it starts, Alice asks again", "Alice gets an error for the first, a tick for the second");
+			end);
+
+			if B.module then
+				it("D8 the asker's server is down when the answer goes", function ()
+					local alice, bob = meet(a, b, { bob = old_managed });
+					found_out(b, bob, "incapable");
+					alice:send(stanzas.ask { to = bob.jid, id = "unanswered" });
+					await(bob, "message", message("unanswered"));
+					at[A.server]:halt();
+					bob:send(stanzas.chat { to = "alice@"..a, id = "first" });
+					await(bob, "bounce", message("first"));
+					bob.got = {};
+					bob:acknowledge();
+					bob:send(stanzas.chat { to = "alice@"..a, id = "second" });
+					await(bob, "bounce", message("second"));
+					for _, stanza in ipairs(come(bob)) do assert.not_equal("message", stanza.name, tostring(stanza)); end
+					at[A.server]:restart();
+					seen("Alice's server is stopped before Bob's server answers for him", "Bob gets errors for what he wrote himself, none for the answer");
+				end);
+			end
 		end);
 	end
 end);

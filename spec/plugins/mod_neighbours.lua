@@ -12,7 +12,8 @@ local by_dns = service.new;
 function service.new(host, name, transport, extra)
 	local where = neighbours[host];
 	if not where then return by_dns(host, name, transport, extra); end
-	return manual.new({ { "tcp4", where[1], where[2], extra } }, transport, extra);
+	-- Nobody is to be had by TLS from the first byte.
+	return manual.new(name == "xmpp-server" and { { "tcp4", where[1], where[2], extra } } or {}, transport, extra);
 end
 
 function module.unload() service.new = by_dns; end
