@@ -35,20 +35,31 @@ modules:
 
 local function fill(text, values) return (text:gsub("%%%((%w+_?%w*)%)", values)); end
 
+-- It asks DNS for SRV records and the system for addresses: there is no DNS here, and the system's file of hosts is another one in a
+-- mount namespace.
+local script = [=[
+set -eu
+mount --bind %(dir)/hosts /etc/hosts
+export HOME=%(dir) ROOTDIR=%(erlang) BINDIR=%(erts) EMU=beam PROGNAME=erl ERL_LIBS=%(libraries)
+export ERL_INETRC=%(dir)/inetrc ERL_CRASH_DUMP=%(dir)/crash
+export EJABBERD_CONFIG_PATH=%(dir)/ejabberd.yml EJABBERD_LOG_PATH=%(dir)/ejabberd.log
+exec %(erts)/erlexec -noinput +S 1 -mnesia dir '"%(dir)/spool"' -eval '
+	{ok, _} = ejabberd:start(),
+	[ejabberd_auth:try_register(User, <<"%(host)">>, <<"secret">>) || User <- [%(users)]],
+	file:write_file("%(dir)/started", "yes").'
+]=];
+
 local function launch(self)
 	os.remove(self.dir.."/started");
 	local users = {};
 	for i, user in ipairs(self.users) do users[i] = ('<<"%s">>'):format(user); end
-	local start = ('{ok, _} = ejabberd:start(), [ejabberd_auth:try_register(U, <<"%s">>, <<"secret">>) || U <- [%s]], file:write_file("%s/started", "yes").')
-		:format(self.host, table.concat(users, ", "), self.dir);
-	local erts = assert(process.output("echo "..erlang.."/erts-*/bin"));
-	local libraries = assert(process.output("dirname "..root.."/usr/lib/*/ejabberd-*"));
-	self.process = process.start(self.dir, table.concat({
-		"env HOME="..self.dir, "ERL_CRASH_DUMP="..self.dir.."/crash", "ROOTDIR="..erlang, "BINDIR="..erts, "EMU=beam PROGNAME=erl",
-		"ERL_LIBS="..libraries, "ERL_INETRC="..self.dir.."/inetrc",
-		"EJABBERD_CONFIG_PATH="..self.dir.."/ejabberd.yml", "EJABBERD_LOG_PATH="..self.dir.."/ejabberd.log",
-		erts.."/erlexec -noinput +S 1 -mnesia dir '\""..self.dir.."/spool\"'", "-eval '"..start.."'",
-	}, " "));
+	local values = {
+		dir = self.dir, host = self.host, users = table.concat(users, ", "), erlang = erlang;
+		erts = assert(process.output("echo "..erlang.."/erts-*/bin"));
+		libraries = assert(process.output("dirname "..root.."/usr/lib/*/ejabberd-*"));
+	};
+	process.write(self.dir.."/run", fill(script, values));
+	self.process = process.start(self.dir, "unshare --map-root-user --mount sh "..self.dir.."/run");
 	process.wait(function () return process.read(self.dir.."/started") == "yes" and process.listening(self.port); end,
 		function () return "ejabberd did not start:\n"..self:log()..process.read(self.dir.."/output"); end);
 end
@@ -59,11 +70,10 @@ end
 function ejabberd.start(how)
 	assert(process.read(root.."/usr/lib/erlang/bin/erl") ~= "", "ejabberd is not under .deps/: run scripts/deps interop");
 	local self = setmetatable({ dir = how.dir, host = how.host, users = how.users, port = process.free_port(), clients = {} }, ejabberd);
-	local inetrc = { "{lookup, [file]}.", '{resolv_conf, ""}.', '{hosts_file, ""}.' };
-	for host, address in pairs(how.hosts) do
-		table.insert(inetrc, ('{host, {%s}, ["%s"]}.'):format(address:gsub("%.", ","), host));
-	end
-	process.write(self.dir.."/inetrc", table.concat(inetrc, "\n").."\n");
+	process.write(self.dir.."/inetrc", '{lookup, [file]}.\n{resolv_conf, ""}.\n');
+	local names = { "127.0.0.1 localhost" };
+	for host, address in pairs(how.hosts) do table.insert(names, address.." "..host); end
+	process.write(self.dir.."/hosts", table.concat(names, "\n").."\n");
 	process.write(self.dir.."/ejabberd.yml", fill(template, {
 		dir = self.dir, host = self.host, ca = how.ca, port = tostring(self.port), s2s_port = tostring(how.s2s_port),
 		remote_port = tostring(how.remote_port),
