@@ -155,7 +155,7 @@ for _, debian in ipairs { { name = "12", codename = "bookworm", prosody = "0.12"
 				output = machine:run(checks[#checks]);
 			end
 			row("README.md's Install, on an empty machine with Debian's prosody; a message to a contact (both with slixmpp)",
-				"Installed as it says; Prosody, as its own user, has no complaint; the sender gets the tick, `stats` counts it at once, the metrics within two minutes");
+				"Installed as it says; Prosody, as its own user, has no complaint; the sender gets the tick, `stats` counts it at once, the metrics soon after");
 		end);
 
 		it("takes an upgrade while Prosody runs", function ()
@@ -185,7 +185,8 @@ for _, debian in ipairs { { name = "12", codename = "bookworm", prosody = "0.12"
 			for path in left:gmatch("[^\n]+") do
 				assert.truthy(path:find("^/usr/local/src/mod_receipts%-rocks") or path:find("^/var/lib/prosody/localhost/receipts"), left);
 			end
-			row("Removed as docs/operators.md says", "Messages and clients' own receipts pass; what is left is the folder of rocks and what was stored");
+			row("Removed as docs/operators.md says",
+				"Messages and clients' own receipts pass; what is left is the folder of rocks and what was stored");
 		end);
 	end);
 end
