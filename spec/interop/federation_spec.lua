@@ -150,7 +150,17 @@ describe("receipts between servers", function ()
 		for _, server in pairs(at) do server:stop(); end
 		os.execute("rm -rf '"..dir.."'");
 	end);
+	local down; -- the server that a spec has stopped
+	local function stop(name)
+		down = name;
+		at[name]:halt();
+	end
+	local function bring_back()
+		if down then at[down]:restart(); end
+		down = nil;
+	end
 	after_each(function ()
+		bring_back();
 		for _, server in pairs(at) do server:disconnect_all(); end
 	end);
 
@@ -279,10 +289,10 @@ describe("receipts between servers", function ()
 
 			it("the other server is down, and comes back", function ()
 				local alice = meet(a, b);
-				at[B.server]:halt();
+				stop(B.server);
 				alice:send(stanzas.ask { to = "bob@"..b.."/b", id = "lost" });
 				assert.equal("error", await(alice, "bounce", message("lost")).attr.type);
-				at[B.server]:restart();
+				bring_back();
 				local bob = connect("bob@"..b.."/b", { features = { R } });
 				local n = 0;
 				process.wait(function () -- a server may wait a little before it tries again
@@ -309,7 +319,7 @@ describe("receipts between servers", function ()
 					found_out(b, bob, "incapable");
 					alice:send(stanzas.ask { to = bob.jid, id = "unanswered" });
 					await(bob, "message", message("unanswered"));
-					at[A.server]:halt();
+					stop(A.server);
 					bob:send(stanzas.chat { to = "alice@"..a, id = "first" });
 					await(bob, "bounce", message("first"));
 					bob.got = {};
@@ -321,7 +331,6 @@ describe("receipts between servers", function ()
 						return at[B.server]:log():find("D8 the bounce of an answer of ours", logged, true);
 					end, function () return "no answer of the server's came back"; end);
 					for _, stanza in ipairs(come(bob)) do assert.not_equal("message", stanza.name, tostring(stanza)); end
-					at[A.server]:restart();
 					seen("Alice's server is stopped before Bob's server answers for him", "Bob gets errors for what he wrote himself, none for the answer");
 				end);
 			end
