@@ -98,7 +98,7 @@ for _, version in ipairs { "0.12", "13.0" } do
 		teardown(function ()
 			if log then log:close(); end
 			if server then server:stop(); end
-			os.execute("rm -rf '"..dir.."'");
+			if dir then os.execute("rm -rf '"..dir.."'"); end
 		end);
 		after_each(function () server:disconnect_all(); end);
 
