@@ -85,6 +85,12 @@ function person:ticked(text)
 	return shows(self, "me: "..text) and not screen(self):find("\27[31mme: "..text, 1, true);
 end
 
+--- Is it shown as sent, and not delivered?
+function person:waiting(text)
+	turn_to(self, self.said[text]);
+	return screen(self):find("\27[31mme: "..text, 1, true) ~= nil;
+end
+
 function person:sees(from, text)
 	turn_to(self, from);
 	return shows(self, ": "..text);
