@@ -41,7 +41,7 @@ local function screen(self)
 end
 
 local function shows(self, text)
-	return screen(self):find(text, 1, true) ~= nil;
+	return screen(self):gsub("\27%[[%d;]*m", ""):find(text, 1, true) ~= nil;
 end
 
 local function enter(self, text)
@@ -82,7 +82,13 @@ end
 --- Is this message of the person's own shown as delivered? Until then it is red.
 function person:ticked(text)
 	if self.said[text] then turn_to(self, self.said[text]); end
-	return shows(self, "me: "..text) and not shows(self, "\27[31mme: "..text);
+	return shows(self, "me: "..text) and not screen(self):find("\27[31mme: "..text, 1, true);
+end
+
+--- Is it shown as sent, and not delivered?
+function person:waiting(text)
+	turn_to(self, self.said[text]);
+	return screen(self):find("\27[31mme: "..text, 1, true) ~= nil;
 end
 
 function person:sees(from, text)

@@ -39,6 +39,12 @@ function person:ticked(text)
 	return id ~= nil and shows(self, "receipt "..id);
 end
 
+--- Is it shown as sent, and not delivered?
+function person:waiting(text)
+	local id = output(self):match("said (%S+) "..text.."\n");
+	return id ~= nil and not shows(self, "receipt "..id);
+end
+
 function person:sees(from, text)
 	return shows(self, "got "..from.." "..text);
 end
