@@ -23,9 +23,8 @@ local users = 0;
 
 local function suite(prosody, program)
 	describe(program.name.." on Prosody "..prosody, function ()
-		local server, running, release;
+		local server, running, release, version;
 		local alice, bob, mallory, eve; -- their bare JIDs
-		local version = seen.package_version(program.package);
 
 		local function row(done, what) note(program.name, version, "Prosody "..release, done, what); end
 
@@ -76,10 +75,11 @@ local function suite(prosody, program)
 		end
 
 		setup(function ()
+			version = seen.package_version(program.package);
 			server = servers.start { version = prosody, modules = { "receipts", "smacks", "offline" }, options = 'receipts_answer = "opt-out"' };
 			release = server:run("return prosody.version");
 		end);
-		teardown(function () server:stop(); end);
+		teardown(function () if server then server:stop(); end end);
 		before_each(function ()
 			running, users = {}, users + 1;
 			alice, bob = ("alice%d@localhost"):format(users), ("bob%d@localhost"):format(users);
