@@ -5,7 +5,7 @@
   slixmpp-client.py PORT JID [receipts] [managed] [carbons]
 
 A line "TO TEXT" sends TEXT with a request for a receipt, when there is the word receipts. It prints "ready", "said ID TEXT",
-"got FROM TEXT" and "receipt ID". The end of the input logs out.
+"got FROM TEXT", "receipt ID" and "bounced ID". The end of the input logs out.
 """
 import asyncio
 import logging
@@ -29,6 +29,7 @@ async def main(port, jid, *words):
     if "managed" in words:
         client.register_plugin("xep_0198")
     client.add_event_handler("message", lambda message: show("got", message["from"].bare, message["body"]) if message["body"] else None)
+    client.add_event_handler("message_error", lambda message: show("bounced", message["id"]))
     if "carbons" in words:
         client.register_plugin("xep_0280")
 

@@ -45,6 +45,12 @@ function person:waiting(text)
 	return id ~= nil and not shows(self, "receipt "..id);
 end
 
+--- Has it come back?
+function person:bounced(text)
+	local id = output(self):match("said (%S+) "..text.."\n");
+	return id ~= nil and shows(self, "bounced "..id);
+end
+
 function person:sees(from, text)
 	return shows(self, "got "..from.." "..text);
 end
