@@ -143,7 +143,7 @@ SOAK_SECONDS ?= 600
 soak: deps all ## Mixed traffic, sessions that come and go, and reloads, for SOAK_SECONDS (600); then a thousand reloads
 	SOAK_SECONDS=$(SOAK_SECONDS) busted --lua=/usr/bin/lua5.4 spec/load/soak_spec.lua spec/load/reload_spec.lua
 
-interop: all ## The same with other people's clients, servers and modules; PART=clients for one; writes docs/interop.md
+interop: all ## Specs with other people's clients, servers and modules; PART=clients for one; writes docs/interop.md
 	scripts/deps interop
 	scripts/test --interop $(PART)
 

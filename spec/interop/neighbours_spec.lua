@@ -14,8 +14,8 @@ local RECEIPTS, NOTHING = { stanzas.xmlns }, { "urn:example:nothing" };
 
 -- Modules that touch messages, presence or what sessions are sent. Not here: what is there to refuse ordinary messages (require_otr),
 -- to reach other networks (onions), needs a server of its own to talk to (ipcheck), or does not load on either
--- version, with us or without (carbons_adhoc; bob and watch_spam_reports, whose dependencies Debian does not package). On 13.0,
--- broadcast takes every message to a bare JID for one to all.
+-- version, with us or without (carbons_adhoc; bob and watch_spam_reports, whose dependencies Debian does not package). With
+-- broadcast on 13.0, messages to bare JIDs do not arrive.
 -- inactive: the client whose answers come from us says that nobody looks at it (XEP-0352).
 -- lost_with_it: what an exchange without the module cannot have.
 local OWN = {

@@ -77,6 +77,25 @@ describe("message hooks", function ()
 		assert.same({ 0, 0, 0 }, counts());
 	end);
 
+	it("leave alone what is no message, whatever is in it", function ()
+		pending:add("a@h", "b@h", "1", 990);
+		local function foreign(make)
+			local iq, other = make(), make();
+			iq.name, other.attr.xmlns = "iq", "urn:x";
+			return { iq, other };
+		end
+		for _, stanza in ipairs(foreign(function () return ask("2"); end)) do send(stanza); come(stanza); end
+		for _, stanza in ipairs(foreign(function () return ack("1"); end)) do come(stanza); end
+		assert.equal(1, pending:count());
+		assert.equal("pending", (pending:state("a@h", "b@h", "1")));
+		assert.same({}, told);
+		assert.same({ 0, 0, 0 }, counts());
+		local own = ack("1");
+		own.attr.xmlns = "jabber:client";
+		come(own);
+		assert.same({ 0, 1, 0 }, counts());
+	end);
+
 	it("count what is ordinary, and tell nobody", function ()
 		send(ask("1"));
 		send(ask("1"));
