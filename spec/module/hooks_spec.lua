@@ -170,6 +170,28 @@ describe("message hooks", function ()
 		assert.same({ 1, 1, 0 }, counts());
 	end);
 
+	it("E1 know an occupant by what the message says", function ()
+		send(message({ id = "1", to = "room@muc/nick", body = "hi" }, request(), st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" })));
+		come(ack("1", { from = "room@muc/other" }));
+		assert.equal("forged", told[1][4]);
+		come(ack("1", { from = "room@muc/nick" }));
+		assert.same({ 1, 1, 0 }, counts());
+	end);
+
+	it("E3 hand over elements with something in them, and those in messages of a type that has none, both ways", function ()
+		pending:add("a@h", "b@h", "2", 990);
+		for _, way in ipairs { send, come } do
+			local name = "from "..(way == send and "outgoing" or "incoming");
+			for _, stanza in ipairs { message({ id = "1", body = "hi" }, request():text("x")), message({ to = "b@h/2" }, received("2"):text("x")),
+				ask("1", { type = "groupchat" }), ask("1", { type = "error" }), ack("2", { type = "error" }) } do
+				assert.equal(name, way(stanza), tostring(stanza));
+			end
+		end
+		assert.equal(1, pending:count());
+		assert.equal("pending", (pending:state("a@h", "b@h", "2")));
+		assert.same({ 0, 0, 0 }, counts());
+	end);
+
 	it("hand over content of clients that may not ask by themselves, where the server asks at all", function ()
 		local content = message { id = "1", body = "hi" };
 		assert.is_nil((send(content)));
