@@ -56,6 +56,7 @@ build = {
 		["mod_receipts.lint"] = "mod_receipts/lint.lib.lua",
 		["mod_receipts.offers"] = "mod_receipts/offers.lib.lua",
 		["mod_receipts.options"] = "mod_receipts/options.lib.lua",
+		["mod_receipts.outlet"] = "mod_receipts/outlet.lib.lua",
 		["mod_receipts.preferences"] = "mod_receipts/preferences.lib.lua",
 		["mod_receipts.presence"] = "mod_receipts/presence.lib.lua",
 		["mod_receipts.prosodyctl"] = "mod_receipts/prosodyctl.lib.lua",

@@ -3,7 +3,6 @@
 -- the other.
 
 local st = require "util.stanza";
-local filters = require "util.filters";
 local new_id = require "util.id".medium;
 local jid_bare = require "util.jid".bare;
 local jid_join = require "util.jid".join;
@@ -150,30 +149,15 @@ function methods:delivery_failed(event)
 end
 
 --- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.
--- @return function that takes the filters away
-function methods:watch_sent()
-	local guard, watched = self.env.guard, setmetatable({}, { __mode = "k" });
-	local sent = guard("stanzas/out", function (stanza, session)
-		if session.host ~= module.host or not session.full_jid or session.smacks then return; end
-		if not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
+-- @return function (stanza, session): for each stanza that goes out
+function methods:sent()
+	return self.env.guard("a stanza that goes out", function (stanza, session)
+		if session.smacks or not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
 		local content = st.clone(stanza);
-		module:add_timer(0, guard("an answer for what was sent", function ()
+		module:add_timer(0, self.env.guard("an answer for what was sent", function ()
 			if not session.destroyed then self:arrived(session, content); end
 		end));
 	end);
-	local function passing(stanza, session) sent(stanza, session); return stanza; end
-	local function watch(session)
-		watched[session] = true;
-		filters.add_filter(session, "stanzas/out", passing, -1000);
-	end
-	filters.add_filter_hook(watch);
-	for _, session in pairs(full_sessions) do
-		if session.filters then watch(session); end
-	end
-	return function ()
-		filters.remove_filter_hook(watch);
-		for session in pairs(watched) do filters.remove_filter(session, "stanzas/out", passing); end
-	end;
 end
 
 return answering;

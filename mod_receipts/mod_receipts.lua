@@ -39,6 +39,7 @@ local guards = module:require "guard";
 local hooks = module:require "hooks";
 local offers = module:require "offers";
 local options_lib = module:require "options";
+local outlet = module:require "outlet";
 local preferences_lib = module:require "preferences";
 local reports_lib = module:require "reports";
 local rooms_lib = module:require "rooms";
@@ -387,12 +388,17 @@ if #options.answer_components > 0 then
 	});
 end
 
-local unfilter = options.answer_proof == "sent" and answering:watch_sent();
+local bounced = guard("a bounce", function (stanza) traffic.bounced(stanza); end);
+local unwatch = { outlet.watch(module, function (stanza)
+	local attr = stanza.attr;
+	if stanza.name == "message" and attr and attr.type == "error" then bounced(stanza); end
+end, 1000) };
+if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(module, answering:sent(), -1000)); end
 
 function module.unload()
 	upkeep.stop(); -- the rest Prosody takes away by itself
 	withdraw();
-	if unfilter then unfilter(); end
+	for _, stop in ipairs(unwatch) do stop(); end
 	store:flush_all();
 	save_hashes();
 	measure();

@@ -55,7 +55,7 @@ end
 --               decide (function (stanza, why, id)): takes note of what is out of the ordinary
 -- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, reports, decisions;
 --               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
--- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls
+-- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls; and bounced (function (stanza)), for errors that go out to a client
 function traffic.new(env, parts)
 	local options, bits, decide = env.options, env.engine.bits, env.decide;
 	local is_awake = env.is_awake;
@@ -220,7 +220,17 @@ function traffic.new(env, parts)
 		if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
 	end
 
-	return { content = content, outgoing = outgoing, incoming = incoming };
+	-- Rule E6: what comes back at once, from Prosody itself (no such user, blocked, no such component), goes to the session and passes no
+	-- event. What has passed one is failed by now, and no longer pending.
+	local function bounced(stanza)
+		local _, verdict, id, age, injected, _, occupant = pending:incoming(stanza, time_now());
+		if verdict ~= "failed" then return; end
+		local by = stanza.attr.from;
+		reports:outcome(verdict, jid_bare(stanza.attr.to), occupant and by, id, age, by, injected);
+		decide(stanza, "E6 bounced");
+	end
+
+	return { content = content, outgoing = outgoing, incoming = incoming, bounced = bounced };
 end
 
 return traffic;

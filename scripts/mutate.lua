@@ -38,6 +38,7 @@ local LUA_FILES = {
 		.."wire/transparency wire/limits wire/remote wire/privacy wire/command wire/metrics wire/adhoc";
 	["offers.lib"] = "wire/adhoc wire/shell";
 	["options.lib"] = "module/options";
+	["outlet.lib"] = "wire/checks wire/answers";
 	["preferences.lib"] = "module/answers wire/adhoc wire/answers wire/lifetime";
 	["presence.lib"] = "wire/checks wire/answers wire/privacy";
 	["prosodyctl.lib"] = "wire/command";

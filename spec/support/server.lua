@@ -21,6 +21,7 @@ interfaces = { "127.0.0.1" }
 local_interfaces = { "127.0.0.1" }
 c2s_ports = { %(port) }
 c2s_direct_tls_ports = {}
+component_ports = {}
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 authentication = "insecure"
@@ -179,4 +180,10 @@ Component "rooms.localhost" "muc"
 	muc_room_locking = false
 ]];
 
-return { start = start, rooms = rooms, wait = process.wait };
+-- For `hosts`: an external component (XEP-0114), to which nothing need connect.
+local gateway = [[
+Component "gateway.localhost"
+	component_secret = "secret"
+]];
+
+return { start = start, rooms = rooms, gateway = gateway, wait = process.wait };

@@ -12,7 +12,8 @@ local function suite(options, body)
 		local server;
 		local on = {};
 		setup(function ()
-			server = servers.start { options = options, hosts = servers.rooms };
+			server = servers.start { modules = { "receipts", "smacks" }, options = options.."\nbounce_blocked_messages = true\n";
+				hosts = servers.rooms..servers.gateway };
 		end);
 		teardown(function () server:stop(); end);
 		before_each(function ()
@@ -204,6 +205,79 @@ suite("", function (on)
 		assert.equal("failed", state());
 		assert.equal("e6", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e6"))[1]));
 		assert.equal("delivered", state());
+	end);
+
+	describe("E6 takes what Prosody itself bounces for a failure:", function ()
+		local function state(id, to)
+			return on.server:run(("local state = prosody.hosts.localhost.modules.receipts.module.save().pending:state("
+				.."'alice@localhost/alice', %q, %q) return tostring(state)"):format(to, id));
+		end
+		local function bounces(id, to)
+			on.alice:send(stanzas.ask { to = to, id = id });
+			local got = on.alice:messages();
+			assert.equal(1, #got);
+			assert.same({ "error", to, id }, { got[1].attr.type, got[1].attr.from, got[1].attr.id });
+			return state(id, to);
+		end
+
+		it("there is no such user", function ()
+			local failed = "return prosody.hosts.localhost.modules.receipts.module.save().reports.counts.outcomes.failed";
+			local before = tonumber(on.server:run(failed));
+			assert.equal("failed", bounces("nobody", "nobody@localhost"));
+			assert.equal("failed", bounces("nobody-there", "nobody@localhost/there"));
+			assert.equal(before + 2, tonumber(on.server:run(failed)));
+		end);
+
+		it("a component is not connected", function ()
+			assert.equal("failed", bounces("gateway", "number@gateway.localhost"));
+		end);
+
+		it("nobody of that name is in the room", function ()
+			on.send("alice", st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+			on.alice:messages();
+			assert.equal("failed", bounces("occupant", "room@rooms.localhost/nobody"));
+		end);
+
+		it("the sender is blocked", function ()
+			local function block(verb)
+				on.bob:iq(st.stanza("iq", { type = "set" }):tag(verb, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
+			end
+			block("block");
+			finally(function () block("unblock"); end);
+			on.alice:sync();
+			assert.equal("failed", bounces("blocked", "bob@localhost"));
+		end);
+
+		it("also after a reload, once for each, and to clients that come later", function ()
+			for _ = 1, 2 do on.server:reload(); end
+			assert.equal("failed", bounces("reloaded", "nobody@localhost"));
+			assert.equal("1", on.server:run("return #(prosody.full_sessions['alice@localhost/alice'].filters['stanzas/out'] or {})"));
+			on.server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+			assert.equal("0", on.server:run("return #prosody.full_sessions['alice@localhost/alice'].filters['stanzas/out']"));
+			on.server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
+		end);
+
+		it("also after a resumption", function ()
+			local old = on.server:connect("alice@localhost/phone", { managed = true });
+			local handled = old.handled;
+			old:drop();
+			local phone, ok = on.server:resume(old, handled);
+			assert.is_true(ok);
+			phone:send(stanzas.ask { to = "nobody@localhost", id = "resumed" });
+			phone:sync();
+			assert.equal("failed", state("resumed", "nobody@localhost"));
+		end);
+
+		it("but not what somebody else asked, nor what is no message", function ()
+			on.asked("not-bounced");
+			on.server:run([[
+				local st = require "util.stanza";
+				local send = prosody.full_sessions["alice@localhost/alice"].send;
+				send(st.message({ type = "error", from = "mallory@localhost/mallory", to = "alice@localhost/alice", id = "not-bounced" }));
+				send(st.iq({ type = "error", from = "bob@localhost", to = "alice@localhost/alice", id = "not-bounced" }));
+			]]);
+			assert.equal("pending", state("not-bounced", "bob@localhost"));
+		end);
 	end);
 
 	it("E7 gives an ack the type of what it acks, and copies it to the requester's other devices", function ()

@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: MIT
+-- What goes out to the clients of the host passes here, stanza by stanza: Prosody's "stanzas/out" filters, on each session of the host.
+
+local filters = require "util.filters";
+
+local outlet = {};
+
+--- Has a look at every stanza on its way to a client, from now on until the module is unloaded.
+-- @param module    Prosody's, of the host
+-- @param look      function (stanza, session): must not raise errors
+-- @param priority  higher ones come first: stream management has -999
+-- @return function that takes the filters away again
+function outlet.watch(module, look, priority)
+	local function passing(stanza, session)
+		look(stanza, session);
+		return stanza;
+	end
+	local function watch(session) filters.add_filter(session, "stanzas/out", passing, priority); end
+	module:hook("resource-bind", function (event) watch(event.session); end);
+	-- Who resumes has the filters of the new connection.
+	module:hook("smacks-hibernation-end", function (event) watch(event.resumed); end);
+
+	local function each(visit)
+		for _, user in pairs(prosody.hosts[module.host].sessions) do
+			for _, session in pairs(user.sessions) do visit(session); end
+		end
+	end
+	each(watch);
+	return function () each(function (session) filters.remove_filter(session, "stanzas/out", passing); end); end;
+end
+
+return outlet;
