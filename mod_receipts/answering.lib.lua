@@ -149,15 +149,20 @@ function methods:delivery_failed(event)
 end
 
 --- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.
--- @return function (stanza, session): for each stanza that goes out
+-- @return function (stanza, session): the filter of what goes out
 function methods:sent()
-	return self.env.guard("a stanza that goes out", function (stanza, session)
+	local guard = self.env.guard;
+	local sent = guard("a stanza that goes out", function (stanza, session)
 		if session.smacks or not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
 		local content = st.clone(stanza);
-		module:add_timer(0, self.env.guard("an answer for what was sent", function ()
+		module:add_timer(0, guard("an answer for what was sent", function ()
 			if not session.destroyed then self:arrived(session, content); end
 		end));
 	end);
+	return function (stanza, session)
+		sent(stanza, session);
+		return stanza;
+	end;
 end
 
 return answering;

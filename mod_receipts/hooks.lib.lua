@@ -16,6 +16,7 @@ local AGES <const> = 256; -- acks whose ages are kept until somebody asks for th
 local sent_names = {
 	request = RECEIPTS, received = RECEIPTS, x = "http://jabber.org/protocol/muc#user", body = CONTENT, encrypted = CONTENT, encryption = CONTENT;
 };
+local receipt_names = { request = true, received = true };
 
 local hooks = {};
 
@@ -90,14 +91,15 @@ function hooks.new(engine, options)
 
 	local function outgoing(event)
 		local stanza = event.stanza;
-		local tags = stanza.tags;
+		local names, tags = sent_names, stanza.tags;
 		local found, occupant, content;
 		for i = 1, #tags do
 			local tag = tags[i];
-			local ns = sent_names[tag.name];
-			if ns == CONTENT then
+			local ns = names[tag.name];
+			if not ns then -- most have nothing to do with us
+			elseif ns == CONTENT then
 				content = asks;
-			elseif ns and tag.attr.xmlns == ns then
+			elseif tag.attr.xmlns == ns then
 				if ns ~= RECEIPTS then
 					occupant = true;
 				elseif found or tag[1] then
@@ -174,11 +176,10 @@ function hooks.new(engine, options)
 
 	local function incoming(event)
 		local stanza = event.stanza;
-		local attr, tags, found = stanza.attr, stanza.tags, nil;
+		local attr, names, tags, found = stanza.attr, receipt_names, stanza.tags, nil;
 		for i = 1, #tags do
 			local tag = tags[i];
-			local name = tag.name;
-			if (name == "request" or name == "received") and tag.attr.xmlns == RECEIPTS then
+			if names[tag.name] and tag.attr.xmlns == RECEIPTS then
 				if found or tag[1] then return read_coming(event); end
 				found = tag;
 			end

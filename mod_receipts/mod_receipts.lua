@@ -274,9 +274,8 @@ end
 
 -- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
 -- for a reason it still does.
-local function copy_acks(event)
+local copy_other = guard("carbons-should-copy", function (event)
 	local stanza, session = event.stanza, event.session;
-	if stanza.attr.type == "chat" then return; end -- nearly all: mod_carbons looks after them
 	local what = engine.examine(stanza);
 	if not what or what & bits.acks == 0 or what & bits.more ~= 0 then return; end
 	local to = stanza.attr.to;
@@ -286,6 +285,10 @@ local function copy_acks(event)
 	if incoming_pm or stanza.attr.type == "groupchat" then return; end
 	event.reason = "receipt";
 	return true;
+end);
+
+local function copy_acks(event)
+	if event.stanza.attr.type ~= "chat" then return copy_other(event); end -- nearly all are: mod_carbons looks after them
 end
 
 -- Rule F2, F1: what happens without a stanza
@@ -346,10 +349,10 @@ for _, kind in ipairs { "bare", "full" } do
 	module:hook("message/"..kind, incoming, PRIORITY);
 	hook("presence/"..kind, presence_in);
 end
+module:hook("carbons-should-copy", copy_acks, PRIORITY);
 hook("pre-presence/full", joining);
 hook("iq-result/bare/disco", overheard);
 hook("resource-unbind", unbound);
-hook("carbons-should-copy", copy_acks);
 hook("account-disco-info", account_disco);
 for name, method in pairs { ["delivery/failure"] = "delivery_failed", ["smacks-hibernation-end"] = "stream_resumed" } do
 	hook(name, function (event)
@@ -391,7 +394,8 @@ end
 local bounced = guard("a bounce", function (stanza) traffic.bounced(stanza); end);
 local unwatch = { outlet.watch(module, function (stanza)
 	local attr = stanza.attr;
-	if stanza.name == "message" and attr and attr.type == "error" then bounced(stanza); end
+	if attr and attr.type == "error" and stanza.name == "message" then bounced(stanza); end
+	return stanza;
 end, 1000) };
 if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(module, answering:sent(), -1000)); end
 

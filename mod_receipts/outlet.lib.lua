@@ -7,15 +7,11 @@ local outlet = {};
 
 --- Has a look at every stanza on its way to a client, from now on until the module is unloaded.
 -- @param module    Prosody's, of the host
--- @param look      function (stanza, session): must not raise errors
+-- @param filter    function (stanza, session): returns the stanza, and raises no errors
 -- @param priority  higher ones come first: stream management has -999
 -- @return function that takes the filters away again
-function outlet.watch(module, look, priority)
-	local function passing(stanza, session)
-		look(stanza, session);
-		return stanza;
-	end
-	local function watch(session) filters.add_filter(session, "stanzas/out", passing, priority); end
+function outlet.watch(module, filter, priority)
+	local function watch(session) filters.add_filter(session, "stanzas/out", filter, priority); end
 	module:hook("resource-bind", function (event) watch(event.session); end);
 	-- Who resumes has the filters of the new connection.
 	module:hook("smacks-hibernation-end", function (event) watch(event.resumed); end);
@@ -26,7 +22,7 @@ function outlet.watch(module, look, priority)
 		end
 	end
 	each(watch);
-	return function () each(function (session) filters.remove_filter(session, "stanzas/out", passing); end); end;
+	return function () each(function (session) filters.remove_filter(session, "stanzas/out", filter); end); end;
 end
 
 return outlet;
