@@ -96,11 +96,10 @@ function hooks.new(engine, options)
 		for i = 1, #tags do
 			local tag = tags[i];
 			local ns = names[tag.name];
-			if not ns then -- most have nothing to do with us
-			elseif ns == CONTENT then
-				content = asks;
-			elseif tag.attr.xmlns == ns then
-				if ns ~= RECEIPTS then
+			if ns and (ns == CONTENT or tag.attr.xmlns == ns) then
+				if ns == CONTENT then
+					content = asks;
+				elseif ns ~= RECEIPTS then
 					occupant = true;
 				elseif found or tag[1] then
 					return read_sent(event);
