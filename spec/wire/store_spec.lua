@@ -48,6 +48,7 @@ for _, name in ipairs(storages.names) do
 		after_each(function () server:disconnect_all(); end);
 
 		local function ask(id)
+			server:connect("bob@localhost/reader"); -- else it would bounce
 			local alice = server:connect("alice");
 			alice:send(stanzas.ask { to = "bob@localhost", id = id });
 			alice:sync();
