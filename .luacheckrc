@@ -11,5 +11,5 @@ files["mod_receipts/"] = {
 }
 files["spec/plugins/"] = { globals = { "module" }, read_globals = { "prosody" } }
 files["examples/"] = { globals = { "module" } }
-files["bench/plugins/"] = { globals = { "module" } }
+files["bench/plugins/"] = { globals = { "module" }, read_globals = { "prosody" } }
 files["spec/**/*_spec.lua"] = { std = "+busted" }
