@@ -75,7 +75,7 @@ end
 -- @param command  shell words; a program that it starts must be run with exec
 -- @param signal   what asks it to stop ("TERM" by default)
 function process.start(dir, command, signal)
-	local self = setmetatable({ pidfile = dir.."/pid" }, mt);
+	local self = setmetatable({ pidfile = dir.."/pid", output = dir.."/output" }, mt);
 	os.remove(self.pidfile);
 	self.lifeline = assert(io.popen(("exec %s/spec/support/tethered %s %s %s >>%s/output 2>&1")
 		:format(paths.root, signal or "TERM", self.pidfile, command, dir), "w"));
@@ -86,16 +86,28 @@ function methods:pid()
 	return process.wait(function () return tonumber(process.read(self.pidfile):match("%d+\n")); end);
 end
 
---- Asks it to stop, and waits until it has.
-function methods:stop()
-	if self.lifeline then self.lifeline:close(); end
+-- Waits until it has ended.
+local function await(self)
+	self.lifeline:close();
 	self.lifeline = nil;
+end
+
+--- Asks it to stop, and waits until it has. A program that has ended by itself, as one that crashed has, is an error.
+function methods:stop()
+	if not self.lifeline then return; end
+	local ended = process.read(("/proc/%d/stat"):format(self:pid())):find(") Z ", 1, true); -- nobody has waited for it
+	await(self);
+	if ended then
+		local status = process.read(self.pidfile..".status"):match("%d+");
+		error(("the program had ended by itself, with status %s:\n%s"):format(status, process.read(self.output)));
+	end
 end
 
 --- As a crash does: kill -9.
 function methods:kill()
-	if self.lifeline then os.execute("kill -KILL "..self:pid()); end
-	self:stop();
+	if not self.lifeline then return; end
+	os.execute("kill -KILL "..self:pid());
+	await(self);
 end
 
 return process;
