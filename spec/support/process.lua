@@ -92,14 +92,17 @@ local function await(self)
 	self.lifeline = nil;
 end
 
---- Asks it to stop, and waits until it has. A program that has ended by itself, as one that crashed has, is an error.
+-- Exit statuses of programs that end by SIGILL, SIGABRT, SIGBUS, SIGFPE or SIGSEGV.
+local CRASHES = { [132] = true, [134] = true, [135] = true, [136] = true, [139] = true };
+
+--- Asks it to stop, and waits until it has. A program that has ended by itself, or crashed, is an error.
 function methods:stop()
 	if not self.lifeline then return; end
-	local ended = process.read(("/proc/%d/stat"):format(self:pid())):find(") Z ", 1, true); -- nobody has waited for it
+	local state = process.read(("/proc/%d/stat"):format(self:pid())):match("%) (%a) ");
 	await(self);
-	if ended then
-		local status = process.read(self.pidfile..".status"):match("%d+");
-		error(("the program had ended by itself, with status %s:\n%s"):format(status, process.read(self.output)));
+	local status = tonumber(process.read(self.pidfile..".status"):match("%d+"));
+	if not state or state == "Z" or CRASHES[status] then
+		error(("the program ended by itself, with status %s:\n%s"):format(status, process.read(self.output)));
 	end
 end
 

@@ -182,6 +182,7 @@ for _, name in ipairs(storages.names) do
 			bob:sync();
 			assert.equal("unread", acks(alice));
 			storage.recover(server);
+			server:restart("kill"); -- LuaDBI 0.7.2 crashes when it collects statements of a PostgreSQL connection that is gone
 		end);
 
 		it("F1 a user's deletion takes all of theirs along, and a namesake starts clean", function ()
