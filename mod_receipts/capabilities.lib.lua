@@ -5,6 +5,7 @@
 --   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
 --   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
 --   kept      what people elsewhere take, in slots: so many for each client, and for each user that it is shown to
+--   full      set of bare JIDs that have MAX_CLIENTS clients
 --   seen_by   local user (bare JID) -> set of full JIDs elsewhere that are shown to them
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
@@ -42,7 +43,7 @@ local mt = { __index = methods };
 -- @param disco disco.lib.lua
 function capabilities.new(send, later, disco)
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), kept = 0, seen_by = {}, locals = {}, able = {};
+		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), kept = 0, full = {}, seen_by = {}, locals = {}, able = {};
 		flight = {}, in_flight = 0, asking = {}, backlog = {},
 		send = send, later = later, disco = disco,
 	}, mt);
@@ -163,6 +164,7 @@ local function make_room(self)
 		local bare, clients = self.people:tail();
 		for jid, client in next, clients do drop(self, jid, client); end
 		self.people:set(bare, nil);
+		self.full[bare] = nil;
 	end
 end
 
@@ -197,7 +199,7 @@ function methods:presence(stanza, to, is_local)
 		if to then unshow(self, jid, client, to); end
 		if not to or (client.shown and next(client.shown) == nil) then self:forget(jid); end
 		return;
-	elseif type then
+	elseif type or not client and self.full[bare] then
 		return;
 	end
 	local c = stanza:get_child("c", xmlns_caps);
@@ -212,7 +214,7 @@ function methods:presence(stanza, to, is_local)
 	if not is_local then self.people:set(bare, clients); end -- seen just now
 	-- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.
 	if not client or c and (client.ver ~= ver or client.node ~= node or client.key ~= key) then
-		if not client and count(clients) >= MAX_CLIENTS then return; end
+		if not client and count(clients) == MAX_CLIENTS - 1 then self.full[bare] = true; end
 		local shown = not is_local and (client and client.shown or {}) or nil;
 		if not is_local and not client then self.kept = self.kept + CLIENT; end
 		client = { key = key, ver = ver, node = node, is_local = is_local }; -- one for each session: each field counts
@@ -254,7 +256,7 @@ function methods:forget(jid)
 	local client = clients and clients[jid];
 	if not client then return; end
 	drop(self, jid, client);
-	clients[jid] = nil;
+	clients[jid], self.full[bare] = nil, nil;
 	self.able[jid] = nil;
 	self.asking[jid] = nil;
 	if next(clients) ~= nil then return; end
@@ -299,7 +301,7 @@ end
 
 --- What another one knew, after a reload. Queries under way are lost with it.
 function methods:take_over(other)
-	self.people, self.locals, self.by_hash = other.people, other.locals, other.by_hash;
+	self.people, self.locals, self.by_hash, self.full = other.people, other.locals, other.by_hash, other.full or {};
 	local function ask_again(clients)
 		for _, client in pairs(clients) do client.asked = known(self, client) ~= nil; end
 	end

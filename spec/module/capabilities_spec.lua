@@ -125,6 +125,26 @@ describe("capabilities", function ()
 		for i = 1, 300 do caps:presence(presence("room@h/"..i, info(R)), nil, false); end
 		assert.equal("unknown", caps:of("room@h/100"));
 		assert.equal("silent", caps:of("room@h/101"));
+		local function others()
+			for i = 101, 300 do caps:presence(presence("room@h/"..i, info(R)), nil, false); end
+			local n = 0;
+			for i = 101, 300 do n = n + (caps:of("room@h/"..i) == "silent" and 0 or 1); end
+			return n;
+		end
+		local again = lib.new(function () end, function () end, paths.lib("disco"));
+		again:take_over(caps);
+		caps = again;
+		assert.equal(0, others(), "nor after a reload");
+		caps:forget("room@h/7");
+		assert.equal(1, others(), "one for each that has gone");
+	end);
+
+	it("B3 are bounded anew, when a person who had the most clients is dropped for others", function ()
+		for i = 1, 100 do caps:presence(presence("room@h/"..i, info(R)), "u@h", false); end
+		for i = 1, 20000 do caps:presence(presence("there"..i.."@far/r"), "u@h", false); end
+		assert.equal("silent", caps:of("room@h/1"));
+		caps:presence(presence("room@h/1", info(R)), "u@h", false);
+		assert.equal("unknown", caps:of("room@h/1"));
 	end);
 
 	-- Clients elsewhere that are kept, and how many users they are shown to in all.
