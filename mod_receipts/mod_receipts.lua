@@ -392,12 +392,12 @@ if #options.answer_components > 0 then
 end
 
 local bounced = guard("a bounce", function (stanza) traffic.bounced(stanza); end);
-local unwatch = { outlet.watch(module, function (stanza)
+local unwatch = { outlet.watch(hook, function (stanza)
 	local attr = stanza.attr;
 	if attr and attr.type == "error" and stanza.name == "message" then bounced(stanza); end
 	return stanza;
 end, 1000) };
-if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(module, answering:sent(), -1000)); end
+if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, answering:sent(), -1000)); end
 
 function module.unload()
 	upkeep.stop(); -- the rest Prosody takes away by itself

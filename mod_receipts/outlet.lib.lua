@@ -6,15 +6,15 @@ local filters = require "util.filters";
 local outlet = {};
 
 --- Has a look at every stanza on its way to a client, from now on until the module is unloaded.
--- @param module    Prosody's, of the host
+-- @param hook      function (event name, handler): hooks an event of the host, guarded
 -- @param filter    function (stanza, session): returns the stanza, and raises no errors
 -- @param priority  higher ones come first: stream management has -999
 -- @return function that takes the filters away again
-function outlet.watch(module, filter, priority)
+function outlet.watch(hook, filter, priority)
 	local function watch(session) filters.add_filter(session, "stanzas/out", filter, priority); end
-	module:hook("resource-bind", function (event) watch(event.session); end);
+	hook("resource-bind", function (event) watch(event.session); end);
 	-- Who resumes has the filters of the new connection.
-	module:hook("smacks-hibernation-end", function (event) watch(event.resumed); end);
+	hook("smacks-hibernation-end", function (event) watch(event.resumed); end);
 
 	local function each(visit)
 		for _, user in pairs(prosody.hosts[module.host].sessions) do
