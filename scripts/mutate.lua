@@ -25,6 +25,7 @@ local LUA_FILES = {
 	["capabilities.lib"] = "module/capabilities wire/capabilities wire/requests wire/remote";
 	["checks.lib"] = "module/checks wire/checks wire/reports";
 	["command.lib"] = "module/command";
+	["components.lib"] = "wire/components";
 	["decisions.lib"] = "module/decisions wire/reports";
 	["disco.lib"] = "module/capabilities wire/capabilities";
 	["elements.lib"] = "wire/checks wire/requests wire/answers";
@@ -35,7 +36,7 @@ local LUA_FILES = {
 	["inspection.lib"] = "wire/shell wire/adhoc wire/reports";
 	["lint.lib"] = "module/lint wire/command";
 	["mod_receipts"] = "wire/advertise wire/requests wire/checks wire/capabilities wire/lifetime wire/answers wire/resend wire/reports "
-		.."wire/transparency wire/limits wire/remote wire/privacy wire/command wire/metrics wire/adhoc";
+		.."wire/transparency wire/limits wire/remote wire/privacy wire/command wire/metrics wire/adhoc wire/components";
 	["offers.lib"] = "wire/adhoc wire/shell";
 	["options.lib"] = "module/options";
 	["outlet.lib"] = "wire/checks wire/answers";

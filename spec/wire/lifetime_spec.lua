@@ -114,6 +114,7 @@ describe("a module that comes late", function ()
 		local server = servers.start {};
 		finally(function () server:stop(); end);
 		server:connect("bob", { features = { R } }):sync();
+		assert.is_nil(server:log():find("could not be read", 1, true), "nothing was known yet");
 		server:halt();
 		process.write(server.dir.."/data/localhost/receipts_caps.dat", "rubbish");
 		server:restart();
