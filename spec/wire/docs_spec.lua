@@ -35,7 +35,7 @@ local ELSEWHERE = {
 	["make mutation FILE=csrc/facts.c"] = function () return docs.read("spec/module/mutation_spec.lua"):find("csrc/facts%.c"); end;
 	["make attack"] = function () return docs.read("Makefile"):find("\n\tATTACK=long busted [^\n]*spec/load/attack_spec%.lua\n"); end; -- short there
 	["make soak SOAK_SECONDS=600"] = function () return docs.read("Makefile"):find("spec/load/soak_spec%.lua spec/load/reload_spec%.lua\n"); end;
-	["make interop"] = function () return docs.read(".ci/run"):find("\nmake interop\n"); end;
+	["make interop"] = function () return docs.read(".ci/run"):find("\nMACHINE_TEST=fast make interop "); end;
 	["make lint"] = function () return docs.read(".ci/run"):find("\nmake lint\n"); end;
 };
 
