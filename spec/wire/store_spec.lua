@@ -351,6 +351,6 @@ describe("kill -9 in the middle of traffic", function ()
 				one.later, one.sent = {}, {};
 			end
 		end
-		assert.is_true(pending_seen > KILLS * #all * 5, pending_seen.." were awaited");
+		assert.is_true(pending_seen > KILLS * #all * 10, pending_seen.." were awaited");
 	end);
 end);
