@@ -18,7 +18,7 @@ ENGINE_CFLAGS = -std=c11 $(WARN) -fPIC -fvisibility=hidden -fno-plt $(CFLAGS)
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 PENDING = mem siphash slab lhash pending
-CORE = $(PENDING) facts xml single
+CORE = $(PENDING) facts namespaces xml single
 BINDING = receipts
 HEADERS = $(wildcard csrc/*.h)
 C_TESTS = $(patsubst csrc/test/%.c,%,$(wildcard csrc/test/test_*.c))
@@ -88,7 +88,7 @@ build/bench/%.so: bench/%.c
 	$(CC) -shared -fPIC -O2 $(WARN) $(LUA_CFLAGS) -o $@ $< -lexpat
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS = parse scanner pending stanza store
+FUZZ_TARGETS = parse scanner namespaces pending stanza store
 FUZZ_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_CC = clang -std=c11 $(WARN) -O1 -g $(FUZZ_SANITIZE) -fsanitize=fuzzer-no-link -fno-omit-frame-pointer -DRCPT_MEM_TEST $(LUA_CFLAGS)
 
@@ -98,7 +98,7 @@ build/fuzz/engine/%.o: csrc/%.c $(HEADERS) | build/fuzz/engine
 build/fuzz/%.o: fuzz/%.c $(HEADERS) $(wildcard fuzz/*.h) | build/fuzz/engine
 	$(FUZZ_CC) -Icsrc -c -o $@ $<
 
-build/fuzz/parse build/fuzz/scanner: build/fuzz/%: build/fuzz/%.o build/fuzz/facts_text.o
+build/fuzz/parse build/fuzz/scanner build/fuzz/namespaces: build/fuzz/%: build/fuzz/%.o build/fuzz/facts_text.o
 build/fuzz/pending: build/fuzz/pending.o build/fuzz/naive.o
 build/fuzz/stanza build/fuzz/store: build/fuzz/script.o $(BINDING:%=build/fuzz/engine/%.o)
 build/fuzz/stanza build/fuzz/store: FUZZ_LIBS = -llua$(LUA_VERSION)

@@ -29,7 +29,7 @@ build = {
 		receipts = {
 			sources = {
 				"csrc/receipts.c", "csrc/mem.c", "csrc/siphash.c", "csrc/slab.c", "csrc/lhash.c", "csrc/pending.c", "csrc/facts.c",
-				"csrc/xml.c", "csrc/single.c",
+				"csrc/namespaces.c", "csrc/xml.c", "csrc/single.c",
 			},
 			libraries = { "expat" },
 			incdirs = { "$(EXPAT_INCDIR)" },

@@ -2,6 +2,7 @@
 /* The allocation seam: the C library's allocator, or for tests one that counts and fails on demand. */
 #include "mem.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #ifndef RCPT_MEM_TEST
@@ -85,3 +86,19 @@ void rcpt_free(void *ptr)
 }
 
 #endif
+
+bool rcpt_grow_more(void **array, size_t *room, size_t size, size_t want)
+{
+	size_t more = *room ? *room : 16;
+	while (more < want) {
+		if (more > SIZE_MAX / size / 2)
+			return false;
+		more *= 2;
+	}
+	void *p = rcpt_realloc(*array, more * size);
+	if (!p)
+		return false;
+	*array = p;
+	*room = more;
+	return true;
+}

@@ -6,15 +6,20 @@
 #ifndef RCPT_MEM_H
 #define RCPT_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *rcpt_malloc(size_t size);
 void *rcpt_realloc(void *ptr, size_t size);
 void rcpt_free(void *ptr);
+/* Makes room for `want` elements of `size` bytes in an array that has *room, by doubling. False when memory has run out. */
+bool rcpt_grow_more(void **array, size_t *room, size_t size, size_t want);
+static inline bool rcpt_grow(void **array, size_t *room, size_t size, size_t want)
+{
+	return (*array && want <= *room) || rcpt_grow_more(array, room, size, want);
+}
 
 #ifdef RCPT_MEM_TEST
-#include <stdbool.h>
-
 /* Let `n` more allocations succeed and fail every one after that; a negative `n` never fails. */
 void rcpt_mem_fail_after(long n);
 /* The same, but only so many `times`; a negative number is for good. */

@@ -13,6 +13,7 @@ local SECTIONS = { ["csrc/receipts.c"] = "The stanza reader" };
 -- that make no sense without one.
 local C_FILES = {
 	["csrc/facts.c"] = { "test_xml", "spec/engine" };
+	["csrc/namespaces.c"] = { "test_namespaces" };
 	["csrc/pending.c"] = { "test_pending" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
 	["csrc/receipts.c"] = { "spec/engine" };
