@@ -22,9 +22,9 @@
 #include <limits.h>
 
 #include "mem.h"
+#include "namespaces.h"
 
 #define SLICE ((size_t)64 << 10) /* bytes given to Expat at once: keeps what one call makes small */
-#define NS_SEPARATOR '\1'        /* not a character of XML, so in no name and no namespace */
 #define STREAMS_MAX 4u           /* streams open within one another: the outermost is forgotten for one more */
 
 enum { ID, FROM, TO, TYPE, RECEIVED_ID, STAMP, STRINGS };
@@ -44,6 +44,7 @@ struct record {
 
 struct rcpt_xml {
 	XML_Parser parser;
+	struct rcpt_namespaces namespaces; /* of the document being read */
 	struct rcpt_xml_limits limits;
 	unsigned long salt;
 	size_t cut_after; /* bytes of a document */
@@ -136,28 +137,28 @@ static void refuse(struct rcpt_xml *x, enum rcpt_xml_status status)
 	XML_StopParser(x->parser, XML_FALSE);
 }
 
-/* -- Keeping what was read ------------------------------------------------------------------------------------------- */
-
-static bool grow(void **array, size_t *room, size_t size, size_t want)
+static enum rcpt_xml_status status_of(enum XML_Error error)
 {
-	size_t more = *room ? *room : 16;
-	while (more < want) {
-		if (more > SIZE_MAX / size / 2)
-			return false;
-		more *= 2;
+	switch (error) {
+	case XML_ERROR_NO_MEMORY:
+		return RCPT_XML_NO_MEMORY;
+	case XML_ERROR_NO_ELEMENTS: /* these four only come when the input has ended */
+	case XML_ERROR_UNCLOSED_TOKEN:
+	case XML_ERROR_PARTIAL_CHAR:
+	case XML_ERROR_UNCLOSED_CDATA_SECTION:
+		return RCPT_XML_TRUNCATED;
+	default:
+		return RCPT_XML_MALFORMED;
 	}
-	void *p = *array && more == *room ? *array : rcpt_realloc(*array, more * size);
-	if (!p)
-		return false;
-	*array = p;
-	*room = more;
-	return true;
 }
 
-static bool keep(struct rcpt_xml *x, int which, const char *value, size_t n)
+/* -- Keeping what was read ------------------------------------------------------------------------------------------- */
+
+static bool keep(struct rcpt_xml *x, int which, const char *value)
 {
+	const size_t n = strlen(value);
 	void *text = x->text;
-	if (!grow(&text, &x->room, 1, x->used + n + 1)) {
+	if (!rcpt_grow(&text, &x->room, 1, x->used + n + 1)) {
 		refuse(x, RCPT_XML_NO_MEMORY);
 		return false;
 	}
@@ -191,7 +192,7 @@ static void as_facts(const struct rcpt_xml *x, const struct record *r, struct rc
 static void publish(struct rcpt_xml *x)
 {
 	void *record = x->record;
-	if (!grow(&record, &x->records, sizeof *x->record, x->read + 1)) {
+	if (!rcpt_grow(&record, &x->records, sizeof *x->record, x->read + 1)) {
 		refuse(x, RCPT_XML_NO_MEMORY);
 		return;
 	}
@@ -213,25 +214,13 @@ static void new_record(struct rcpt_xml *x)
 
 /* -- Handlers -------------------------------------------------------------------------------------------------------- */
 
-struct name {
-	struct rcpt_str ns, local;
-};
-
-static struct name split(const char *name)
-{
-	const char *mark = strchr(name, NS_SEPARATOR);
-	if (!mark)
-		return (struct name){{name, 0}, {name, strlen(name)}};
-	return (struct name){{name, (size_t)(mark - name)}, {mark + 1, strlen(mark + 1)}};
-}
-
 /* No value is longer than its tag: without a DTD, what stands for something else is longer than that. */
 static bool attributes_fit(struct rcpt_xml *x, const char **attr)
 {
 	if ((size_t)XML_GetCurrentByteCount(x->parser) <= x->limits.attr)
 		return true;
 	for (; *attr; attr += 2)
-		if (strlen(attr[1]) > x->limits.attr) {
+		if (!rcpt_namespaces_declares(attr[0]) && strlen(attr[1]) > x->limits.attr) {
 			refuse(x, RCPT_XML_ATTR_TOO_LONG);
 			return false;
 		}
@@ -264,14 +253,14 @@ static void begin_message(struct rcpt_xml *x, const char **attr)
 	x->in_message = true;
 	for (; *attr; attr += 2) {
 		const int which = message_attribute(attr[0]);
-		if (which != STRINGS && !keep(x, which, attr[1], strlen(attr[1])))
+		if (which != STRINGS && !keep(x, which, attr[1]))
 			return;
 	}
 }
 
 static void XMLCALL on_text(void *ud, const char *text, int n);
 
-static bool is_delay(struct name name)
+static bool is_delay(struct rcpt_name name)
 {
 	return rcpt_str_eq(name.local, RCPT_STR("delay")) && rcpt_str_eq(name.ns, RCPT_STR("urn:xmpp:delay"));
 }
@@ -280,11 +269,11 @@ static bool keep_attribute(struct rcpt_xml *x, int which, const char *name, cons
 {
 	for (; *attr; attr += 2)
 		if (strcmp(attr[0], name) == 0)
-			return keep(x, which, attr[1], strlen(attr[1]));
+			return keep(x, which, attr[1]);
 	return false;
 }
 
-static void begin_child(struct rcpt_xml *x, struct name name, const char **attr)
+static void begin_child(struct rcpt_xml *x, struct rcpt_name name, const char **attr)
 {
 	const enum rcpt_child kind = rcpt_child_kind(name.local, name.ns);
 	const bool first = !(x->current.has & RCPT_HAS_RECEIVED);
@@ -344,7 +333,7 @@ static void save_tag(struct rcpt_xml *x)
 	if (!tag.p || x->saved + 1 != x->depth || x->tags_n + tag.n >= x->limits.bytes)
 		return;
 	void *tags = x->tags;
-	if (!grow(&tags, &x->tags_room, 1, x->tags_n + tag.n + 1)) {
+	if (!rcpt_grow(&tags, &x->tags_room, 1, x->tags_n + tag.n + 1)) {
 		refuse(x, RCPT_XML_NO_MEMORY);
 		return;
 	}
@@ -390,7 +379,7 @@ static void cut(struct rcpt_xml *x, size_t n)
 }
 
 /* An element outside stanzas begins. */
-static void begin_container(struct rcpt_xml *x, struct name name, const char **attr)
+static void begin_container(struct rcpt_xml *x, struct rcpt_name name, const char **attr)
 {
 	const bool replaying = XML_GetCurrentByteIndex(x->parser) < (XML_Index)x->replayed;
 	const bool stream =
@@ -438,9 +427,15 @@ static bool long_enough(const struct rcpt_xml *x)
 static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 {
 	struct rcpt_xml *x = ud;
+	struct rcpt_name name;
 	if (x->status != RCPT_XML_OK)
 		return;
-	if (++x->depth > x->limits.depth) {
+	x->expat_error = rcpt_namespaces_open(&x->namespaces, ++x->depth, raw, attr, &name);
+	if (x->expat_error != XML_ERROR_NONE) {
+		refuse(x, status_of(x->expat_error));
+		return;
+	}
+	if (x->depth > x->limits.depth) {
 		refuse(x, RCPT_XML_TOO_DEEP);
 		return;
 	}
@@ -448,12 +443,11 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 		return;
 	if (x->stanza_depth) {
 		if (x->in_message && x->depth == x->stanza_depth + 1)
-			begin_child(x, split(raw), attr);
+			begin_child(x, name, attr);
 		else if (x->child)
 			child_not_empty(x);
 		return;
 	}
-	const struct name name = split(raw);
 	const bool stanza_ns = rcpt_stanza_ns(name.ns), message = stanza_ns && rcpt_str_eq(name.local, RCPT_STR("message"));
 	if (x->single && !message) {
 		refuse(x, RCPT_XML_NOT_MESSAGE);
@@ -493,7 +487,7 @@ static void XMLCALL on_end(void *ud, const char *name)
 	} else if (!x->stanza_depth) {
 		end_container(x);
 	}
-	x->depth--;
+	rcpt_namespaces_close(&x->namespaces, x->depth--);
 	if (!x->single && (x->depth == 0 || (!x->stanza_depth && long_enough(x)))) {
 		cut(x, (size_t)XML_GetCurrentByteCount(x->parser));
 		XML_StopParser(x->parser, XML_FALSE);
@@ -527,6 +521,7 @@ static bool begin_document(struct rcpt_xml *x, bool single)
 	if (!XML_ParserReset(x->parser, "UTF-8"))
 		return false;
 	XML_SetHashSalt(x->parser, x->salt);
+	rcpt_namespaces_reset(&x->namespaces);
 	XML_SetUserData(x->parser, x);
 	XML_SetElementHandler(x->parser, on_start, on_end);
 	XML_SetStartDoctypeDeclHandler(x->parser, on_doctype);
@@ -553,28 +548,13 @@ static bool keep_tail(struct rcpt_xml *x, const char *xml, size_t n)
 	x->tail_n = old;
 	if (added) {
 		void *tail = x->tail;
-		if (!grow(&tail, &x->tail_room, 1, left))
+		if (!rcpt_grow(&tail, &x->tail_room, 1, left))
 			return false;
 		x->tail = tail;
 		memcpy(x->tail + old, xml + n - added, added);
 		x->tail_n = left;
 	}
 	return true;
-}
-
-static enum rcpt_xml_status status_of(enum XML_Error error)
-{
-	switch (error) {
-	case XML_ERROR_NO_MEMORY:
-		return RCPT_XML_NO_MEMORY;
-	case XML_ERROR_NO_ELEMENTS: /* these four only come when the input has ended */
-	case XML_ERROR_UNCLOSED_TOKEN:
-	case XML_ERROR_PARTIAL_CHAR:
-	case XML_ERROR_UNCLOSED_CDATA_SECTION:
-		return RCPT_XML_TRUNCATED;
-	default:
-		return RCPT_XML_MALFORMED;
-	}
 }
 
 /* In streams, between two stanzas: there a capture may end, and another may begin. */
@@ -597,6 +577,14 @@ static bool begins_as_utf16(const char *xml, size_t n)
 	return false;
 }
 
+/* Expat's error. An end tag that begins with a colon is nobody's. */
+static enum XML_Error error_of(const struct rcpt_xml *x)
+{
+	const enum XML_Error error = XML_GetErrorCode(x->parser);
+	const struct rcpt_str rest = rest_of_input(x);
+	return error == XML_ERROR_TAG_MISMATCH && rest.n && rest.p[0] == ':' ? XML_ERROR_INVALID_TOKEN : error;
+}
+
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
 static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 {
@@ -612,7 +600,7 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 	if (x->ended || x->status != RCPT_XML_OK)
 		return;
 	if (status != XML_STATUS_OK) {
-		x->expat_error = XML_GetErrorCode(x->parser);
+		x->expat_error = error_of(x);
 		const size_t declared = x->expat_error == XML_ERROR_MISPLACED_XML_PI && between_stanzas(x) ? declaration(x) : 0;
 		if (declared) {
 			cut(x, declared);
@@ -672,7 +660,6 @@ static void drop_taken(struct rcpt_xml *x)
 struct rcpt_xml *rcpt_xml_new(const struct rcpt_xml_limits *limits, unsigned long salt)
 {
 	static const XML_Memory_Handling_Suite memory = {rcpt_malloc, rcpt_realloc, rcpt_free};
-	static const char separator[] = {NS_SEPARATOR, 0};
 	struct rcpt_xml *x = rcpt_malloc(sizeof *x);
 	if (!x)
 		return NULL;
@@ -682,7 +669,8 @@ struct rcpt_xml *rcpt_xml_new(const struct rcpt_xml_limits *limits, unsigned lon
 		x->limits.bytes = INT_MAX / 2;
 	x->cut_after = RCPT_XML_CUT;
 	x->salt = salt ? salt : 1; /* 0 would have Expat ask the system for one at every reset */
-	x->parser = XML_ParserCreate_MM("UTF-8", &memory, separator);
+	rcpt_namespaces_init(&x->namespaces, salt);
+	x->parser = XML_ParserCreate_MM("UTF-8", &memory, NULL);
 	if (!x->parser) {
 		rcpt_free(x);
 		return NULL;
@@ -696,6 +684,7 @@ void rcpt_xml_free(struct rcpt_xml *x)
 	if (!x)
 		return;
 	XML_ParserFree(x->parser);
+	rcpt_namespaces_free(&x->namespaces);
 	rcpt_free(x->record);
 	rcpt_free(x->text);
 	rcpt_free(x->tail);

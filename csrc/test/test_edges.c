@@ -46,6 +46,7 @@ static void kept_inputs_in_every_chunk(void **state)
 	glob_t found = {0};
 	if (!*given) {
 		assert_int_equal(glob("fuzz/corpus/xml/*", 0, NULL, &found), 0);
+		assert_int_equal(glob("fuzz/corpus/namespaces/*", GLOB_APPEND, NULL, &found), 0);
 		assert_int_equal(glob("fuzz/regressions/xml/*", GLOB_APPEND, NULL, &found), 0);
 		assert_true(found.gl_pathc > 20);
 	}
@@ -244,6 +245,8 @@ static void large_messages_take_no_long_time(void **state)
 		{"<message", " a%u='%u'", "/>"},
 		{"<message", " xmlns:a%u='u%u'", "/>"},
 		{"<message", " xmlns:a%u='u' a%u:b=''", "/>"},
+		{"<message", " xmlns:a%1$u='u%1$u' a%1$u:b=''", "/>"},
+		{"<message xmlns:a='u'", " a:b%u='%u'", "/>"},
 		{"<message>", "<a%u b%u=''/>", "</message>"},
 		{"<message>", "<received xmlns='urn:xmpp:receipts' id='%u'>%u</received>", "</message>"},
 		{"<message><received xmlns='urn:xmpp:receipts'>", "<a%u/>%u", "</received></message>"},

@@ -44,6 +44,19 @@ static const struct {
 	{"<message a='1' a='2'/>", RCPT_XML_MALFORMED},
 	{"<message><p:request/></message>", RCPT_XML_MALFORMED},
 	{"<message p:id='1'/>", RCPT_XML_MALFORMED},
+	{"<message><a><p:b/></a></message>", RCPT_XML_MALFORMED},
+	{"<message><a xmlns:p='u'/><p:b/></message>", RCPT_XML_MALFORMED},
+	{"<message xmlns:p='u'><a xmlns:p=''/></message>", RCPT_XML_MALFORMED},
+	{"<message><a xmlns='http://www.w3.org/2000/xmlns/'/></message>", RCPT_XML_MALFORMED},
+	{"<message xmlns:p='u' xmlns:q='u'><a p:b='' q:b=''/></message>", RCPT_XML_MALFORMED},
+	{"<message a:='1'/>", RCPT_XML_MALFORMED},
+	{"<message><a></:a></message>", RCPT_XML_MALFORMED},
+	{"<message><a></a:></message>", RCPT_XML_MALFORMED},
+	{"<message>&a:b;</message>", RCPT_XML_MALFORMED},
+	{"<p:message xmlns:p='jabber:client' xml:lang='en'><p:body/></p:message>", RCPT_XML_OK},
+	{"<p:message xmlns:p='urn:example'/>", RCPT_XML_NOT_MESSAGE},
+	{"<p:iq/>", RCPT_XML_MALFORMED}, /* before what it is, and how deep, is looked at */
+	{"<message><a><b><c><d><e><f><g><p:h/></g></f></e></d></c></b></a></message>", RCPT_XML_MALFORMED},
 	{"<message>&undefined;</message>", RCPT_XML_MALFORMED},
 	{"<message><![CDATA[never closed</message>", RCPT_XML_TRUNCATED},
 	{"<message>\xff</message>", RCPT_XML_MALFORMED},
@@ -68,6 +81,9 @@ static const struct {
 	{"<message id='"
 	 "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890'/>",
 	 RCPT_XML_ATTR_TOO_LONG},
+	{"<message xmlns:p='"
+	 "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890'/>",
+	 RCPT_XML_OK},
 };
 #define CASES (sizeof cases / sizeof *cases)
 
@@ -96,6 +112,25 @@ static void every_case_at_the_edge(void **state)
 	for (size_t i = 0; i < CASES; i++)
 		read_at_the_edge(&limits, cases[i].xml, strlen(cases[i].xml));
 	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+static void reasons(void **state)
+{
+	(void)state;
+	static const char *const wrong[][2] = {
+		{"<message><p:a/></message>", "unbound prefix"},
+		{"<message><a xmlns:p=''/></message>", "must not undeclare prefix"},
+		{"<message xmlns:p='u' xmlns:q='u' p:a='' q:a=''/>", "duplicate attribute"},
+		{"<message><:a/></message>", "not well-formed (invalid token)"},
+		{"<message></:message>", "not well-formed (invalid token)"},
+		{"<message></message:>", "mismatched tag"},
+	};
+	struct rcpt_xml *x = make();
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		assert_int_equal(rcpt_xml_message(x, wrong[i][0], strlen(wrong[i][0])), RCPT_XML_MALFORMED);
+		assert_string_equal(rcpt_xml_reason(x), wrong[i][1]);
+	}
+	rcpt_xml_free(x);
 }
 
 static void too_large(void **state)
@@ -188,6 +223,26 @@ static void captures_of_several_streams(void **state)
 	read_at_every_chunk_size(STREAM STREAM STREAM STREAM STREAM STREAM STREAM
 							 "<message id='1'/></s:stream></s:stream></s:stream><message id='2'/></s:stream>\n<message id='3'/>",
 							 "1@15:0/0 2@15:0/0 3@16:0/0 ");
+}
+
+/* What a stream's root declares holds for it all, whatever it is cut into; what a stanza declares does not. */
+static void prefixes_outlive_a_cut(void **state)
+{
+	(void)state;
+	static const char xml[] =
+		"<s:stream xmlns='jabber:client' xmlns:r='urn:xmpp:receipts' xmlns:s='http://etherx.jabber.org/streams'>"
+		"<message id='1'><r:request/></message><message id='2' xmlns:r='u'><r:request/></message>"
+		"<message id='3'><r:request/><request/></message></s:stream>";
+	for (size_t after = 1; after < sizeof xml; after += 20) {
+		struct rcpt_xml *x = make();
+		struct result r = {.n = 0};
+		rcpt_xml_cut_after(x, after);
+		assert_int_equal(rcpt_xml_feed(x, xml, sizeof xml - 1), RCPT_XML_OK);
+		take(x, &r);
+		assert_int_equal(rcpt_xml_finish(x), RCPT_XML_OK);
+		assert_string_equal(r.text, "1@1:44/0 2@1:0/0 3@1:44/0 ");
+		rcpt_xml_free(x);
+	}
 }
 
 #define FORWARDED "<forwarded xmlns='urn:xmpp:forward:0'>"
@@ -288,6 +343,10 @@ static void faults_have_a_place(void **state)
 		{STREAM "<message>\n<?xml version='1.0'?>", RCPT_XML_MALFORMED, 87, 4, 1},
 		{STREAM "<message/><messa", RCPT_XML_TRUNCATED, 87, 3, 54},
 		{"<export>\n" STREAM "<message/>", RCPT_XML_TRUNCATED, 96, 4, 54},
+		{"<message/>\n<message>\n <p:a/></message>", RCPT_XML_MALFORMED, 23, 3, 2},
+		{"<message>\n <a><b c='' p:d=''></b></a></message>", RCPT_XML_MALFORMED, 15, 2, 5},
+		{"<message>\n<:a/>", RCPT_XML_MALFORMED, 11, 2, 1},
+		{"<message></:a>", RCPT_XML_MALFORMED, 12, 1, 12},
 	};
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
 		for (size_t size = 1; size < 40; size++) {
@@ -361,6 +420,7 @@ static void running_out_of_memory(void **state)
 	run_out_of_memory(stream, expected);
 	run_out_of_memory(DECLARED "<message id='1'/>" DECLARED STREAM STREAM STREAM "<message id='2'/></s:stream></s:stream>",
 					  "1@4:0/0 2@13:0/0 ");
+	run_out_of_memory("<a xmlns:p='u' xmlns:q='v' p:a='' q:a=''><message id='1'/></a>", "1@1:0/0 ");
 	run_out_of_memory("<a>" FORWARDED "<message id='1' " NS "/>" DELAY("a") "</forwarded></a>", "1@1:0/0 a ");
 }
 
@@ -369,9 +429,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_messages),
 		cmocka_unit_test(every_case_at_the_edge),
+		cmocka_unit_test(reasons),
 		cmocka_unit_test(too_large),
 		cmocka_unit_test(the_same_at_every_chunk_size),
 		cmocka_unit_test(captures_of_several_streams),
+		cmocka_unit_test(prefixes_outlive_a_cut),
 		cmocka_unit_test(stamps),
 		cmocka_unit_test(an_endless_stream),
 		cmocka_unit_test(comments),
