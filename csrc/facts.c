@@ -2,8 +2,6 @@
 /* What counts in a message, and the rules about it. */
 #include "facts.h"
 
-#define RECEIPTS RCPT_STR("urn:xmpp:receipts")
-
 static const char *const problem_names[RCPT_PROBLEMS] = {
 	"request-without-id",  "request-in-ack",     "request-not-empty", "request-in-groupchat", "request-in-error",
 	"received-without-id", "received-not-empty", "received-in-error", "several-received",
@@ -37,7 +35,7 @@ static bool is_meta(struct rcpt_str name, struct rcpt_str ns)
 
 enum rcpt_child rcpt_child_kind(struct rcpt_str name, struct rcpt_str ns)
 {
-	if (rcpt_str_eq(ns, RECEIPTS)) {
+	if (rcpt_receipts_ns(ns)) {
 		if (rcpt_str_eq(name, RCPT_STR("request")))
 			return RCPT_CHILD_REQUEST;
 		if (rcpt_str_eq(name, RCPT_STR("received")))

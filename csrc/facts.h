@@ -76,6 +76,12 @@ static inline bool rcpt_child_content(struct rcpt_str name)
 		   (name.n == 10 && memcmp(name.p, "encryption", 10) == 0);
 }
 
+/* Who looks for receipt elements and nothing else need not know of children in other namespaces. */
+static inline bool rcpt_receipts_ns(struct rcpt_str ns)
+{
+	return rcpt_str_eq(ns, RCPT_STR("urn:xmpp:receipts"));
+}
+
 /* The kind of a child. `ns` is its namespace; empty stands for the message's own. */
 enum rcpt_child rcpt_child_kind(struct rcpt_str name, struct rcpt_str ns);
 

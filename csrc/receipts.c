@@ -80,8 +80,7 @@ struct scanner_handle {
 	bool only_receipts;
 	bool closed;
 	bool interrupted; /* reading and handing over; or a Lua error came between the two, and what followed in the chunk is lost */
-	double messages, requests, acks, bytes;
-	double problems[RCPT_PROBLEMS];
+	double bytes;
 };
 
 /* -- Small helpers --------------------------------------------------------------------------------------------------- */
@@ -248,7 +247,7 @@ static int push_xml_error(lua_State *L, const char *reason, struct rcpt_xml_posi
  * can parse: it gets a reader of its own. NULL, with nothing pushed, when memory has run out. */
 static struct reader_box *take_reader(lua_State *L)
 {
-	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR, false};
+	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR, false, false};
 	struct state *state = get_state(L);
 	if (state->box && !state->box->taken && state->box->reader) {
 		lua_getuservalue(L, lua_upvalueindex(UP_STATE));
@@ -467,20 +466,12 @@ static int l_scanner(lua_State *L)
 	if (lua_istable(L, 1)) {
 		s->only_receipts = flag_field(L, 1, "only_receipts");
 		limits.comments = flag_field(L, 1, "comments");
+		limits.only_count = flag_field(L, 1, "only_summary");
 	}
 	s->x = rcpt_xml_new(&limits, (unsigned long)get_state(L)->key.k0);
 	if (!s->x)
 		return luaL_error(L, "out of memory");
 	return 1;
-}
-
-static void count(struct scanner_handle *s, const struct rcpt_facts *f)
-{
-	s->messages++;
-	s->requests += (f->has & RCPT_HAS_REQUEST) != 0;
-	s->acks += (f->has & RCPT_HAS_RECEIVED) != 0;
-	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
-		s->problems[i] += (f->problems & (1u << i)) != 0;
 }
 
 static int scanner_error(lua_State *L, const struct scanner_handle *s)
@@ -498,7 +489,6 @@ static void drain(lua_State *L, struct scanner_handle *s, int *n)
 	struct rcpt_facts f;
 	uint64_t line;
 	while (rcpt_xml_next(s->x, &f, &line)) {
-		count(s, &f);
 		if (s->only_receipts && !(f.has & (RCPT_HAS_REQUEST | RCPT_HAS_RECEIVED)))
 			continue;
 		push_facts(L, &f, 2 + !!f.stamp.p);
@@ -561,15 +551,16 @@ static int l_scanner_finish(lua_State *L)
 static int l_scanner_summary(lua_State *L)
 {
 	const struct scanner_handle *s = check_scanner(L);
+	const struct rcpt_xml_counts *counts = rcpt_xml_counts(s->x);
 	lua_createtable(L, 0, 5);
-	set_number(L, "messages", s->messages);
-	set_number(L, "requests", s->requests);
-	set_number(L, "acks", s->acks);
+	set_number(L, "messages", (double)counts->messages);
+	set_number(L, "requests", (double)counts->requests);
+	set_number(L, "acks", (double)counts->acks);
 	set_number(L, "bytes", s->bytes);
 	lua_newtable(L);
 	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
-		if (s->problems[i] > 0)
-			set_number(L, rcpt_problem_name(i), s->problems[i]);
+		if (counts->problems[i] > 0)
+			set_number(L, rcpt_problem_name(i), (double)counts->problems[i]);
 	lua_setfield(L, -2, "problems");
 	return 1;
 }

@@ -82,6 +82,8 @@ struct rcpt_xml {
 	unsigned forwarded; /* depth of a <forwarded/> outside stanzas: its delay may come before or after its message */
 	bool complete;      /* that message has ended, and is kept back until the <forwarded/> ends */
 
+	struct rcpt_xml_counts counts;
+
 	/* Messages read: [taken, read) wait to be taken. Their strings are in `text`. */
 	struct record *record;
 	size_t read, taken, records;
@@ -154,8 +156,16 @@ static enum rcpt_xml_status status_of(enum XML_Error error)
 
 /* -- Keeping what was read ------------------------------------------------------------------------------------------- */
 
+/* Who only counts has no use for others. */
+static bool is_judged(int which)
+{
+	return which == ID || which == TYPE || which == RECEIVED_ID;
+}
+
 static bool keep(struct rcpt_xml *x, int which, const char *value)
 {
+	if (x->limits.only_count && !is_judged(which))
+		return true;
 	const size_t n = strlen(value);
 	void *text = x->text;
 	if (!rcpt_grow(&text, &x->room, 1, x->used + n + 1)) {
@@ -188,18 +198,33 @@ static void as_facts(const struct rcpt_xml *x, const struct record *r, struct rc
 	};
 }
 
+static void count(struct rcpt_xml_counts *c, const struct rcpt_facts *f)
+{
+	c->messages++;
+	c->requests += (f->has & RCPT_HAS_REQUEST) != 0;
+	c->acks += (f->has & RCPT_HAS_RECEIVED) != 0;
+	for (unsigned i = 0; f->problems >> i; i++)
+		c->problems[i] += f->problems >> i & 1;
+}
+
 /* Makes the current record one of those to be taken. */
 static void publish(struct rcpt_xml *x)
 {
+	struct rcpt_facts f;
+	as_facts(x, &x->current, &f);
+	rcpt_facts_judge(&f);
+	if (x->limits.only_count) {
+		count(&x->counts, &f);
+		x->used = x->current_at;
+		return;
+	}
 	void *record = x->record;
 	if (!rcpt_grow(&record, &x->records, sizeof *x->record, x->read + 1)) {
 		refuse(x, RCPT_XML_NO_MEMORY);
 		return;
 	}
 	x->record = record;
-	struct rcpt_facts f;
-	as_facts(x, &x->current, &f);
-	rcpt_facts_judge(&f);
+	count(&x->counts, &f);
 	x->current.has = f.has;
 	x->current.problems = f.problems;
 	x->record[x->read++] = x->current;
@@ -248,7 +273,8 @@ static void begin_message(struct rcpt_xml *x, const char **attr)
 		publish(x);
 	if (x->complete || !x->forwarded)
 		new_record(x);
-	x->current.line = here(x).line;
+	if (!x->limits.only_count)
+		x->current.line = here(x).line; /* which has Expat look at every byte once more */
 	x->own_stamp = false;
 	x->in_message = true;
 	for (; *attr; attr += 2) {
@@ -275,6 +301,8 @@ static bool keep_attribute(struct rcpt_xml *x, int which, const char *name, cons
 
 static void begin_child(struct rcpt_xml *x, struct rcpt_name name, const char **attr)
 {
+	if (x->limits.only_count && !rcpt_receipts_ns(name.ns))
+		return;
 	const enum rcpt_child kind = rcpt_child_kind(name.local, name.ns);
 	const bool first = !(x->current.has & RCPT_HAS_RECEIVED);
 	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
@@ -700,6 +728,7 @@ void rcpt_xml_reset(struct rcpt_xml *x)
 	x->origin = x->where = (struct rcpt_xml_position){1, 1, 1};
 	x->after_return = false;
 	x->taken = x->read = x->used = 0;
+	x->counts = (struct rcpt_xml_counts){.messages = 0};
 	if (!begin_document(x, false))
 		fail(x, RCPT_XML_NO_MEMORY);
 }
@@ -797,6 +826,11 @@ bool rcpt_xml_next(struct rcpt_xml *x, struct rcpt_facts *facts, uint64_t *line)
 	as_facts(x, r, facts);
 	*line = r->line;
 	return true;
+}
+
+const struct rcpt_xml_counts *rcpt_xml_counts(const struct rcpt_xml *x)
+{
+	return &x->counts;
 }
 
 const char *rcpt_xml_reason(const struct rcpt_xml *x)

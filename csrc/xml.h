@@ -28,10 +28,11 @@
 #include "facts.h"
 
 struct rcpt_xml_limits {
-	size_t bytes;   /* in one message given whole, and in one token (tag or text) of a stream */
-	unsigned depth; /* elements within one another, the message itself included */
-	size_t attr;    /* bytes in one attribute's value */
-	bool comments;  /* they may stand between the stanzas of a stream: those who capture write them */
+	size_t bytes;    /* in one message given whole, and in one token (tag or text) of a stream */
+	unsigned depth;  /* elements within one another, the message itself included */
+	size_t attr;     /* bytes in one attribute's value */
+	bool comments;   /* they may stand between the stanzas of a stream: those who capture write them */
+	bool only_count; /* nothing is to be taken with rcpt_xml_next(): messages are counted, and then forgotten */
 };
 #define RCPT_XML_BYTES ((size_t)1 << 20)
 #define RCPT_XML_DEPTH 64u
@@ -49,6 +50,12 @@ enum rcpt_xml_status {
 	RCPT_XML_TOO_DEEP,
 	RCPT_XML_ATTR_TOO_LONG,
 	RCPT_XML_NO_MEMORY
+};
+
+/* Of the messages that were read whole. */
+struct rcpt_xml_counts {
+	uint64_t messages, requests, acks;
+	uint64_t problems[RCPT_PROBLEMS];
 };
 
 struct rcpt_xml_position {
@@ -74,6 +81,9 @@ enum rcpt_xml_status rcpt_xml_finish(struct rcpt_xml *x);
 /* The next message that was read whole, and the line it began on. False when there is none yet. The strings hold until the next
  * call that takes input or resets. */
 bool rcpt_xml_next(struct rcpt_xml *x, struct rcpt_facts *facts, uint64_t *line);
+
+/* Counted since the last reset. */
+const struct rcpt_xml_counts *rcpt_xml_counts(const struct rcpt_xml *x);
 
 /* Why the last call did not return OK, in words, and where. */
 const char *rcpt_xml_reason(const struct rcpt_xml *x);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A stream: the same facts however it is cut into chunks and documents, and those of the reader of one message where that
- * accepts. */
+ * accepts; and the same counts where nothing else is asked for. */
 #include "facts_text.h"
 #include "fuzz.h"
 #include "mem.h"
@@ -65,6 +65,19 @@ static void compare_with_one_message(struct rcpt_xml *x, const char *xml, size_t
 	}
 }
 
+/* Who only counts counts as many. */
+static void compare_counts(const char *xml, size_t n, uint32_t seed, const struct rcpt_xml_counts *expected)
+{
+	struct rcpt_xml_limits only_count = limits;
+	only_count.only_count = true;
+	struct rcpt_xml *x = rcpt_xml_new(&only_count, 1);
+	struct text t = {.used = 0};
+	CHECK(scan(x, xml, n, seed % 20, seed & 32 ? 32 : NEVER, seed, &t) == 0, "there are facts");
+	CHECK(memcmp(rcpt_xml_counts(x), expected, sizeof *expected) == 0, "other counts");
+	text_free(&t);
+	rcpt_xml_free(x);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	const char *xml = (const char *)data;
@@ -76,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	limits.comments = seed & 1;
 	struct rcpt_xml *x = rcpt_xml_new(&limits, 1);
 	scan(x, xml, n, 0, NEVER, seed, &whole);
+	compare_counts(xml, n, seed, rcpt_xml_counts(x));
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
 		struct text other = {.used = 0};
 		scan(x, xml, n, ways[i].most, ways[i].cut, seed, &other);

@@ -16,7 +16,7 @@
 #include "pending.h"
 #include "single.h"
 
-static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR, false};
+static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR, false, false};
 
 static char **given;
 
@@ -27,7 +27,8 @@ static void read_file(const char *path)
 	assert_non_null(file);
 	const size_t n = fread(bytes, 1, sizeof bytes, file);
 	fclose(file);
-	const struct rcpt_xml_limits with_comments = {limits.bytes, limits.depth, limits.attr, true}, small = {4096, 6, 100, false};
+	const struct rcpt_xml_limits with_comments = {limits.bytes, limits.depth, limits.attr, true, false},
+								 small = {4096, 6, 100, false, false};
 	read_at_the_edge(&limits, bytes, n);
 	if (n > 2000)
 		return;
@@ -218,7 +219,7 @@ static void deep_nesting(void **state)
 	assert_int_equal(repeat(x, "<message>", 1000000), RCPT_XML_TOO_DEEP);
 	rcpt_xml_free(x);
 	/* The deepest that receipts.scanner allows takes no stack. */
-	const struct rcpt_xml_limits deepest = {RCPT_XML_BYTES, 100000, RCPT_XML_ATTR, false};
+	const struct rcpt_xml_limits deepest = {RCPT_XML_BYTES, 100000, RCPT_XML_ATTR, false, false};
 	x = rcpt_xml_new(&deepest, 1);
 	assert_int_equal(repeat(x, "<a>", 99999), RCPT_XML_OK);
 	assert_int_equal(repeat(x, "<message/>", 3), RCPT_XML_OK);
@@ -300,7 +301,7 @@ static void over_two_gigabytes(void **state)
 	const size_t n = BLOCK * BLOCKS;
 	assert_true(n > (size_t)INT32_MAX);
 	/* The largest limits that can be asked for are clipped; else a length modulo 2^32 would be read. */
-	const struct rcpt_xml_limits most = {SIZE_MAX, 100000, SIZE_MAX, false};
+	const struct rcpt_xml_limits most = {SIZE_MAX, 100000, SIZE_MAX, false, false};
 	struct rcpt_single *s = rcpt_single_new(&most, 1);
 	struct rcpt_xml *x = rcpt_xml_new(&most, 1);
 	struct rcpt_facts f;

@@ -11,7 +11,7 @@
 
 #define R "xmlns='urn:xmpp:receipts'"
 
-static const struct rcpt_xml_limits limits = {4096, 8, 100, false};
+static const struct rcpt_xml_limits limits = {4096, 8, 100, false, false};
 
 static struct rcpt_xml *make(void)
 {
@@ -302,7 +302,7 @@ static void an_endless_stream(void **state)
 static void comments(void **state)
 {
 	(void)state;
-	static const struct rcpt_xml_limits with_comments = {4096, 8, 100, true};
+	static const struct rcpt_xml_limits with_comments = {4096, 8, 100, true, false};
 	static const struct {
 		const char *xml;
 		enum rcpt_xml_status status;

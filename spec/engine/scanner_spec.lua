@@ -105,6 +105,42 @@ describe("receipts.scanner", function ()
 		assert.is_true(summary.requests > 5 and summary.acks > 5);
 	end);
 
+	local function summary(xml, size, options)
+		local scanner = receipts.scanner(options);
+		local given, reason, position = 0, nil, nil;
+		for at = 1, #xml + size, size do -- the last is empty: then the end
+			local list, fault, place, before = scanner[at > #xml and "finish" or "feed"](scanner, at <= #xml and xml:sub(at, at + size - 1) or nil);
+			given = given + #(list or before);
+			if not list then
+				reason, position = fault, place;
+				break;
+			end
+		end
+		return { scanner:summary(), reason = reason, position = position }, given;
+	end
+
+	it("gives a summary and nothing else when told to", function ()
+		local root = "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' xmlns:r='urn:xmpp:receipts'>";
+		local inputs = {
+			table.concat(stream, "\n"), table.concat(bare, "\n"), "", "<message/>",
+			root.."<message id='1'><r:request/></message><r:message id='2'><r:request/></r:message></s:stream>",
+			"<a><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><request xmlns='urn:xmpp:receipts'/></message>"
+				.."<delay xmlns='urn:xmpp:delay' stamp='1'/></forwarded></a>",
+			table.concat(bare, "\n").."<message><request xmlns='urn:xmpp:receipts'></message>", -- faults, at the end and before
+			"<message/>\n<message><p:a/></message><message/>",
+			"<message type='error'><received xmlns='urn:xmpp:receipts'/></message><mess",
+		};
+		for _, xml in ipairs(inputs) do
+			for _, size in ipairs { 1, 7, 100, 1000000 } do
+				local whole = summary(xml, size, {});
+				local counted, given = summary(xml, size, { only_summary = true });
+				assert.same(whole, counted, xml);
+				assert.equal(0, given);
+			end
+		end
+		assert.equal(4, summary(inputs[2], 100, { only_summary = true })[1].problems["received-without-id"]);
+	end);
+
 	it("keeps what came before a fault, says where it is, and stays failed", function ()
 		local scanner = receipts.scanner {};
 		local list, reason, position, before = scanner:feed("<message id='1'/>\n<message></body>");
