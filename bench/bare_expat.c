@@ -120,30 +120,65 @@ static int with_table(lua_State *L)
 	return 0;
 }
 
-/* streamer(namespaces): a parser for feed() and close(), with or without Expat's own namespaces. */
+/* A parser for feed() and close(), and for one that counts what it has found. */
+struct streamer {
+	XML_Parser parser;
+	unsigned depth;
+	lua_Integer requests, acks;
+};
+
+/* The least that somebody must do who counts receipt elements by their namespace: know which elements are the children of
+ * stanzas, and look for what they declare. Right only where nobody uses a prefix, and where nothing is malformed. */
+static void XMLCALL on_start(void *ud, const char *name, const char **attr)
+{
+	struct streamer *s = ud;
+	if (++s->depth != 3)
+		return;
+	for (; *attr; attr += 2)
+		if (strcmp(attr[0], "xmlns") == 0 && strcmp(attr[1], "urn:xmpp:receipts") == 0) {
+			s->requests += strcmp(name, "request") == 0;
+			s->acks += strcmp(name, "received") == 0;
+		}
+}
+
+static void XMLCALL on_end(void *ud, const char *name)
+{
+	(void)name;
+	struct streamer *s = ud;
+	s->depth--;
+}
+
+/* streamer(counting): with those handlers, or with none. */
 static int streamer(lua_State *L)
 {
-	XML_Parser *parser = lua_newuserdata(L, sizeof(XML_Parser));
-	*parser = lua_toboolean(L, 1) ? XML_ParserCreateNS("UTF-8", '\1') : XML_ParserCreate("UTF-8");
+	struct streamer *s = lua_newuserdata(L, sizeof *s);
+	*s = (struct streamer){.parser = XML_ParserCreate("UTF-8")};
+	if (lua_toboolean(L, 1)) {
+		XML_SetUserData(s->parser, s);
+		XML_SetElementHandler(s->parser, on_start, on_end);
+	}
 	return 1;
 }
 
 /* feed(streamer, chunk) */
 static int feed(lua_State *L)
 {
-	const XML_Parser *parser = lua_touserdata(L, 1);
+	const struct streamer *s = lua_touserdata(L, 1);
 	size_t n;
 	const char *chunk = luaL_checklstring(L, 2, &n);
-	if (XML_Parse(*parser, chunk, (int)n, 0) != XML_STATUS_OK)
-		return luaL_error(L, "%s", XML_ErrorString(XML_GetErrorCode(*parser)));
+	if (XML_Parse(s->parser, chunk, (int)n, 0) != XML_STATUS_OK)
+		return luaL_error(L, "%s", XML_ErrorString(XML_GetErrorCode(s->parser)));
 	return 0;
 }
 
+/* close(streamer): how many requests and acks there were. */
 static int close_streamer(lua_State *L)
 {
-	const XML_Parser *parser = lua_touserdata(L, 1);
-	XML_ParserFree(*parser);
-	return 0;
+	const struct streamer *s = lua_touserdata(L, 1);
+	XML_ParserFree(s->parser);
+	lua_pushinteger(L, s->requests);
+	lua_pushinteger(L, s->acks);
+	return 2;
 }
 
 int luaopen_bare_expat(lua_State *L);
