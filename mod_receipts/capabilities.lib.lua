@@ -18,6 +18,7 @@
 
 local new_cache = require "util.cache".new;
 local jid_bare = require "util.jid".bare;
+local match_text = string.match;
 
 local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
@@ -186,8 +187,8 @@ end
 -- @param is_local  it comes from a client of this host
 function methods:presence(stanza, to, is_local)
 	local jid, type = stanza.attr.from, stanza.attr.type;
-	local bare = jid_bare(jid);
 	if not jid or #jid > MAX_JID then return; end
+	local bare = match_text(jid, "^[^/]*");
 	if jid == bare then
 		if type == "unavailable" and to then self:hidden(bare, to); end
 		return;

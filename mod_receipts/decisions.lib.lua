@@ -17,7 +17,7 @@ local mt = { __index = methods };
 
 --- @param online  function (bare JID): is this user of ours online?
 function decisions.new(online)
-	return setmetatable({ rings = new_cache(MAX_USERS), online = online }, mt);
+	return setmetatable({ rings = new_cache(MAX_USERS), online = online, latest = nil, ring = nil }, mt);
 end
 
 local function fits(text)
@@ -36,12 +36,16 @@ end
 -- @param why   the rule and the reason
 function methods:note(user, time, id, from, to, why)
 	if not fits(id) or not fits(from) or not fits(to) then return; end
-	local ring = self.rings:get(user);
-	if not ring then
-		if not self.online(user) then return; end
-		ring = { count = 0 };
+	local ring = self.ring;
+	if user ~= self.latest then
+		ring = self.rings:get(user);
+		if not ring then
+			if not self.online(user) then return; end
+			ring = { count = 0 };
+		end
+		self.rings:set(user, ring); -- now it is the latest
+		self.latest, self.ring = user, ring;
 	end
-	self.rings:set(user, ring); -- now it is the latest
 	local at = ring.count % MAX_DECISIONS * FIELDS;
 	ring[at + 1], ring[at + 2], ring[at + 3], ring[at + 4], ring[at + 5] = time, id, from, to, why;
 	ring.count = ring.count + 1;
@@ -64,6 +68,7 @@ end
 --- The user is gone.
 function methods:forget(user)
 	self.rings:set(user, nil);
+	if user == self.latest then self.latest, self.ring = nil, nil; end
 end
 
 return decisions;

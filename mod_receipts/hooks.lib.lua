@@ -44,6 +44,7 @@ end
 --                 asks (content messages matter), protect (rule E4)
 --                 content (function (event, bits)): a content message of who may not ask by itself
 --                 outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))
+--                 evicted (function (): an ask has made something else go, that pending:evicted() tells of)
 --                 failed (function (error)), full (function (): calls uncounted())
 -- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
 --         uncounted (function (sample)): how many asked, were delivered and were duplicates since the last call;
@@ -70,7 +71,7 @@ function hooks.new(engine, options)
 		local user = origin.username;
 		local ordinary;
 		if status == "out of memory" then error(status, 0); end
-		if status and status ~= "known" and (status ~= "asked" or evicted or not known[user] or listening("receipts/requested")) then
+		if status and status ~= "known" and (status ~= "asked" or not known[user] or listening("receipts/requested")) then
 			ordinary = false;
 		elseif what & BIT_RECEIVED == 0 then
 			ordinary = what & ODD == 0;
@@ -78,7 +79,10 @@ function hooks.new(engine, options)
 			ordinary = what & (ODD | BIT_REQUEST) == 0 and (not protect or is_subscriber(origin, event.stanza.attr.to)) and silent[user];
 		end
 		if not ordinary then return options.outgoing(event, what, status, evicted); end
-		if status == "asked" then asked = asked + 1; end
+		if status == "asked" then
+			asked = asked + 1;
+			if evicted then options.evicted(); end
+		end
 	end
 
 	-- The engine's turn, to read a message that a client sends.

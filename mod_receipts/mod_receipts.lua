@@ -158,12 +158,17 @@ local function presence_out(event)
 	end
 end
 
+local function is_ours(jid)
+	local session = full_sessions[jid];
+	return (session and session.host or jid_host(jid)) == module.host;
+end
+
 local function presence_in(event)
 	local stanza = event.stanza;
 	local to, from = stanza.attr.to, stanza.attr.from;
 	if not to then
 		capabilities:presence(stanza, nil, true);
-	elseif jid_host(from) ~= module.host and bare_sessions[jid_bare(to)] then
+	elseif not is_ours(from) and bare_sessions[jid_bare(to)] then
 		-- Who is not online is shown nothing; and of clients of this host all is known by what they broadcast.
 		capabilities:presence(stanza, jid_bare(to), false);
 	end
@@ -254,12 +259,14 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	content = guard("putting in a request", function (...) return traffic.content(...); end);
 	outgoing = guard("a message that is sent", function (...) return traffic.outgoing(...); end);
 	incoming = guard("a message that comes", function (...) return traffic.incoming(...); end);
+	evicted = parts.drain;
 	failed = function (err) tell_error(err, 0); end;
 	full = function () reports:settle(); end;
 });
 reports:watch(uncounted);
 
-local function joining(event)
+local function presence_out_full(event)
+	presence_out(event);
 	local left = rooms:presence(event.origin, event.stanza);
 	if left then capabilities:hidden(left, jid_bare(event.origin.full_jid)); end
 end
@@ -343,14 +350,15 @@ local function hook(name, handler)
 end
 for _, kind in ipairs { "bare", "full", "host" } do
 	module:hook("pre-message/"..kind, outgoing, PRIORITY); -- those of hooks.lib.lua guard themselves
-	hook("pre-presence/"..kind, presence_out);
 end
+hook("pre-presence/bare", presence_out);
+hook("pre-presence/host", presence_out);
+hook("pre-presence/full", presence_out_full);
 for _, kind in ipairs { "bare", "full" } do
 	module:hook("message/"..kind, incoming, PRIORITY);
 	hook("presence/"..kind, presence_in);
 end
 module:hook("carbons-should-copy", copy_acks, PRIORITY);
-hook("pre-presence/full", joining);
 hook("iq-result/bare/disco", overheard);
 hook("resource-unbind", unbound);
 hook("account-disco-info", account_disco);

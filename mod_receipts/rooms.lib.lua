@@ -33,10 +33,11 @@ end
 --- Takes note of directed presence that a session sends.
 -- @return the room that it leaves thereby, if it does
 function methods:presence(session, stanza)
-	local joined, room = self.of_session[session], jid_bare(stanza.attr.to);
-	if stanza.attr.type == nil and stanza:get_child("x", xmlns_muc) then
-		self:join(session, room);
-	elseif stanza.attr.type == "unavailable" and joined then
+	local joined, type = self.of_session[session], stanza.attr.type;
+	if type == nil and stanza:get_child("x", xmlns_muc) then
+		self:join(session, jid_bare(stanza.attr.to));
+	elseif type == "unavailable" and joined then
+		local room = jid_bare(stanza.attr.to);
 		joined[room] = nil;
 		return room;
 	end

@@ -182,8 +182,8 @@ end
 -- @param entries  as the engine's expire() and evicted() return them
 function methods:dropped(entries)
 	for _, entry in ipairs(entries) do
-		local user = jid_node(entry.from);
-		if entry.stored and user then remove_record(self, user, entry); end
+		local user = entry.stored and jid_node(entry.from);
+		if user then remove_record(self, user, entry); end
 	end
 end
 

@@ -63,6 +63,9 @@ describe("decisions", function ()
 
 	it("F1 go with their user, and survive a reload", function ()
 		decisions:note("a@h", 1, "x", "f", "t", "why");
+		decisions:forget("a@h");
+		decisions:note("a@h", 2, "x", "f", "t", "why");
+		assert.equal(1, #decisions:about("a@h"));
 		decisions:note("b@h", 1, "x", "f", "t", "why");
 		decisions:forget("a@h");
 		local other = lib.new(online);

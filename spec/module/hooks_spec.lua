@@ -31,6 +31,7 @@ describe("message hooks", function ()
 			known = { a = true }, silent = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {};
 			asks = true, protect = true;
 			content = handler("content"), outgoing = handler("outgoing"), incoming = handler("incoming"), failed = handler("failed");
+			evicted = handler("evicted");
 			full = handler("full");
 		};
 		session = { username = "a", host = "h", full_jid = "a@h/1", presence = {}, roster = { ["b@h"] = { subscription = "both" } } };
@@ -153,12 +154,24 @@ describe("message hooks", function ()
 		assert.same({ 0, 0, 0 }, counts());
 	end);
 
-	it("tell of a request that makes room for itself", function ()
+	it("count a request that makes room for itself, and have it told what went", function ()
 		pending:journal();
 		for i = 1, 3 do send(ask("m"..i)); end
 		assert.equal(0, #told);
 		send(ask("m4"));
-		assert.same({ "asked", true }, { told[1][4], told[1][5] });
+		assert.same({ "evicted" }, { told[1][1] });
+		assert.equal("m1", pending:evicted()[1].id);
+		send(message({ id = "m5", to = "b@h" }, request(), st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" })));
+		assert.same({ "evicted" }, { told[2][1] });
+		assert.equal(2, #told);
+		assert.same({ 5, 0, 0 }, counts());
+	end);
+
+	it("tell of a request that makes room for itself, where the user's records have to be read", function ()
+		pending:journal();
+		options.known.a = nil;
+		for i = 1, 4 do send(ask("m"..i)); end
+		assert.same({ "outgoing", "asked", true }, { told[4][1], told[4][4], told[4][5] });
 	end);
 
 	it("know the rooms that a session is in", function ()
