@@ -4,6 +4,9 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#ifdef RCPT_MEM_TEST
+#include <malloc.h>
+#endif
 
 #ifndef RCPT_MEM_TEST
 
@@ -25,7 +28,7 @@ void rcpt_free(void *ptr)
 #else
 
 static long budget = -1, failures = -1;
-static size_t held, failed;
+static size_t held, bytes, failed;
 
 void rcpt_mem_fail(long after, long times)
 {
@@ -49,6 +52,11 @@ size_t rcpt_mem_held(void)
 	return held;
 }
 
+size_t rcpt_mem_bytes(void)
+{
+	return bytes;
+}
+
 bool rcpt_mem_refuse(void)
 {
 	if (budget < 0 || failures == 0)
@@ -68,6 +76,7 @@ void *rcpt_malloc(size_t size)
 	void *ptr = rcpt_mem_refuse() ? NULL : malloc(size);
 	if (ptr)
 		held++;
+	bytes += malloc_usable_size(ptr);
 	return ptr;
 }
 
@@ -75,13 +84,20 @@ void *rcpt_realloc(void *ptr, size_t size)
 {
 	if (!ptr)
 		return rcpt_malloc(size);
-	return rcpt_mem_refuse() ? NULL : realloc(ptr, size);
+	if (rcpt_mem_refuse())
+		return NULL;
+	const size_t before = malloc_usable_size(ptr);
+	void *moved = realloc(ptr, size);
+	if (moved)
+		bytes += malloc_usable_size(moved) - before;
+	return moved;
 }
 
 void rcpt_free(void *ptr)
 {
 	if (ptr)
 		held--;
+	bytes -= malloc_usable_size(ptr);
 	free(ptr);
 }
 

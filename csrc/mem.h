@@ -28,8 +28,9 @@ void rcpt_mem_fail(long n, long times);
 size_t rcpt_mem_failed(void);
 /* Is the next allocation to fail? For other allocators, so that theirs are counted too. */
 bool rcpt_mem_refuse(void);
-/* Blocks held now. */
+/* Blocks held now, and their bytes. */
 size_t rcpt_mem_held(void);
+size_t rcpt_mem_bytes(void);
 #endif
 
 #endif

@@ -9,7 +9,6 @@
  */
 #include "single.h"
 
-#include <expat.h>
 #include <limits.h>
 
 #include "mem.h"
@@ -197,9 +196,8 @@ static void XMLCALL on_instruction(void *ud, const char *target, const char *dat
 static bool reset_quick(struct rcpt_single *s)
 {
 	static const char root[] = "<r>";
-	if (!XML_ParserReset(s->quick, "UTF-8"))
+	if (!rcpt_xml_renew(&s->quick, s->salt))
 		return false;
-	XML_SetHashSalt(s->quick, s->salt);
 	if (XML_Parse(s->quick, root, sizeof root - 1, 0) != XML_STATUS_OK)
 		return false;
 	XML_SetUserData(s->quick, s);
@@ -243,7 +241,6 @@ static bool read_quickly(struct rcpt_single *s, const char *xml, size_t n)
 
 struct rcpt_single *rcpt_single_new(const struct rcpt_xml_limits *limits, unsigned long salt)
 {
-	static const XML_Memory_Handling_Suite memory = {rcpt_malloc, rcpt_realloc, rcpt_free};
 	struct rcpt_single *s = rcpt_malloc(sizeof *s);
 	if (!s)
 		return NULL;
@@ -251,10 +248,9 @@ struct rcpt_single *rcpt_single_new(const struct rcpt_xml_limits *limits, unsign
 	s->limits = *limits;
 	if (s->limits.bytes > INT_MAX / 2)
 		s->limits.bytes = INT_MAX / 2;
-	s->salt = salt ? salt : 1; /* 0 would have Expat ask the system for one at every reset */
+	s->salt = salt;
 	s->careful = rcpt_xml_new(limits, salt);
-	s->quick = XML_ParserCreate_MM("UTF-8", &memory, NULL);
-	if (!s->careful || !s->quick) {
+	if (!s->careful || !rcpt_xml_renew(&s->quick, salt)) {
 		rcpt_single_free(s);
 		return NULL;
 	}

@@ -18,13 +18,13 @@
  */
 #include "xml.h"
 
-#include <expat.h>
 #include <limits.h>
 
 #include "mem.h"
 #include "namespaces.h"
 
 #define SLICE ((size_t)64 << 10) /* bytes given to Expat at once: keeps what one call makes small */
+#define RESET_UP_TO 16384        /* bytes read by a parser that is reset; one that has read more is replaced */
 #define STREAMS_MAX 4u           /* streams open within one another: the outermost is forgotten for one more */
 
 enum { ID, FROM, TO, TYPE, RECEIVED_ID, STAMP, STRINGS };
@@ -544,11 +544,27 @@ static void XMLCALL on_instruction(void *ud, const char *target, const char *dat
 
 /* -- Documents ------------------------------------------------------------------------------------------------------- */
 
+bool rcpt_xml_renew(XML_Parser *parser, unsigned long salt)
+{
+	static const XML_Memory_Handling_Suite memory = {rcpt_malloc, rcpt_realloc, rcpt_free};
+	if (*parser && XML_GetCurrentByteIndex(*parser) + XML_GetCurrentByteCount(*parser) <= RESET_UP_TO) {
+		if (!XML_ParserReset(*parser, "UTF-8"))
+			return false;
+	} else {
+		XML_Parser other = XML_ParserCreate_MM("UTF-8", &memory, NULL);
+		if (!other)
+			return false;
+		XML_ParserFree(*parser);
+		*parser = other;
+	}
+	XML_SetHashSalt(*parser, salt ? salt : 1); /* 0 would have Expat ask the system for one */
+	return true;
+}
+
 static bool begin_document(struct rcpt_xml *x, bool single)
 {
-	if (!XML_ParserReset(x->parser, "UTF-8"))
+	if (!rcpt_xml_renew(&x->parser, x->salt))
 		return false;
-	XML_SetHashSalt(x->parser, x->salt);
 	rcpt_namespaces_reset(&x->namespaces);
 	XML_SetUserData(x->parser, x);
 	XML_SetElementHandler(x->parser, on_start, on_end);
@@ -687,7 +703,6 @@ static void drop_taken(struct rcpt_xml *x)
 
 struct rcpt_xml *rcpt_xml_new(const struct rcpt_xml_limits *limits, unsigned long salt)
 {
-	static const XML_Memory_Handling_Suite memory = {rcpt_malloc, rcpt_realloc, rcpt_free};
 	struct rcpt_xml *x = rcpt_malloc(sizeof *x);
 	if (!x)
 		return NULL;
@@ -696,14 +711,13 @@ struct rcpt_xml *rcpt_xml_new(const struct rcpt_xml_limits *limits, unsigned lon
 	if (x->limits.bytes > INT_MAX / 2)
 		x->limits.bytes = INT_MAX / 2;
 	x->cut_after = RCPT_XML_CUT;
-	x->salt = salt ? salt : 1; /* 0 would have Expat ask the system for one at every reset */
+	x->salt = salt;
 	rcpt_namespaces_init(&x->namespaces, salt);
-	x->parser = XML_ParserCreate_MM("UTF-8", &memory, NULL);
+	rcpt_xml_reset(x);
 	if (!x->parser) {
 		rcpt_free(x);
 		return NULL;
 	}
-	rcpt_xml_reset(x);
 	return x;
 }
 
