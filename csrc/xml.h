@@ -17,7 +17,7 @@
  * processing instructions; and what is over the limits. After a refusal or a failure the reader says so again until
  * rcpt_xml_reset().
  *
- * The parser is made once and used again. It is reset for each message: a parser that lives on would take a stray end tag or a
+ * The parser is used again. It is reset, or replaced, for each message: a parser that lives on would take a stray end tag or a
  * half-finished message with it into the next.
  */
 #ifndef RCPT_XML_H
