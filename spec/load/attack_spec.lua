@@ -12,13 +12,14 @@ local figures = require "bench.figures";
 local socket = require "socket";
 
 local LONG = os.getenv("ATTACK") == "long";
-local TURNS, TICKS = LONG and 60 or 6, 12; -- of each flood, on each server; and bursts in a turn
+-- Of each flood, on each server; and bursts in a turn. Short turns say little: each hits another part of the garbage collector's cycle.
+local TURNS, TICKS = LONG and 40 or 6, LONG and 40 or 12;
 local BURST, TICK = 10, 0.005; -- stanzas in a burst, and seconds until the next
 local PAIRS = 5; -- of ordinary users, who write to each other all the while
 local RESOURCES = LONG and 1000 or 100; -- of the attacker
 local BYSTANDERS, AWAITED = 5, 20; -- users whose receipts are awaited all the while, and how many of each
 local LEFT = BYSTANDERS + 3; -- sessions when the others are gone: with them are the one they wait for, the first, and the spec's own
-local LATENCY, SLACK = LONG and 1.2 or 2, LONG and 0 or 0.05; -- at most: times that of the server without the module, and seconds;
+local LATENCY, SLACK = LONG and 1.2 or 2, 0.05; -- at most: times that of the server without the module, and in a short run, seconds;
 local CPU = 2; -- and CPU time, likewise. A short run is a rough one
 local HEAP, RESIDENT = 4096, 16384; -- KiB that may be left behind, beyond what the other server is left with
 
@@ -136,31 +137,40 @@ describe("attackers", function ()
 
 	for _, flood in ipairs(floods.all) do
 		it("cost ordinary users no message and little time: "..flood, function ()
-			local middle, all, spent = { {}, {} }, { {}, {} }, { 0, 0 };
+			local middle, all, spent, took = { {}, {} }, { {}, {} }, { 0, 0 }, { 0, 0 };
 			for i = 0, TURNS do
 				for _, which in ipairs(i % 2 == 0 and { 1, 2 } or { 2, 1 }) do
 					local world = both[which];
-					local before_turn = vitals.cpu(world.server);
+					local before_turn, began = vitals.cpu(world.server), socket.gettime();
 					world.users.times = {};
 					turn(world, flood);
 					if i > 0 then -- the first ones warm up
 						table.insert(middle[which], figures.median(world.users.times));
 						table.move(world.users.times, 1, #world.users.times, #all[which] + 1, all[which]);
 						spent[which] = spent[which] + vitals.cpu(world.server) - before_turn;
+						took[which] = took[which] + socket.gettime() - began;
 					end
 				end
 			end
-			local ours, peer = share(middle[1], 10), share(middle[2], 10); -- other programs only add: so the quietest turns tell
+			-- Of two turns that followed on one another. Other programs hit both.
+			local ratios = {};
+			for i, ours in ipairs(middle[1]) do ratios[i] = ours / middle[2][i]; end
+			local ratio = figures.median(ratios);
 			if LONG then
-				figures.report("attack-"..flood, ours * 1e3, peer * 1e3, ours / peer, "<="..LATENCY);
-				print(("ATTACK %s: %d messages, half within %.2f ms (without the module %.2f), 95 of 100 within %.1f ms (%.1f), CPU %.2f times")
-					:format(flood, #all[1], share(all[1], 2) * 1e3, share(all[2], 2) * 1e3, share(all[1], 20, 19) * 1e3, share(all[2], 20, 19) * 1e3,
-					spent[1] / spent[2]));
+				figures.report("attack-"..flood, share(all[1], 2) * 1e3, share(all[2], 2) * 1e3, ratio, "<="..LATENCY);
+				print(("ATTACK %s: %d messages, 95 of 100 within %.1f ms (without the module %.1f), CPU %.2f times, busy for %.0f %% of the time (%.0f)")
+					:format(flood, #all[1], share(all[1], 20, 19) * 1e3, share(all[2], 20, 19) * 1e3, spent[1] / spent[2],
+					spent[1] / took[1] * 100, spent[2] / took[2] * 100));
 			end
 			for _, world in ipairs(both) do assert.same({}, world.users.wrong); end
 			assert.same({}, with.stolen);
 			assert(spent[1] <= spent[2] * CPU, ("%.3f s of CPU, and %.3f without the module"):format(spent[1], spent[2]));
-			assert(ours <= peer * LATENCY + SLACK, ("%.2f ms, and %.2f without the module"):format(ours * 1e3, peer * 1e3));
+			if LONG then
+				assert(ratio <= LATENCY, ("%.2f times the latency without the module"):format(ratio));
+			else
+				local ours, peer = share(middle[1], 10), share(middle[2], 10); -- other programs only add: so the quietest turns tell
+				assert(ours <= peer * LATENCY + SLACK, ("%.2f ms, and %.2f without the module"):format(ours * 1e3, peer * 1e3));
+			end
 		end);
 	end
 
