@@ -26,7 +26,7 @@ end
 
 --- What another one remembered, after a reload.
 function methods:take_over(other)
-	self.rings = other.rings;
+	self.rings, self.latest, self.ring = other.rings, nil, nil;
 end
 
 --- Notes down a decision.

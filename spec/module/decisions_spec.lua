@@ -69,8 +69,11 @@ describe("decisions", function ()
 		decisions:note("b@h", 1, "x", "f", "t", "why");
 		decisions:forget("a@h");
 		local other = lib.new(online);
+		other:note("b@h", 2, "y", "f", "t", "before there was anything to take over");
 		other:take_over(decisions);
+		other:note("b@h", 3, "z", "f", "t", "why");
+		assert.equal(1, #other:about("b@h", "z"));
 		assert.equal(0, #other:about("a@h"));
-		assert.equal(1, #other:about("b@h"));
+		assert.equal(1, #other:about("b@h", "x"));
 	end);
 end);
