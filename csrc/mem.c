@@ -4,9 +4,6 @@
 
 #include <stdint.h>
 #include <stdlib.h>
-#ifdef RCPT_MEM_TEST
-#include <malloc.h>
-#endif
 
 #ifndef RCPT_MEM_TEST
 
@@ -26,6 +23,8 @@ void rcpt_free(void *ptr)
 }
 
 #else
+
+#include <malloc.h>
 
 static long budget = -1, failures = -1;
 static size_t held, bytes, failed;

@@ -80,11 +80,6 @@ static bool is_xml(struct rcpt_str prefix)
 	return rcpt_str_eq(prefix, RCPT_STR("xml"));
 }
 
-static bool declares(const struct qname *name)
-{
-	return is_xmlns(name->prefix.n ? name->prefix : name->local);
-}
-
 /* -- Bindings -------------------------------------------------------------------------------------------------------- */
 
 static struct rcpt_str prefix_of(const struct rcpt_namespaces *s, const struct rcpt_binding *b)
@@ -200,7 +195,7 @@ static bool namespace_of(const struct rcpt_namespaces *s, struct rcpt_str prefix
 bool rcpt_namespaces_attribute(const struct rcpt_namespaces *s, const char *raw, struct rcpt_name *name)
 {
 	struct qname q;
-	if (!split(raw, &q) || declares(&q))
+	if (rcpt_namespaces_declares(raw) || !split(raw, &q))
 		return false;
 	*name = (struct rcpt_name){{NULL, 0}, q.local};
 	return q.prefix.n == 0 || namespace_of(s, q.prefix, &name->ns);
@@ -262,7 +257,7 @@ static enum XML_Error declare(struct rcpt_namespaces *s, unsigned depth, const c
 {
 	for (; *attributes; attributes += 2) {
 		struct qname name;
-		if (!split(attributes[0], &name) || !declares(&name))
+		if (!rcpt_namespaces_declares(attributes[0]) || !split(attributes[0], &name))
 			continue;
 		const struct rcpt_str prefix = {name.local.p, name.prefix.n ? name.local.n : 0};
 		const enum XML_Error error = bind(s, depth, prefix, (struct rcpt_str){attributes[1], strlen(attributes[1])});
@@ -280,7 +275,7 @@ static enum XML_Error open_prefixed(struct rcpt_namespaces *s, unsigned depth, c
 		struct qname name;
 		if (!split(*a, &name))
 			return XML_ERROR_INVALID_TOKEN;
-		prefixed += name.prefix.n && !declares(&name);
+		prefixed += name.prefix.n && !rcpt_namespaces_declares(*a);
 	}
 	const enum XML_Error error = declare(s, depth, attributes);
 	return error == XML_ERROR_NONE && prefixed ? check_prefixed(s, attributes, prefixed) : error;
