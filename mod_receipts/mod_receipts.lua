@@ -266,9 +266,9 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 reports:watch(uncounted);
 
 local function presence_out_full(event)
-	presence_out(event);
-	local left = rooms:presence(event.origin, event.stanza);
+	local left = rooms:presence(event.origin, event.stanza); -- first: that a room is joined is to be known whatever fails
 	if left then capabilities:hidden(left, jid_bare(event.origin.full_jid)); end
+	presence_out(event);
 end
 
 -- Who had joined before the module came: known for the rooms of this server only.
