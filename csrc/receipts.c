@@ -58,13 +58,20 @@ struct state {
 struct collection {
 	char *bytes;
 	size_t used, room;
+	uint32_t entries;
+	uint32_t last; /* of a run of entries that nobody will miss, so many are told in full and the others counted; 0: all */
 	bool failed;
 	bool journal; /* what the store has is told with each */
+	bool dated;   /* and when it was shown to us */
+	double now;
 };
 
 /* Handles begin with what they are, so that telling them apart needs no look at metatables. */
 enum handle { SCANNER, PENDING };
 static const char *const handle_names[] = {[SCANNER] = "scanner", [PENDING] = "pending table"};
+
+/* So many evicted entries are worth a call of evicted(). */
+#define EVICTED_MANY 256
 
 struct pending_handle {
 	const char *const *kind; /* &handle_names[PENDING] */
@@ -599,6 +606,14 @@ static struct rcpt_pending *check_pending(lua_State *L)
 	return open_table(L, check_handle(L, 1, PENDING));
 }
 
+/* The table of the handle at 1, for what may make others go at the time `now`. */
+static struct rcpt_pending *table_at(lua_State *L, double now)
+{
+	struct pending_handle *h = lua_touserdata(L, 1);
+	h->evicted.now = now;
+	return open_table(L, h);
+}
+
 static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
 {
 	return (struct rcpt_pending_limits){
@@ -690,7 +705,7 @@ static int l_pending_add(lua_State *L)
 		luaL_checktype(L, 6, LUA_TTABLE);
 		luaL_argcheck(L, entry_flags(L, 6, &flags), 6, "type is not a message type");
 	}
-	return push_status(L, rcpt_pending_add(check_pending(L), from, to, id, now, flags));
+	return push_status(L, rcpt_pending_add(table_at(L, now), from, to, id, now, flags));
 }
 
 /* age, injected, type, occupant */
@@ -772,7 +787,7 @@ static bool in_rooms(lua_State *L, int arg, struct rcpt_str to)
 	return found;
 }
 
-/* Adds a message that asks. Pushes what became of it, and whether entries have been evicted that nobody has asked for.
+/* Adds a message that asks. Pushes what became of it, and whether many entries have been evicted that nobody has asked for.
  * `occupant`: it is sent to one, or by one; `rooms`: index of a set of the bare JIDs of rooms that the client is in, or of
  * anything else. */
 static int ask(lua_State *L, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, double now, unsigned type,
@@ -782,9 +797,9 @@ static int ask(lua_State *L, struct rcpt_str from, struct rcpt_str to, struct rc
 		to = from; /* no address stands for oneself */
 	const bool full = rcpt_jid_bare(to).n < to.n;
 	const unsigned flags = type | (full && (occupant || in_rooms(L, rooms, to)) ? RCPT_OCCUPANT : 0);
-	struct pending_handle *h = lua_touserdata(L, 1);
-	lua_pushstring(L, status_name(rcpt_pending_add(open_table(L, h), from, to, id, now, flags)));
-	lua_pushboolean(L, h->evicted.used > 0);
+	const struct pending_handle *h = lua_touserdata(L, 1);
+	lua_pushstring(L, status_name(rcpt_pending_add(table_at(L, now), from, to, id, now, flags)));
+	lua_pushboolean(L, h->evicted.entries >= EVICTED_MANY);
 	return 2;
 }
 
@@ -860,7 +875,7 @@ static int l_examine(lua_State *L)
 
 /* An entry in a collection. */
 struct entry_copy {
-	double time;
+	double time, shown;
 	unsigned flags;
 	enum rcpt_state state;
 	bool stored, keep;
@@ -886,7 +901,7 @@ static bool make_room(struct collection *c, size_t size)
 static bool collect(void *ud, const struct rcpt_entry *e)
 {
 	struct collection *c = ud;
-	const struct entry_copy head = {e->time, e->flags, e->state, e->stored, e->keep, e->from.n, e->asked.n, e->id.n};
+	const struct entry_copy head = {e->time, c->now, e->flags, e->state, e->stored, e->keep, e->from.n, e->asked.n, e->id.n};
 	const size_t size = sizeof head + e->from.n + e->asked.n + e->id.n;
 	if (!make_room(c, size))
 		return false;
@@ -897,58 +912,101 @@ static bool collect(void *ud, const struct rcpt_entry *e)
 	memcpy(at + e->from.n, e->asked.p, e->asked.n);
 	memcpy(at + e->from.n + e->asked.n, e->id.p, e->id.n);
 	c->used += size;
+	c->entries++;
 	return true;
 }
 
-/* Array of { from, to, id, time, state, type, injected, occupant, overdue [, stored, keep] }. Runs protected: the collection is
- * freed whatever happens. */
+static const char *read_copy(const struct collection *c, size_t at, struct entry_copy *head)
+{
+	memcpy(head, c->bytes + at, sizeof *head);
+	return c->bytes + at + sizeof *head;
+}
+
+static size_t size_of_copy(const struct entry_copy *head)
+{
+	return sizeof *head + head->from + head->asked + head->id;
+}
+
+/* How many entries, from the one at `at` on, are of one requester, came to nothing, and are not stored. */
+static uint32_t run_length(const struct collection *c, size_t at)
+{
+	struct rcpt_str from = {NULL, 0};
+	for (uint32_t n = 0;; n++) {
+		struct entry_copy head;
+		if (at == c->used)
+			return n;
+		const char *text = read_copy(c, at, &head);
+		if (head.stored || head.state != RCPT_PENDING || (n > 0 && !rcpt_str_eq(from, (struct rcpt_str){text, head.from})))
+			return n;
+		from = (struct rcpt_str){text, head.from};
+		at += size_of_copy(&head);
+	}
+}
+
+static void push_entry(lua_State *L, const struct collection *c, const struct entry_copy *head, const char *text)
+{
+	lua_createtable(L, 0, c->journal ? 12 : 9);
+	set_str(L, "from", (struct rcpt_str){text, head->from});
+	set_str(L, "to", (struct rcpt_str){text + head->from, head->asked});
+	set_str(L, "id", (struct rcpt_str){text + head->from + head->asked, head->id});
+	set_number(L, "time", head->time);
+	set_str(L, "state", (struct rcpt_str){state_names[head->state], strlen(state_names[head->state])});
+	set_str(L, "type", type_name(head->flags & RCPT_TYPE_BITS));
+	set_bool(L, "injected", head->flags & RCPT_INJECTED);
+	set_bool(L, "occupant", head->flags & RCPT_OCCUPANT);
+	set_bool(L, "overdue", head->flags & RCPT_OVERDUE);
+	if (c->journal) {
+		set_bool(L, "stored", head->stored);
+		set_bool(L, "keep", head->keep);
+	}
+	if (c->dated)
+		set_number(L, "gone", head->shown);
+}
+
+/* Array of { from, to, id, time, state, type, injected, occupant, overdue [, stored, keep] [, gone] }; and how many entries are
+ * counted only. Runs protected: the collection is freed whatever happens. */
 static int push_collection(lua_State *L)
 {
 	const struct collection *c = lua_touserdata(L, 1);
 	lua_newtable(L);
-	lua_Integer n = 0;
-	for (size_t at = 0; at < c->used;) {
-		struct entry_copy head;
-		memcpy(&head, c->bytes + at, sizeof head);
-		const char *text = c->bytes + at + sizeof head;
-		at += sizeof head + head.from + head.asked + head.id;
-		lua_createtable(L, 0, 11);
-		set_str(L, "from", (struct rcpt_str){text, head.from});
-		set_str(L, "to", (struct rcpt_str){text + head.from, head.asked});
-		set_str(L, "id", (struct rcpt_str){text + head.from + head.asked, head.id});
-		set_number(L, "time", head.time);
-		set_str(L, "state", (struct rcpt_str){state_names[head.state], strlen(state_names[head.state])});
-		set_str(L, "type", type_name(head.flags & RCPT_TYPE_BITS));
-		set_bool(L, "injected", head.flags & RCPT_INJECTED);
-		set_bool(L, "occupant", head.flags & RCPT_OCCUPANT);
-		set_bool(L, "overdue", head.flags & RCPT_OVERDUE);
-		if (c->journal) {
-			set_bool(L, "stored", head.stored);
-			set_bool(L, "keep", head.keep);
+	lua_Integer told = 0, counted = 0;
+	uint32_t run = 0;
+	struct entry_copy head;
+	for (size_t at = 0; at < c->used; at += size_of_copy(&head)) {
+		const char *text = read_copy(c, at, &head);
+		if (c->last > 0 && run == 0)
+			run = run_length(c, at);
+		const bool counts = run > c->last;
+		run -= run > 0;
+		if (counts) {
+			counted++;
+			continue;
 		}
-		lua_rawseti(L, -2, (int)++n);
+		push_entry(L, c, &head, text);
+		lua_rawseti(L, -2, (int)++told);
 	}
-	return 1;
+	lua_pushinteger(L, counted);
+	return 2;
 }
 
 static void empty(struct collection *c)
 {
 	rcpt_free(c->bytes);
-	*c = (struct collection){.journal = c->journal};
+	*c = (struct collection){.journal = c->journal, .dated = c->dated};
 }
 
-static int try_to_push(lua_State *L, struct collection *c)
+static int try_to_push(lua_State *L, struct collection *c, int results)
 {
 	lua_pushcfunction(L, push_collection);
 	lua_pushlightuserdata(L, c);
-	return lua_pcall(L, 1, 1, 0);
+	return lua_pcall(L, 1, results, 0);
 }
 
 /* Pushes the collection as a table and frees it. */
 static void give(lua_State *L, struct collection *c)
 {
 	const bool failed = c->failed;
-	const int status = failed ? LUA_ERRMEM : try_to_push(L, c);
+	const int status = failed ? LUA_ERRMEM : try_to_push(L, c, 1);
 	empty(c);
 	if (failed)
 		luaL_error(L, "out of memory");
@@ -958,15 +1016,15 @@ static void give(lua_State *L, struct collection *c)
 
 /* The same for what exists nowhere else: what cannot be told now is told by the next call. Making Lua values can run a finalizer,
  * and that can add to `owed`, or close the table: so we work on a copy. */
-static void tell(lua_State *L, struct collection *owed)
+static void tell(lua_State *L, struct collection *owed, int results)
 {
 	struct collection c = *owed;
 	if (c.failed && c.used == 0) {
 		owed->failed = false;
 		luaL_error(L, "out of memory");
 	}
-	*owed = (struct collection){.journal = c.journal};
-	if (try_to_push(L, &c) == LUA_OK) {
+	*owed = (struct collection){.journal = c.journal, .dated = c.dated};
+	if (try_to_push(L, &c, results) == LUA_OK) {
 		empty(&c);
 		return;
 	}
@@ -976,6 +1034,7 @@ static void tell(lua_State *L, struct collection *owed)
 	if (added.used > 0 && make_room(owed, added.used)) {
 		memcpy(owed->bytes + owed->used, added.bytes, added.used);
 		owed->used += added.used;
+		owed->entries += added.entries;
 	}
 	rcpt_free(added.bytes);
 	lua_error(L);
@@ -1004,7 +1063,7 @@ static int l_pending_expire(lua_State *L)
 	const struct rcpt_str from = opt_from(L, 4);
 	luaL_checkstack(L, 8, NULL);
 	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, from, now, max, collect, &h->expired));
-	tell(L, &h->expired);
+	tell(L, &h->expired, 1);
 	return 2;
 }
 
@@ -1017,7 +1076,7 @@ static int l_pending_overdue(lua_State *L)
 	const struct rcpt_str from = opt_from(L, 5);
 	luaL_checkstack(L, 8, NULL);
 	lua_pushinteger(L, (lua_Integer)rcpt_pending_overdue(t, from, now, age, max, collect, &h->overdue));
-	tell(L, &h->overdue);
+	tell(L, &h->overdue, 1);
 	return 2;
 }
 
@@ -1032,7 +1091,7 @@ static int l_pending_journal(lua_State *L)
 {
 	struct pending_handle *h = check_handle(L, 1, PENDING);
 	rcpt_pending_journal(check_pending(L), collect, &h->evicted);
-	h->evicted.journal = h->expired.journal = true;
+	h->evicted.journal = h->evicted.dated = h->expired.journal = true;
 	return 0;
 }
 
@@ -1064,10 +1123,13 @@ static int l_pending_take_over(lua_State *L)
 static int l_pending_evicted(lua_State *L)
 {
 	struct pending_handle *h = check_handle(L, 1, PENDING);
+	const lua_Integer last = luaL_optinteger(L, 2, 0);
+	luaL_argcheck(L, last >= 0 && last <= 1000000, 2, "not from 0 to 1000000");
 	if (h->evicted.used == 0)
 		return 0;
-	tell(L, &h->evicted);
-	return 1;
+	h->evicted.last = (uint32_t)last;
+	tell(L, &h->evicted, 2);
+	return 2;
 }
 
 static int l_pending_changed(lua_State *L)
@@ -1156,7 +1218,7 @@ static int l_pending_import(lua_State *L)
 		struct rcpt_entry e = {.from = from};
 		lua_rawgeti(L, 3, (int)i);
 		const bool sound = read_record(L, 5, &e);
-		const enum rcpt_status status = sound ? rcpt_pending_put(check_pending(L), &e, now) : RCPT_OK;
+		const enum rcpt_status status = sound ? rcpt_pending_put(table_at(L, now), &e, now) : RCPT_OK;
 		lua_settop(L, 4);
 		if (sound && (status == RCPT_OK || status == RCPT_KNOWN)) {
 			taken++;

@@ -223,7 +223,7 @@ function methods:presence(stanza, to, is_local)
 		clients[jid] = client;
 		self.able[jid] = nil;
 	end
-	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
+	if not is_local and stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if to and not is_local then
 		show(self, jid, client, to);
 		client.asker = to;

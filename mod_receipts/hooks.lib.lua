@@ -44,7 +44,7 @@ end
 --                 asks (content messages matter), protect (rule E4)
 --                 content (function (event, bits)): a content message of who may not ask by itself
 --                 outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))
---                 evicted (function (): an ask has made something else go, that pending:evicted() tells of)
+--                 evicted (function (): much has made room by now, that pending:evicted() tells of)
 --                 failed (function (error)), full (function (): calls uncounted())
 -- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
 --         uncounted (function (sample)): how many asked, were delivered and were duplicates since the last call;
@@ -65,7 +65,7 @@ function hooks.new(engine, options)
 
 	-- A message that asks, or acks, or has something odd.
 	-- @param what    its bits; or PLAIN_ASK for short
-	-- @param status  what became of its request, and whether that has made something else go
+	-- @param status  what became of its request, and whether much has made room by now
 	local function sends(event, what, status, evicted)
 		local origin = event.origin;
 		local user = origin.username;

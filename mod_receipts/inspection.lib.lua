@@ -12,7 +12,8 @@ local mt = { __index = methods };
 --- @param host    the host
 -- @param exists   function (user name): is there such a user?
 -- @param now      function (): seconds
--- @param parts    pending (the table), preferences, store, reports, decisions, capabilities, answering, upkeep
+-- @param parts    pending (the table), preferences, store, reports, decisions, capabilities, answering, upkeep; drain (function):
+--                 deals with what the table has evicted
 function inspection.new(host, exists, now, parts)
 	return setmetatable({ host = host, exists = exists, now = now, parts = parts }, mt);
 end
@@ -72,6 +73,7 @@ function methods:why(jid, id)
 	local user, bare = self:user(jid);
 	if not user then return nil, bare; end
 	self.parts.store:load(user);
+	self.parts.drain();
 	local list = self.parts.decisions:about(bare, id);
 	for _, entry in ipairs(self.parts.pending:export(bare)) do
 		if id == nil or entry.id == id then table.insert(list, outcome(self, entry)); end
@@ -97,8 +99,9 @@ function methods:forget(jid)
 	local list, err = self:pending(jid);
 	if not list then return nil, err; end
 	local user, bare = self:user(jid);
+	local forgotten = self.parts.store:forget(user);
 	self.parts.decisions:forget(bare);
-	if not self.parts.store:forget(user) then return nil, "What is stored of "..bare.." cannot be removed now: see the log"; end
+	if not forgotten then return nil, "What is stored of "..bare.." cannot be removed now: see the log"; end
 	return #list;
 end
 

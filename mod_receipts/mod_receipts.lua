@@ -103,8 +103,7 @@ end);
 parts.store, parts.decisions = store, decisions;
 -- What made room for something else is dealt with.
 function parts.drain()
-	local evicted = pending:evicted();
-	if evicted then upkeep_lib.dropped(evicted, "evicted", time_now(), parts); end
+	upkeep_lib.drain(parts, get_handlers("receipts/expired"));
 end
 
 local QUERY_TIMEOUT = 30; -- seconds
@@ -263,7 +262,10 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	failed = function (err) tell_error(err, 0); end;
 	full = function () reports:settle(); end;
 });
-reports:watch(uncounted);
+reports:watch(function (sample)
+	parts.drain();
+	return uncounted(sample);
+end);
 
 local function presence_out_full(event)
 	local left = rooms:presence(event.origin, event.stanza); -- first: that a room is joined is to be known whatever fails

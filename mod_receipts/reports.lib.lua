@@ -94,13 +94,14 @@ function methods:take_over(other)
 	if #other.delivery == #self.delivery then self.delivery = other.delivery; end
 end
 
---- Counts one more.
+--- Counts one more, or several.
 -- @param name   of the family, see above
 -- @param value  its label's; nil where the family has none
-function methods:count(name, value)
+-- @param more   optional: how many
+function methods:count(name, value, more)
 	value = value or false;
 	local counts = self.counts[name];
-	counts[value] = counts[value] + 1;
+	counts[value] = counts[value] + (more or 1);
 end
 
 -- Events make garbage, so only those are made that somebody wants.

@@ -26,7 +26,8 @@ local mt = { __index = methods };
 -- @param now      function (): seconds
 -- @param log      function (level, format, ...)
 -- @param failed   function (what, err): called for each failure
--- @param drain    function (): deals with the entries that the table has evicted; it calls dropped()
+-- @param drain    function (): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to
+--                 be before anything is read, written, or forgotten
 function store.new(host, pending, stores, now, log, failed, drain)
 	pending:journal();
 	return setmetatable({
@@ -165,7 +166,7 @@ function methods:load(user)
 		self.log("warn", "What is stored as pending of %s is damaged altogether: it is replaced when there is something to store", user);
 		self.damaged[user] = true;
 	elseif data then
-		self.drain(); -- what is gone must not come back
+		self.drain();
 		local complete = take_in(self, user, data);
 		self.drain();
 		if not complete then
@@ -225,6 +226,7 @@ end
 -- @param seconds  optional: time that this may take, about
 -- @return "done", "more" (there are more users), or "failing": some are to be tried again later
 function methods:flush(max, seconds)
+	self.drain();
 	local deadline = seconds and self.now() + seconds or math.huge;
 	local left, failing, last_failed = max, false, nil;
 	-- Says whether to go on.
@@ -267,6 +269,7 @@ end
 
 --- The user is gone, and nothing of theirs is to come back.
 function methods:forget(user)
+	self.drain();
 	self.pending:forget(jid_join(user, self.host));
 	self.gone[user] = nil;
 	self.unreadable:set(user, nil);

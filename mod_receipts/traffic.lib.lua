@@ -142,7 +142,7 @@ function traffic.new(env, parts)
 	-- Chapter E. The stanza is changed in place on its way out, so that archive, carbons and recipient see the same.
 	-- @param what     the message's bits
 	-- @param tracked  what became of its request in the pending table; nil where it has none
-	-- @param evicted  that has made something else go
+	-- @param evicted  much has made room by now
 	local function outgoing(event, what, tracked, evicted)
 		local origin, stanza = event.origin, event.stanza;
 		if tracked == "asked" then

@@ -8,6 +8,7 @@ local USERS = 100; -- users dealt with in one step
 local BUDGET = 0.02; -- seconds that a step of writing may take, about
 local SOON = 0.1; -- seconds until the next step, when there is more to do
 local SWEEP_AFTER, SWEEP_EVERY = 3600, 86400; -- seconds
+local TOLD = 32; -- evicted entries of one user in a row that are told of by name when nobody listens: decisions.lib.lua keeps no more
 
 local WHY = {
 	expired = "F2 expired: nothing came back in receipts_expire_after";
@@ -21,26 +22,34 @@ local function tell(entry, outcome, reports, decisions, now)
 	decisions:note(entry.from, now, entry.id, entry.from, entry.to, WHY[outcome]);
 end
 
---- Entries have left the table. Of those that had come to something before, nothing is told.
--- @param outcome  "expired" or "evicted"
--- @return how many were told of
-function upkeep.dropped(entries, outcome, now, parts)
+-- Entries have left the table. Of those that had come to something before, nothing is told. Returns how many were told of.
+local function dropped(entries, outcome, now, parts)
 	parts.store:dropped(entries);
 	local told = 0;
 	for _, entry in ipairs(entries) do
 		if entry.state == "pending" then
-			tell(entry, outcome, parts.reports, parts.decisions, now);
+			tell(entry, outcome, parts.reports, parts.decisions, entry.gone or now);
 			told = told + 1;
 		end
 	end
 	return told;
 end
 
+--- Deals with what the table has evicted. That may wait, and many at once cost less than one by one.
+-- @param parts      pending, store, reports, decisions
+-- @param listening  somebody wants to know of each
+function upkeep.drain(parts, listening)
+	local entries, counted = parts.pending:evicted(not listening and TOLD or 0);
+	if not entries then return; end
+	parts.reports:count("outcomes", "evicted", counted);
+	dropped(entries, "evicted", nil, parts);
+end
+
 --- Expires what is over its time: of one user, or of all.
 -- @return how many entries were dealt with; STEP when there may be more; and how many were told of
 function upkeep.expire(now, parts, from)
 	local done, gone = parts.pending:expire(now, STEP, from);
-	return done, upkeep.dropped(gone, "expired", now, parts);
+	return done, dropped(gone, "expired", now, parts);
 end
 
 --- Tells what is overdue: of one user, or of all.

@@ -47,10 +47,11 @@ static const char prelude[] =
 	"end\n"
 	/* The results of every call so far, as text; those that tell of entries add up to one list. */
 	"function note(...) return describe { ... } end\n"
-	"told = {}\n"
-	"function note_entries(list)\n"
+	"told, counted = {}, 0\n"
+	"function note_entries(list, others)\n"
 	"	for _, entry in ipairs(list or {}) do told[#told + 1] = entry end\n"
-	"	return describe(told)\n"
+	"	counted = counted + (others or 0)\n"
+	"	return describe { told, counted }\n"
 	"end\n"
 	"function note_step(done, list) return note_entries(list) end\n"
 	/* All that the table holds, whoever asked, as text. */
@@ -80,7 +81,7 @@ static const char prelude[] =
 	"		pending = t, now = function () return now end, listening = function () return false end,\n"
 	"		known = { a = true }, silent = { a = true, b = true }, capable = {}, rooms = {}, asks = true, protect = true,\n"
 	"		content = handler, outgoing = handler, incoming = handler, full = function () uncounted(print) end,\n"
-	"		evicted = function () gone = t:evicted() end,\n"
+	"		evicted = function () gone = t:evicted(2) end,\n"
 	"		failed = function () failures = failures + 1 end,\n"
 	"	}\n"
 	"	for name, value in pairs(options or {}) do all[name] = value end\n"
@@ -143,6 +144,7 @@ static const struct operation operations[] = {
 	{"overdue of one user", AGAIN | PARTLY, MAKE "t:limit { per_user = 50, ttl = 99 } fill(9) note = note_step",
 	 "return t:overdue(now + 8, 5, 64, 'a@h')"},
 	{"evicted", AGAIN, MAKE "fill(15) note = note_entries", "return t:evicted()"},
+	{"evicted, the last of them", AGAIN, MAKE "fill(15) note = note_entries", "return t:evicted(2)"},
 	{"forget", 0, MAKE "fill(3)", "return t:forget('a@h/x')"},
 	{"journal", AGAIN, "t = receipts.pending {}", "return t:journal()"},
 	{"changed", AGAIN, MAKE "fill(3)", "return t:changed()"},
@@ -163,7 +165,7 @@ static const struct operation operations[] = {
 	{"hooks: an ordinary request", CAUGHT, "make_hooks() e = { origin = session, stanza = ask('1') }", "return outgoing(e)"},
 	{"hooks: a request that is told", CAUGHT,
 	 "make_hooks { listening = function () return true end } e = { origin = session, stanza = ask('1') }", "return outgoing(e)"},
-	{"hooks: a request over a limit", CAUGHT, "make_hooks() fill(3) e = { origin = session, stanza = ask('1') }",
+	{"hooks: a request over a limit", CAUGHT, "make_hooks() fill(3 + 255) e = { origin = session, stanza = ask('1') }",
 	 "return outgoing(e)"},
 	{"hooks: content", CAUGHT,
 	 "make_hooks() e = { origin = session, stanza = message({ to = 'b@h' }, { name = 'body', attr = {}, tags = {} }) }",

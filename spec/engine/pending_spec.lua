@@ -174,6 +174,53 @@ describe("receipts.pending", function ()
 		assert.is_nil(pending:evicted());
 	end);
 
+	it("tells of what made room, and when: of all, or of the last of those in a row that nobody will miss", function ()
+		pending:journal();
+		local function ask(from, first, last)
+			for i = first, last do assert.is_true((pending:add(from, "x@h", from..i, i))); end
+		end
+		local function told(last)
+			local ids = {};
+			local gone, others = pending:evicted(last);
+			for i, entry in ipairs(gone or {}) do ids[i] = ("%s%d"):format(entry.id:sub(1, 1), entry.gone); end
+			return table.concat(ids, " "), others;
+		end
+		assert.same({ "" }, { told(2) });
+		ask("a@h", 1, 15);
+		assert.same({ "a11 a12 a13 a14 a15", 0 }, { told() });
+		ask("a@h", 16, 20);
+		assert.same({ "a19 a20", 3 }, { told(2) });
+		ask("a@h", 21, 22);
+		assert.same({ "a21 a22", 0 }, { told(2) });
+		ask("a@h", 23, 26);
+		ask("b@h", 23, 35);
+		ask("a@h", 36, 36);
+		assert.same({ "a26 b35 a36", 5 }, { told(1) });
+		-- What is stored is to be removed there; what has failed was told of.
+		while pending:changed() do pending:saved(true); end
+		pending:match("b@h", "x@h", "b@h26", 40);
+		pending:fail("b@h", "x@h", "b@h27", 40);
+		ask("b@h", 41, 46);
+		local stored = pending:evicted(1);
+		assert.same({ 6, true }, { #stored, stored[1].stored });
+		assert.has_error(function () pending:evicted(-1); end);
+		assert.has_error(function () pending:evicted("x"); end);
+	end);
+
+	it("says when many have made room", function ()
+		pending:journal();
+		local many = {};
+		for i = 1, 10 + 256 do
+			local _, evicted = pending:ask("a@h/r", "x@h", "m"..i, i, "chat");
+			many[i] = evicted;
+		end
+		assert.same({ false, true }, { many[265], many[266] });
+		assert.is_true(select(2, pending:ask("a@h/r", "x@h", "m267", 267, "chat")));
+		local gone, others = pending:evicted(32);
+		assert.same({ 32, 225, "m257" }, { #gone, others, gone[32].id });
+		assert.is_false(select(2, pending:ask("a@h/r", "x@h", "m268", 268, "chat")));
+	end);
+
 	it("throws when it is misused", function ()
 		for _, call in ipairs {
 			function () pending:add("a@h", "b@h", 1, 0); end, function () pending:add("a@h", "b@h", "1"); end,

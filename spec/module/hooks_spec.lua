@@ -154,24 +154,27 @@ describe("message hooks", function ()
 		assert.same({ 0, 0, 0 }, counts());
 	end);
 
-	it("count a request that makes room for itself, and have it told what went", function ()
+	it("count requests that make room for themselves, and have it told once many have gone", function ()
 		pending:journal();
-		for i = 1, 3 do send(ask("m"..i)); end
+		for i = 1, 3 + 255 do send(ask("m"..i)); end
 		assert.equal(0, #told);
-		send(ask("m4"));
+		send(ask("m259"));
 		assert.same({ "evicted" }, { told[1][1] });
-		assert.equal("m1", pending:evicted()[1].id);
-		send(message({ id = "m5", to = "b@h" }, request(), st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" })));
+		send(message({ id = "m260", to = "b@h" }, request(), st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" })));
 		assert.same({ "evicted" }, { told[2][1] });
+		local gone = pending:evicted();
+		assert.same({ 257, "m1", "m257" }, { #gone, gone[1].id, gone[257].id });
+		send(ask("m261"));
 		assert.equal(2, #told);
-		assert.same({ 5, 0, 0 }, counts());
+		assert.same({ 261, 0, 0 }, counts());
 	end);
 
 	it("tell of a request that makes room for itself, where the user's records have to be read", function ()
 		pending:journal();
 		options.known.a = nil;
-		for i = 1, 4 do send(ask("m"..i)); end
-		assert.same({ "outgoing", "asked", true }, { told[4][1], told[4][4], told[4][5] });
+		for i = 1, 3 + 256 do send(ask("m"..i)); end
+		assert.same({ "outgoing", "asked", false }, { told[258][1], told[258][4], told[258][5] });
+		assert.same({ "outgoing", "asked", true }, { told[259][1], told[259][4], told[259][5] });
 	end);
 
 	it("know the rooms that a session is in", function ()

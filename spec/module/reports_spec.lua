@@ -59,6 +59,13 @@ describe("reports", function ()
 		assert.same(lib.BUCKETS, metrics.delivery.options.buckets);
 	end);
 
+	it("F4 counts several at once", function ()
+		reports:count("outcomes", "evicted");
+		reports:count("outcomes", "evicted", 0);
+		reports:count("outcomes", "evicted", 5);
+		assert.equal(6, reports.counts.outcomes.evicted);
+	end);
+
 	it("F3 fires what somebody listens to, and makes nothing of the rest", function ()
 		listeners["receipts/delivered"], listeners["receipts/expired"] = true, true;
 		reports:requested("a@h", "b@h", "1", "a@h/r", false);

@@ -118,6 +118,18 @@ describe("store", function ()
 		assert.is_nil(data.a);
 	end);
 
+	it("F1 an id asked again keeps its record though its old one made room, and nobody has said so yet", function ()
+		for i = 1, 10 do ask("a", ("%02d"):format(i)); end
+		store:flush(10);
+		ask("a", "11");
+		ask("a", "01");
+		store:flush(10);
+		assert.same({ "01", "02" }, evicted);
+		assert.equal("01 03 04 05 06 07 08 09 10 11", ids("a"));
+		store:flush(10);
+		assert.equal("01 03 04 05 06 07 08 09 10 11", ids("a"));
+	end);
+
 	it("F1 an id asked again keeps its record though its old one was dropped", function ()
 		ask("a", "1");
 		store:flush(10);
@@ -217,6 +229,17 @@ describe("store", function ()
 		store:flush(10);
 		assert.is_nil(data.a, "nothing comes back");
 		assert.equal("1", ids("b"));
+	end);
+
+	it("F1 forgets a user of whose entries some have just made room", function ()
+		for i = 1, 10 do ask("a", ("%02d"):format(i)); end
+		store:flush(10);
+		ask("a", "11");
+		store:forget("a");
+		assert.same({ "01" }, evicted);
+		local before = writes;
+		assert.equal("done", store:flush(10));
+		assert.equal(before, writes, "there is nothing to be removed any more");
 	end);
 
 	it("F2 goes round the users whose entries came from the store, as long as they have any", function ()

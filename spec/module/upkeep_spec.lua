@@ -6,7 +6,7 @@ local lib = paths.lib("upkeep");
 local receipts = require "receipts";
 
 describe("upkeep", function ()
-	local now, timers, api, pending, told, noted, dropped, restored, flushes, swept, parts, upkeep, failing;
+	local now, timers, api, pending, told, counted, noted, dropped, restored, flushes, swept, parts, upkeep, failing;
 
 	local function guard(_, handler)
 		return function ()
@@ -32,7 +32,7 @@ describe("upkeep", function ()
 	end
 
 	before_each(function ()
-		now, timers, told, noted, dropped, restored, flushes, swept, failing = 1764000000, {}, {}, {}, {}, {}, {}, 0, false;
+		now, timers, told, counted, noted, dropped, restored, flushes, swept, failing = 1764000000, {}, {}, 0, {}, {}, {}, {}, 0, false;
 		pending = receipts.pending { per_user = 1000, ttl = 1000, remember = 500 };
 		pending:journal();
 		api = {};
@@ -45,7 +45,10 @@ describe("upkeep", function ()
 		end
 		parts = {
 			pending = pending;
-			reports = { outcome = function (_, outcome, from, to, id, age) table.insert(told, { outcome, from, to, id, age }); end };
+			reports = {
+				outcome = function (_, outcome, from, to, id, age) table.insert(told, { outcome, from, to, id, age }); end;
+				count = function (_, name, value, more) counted = counted + (name == "outcomes" and value == "evicted" and more or 1e9); end;
+			};
 			decisions = { note = function (_, user, time, id, _, _, why) table.insert(noted, { user, time, id, why }); end };
 			store = {
 				dropped = function (_, entries) for _, entry in ipairs(entries) do table.insert(dropped, entry.id); end end;
@@ -162,9 +165,27 @@ describe("upkeep", function ()
 		assert.equal(1, pending:count());
 	end);
 
-	it("F4 tells of what made room", function ()
-		lib.dropped({ { from = "a@h", to = "x@h", id = "1", time = now - 5, state = "pending" } }, "evicted", now, parts);
+	it("F4 tells of what made room, and when it did", function ()
+		pending:limit { per_user = 1, ttl = 1000, remember = 500 };
+		lib.drain(parts, false);
+		pending:add("a@h", "x@h", "1", now);
+		pending:add("a@h", "x@h", "2", now + 5);
+		now = now + 60;
+		lib.drain(parts, false);
 		assert.same({ { "evicted", "a@h", "x@h", "1", 5 } }, told);
+		assert.equal(now - 55, noted[1][2]);
 		assert.truthy(noted[1][4]:find("receipts_max_pending_per_user", 1, true));
+		assert.same({ "1" }, dropped);
+	end);
+
+	it("F4 counts what made room in a flood, and tells of the last; of all where somebody listens", function ()
+		pending:limit { per_user = 1, ttl = 1000, remember = 500 };
+		for i = 1, 101 do pending:add("a@h", "x@h", "m"..i, now); end
+		lib.drain(parts, false);
+		assert.same({ 32, 68 }, { #told, counted });
+		assert.same({ "m69", "m100" }, { told[1][4], told[32][4] });
+		for i = 102, 201 do pending:add("a@h", "x@h", "m"..i, now); end
+		lib.drain(parts, true);
+		assert.same({ 132, 68 }, { #told, counted });
 	end);
 end);

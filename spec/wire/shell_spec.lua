@@ -11,7 +11,7 @@ describe("the shell", function ()
 		server = servers.start {
 			modules = { "receipts", "admin_shell" };
 			hosts = 'modules_enabled = { "receipts" }\nVirtualHost "other.localhost"\nVirtualHost "plain.localhost"\n\tmodules_disabled = { "receipts" }';
-			options = 'receipts_overdue_after = "1h"\nreceipts_request = "always"';
+			options = 'receipts_overdue_after = "1h"\nreceipts_request = "always"\nreceipts_max_pending_per_user = 4';
 		};
 		alice, bob, mallory = server:connect("alice"), server:connect("bob", { features = { "urn:xmpp:receipts" } }), server:connect("mallory");
 		for _, name in ipairs { "bob", "mallory" } do server:roster(name, "alice@localhost", "both"); end
@@ -109,6 +109,17 @@ describe("the shell", function ()
 		end
 		says(shell("why", "mallory@localhost", "bounced"), "asked for by the client; E6 bounced");
 		says(shell("why", "mallory@localhost", "awaited"), "asked for by the client, and awaited\n");
+	end);
+
+	it("F4 why and stats tell at once what has made room", function ()
+		local flood = server:connect("flood");
+		for i = 1, 6 do flood:send(stanzas.ask { to = "bob@localhost", id = "f"..i }); end
+		flood:sync();
+		says(shell("why", "flood@localhost", "f2"), "F2 forgotten: more was awaited than receipts_max_pending");
+		says(shell("why", "flood@localhost", "f3"), "asked for by the client, and awaited");
+		flood:send(stanzas.ask { to = "bob@localhost", id = "f7" });
+		flood:sync();
+		assert.equal("3", line(shell("stats", "localhost"), "Forgotten for want of room")[1]);
 	end);
 
 	it("F4 caps tells what is known of a person's clients", function ()
