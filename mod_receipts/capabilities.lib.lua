@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Chapter B: who supports receipts, learned from presence caps (XEP-0115) and disco#info (XEP-0030).
 --
---   by_hash   "sha-1:<ver>" -> true | false      verified: true for every client that shows this ver
+--   by_hash   ver (sha-1) -> true | false        verified: true for every client that shows this ver
 --   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
 --   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
 --   kept      what people elsewhere take, in slots: so many for each client, and for each user that it is shown to
@@ -29,7 +29,7 @@ local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
 local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
 local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each user that it is shown to
 local MAX_FLIGHT = 100; -- queries to clients elsewhere at once; of those here there is one a client at the most
-local MAX_BACKLOG = 1000; -- clients elsewhere that are asked when there is room
+local MAX_BACKLOG = 200; -- clients elsewhere that are asked when there is room
 local MAX_WAITING = 20; -- clients with the same ver that are asked next when an answer is not of use
 local MAX_JID, MAX_VER, MAX_NODE = 800, 128, 512; -- bytes; longer ones are not looked at
 
@@ -66,7 +66,7 @@ end
 
 -- Is this answer what the client's ver stands for? Then it is noted for all that show it.
 local function verified(self, client, query)
-	if not client.key or "sha-1:"..self.disco.hash(query) ~= client.key or not self.disco.hash_is_safe(query) then return false; end
+	if not client.key or self.disco.hash(query) ~= client.key or not self.disco.hash_is_safe(query) then return false; end
 	self.by_hash:set(client.key, self.disco.lists_receipts(query));
 	return true;
 end
@@ -205,8 +205,8 @@ function methods:presence(stanza, to, is_local)
 	end
 	local c = stanza:get_child("c", xmlns_caps);
 	if c and (#(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE) then c = nil; end
-	local key = c and c.attr.hash == "sha-1" and c.attr.ver and "sha-1:"..c.attr.ver or nil;
 	local ver, node = c and c.attr.ver, c and c.attr.node;
+	local key = c and c.attr.hash == "sha-1" and ver or nil;
 	if not client and not is_local and c and is_crowded(self) and self.by_hash:get(key) == nil and not self.flight[key] then return; end
 	if not clients then
 		clients = {};
@@ -218,7 +218,7 @@ function methods:presence(stanza, to, is_local)
 		if not client and count(clients) == MAX_CLIENTS - 1 then self.full[bare] = true; end
 		local shown = not is_local and (client and client.shown or {}) or nil;
 		if not is_local and not client then self.kept = self.kept + CLIENT; end
-		client = { key = key, ver = ver, node = node, is_local = is_local }; -- one for each session: each field counts
+		client = { key = key, ver = ver, node = node, is_local = is_local or nil }; -- one for each session: each field counts
 		client.shown = shown;
 		clients[jid] = client;
 		self.able[jid] = nil;
