@@ -72,6 +72,7 @@ struct rcpt_pending {
 	rcpt_ref next_overdue; /* the first open entry that has not been looked at */
 	struct list changed;   /* the journal; JIDs */
 	bool journal;
+	uint32_t written_at, young; /* as changed() was told, in ticks */
 	rcpt_visit *evicted;
 	void *evicted_ud;
 	struct rcpt_pending_limits limits;
@@ -762,16 +763,26 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 
 /* -- Writing to a store ---------------------------------------------------------------------------------------------- */
 
-/* Visits the entries of a JID that are to be written; and, with `written`, takes them for written. */
-static void each_dirty(struct rcpt_pending *t, const struct jid *jid, rcpt_visit *visit, void *ud, bool written)
+/* What the store does not know yet may wait while it is young: most is acked by then. What is of a time to come is not young. */
+static bool may_wait(const struct rcpt_pending *t, const struct entry *e)
 {
-	uint32_t left = jid->dirty;
+	const uint32_t age = (uint32_t)elapsed(e->time, t->written_at); /* below 0 it is very large */
+	return !(e->flags & STORED) && age < t->young;
+}
+
+/* Visits the entries of a JID that are to be written now, and returns how many those are; with `written`, takes them for written. */
+static uint32_t each_due(struct rcpt_pending *t, const struct jid *jid, rcpt_visit *visit, void *ud, bool written)
+{
+	uint32_t left = jid->dirty, due = 0;
 	for (int kind = 0; kind < KINDS; kind++)
 		for (rcpt_ref ref = jid->list[kind].tail; ref && left > 0; ref = entry_at(t, ref)->link[USER].prev) {
 			struct entry *e = entry_at(t, ref);
 			if (!(e->flags & DIRTY))
 				continue;
 			left--;
+			if (may_wait(t, e))
+				continue;
+			due++;
 			if (visit)
 				visit_entry(t, ref, visit, ud);
 			if (written) {
@@ -779,6 +790,20 @@ static void each_dirty(struct rcpt_pending *t, const struct jid *jid, rcpt_visit
 				set_dirty(t, e, false);
 			}
 		}
+	return due;
+}
+
+/* The first in the journal is the last from now on. */
+static void requeue(struct rcpt_pending *t)
+{
+	const rcpt_ref ref = t->changed.head;
+	struct jid *jid = jid_at(t, ref);
+	if (ref == t->changed.tail)
+		return;
+	t->changed.head = jid->next_changed;
+	jid->next_changed = 0;
+	jid_at(t, t->changed.tail)->next_changed = ref;
+	t->changed.tail = ref;
 }
 
 void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud)
@@ -788,32 +813,33 @@ void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud)
 	t->evicted_ud = ud;
 }
 
-struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, rcpt_visit *visit, void *ud)
+struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, double now, double young, rcpt_visit *visit, void *ud)
 {
-	while (t->changed.head && jid_at(t, t->changed.head)->dirty == 0)
-		unqueue(t);
-	if (!t->changed.head)
-		return (struct rcpt_str){"", 0};
-	const struct jid *jid = jid_at(t, t->changed.head);
-	each_dirty(t, jid, visit, ud, false);
-	return jid_text(jid);
+	t->written_at = ticks(now);
+	t->young = ticks(young);
+	for (uint32_t left = t->changed.n; left > 0; left--) {
+		const struct jid *jid = jid_at(t, t->changed.head);
+		if (jid->dirty == 0)
+			unqueue(t);
+		else if (each_due(t, jid, visit, ud, false) > 0)
+			return jid_text(jid);
+		else
+			requeue(t);
+	}
+	return (struct rcpt_str){"", 0};
 }
 
 void rcpt_pending_saved(struct rcpt_pending *t, bool written)
 {
-	const rcpt_ref ref = t->changed.head;
-	if (!ref)
+	if (!t->changed.head)
 		return;
-	if (written) {
-		each_dirty(t, jid_at(t, ref), NULL, NULL, true);
+	const struct jid *jid = jid_at(t, t->changed.head);
+	if (written)
+		each_due(t, jid, NULL, NULL, true);
+	if (jid->dirty == 0)
 		unqueue(t);
-	} else if (ref != t->changed.tail) {
-		struct jid *jid = jid_at(t, ref);
-		t->changed.head = jid->next_changed;
-		jid->next_changed = 0;
-		jid_at(t, t->changed.tail)->next_changed = ref;
-		t->changed.tail = ref;
-	}
+	else
+		requeue(t);
 }
 
 uint32_t rcpt_pending_count(const struct rcpt_pending *t)

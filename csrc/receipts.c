@@ -1135,9 +1135,11 @@ static int l_pending_evicted(lua_State *L)
 static int l_pending_changed(lua_State *L)
 {
 	struct rcpt_pending *t = check_pending(L);
+	const double now = lua_isnoneornil(L, 2) ? 0 : check_time(L, 2), young = luaL_optnumber(L, 3, 0);
+	luaL_argcheck(L, young >= 0 && young <= RCPT_SPAN_MAX, 3, "not a span of time");
 	luaL_checkstack(L, 8, NULL);
 	struct collection c = {.journal = true};
-	const struct rcpt_str from = rcpt_pending_changed(t, collect, &c);
+	const struct rcpt_str from = rcpt_pending_changed(t, now, young, collect, &c);
 	if (from.n == 0)
 		return 0;
 	give(L, &c);

@@ -391,24 +391,41 @@ uint32_t naive_forget(struct naive *t, struct rcpt_str from)
 	return gone;
 }
 
-static bool any_dirty(const struct naive_order *own)
+static bool is_dirty(const struct naive *t, const struct naive_entry *e, bool due)
+{
+	const int64_t age = ticks(t->written_at) - e->time;
+	return e->dirty && !(due && !e->stored && age >= 0 && age < ticks(t->young));
+}
+
+static bool any_dirty(const struct naive *t, const struct naive_order *own, bool due)
 {
 	for (int i = 0; i < own->n; i++)
-		if (own->entry[i]->dirty)
+		if (is_dirty(t, own->entry[i], due))
 			return true;
 	return false;
 }
 
-struct rcpt_str naive_changed(struct naive *t, rcpt_visit *visit, void *ud)
+/* Whoever is first comes last; or leaves, when nothing is dirty. */
+static void next_turn(struct naive *t)
 {
-	while (t->changes > 0 && !any_dirty(own_order(t, t->changed[0])))
-		unqueue(t);
-	if (t->changes == 0)
+	const struct rcpt_str jid = t->changed[0];
+	unqueue(t);
+	if (any_dirty(t, own_order(t, jid), false))
+		t->changed[t->changes++] = jid;
+}
+
+struct rcpt_str naive_changed(struct naive *t, double now, double young, rcpt_visit *visit, void *ud)
+{
+	t->written_at = now;
+	t->young = young;
+	for (int turns = t->changes; turns > 0 && !any_dirty(t, own_order(t, t->changed[0]), true); turns--)
+		next_turn(t);
+	if (t->changes == 0 || !any_dirty(t, own_order(t, t->changed[0]), true))
 		return RCPT_STR("");
 	const struct naive_order *own = own_order(t, t->changed[0]);
 	for (int kind = 0; kind < 2; kind++)
 		for (int i = own->n - 1; i >= 0; i--)
-			if (own->entry[i]->dirty && done(own->entry[i]) == kind)
+			if (is_dirty(t, own->entry[i], true) && done(own->entry[i]) == kind)
 				show(own->entry[i], visit, ud);
 	return t->changed[0];
 }
@@ -417,16 +434,13 @@ void naive_saved(struct naive *t, bool written)
 {
 	if (t->changes == 0)
 		return;
-	const struct rcpt_str jid = t->changed[0];
-	const struct naive_order *own = own_order(t, jid);
+	const struct naive_order *own = own_order(t, t->changed[0]);
 	for (int i = 0; written && i < own->n; i++)
-		if (own->entry[i]->dirty) {
+		if (is_dirty(t, own->entry[i], true)) {
 			own->entry[i]->stored = to_be_kept(own->entry[i]);
 			own->entry[i]->dirty = false;
 		}
-	unqueue(t);
-	if (!written)
-		t->changed[t->changes++] = jid;
+	next_turn(t);
 }
 
 uint32_t naive_count(const struct naive *t, struct rcpt_str from)

@@ -36,6 +36,7 @@ struct naive {
 		struct naive_order own;
 	} user[NAIVE_USERS];
 	struct rcpt_str changed[NAIVE_USERS]; /* the journal */
+	double written_at, young;
 	int changes;
 	bool journal;
 	unsigned born;
@@ -57,7 +58,7 @@ uint32_t naive_overdue(struct naive *t, struct rcpt_str from, double now, double
 void naive_each(const struct naive *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud);
 enum rcpt_status naive_put(struct naive *t, const struct rcpt_entry *entry, double now);
 uint32_t naive_forget(struct naive *t, struct rcpt_str from);
-struct rcpt_str naive_changed(struct naive *t, rcpt_visit *visit, void *ud);
+struct rcpt_str naive_changed(struct naive *t, double now, double young, rcpt_visit *visit, void *ud);
 void naive_saved(struct naive *t, bool written);
 uint32_t naive_count(const struct naive *t, struct rcpt_str from);
 

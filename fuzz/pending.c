@@ -180,8 +180,9 @@ static void overdue(struct both *b, struct input *in)
 static void write_out(struct both *b, struct input *in)
 {
 	const bool written = next(in) % 4;
-	const struct rcpt_str ours = rcpt_pending_changed(b->ours, note_down, &real_log);
-	const struct rcpt_str theirs = naive_changed(&b->naive, note_down, &naive_log);
+	const double young = next(in) % 4 * 5;
+	const struct rcpt_str ours = rcpt_pending_changed(b->ours, b->now, young, note_down, &real_log);
+	const struct rcpt_str theirs = naive_changed(&b->naive, b->now, young, note_down, &naive_log);
 	CHECK(rcpt_str_eq(ours, theirs), "changed: %.*s, and the naive one says %.*s", (int)ours.n, ours.p, (int)theirs.n, theirs.p);
 	compare_logs("changed");
 	rcpt_pending_saved(b->ours, written);

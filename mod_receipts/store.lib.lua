@@ -224,8 +224,9 @@ end
 -- whose records take long to write, would have the store written all the time.
 -- @param max      users at the most
 -- @param seconds  optional: time that this may take, about
+-- @param young    optional: what was asked less than so many seconds ago may wait, for most is acked before it is older
 -- @return "done", "more" (there are more users), or "failing": some are to be tried again later
-function methods:flush(max, seconds)
+function methods:flush(max, seconds, young)
 	self.drain();
 	local deadline = seconds and self.now() + seconds or math.huge;
 	local left, failing, last_failed = max, false, nil;
@@ -237,7 +238,7 @@ function methods:flush(max, seconds)
 	end
 	local more = true;
 	while more do
-		local jid, entries = self.pending:changed();
+		local jid, entries = self.pending:changed(self.now(), young);
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then break; end
 		local ok = not user or write(self, user, entries); -- the server itself has no records

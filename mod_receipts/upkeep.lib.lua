@@ -99,8 +99,11 @@ function upkeep.start(api, guard, options, time_now, parts)
 		look_at_restored();
 		return expire_every;
 	end);
-	every(options.flush_interval, "writing to the store", function ()
-		return parts.store:flush(USERS, BUDGET) == "more" and SOON or options.flush_interval;
+	-- Twice in the interval, and not what is younger than half of it: so nothing waits for longer, and what is acked at once, or soon
+	-- makes room in a flood, is never written.
+	local half = options.flush_interval / 2;
+	every(half, "writing to the store", function ()
+		return parts.store:flush(USERS, BUDGET, half) == "more" and SOON or half;
 	end);
 	local sweep;
 	local sweeper = every(SWEEP_AFTER, "sweeping the store", function ()

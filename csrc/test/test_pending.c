@@ -488,13 +488,18 @@ static bool note_down(void *ud, const struct rcpt_entry *e)
 	return true;
 }
 
-static const char *changed(struct rcpt_pending *t)
+static const char *changed_by(struct rcpt_pending *t, double now, double young)
 {
 	seen_text[0] = 0;
-	const struct rcpt_str who = rcpt_pending_changed(t, note_down, NULL);
+	const struct rcpt_str who = rcpt_pending_changed(t, now, young, note_down, NULL);
 	static char result[sizeof seen_text + 64];
 	snprintf(result, sizeof result, "%.*s %s", (int)who.n, who.p, seen_text);
 	return result;
+}
+
+static const char *changed(struct rcpt_pending *t)
+{
+	return changed_by(t, 0, 0);
 }
 
 static bool see_time(void *ud, const struct rcpt_entry *e)
@@ -552,6 +557,39 @@ static void journal_tells_what_to_write(void **state)
 	assert_int_equal(add(t, "a@h", "x@h", "1", 2), RCPT_KNOWN); /* nothing has changed */
 	assert_string_equal(changed(t), " ");
 	rcpt_pending_saved(t, true);
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+static void journal_lets_the_young_wait(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 10);
+	add(t, "a@h", "x@h", "1", 10);
+	add(t, "b@h", "x@h", "1", 11);
+	add(t, "b@h", "x@h", "2", 13);
+	add(t, "c@h", "x@h", "1", 14);
+	match(t, "a@h", "x@h", "1", 14);
+	assert_string_equal(changed_by(t, 14, 5), " ");
+	assert_string_equal(changed_by(t, 16, 5), "b@h 1:10 ");
+	rcpt_pending_saved(t, true);
+	sound(t);
+	assert_string_equal(changed_by(t, 16, 5), " ");
+	/* What the store has is told at once; and no turn is lost. */
+	match(t, "b@h", "x@h", "1", 16);
+	assert_string_equal(changed_by(t, 16, 5), "b@h 1:01 ");
+	rcpt_pending_saved(t, false);
+	assert_string_equal(changed_by(t, 19, 5), "c@h 1:10 ");
+	rcpt_pending_saved(t, true);
+	assert_string_equal(changed_by(t, 19, 5), "b@h 2:10 1:01 ");
+	rcpt_pending_saved(t, true);
+	assert_string_equal(changed_by(t, 19, 5), " ");
+	/* What is of a time to come does not wait for it; and with nothing young all is told. */
+	add(t, "a@h", "x@h", "2", 30);
+	assert_string_equal(changed_by(t, 20, 5), "a@h 2:10 ");
+	assert_string_equal(changed_by(t, 30, 5), " ");
+	assert_string_equal(changed(t), "a@h 2:10 ");
 	sound(t);
 	rcpt_pending_free(t);
 	assert_int_equal(rcpt_mem_held(), 0);
@@ -782,13 +820,13 @@ static void the_store_follows_the_table(void **state)
 			rcpt_pending_overdue(t, what & 1 ? ALL : text(from), now, 100, 20, (rcpt_visit *)note_down, NULL);
 		else if (what < 62) {
 			const bool written = rand_r(&seed) % 4;
-			if (rcpt_pending_changed(t, NULL, NULL).n > 0) {
+			if (rcpt_pending_changed(t, 0, 0, NULL, NULL).n > 0) {
 				if (written)
-					rcpt_pending_changed(t, write_record, NULL);
+					rcpt_pending_changed(t, 0, 0, write_record, NULL);
 				rcpt_pending_saved(t, written);
 			}
 		} else if (op % 16 == 0) {
-			while (rcpt_pending_changed(t, write_record, NULL).n > 0)
+			while (rcpt_pending_changed(t, 0, 0, write_record, NULL).n > 0)
 				rcpt_pending_saved(t, true);
 			kept = 0;
 			for (int u = 0; u < USERS; u++) {
@@ -894,6 +932,7 @@ int main(void)
 		cmocka_unit_test(random_operations_agree_with_a_naive_table),
 		cmocka_unit_test(times_are_told_the_same_however_late),
 		cmocka_unit_test(journal_tells_what_to_write),
+		cmocka_unit_test(journal_lets_the_young_wait),
 		cmocka_unit_test(journal_keeps_acks_of_injected_requests),
 		cmocka_unit_test(who_cannot_be_written_waits_behind_the_others),
 		cmocka_unit_test(evicted_entries_are_shown),

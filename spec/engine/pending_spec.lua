@@ -174,6 +174,21 @@ describe("receipts.pending", function ()
 		assert.is_nil(pending:evicted());
 	end);
 
+	it("lets a store wait with what is young", function ()
+		pending:journal();
+		pending:add("a@h", "x@h", "1", 100);
+		pending:add("a@h", "x@h", "2", 102);
+		assert.is_nil((pending:changed(103, 5)));
+		local user, changes = pending:changed(105, 5);
+		assert.same({ "a@h", 1, "1" }, { user, #changes, changes[1].id });
+		pending:saved(true);
+		assert.is_nil((pending:changed(106, 5)));
+		assert.equal("2", select(2, pending:changed())[1].id);
+		assert.has_error(function () pending:changed(-1, 5); end);
+		assert.has_error(function () pending:changed(1, -5); end);
+		assert.has_error(function () pending:changed(1, "x"); end);
+	end);
+
 	it("tells of what made room, and when: of all, or of the last of those in a row that nobody will miss", function ()
 		pending:journal();
 		local function ask(from, first, last)

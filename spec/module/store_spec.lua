@@ -100,6 +100,29 @@ describe("store", function ()
 		assert.equal("unknown", (pending:match("a@h", "x@h", "1", now + 2)));
 	end);
 
+	it("F1 does not write what is young, and nothing of what is acked by then", function ()
+		ask("a", "1");
+		ask("b", "1");
+		now = now + 2;
+		ask("a", "2");
+		ask("b", "2");
+		pending:match("b@h", "x@h", "1", now);
+		assert.equal("done", store:flush(10, nil, 2));
+		assert.same({ "1", "" }, { ids("a"), ids("b") });
+		assert.equal(1, writes);
+		now = now + 1;
+		store:flush(10, nil, 2);
+		assert.equal(1, writes);
+		pending:match("a@h", "x@h", "1", now);
+		pending:match("b@h", "x@h", "2", now);
+		store:flush(10, nil, 2);
+		assert.is_nil(data.a, "what is in the store is removed at once");
+		now = now + 1;
+		store:flush(10, nil, 2);
+		assert.same({ "2", "" }, { ids("a"), ids("b") });
+		assert.equal(3, writes);
+	end);
+
 	it("F1 removes what has expired or made room, in memory or in the store", function ()
 		for i = 1, 10 do ask("a", ("%02d"):format(i)); end
 		store:flush(10);
