@@ -770,7 +770,8 @@ static bool may_wait(const struct rcpt_pending *t, const struct entry *e)
 	return !(e->flags & STORED) && age < t->young;
 }
 
-/* Visits the entries of a JID that are to be written now, and returns how many those are; with `written`, takes them for written. */
+/* Visits the entries of a JID that are to be written now, and returns how many those are; with `written`, takes them for written.
+ */
 static uint32_t each_due(struct rcpt_pending *t, const struct jid *jid, rcpt_visit *visit, void *ud, bool written)
 {
 	uint32_t left = jid->dirty, due = 0;
