@@ -767,7 +767,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 static bool may_wait(const struct rcpt_pending *t, const struct entry *e)
 {
 	const uint32_t age = (uint32_t)elapsed(e->time, t->written_at); /* below 0 it is very large */
-	return !(e->flags & STORED) && age < t->young;
+	return kind_of(e) == OPEN && !(e->flags & STORED) && age < t->young;
 }
 
 /* Visits the entries of a JID that are to be written now, and returns how many those are; with `written`, takes them for written.

@@ -138,8 +138,8 @@ uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from);
  * store can miss it. While that returns false nothing makes room, and add() and put() have no memory. */
 void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud);
 /* The requester who has waited longest for something to be written, and `visit` is shown what: entries with `keep` are written,
- * the others' records are removed. An empty string when all is written. Entries that are new to the store, and were asked less
- * than `young` seconds before `now`, wait: 0 for none. */
+ * the others' records are removed. An empty string when all is written, or waits. Entries that are new to the store, and were
+ * asked less than `young` seconds before `now`, wait: 0 for none. */
 struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, double now, double young, rcpt_visit *visit, void *ud);
 /* What rcpt_pending_changed() showed has been written; or it has not, and that requester's turn comes after all others'. */
 void rcpt_pending_saved(struct rcpt_pending *t, bool written);

@@ -394,7 +394,7 @@ uint32_t naive_forget(struct naive *t, struct rcpt_str from)
 static bool is_dirty(const struct naive *t, const struct naive_entry *e, bool due)
 {
 	const int64_t age = ticks(t->written_at) - e->time;
-	return e->dirty && !(due && !e->stored && age >= 0 && age < ticks(t->young));
+	return e->dirty && !(due && !done(e) && !e->stored && age >= 0 && age < ticks(t->young));
 }
 
 static bool any_dirty(const struct naive *t, const struct naive_order *own, bool due)

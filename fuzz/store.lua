@@ -72,7 +72,10 @@ return function (data)
 	local store;
 	local function log(_, format, ...) return format:format(...); end
 	local function failed(what, err) error(what..": "..tostring(err)); end
-	local function drain() store:dropped(pending:evicted() or {}); end
+	local function dropped(entries)
+		for _, entry in ipairs(entries) do store:dropped(entry); end
+	end
+	local function drain() dropped(pending:evicted() or {}); end
 	store = lib.new("h", pending, { keyval = keyval, map = map }, function () return now; end, log, failed, drain);
 
 	for user in pairs { a = true, b = true } do
@@ -84,7 +87,7 @@ return function (data)
 	pending:add("a@h", "x@h", input:pick(IDS), now);
 	pending:match("b@h", "x@h", input:pick(IDS), now);
 	now = now + input:number(256) * 10;
-	store:dropped(select(2, pending:expire(now, 100)));
+	dropped(select(2, pending:expire(now, 100)));
 	assert(pending:check());
 	for _ in store:sweep(TTL) do end -- luacheck: ignore 542
 	assert(store:flush_all());

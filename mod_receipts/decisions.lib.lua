@@ -34,7 +34,8 @@ end
 -- @param id    the content message's id
 -- @param from  requester, as in the stanza; and so is `to`, who is asked
 -- @param why   the rule and the reason
-function methods:note(user, time, id, from, to, why)
+-- @param late  optional: it is noted after others that came later, and does not displace those
+function methods:note(user, time, id, from, to, why, late)
 	if not fits(id) or not fits(from) or not fits(to) then return; end
 	local ring = self.ring;
 	if user ~= self.latest then
@@ -47,6 +48,7 @@ function methods:note(user, time, id, from, to, why)
 		self.latest, self.ring = user, ring;
 	end
 	local at = ring.count % MAX_DECISIONS * FIELDS;
+	if late and ring[at + 1] and ring[at + 1] > time then return; end
 	ring[at + 1], ring[at + 2], ring[at + 3], ring[at + 4], ring[at + 5] = time, id, from, to, why;
 	ring.count = ring.count + 1;
 end

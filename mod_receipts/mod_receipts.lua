@@ -102,9 +102,7 @@ end);
 
 parts.store, parts.decisions = store, decisions;
 -- What made room for something else is dealt with.
-function parts.drain()
-	upkeep_lib.drain(parts, get_handlers("receipts/expired"));
-end
+parts.drain = guard("what made room", function () upkeep_lib.drain(parts, get_handlers("receipts/expired")); end);
 
 local QUERY_TIMEOUT = 30; -- seconds
 local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, before we ask the same

@@ -40,6 +40,7 @@ function store.new(host, pending, stores, now, log, failed, drain)
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
 		is_restored = {}; -- the same as a set
 		written = {}; -- set of users who have been written since flush() said "more"
+		began = nil; -- when that was
 		failures = 0, failed_user = nil, retry_at = -math.huge;
 	}, mt);
 end
@@ -179,13 +180,11 @@ function methods:load(user)
 	return true;
 end
 
---- These entries are no longer in the table.
--- @param entries  as the engine's expire() and evicted() return them
-function methods:dropped(entries)
-	for _, entry in ipairs(entries) do
-		local user = entry.stored and jid_node(entry.from);
-		if user then remove_record(self, user, entry); end
-	end
+--- This entry is no longer in the table.
+-- @param entry  as the engine's expire() and evicted() return it
+function methods:dropped(entry)
+	local user = entry.stored and jid_node(entry.from);
+	if user then remove_record(self, user, entry); end
 end
 
 -- Removes all that is stored of a user. Returns whether that worked.
@@ -229,6 +228,7 @@ end
 function methods:flush(max, seconds, young)
 	self.drain();
 	local deadline = seconds and self.now() + seconds or math.huge;
+	local began = self.began or self.now(); -- the same until all have had their turn: what was young in it stays so
 	local left, failing, last_failed = max, false, nil;
 	-- Says whether to go on.
 	local function done(ok)
@@ -238,7 +238,7 @@ function methods:flush(max, seconds, young)
 	end
 	local more = true;
 	while more do
-		local jid, entries = self.pending:changed(self.now(), young);
+		local jid, entries = self.pending:changed(began, young);
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then break; end
 		local ok = not user or write(self, user, entries); -- the server itself has no records
@@ -255,15 +255,18 @@ function methods:flush(max, seconds, young)
 		if not more then break; end
 		more = done(purge(self, user));
 	end
-	if not more and self.failures < GIVE_UP_AFTER then return "more"; end
-	self.written = {};
+	if not more and self.failures < GIVE_UP_AFTER then
+		self.began = began;
+		return "more";
+	end
+	self.written, self.began = {}, nil;
 	return failing and "failing" or "done";
 end
 
 --- Writes everything, unless the store fails.
 function methods:flush_all()
 	local result;
-	self.written = {};
+	self.written, self.began = {}, nil;
 	repeat result = self:flush(1000); until result ~= "more";
 	return result == "done";
 end

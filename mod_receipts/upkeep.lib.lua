@@ -19,37 +19,47 @@ local WHY = {
 -- One entry of the table has come to something, without a stanza.
 local function tell(entry, outcome, reports, decisions, now)
 	reports:outcome(outcome, entry.from, entry.to, entry.id, now - entry.time, nil, entry.injected);
-	decisions:note(entry.from, now, entry.id, entry.from, entry.to, WHY[outcome]);
+	decisions:note(entry.from, now, entry.id, entry.from, entry.to, WHY[outcome], outcome == "evicted");
 end
 
--- Entries have left the table. Of those that had come to something before, nothing is told. Returns how many were told of.
-local function dropped(entries, outcome, now, parts)
-	parts.store:dropped(entries);
-	local told = 0;
-	for _, entry in ipairs(entries) do
-		if entry.state == "pending" then
-			tell(entry, outcome, parts.reports, parts.decisions, entry.gone or now);
-			told = told + 1;
-		end
-	end
-	return told;
+-- An entry has left the table. When it had come to something before, nothing is told. Returns whether it was.
+local function dropped(entry, outcome, now, parts)
+	parts.store:dropped(entry);
+	if entry.state ~= "pending" then return false; end
+	tell(entry, outcome, parts.reports, parts.decisions, now);
+	return true;
 end
 
---- Deals with what the table has evicted. That may wait, and many at once cost less than one by one.
+--- Deals with what the table has evicted. That may wait, and many at once cost less than one by one. After an error the next call goes
+-- on with the rest.
 -- @param parts      pending, store, reports, decisions
 -- @param listening  somebody wants to know of each
 function upkeep.drain(parts, listening)
-	local entries, counted = parts.pending:evicted(not listening and TOLD or 0);
-	if not entries then return; end
-	parts.reports:count("outcomes", "evicted", counted);
-	dropped(entries, "evicted", nil, parts);
+	local list = parts.evicted;
+	if not list then
+		local entries, counted = parts.pending:evicted(not listening and TOLD or 0);
+		if not entries then return; end
+		list = { entries = entries, at = 0 };
+		parts.evicted = list;
+		parts.reports:count("outcomes", "evicted", counted);
+	end
+	while list.at < #list.entries do
+		list.at = list.at + 1;
+		local entry = list.entries[list.at];
+		dropped(entry, "evicted", entry.gone, parts);
+	end
+	parts.evicted = nil;
 end
 
 --- Expires what is over its time: of one user, or of all.
 -- @return how many entries were dealt with; STEP when there may be more; and how many were told of
 function upkeep.expire(now, parts, from)
 	local done, gone = parts.pending:expire(now, STEP, from);
-	return done, dropped(gone, "expired", now, parts);
+	local told = 0;
+	for _, entry in ipairs(gone) do
+		if dropped(entry, "expired", now, parts) then told = told + 1; end
+	end
+	return done, told;
 end
 
 --- Tells what is overdue: of one user, or of all.

@@ -590,6 +590,10 @@ static void journal_lets_the_young_wait(void **state)
 	assert_string_equal(changed_by(t, 20, 5), "a@h 2:10 ");
 	assert_string_equal(changed_by(t, 30, 5), " ");
 	assert_string_equal(changed(t), "a@h 2:10 ");
+	/* Nor does the ack of an injected request, however young that makes it. */
+	rcpt_pending_add(t, text("d@h"), text("x@h"), text("1"), 30, RCPT_INJECTED);
+	match(t, "d@h", "x@h", "1", 34);
+	assert_string_equal(changed_by(t, 34, 5), "d@h 1:10 ");
 	sound(t);
 	rcpt_pending_free(t);
 	assert_int_equal(rcpt_mem_held(), 0);

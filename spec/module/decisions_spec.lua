@@ -36,6 +36,18 @@ describe("decisions", function ()
 		assert.equal(1, #decisions:about("b@h", "kept"));
 	end);
 
+	it("F4 that are noted late displace nothing that came later", function ()
+		decisions:note("a@h", 50, "kept", "a@h/r", "b@h", "why");
+		for i = 1, 40 do decisions:note("a@h", i, tostring(i), "a@h/r", "b@h", "why", true); end
+		assert.equal(1, #decisions:about("a@h", "kept"));
+		assert.equal(32, #decisions:about("a@h"));
+		decisions:note("a@h", 60, "later", "a@h/r", "b@h", "why", true);
+		assert.equal(1, #decisions:about("a@h", "later"));
+		-- The clock may go back all the same.
+		for i = 1, 32 do decisions:note("a@h", i, "again", "a@h/r", "b@h", "why"); end
+		assert.equal(32, #decisions:about("a@h", "again"));
+	end);
+
 	it("F4 are of so many users, those of whom something was decided last", function ()
 		for i = 1, 1000 do decisions:note("u"..i, i, "x", "f", "t", "why"); end
 		decisions:note("u1", 1001, "y", "f", "t", "why");

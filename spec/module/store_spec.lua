@@ -39,8 +39,10 @@ describe("store", function ()
 		self = lib.new("h", pending, { keyval = keyval, map = map }, time, log, failed, function ()
 			local gone = pending:evicted();
 			if not gone then return; end
-			self:dropped(gone);
-			for _, entry in ipairs(gone) do table.insert(evicted, entry.id); end
+			for _, entry in ipairs(gone) do
+				self:dropped(entry);
+				table.insert(evicted, entry.id);
+			end
 		end);
 		return self;
 	end
@@ -57,6 +59,9 @@ describe("store", function ()
 		return table.concat(list, " ");
 	end
 	local function ask(user, id, how) return pending:add(user.."@h/r", "x@h", id, now, how); end
+	local function dropped(entries)
+		for _, entry in ipairs(entries) do store:dropped(entry); end
+	end
 	local function restart()
 		store = new_store();
 	end
@@ -127,11 +132,11 @@ describe("store", function ()
 		for i = 1, 10 do ask("a", ("%02d"):format(i)); end
 		store:flush(10);
 		ask("a", "11");
-		store:dropped(pending:evicted());
+		dropped(pending:evicted());
 		store:flush(10);
 		assert.equal("02 03 04 05 06 07 08 09 10 11", ids("a"));
 		now = now + 1000;
-		store:dropped(select(2, pending:expire(now, 5)));
+		dropped(select(2, pending:expire(now, 5)));
 		assert.equal("done", store:flush(10));
 		assert.equal("07 08 09 10 11", ids("a"));
 		restart();
@@ -157,7 +162,7 @@ describe("store", function ()
 		ask("a", "1");
 		store:flush(10);
 		now = now + 1000;
-		store:dropped(select(2, pending:expire(now, 5)));
+		dropped(select(2, pending:expire(now, 5)));
 		ask("a", "1");
 		store:flush(10);
 		assert.equal(now, select(2, next(data.a)).time);
@@ -245,7 +250,7 @@ describe("store", function ()
 		store:flush(10);
 		ask("a", "2");
 		now = now + 1000;
-		store:dropped(select(2, pending:expire(now, 1)));
+		dropped(select(2, pending:expire(now, 1)));
 		assert.is_true(store:forget("a"));
 		assert.is_nil(data.a);
 		assert.equal(0, pending:count("a@h"));
@@ -386,7 +391,7 @@ describe("store", function ()
 		broken = { a = true };
 		ask("a", "2");
 		now = now + 1000;
-		store:dropped(select(2, pending:expire(now, 10, "b@h")));
+		dropped(select(2, pending:expire(now, 10, "b@h")));
 		assert.equal("failing", store:flush(10));
 		assert.is_nil(data.b);
 	end);
@@ -415,7 +420,7 @@ describe("store", function ()
 		restart();
 		store:load("a");
 		now = now + 1000;
-		store:dropped(select(2, pending:expire(now, 10)));
+		dropped(select(2, pending:expire(now, 10)));
 		local table_before, old = pending, store;
 		ask("b", "1");
 		pending = receipts.pending();
@@ -442,6 +447,30 @@ describe("store", function ()
 		assert.equal("more", store:flush(1));
 		assert.equal("done", store:flush(100, 10));
 		assert.equal(5, writes);
+	end);
+
+	it("F2 nobody is written twice before the others because something of theirs has come of age", function ()
+		ask("u1", "1");
+		ask("u2", "1");
+		now = now + 2;
+		ask("u1", "2");
+		ask("u3", "1");
+		now = now + 2;
+		local order = {};
+		local set_keys = map.set_keys;
+		map.set_keys = function (self, user, keys)
+			table.insert(order, user);
+			return set_keys(self, user, keys);
+		end;
+		finally(function () map.set_keys = set_keys; end);
+		assert.equal("more", store:flush(1, nil, 3));
+		now = now + 1;
+		assert.equal("more", store:flush(1, nil, 3));
+		assert.equal("done", store:flush(1, nil, 3));
+		assert.same({ "u1", "u2" }, order);
+		while store:flush(1, nil, 3) == "more" do end -- luacheck: ignore 542
+		table.sort(order);
+		assert.same({ "u1", "u1", "u2", "u3" }, order);
 	end);
 
 	it("F2 a user whose records take long is written once, and not again until the others have been", function ()

@@ -51,7 +51,7 @@ describe("upkeep", function ()
 			};
 			decisions = { note = function (_, user, time, id, _, _, why) table.insert(noted, { user, time, id, why }); end };
 			store = {
-				dropped = function (_, entries) for _, entry in ipairs(entries) do table.insert(dropped, entry.id); end end;
+				dropped = function (_, entry) table.insert(dropped, entry.id); end;
 				restored_user = function ()
 					local user = table.remove(restored, 1);
 					table.insert(restored, user);
@@ -176,6 +176,24 @@ describe("upkeep", function ()
 		assert.equal(now - 55, noted[1][2]);
 		assert.truthy(noted[1][4]:find("receipts_max_pending_per_user", 1, true));
 		assert.same({ "1" }, dropped);
+	end);
+
+	it("F0 goes on with what made room after an error", function ()
+		pending:limit { per_user = 1, ttl = 1000, remember = 500 };
+		for i = 1, 4 do pending:add("a@h", "x@h", "m"..i, now); end
+		local note = parts.decisions.note;
+		parts.decisions.note = function ()
+			parts.decisions.note = note;
+			error("no memory");
+		end;
+		assert.has_error(function () lib.drain(parts, false); end);
+		lib.drain(parts, false);
+		assert.same({ "m1", "m2", "m3" }, dropped);
+		assert.equal(2, #noted);
+		assert.equal(3, #told);
+		pending:add("a@h", "x@h", "m5", now);
+		lib.drain(parts, false);
+		assert.equal(4, #told);
 	end);
 
 	it("F4 counts what made room in a flood, and tells of the last; of all where somebody listens", function ()
