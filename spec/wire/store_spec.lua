@@ -302,8 +302,9 @@ describe("kill -9 in the middle of traffic", function ()
 	end
 
 	it("F1 loses nothing older than receipts_flush_interval, "..KILLS.." times on each storage", function ()
-		local pending_seen = 0;
-		for round = 1, KILLS do
+		local pending_seen, enough = 0, KILLS * #all * 10;
+		for round = 1, 3 * KILLS do
+			if round > KILLS and pending_seen > enough then break; end -- a slow machine sees less in a round
 			together(function (one) traffic(one, round, 1.3 + math.random() * 0.4); end);
 			local waiting = {};
 			for _, one in ipairs(all) do
@@ -351,6 +352,6 @@ describe("kill -9 in the middle of traffic", function ()
 				one.later, one.sent = {}, {};
 			end
 		end
-		assert.is_true(pending_seen > KILLS * #all * 10, pending_seen.." were awaited");
+		assert.is_true(pending_seen > enough, pending_seen.." were awaited");
 	end);
 end);
