@@ -22,7 +22,9 @@ local mt = { __index = methods };
 function answering.new(env)
 	return setmetatable({
 		env = env, answers = answers_lib.new();
+		asleep_at = setmetatable({}, { __mode = "k" }); -- session that sleeps -> how many stanzas of its queue have been sent
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
+		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
 		resumption_tokens = module:shared("/*/smacks/resumption-tokens");
 	}, mt);
 end
@@ -30,6 +32,7 @@ end
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.answers:take_over(other.answers);
+	self.asleep_at, self.unsure = other.asleep_at, other.unsure;
 end
 
 -- The answer takes the way of the client's own stanzas. What comes back at once (a block, no such user) is not for the client.
@@ -37,17 +40,24 @@ local function send_answer(self, session, content, why)
 	if session.destroyed then return; end
 	local id = new_id();
 	local answer = self.answers:make(session, content, id);
-	self.env.decide(content, "answered for "..session.full_jid..", "..why);
-	self.env.answered();
-	local send = session.send;
+	local send, refused = session.send, false;
 	local function without_bounces(stanza)
-		if st.is_stanza(stanza) and self.answers:bounced(stanza) then return true; end
+		if st.is_stanza(stanza) and self.answers:bounced(stanza) then
+			refused = refused or stanza.attr.id == id;
+			return true;
+		end
 		return send(stanza);
 	end
 	session.send = without_bounces;
 	local ok, err = pcall(prosody.core_post_stanza, session, answer, true);
 	if session.send == without_bounces then session.send = send; end
 	if not ok then error(err, 0); end
+	if refused then
+		self.env.decide(content, "not answered for "..session.full_jid..", D8 the answer was refused at once");
+	else
+		self.env.decide(content, "answered for "..session.full_jid..", "..why);
+		self.env.answered();
+	end
 end
 
 -- Is this a content message that asks, and from whom?
@@ -56,15 +66,38 @@ local function asks(self, stanza)
 	return what and what & self.env.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
 end
 
---- A stanza has arrived at a session.
-function methods:arrived(session, content)
-	if not asks(self, content) or not self.env.preferences:answers_for(session.username) then return; end
+-- A content message that asks has arrived at a session.
+local function answer(self, session, content)
+	if session.destroyed or not self.env.preferences:answers_for(session.username) then return; end
 	local client = self.env.capabilities:of(session.full_jid);
+	if client ~= "capable" and client ~= "incapable" then self.unsure[session] = true; end
 	local yes, why = self.answers:arrived(session, content, client, (presence.visible(session, content.attr.from)));
 	if yes then
 		send_answer(self, session, content, why);
 	else
 		self.env.decide(content, "not answered for "..session.full_jid..", "..why);
+	end
+end
+
+--- A stanza has arrived at a session.
+function methods:arrived(session, stanza)
+	if asks(self, stanza) then answer(self, session, stanza); end
+end
+
+--- Something was learned about a client: perhaps about one that is waited for.
+function methods:learned()
+	local known = {};
+	for session in pairs(self.unsure) do
+		local client = self.env.capabilities:of(session.full_jid);
+		if session.destroyed or client == "capable" then
+			self.unsure[session] = nil;
+		elseif client == "incapable" then
+			self.unsure[session] = nil;
+			table.insert(known, session);
+		end
+	end
+	for _, session in ipairs(known) do
+		for _, one in ipairs(self.answers:incapable(session)) do answer(self, one.session, one.content); end
 	end
 end
 
@@ -81,10 +114,22 @@ local function recipients(to, type)
 	return list;
 end
 
+-- May whoever asks see that anybody of this account is online? Else there will be no answer, and strangers cannot fill what is remembered.
+local function is_visible(account, jid)
+	local user = bare_sessions[account];
+	for _, session in pairs(user and user.sessions or {}) do
+		if presence.visible(session, jid) then return true; end
+	end
+	return false;
+end
+
 --- A content message that asks is on its way to an account (bare JID) for which the server answers.
 function methods:delivering(account, content)
+	if not is_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
-		return self.env.capabilities:of(session.full_jid) == "incapable";
+		local client = self.env.capabilities:of(session.full_jid);
+		if client ~= "capable" and client ~= "incapable" then self.unsure[session] = true; end
+		return client == "incapable";
 	end);
 end
 
@@ -113,19 +158,25 @@ function methods:stream_acked(session, stanza)
 	for _, content in ipairs(answers_lib.proven(queue, stanza.attr.h)) do self:arrived(session, content); end
 end
 
+--- smacks-hibernation-start: from now on what goes into the queue is not sent.
+function methods:hibernating(session)
+	self.asleep_at[session] = session.outgoing_stanza_queue and answers_lib.queued(session.outgoing_stanza_queue);
+end
+
 --- <resume/> (XEP-0198 §5) proves as much, but may still fail.
 function methods:stream_resuming(session, stanza)
 	if session.full_jid or not session.username or not stanza.attr.previd then return; end
 	local original = self.resumption_tokens[jid_join(session.username, session.host, stanza.attr.previd)];
 	local queue = original and original.outgoing_stanza_queue;
-	if queue then self.resuming[original] = answers_lib.proven(queue, stanza.attr.h); end
+	if not queue then return; end
+	self.resuming[original] = answers_lib.proven(queue, stanza.attr.h, original.hibernating and (self.asleep_at[original] or 0));
 end
 
 --- smacks-hibernation-end
 function methods:stream_resumed(event)
 	local session = event.resumed;
 	local proven = self.resuming[session];
-	self.resuming[session] = nil;
+	self.resuming[session], self.asleep_at[session] = nil, nil;
 	for _, content in ipairs(proven or {}) do self:arrived(session, content); end
 end
 
@@ -141,9 +192,7 @@ end
 function methods:delivery_failed(event)
 	local session, stanza = event.session, event.stanza;
 	if not session.username or stanza.name ~= "message" or not asks(self, stanza) then return; end
-	for _, other in ipairs(self.answers:lost(session, stanza)) do
-		if not other.destroyed then self:arrived(other, stanza); end
-	end
+	for _, other in ipairs(self.answers:lost(session, stanza)) do answer(self, other.session, other.content); end
 	-- Who has been told that it arrived is not to be told that it didn't. The last session's messages go to offline storage.
 	if self.answers:told(session, stanza) and online_besides(session) then return true; end
 end

@@ -3,11 +3,12 @@
 --
 -- Proof is XEP-0198's: mod_smacks keeps what it sent to a client in a queue until the client says, with a number, how far it has
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived: nothing else has to be counted
--- or remembered. What is remembered, bounded for each account apart, is what has become of a message that asks:
+-- or remembered. What is remembered, bounded for each account and in all, is what has become of a message that asks:
 --
---   fate[account][requester's full JID, id] = "answered" | "acked" | { waiting = { resource -> true }, proven = { sessions } }
+--   fate[account][requester's full JID, id] = "answered" | "acked" | { waiting = { resource -> true }, proven = { { session, content } } }
 --
 -- waiting: clients that got it too, and could answer by themselves as far as is known. While there are any, nobody is answered for.
+-- proven: where it has arrived, of content what an answer needs; decided on again when there are none, or less, to wait for.
 
 local st = require "util.stanza";
 local new_cache = require "util.cache".new;
@@ -16,8 +17,8 @@ local jid_bare = require "util.jid".bare;
 local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_hints = "urn:xmpp:hints";
 
-local MAX_ACCOUNTS = 2000; -- accounts, and
-local MAX_FATES = 500; -- messages of each, whose fate is remembered
+local MAX_FATES = 500; -- messages of an account whose fate is remembered, and
+local MAX_ALL = 100000; -- of all accounts; who had none for the longest is forgotten first
 local MAX_ID = 1023; -- bytes in an id, as in the engine; longer ones are not answered
 local MAX_SENT = 5000; -- answers whose bounces are recognised
 
@@ -26,12 +27,12 @@ local methods = {};
 local mt = { __index = methods };
 
 function answers.new()
-	return setmetatable({ fate = new_cache(MAX_ACCOUNTS), sent = new_cache(MAX_SENT) }, mt);
+	return setmetatable({ fate = new_cache(MAX_ALL + 1), fates = 0, sent = new_cache(MAX_SENT) }, mt);
 end
 
 --- What another one remembered, after a reload.
 function methods:take_over(other)
-	self.fate, self.sent = other.fate, other.sent;
+	self.fate, self.fates, self.sent = other.fate, other.fates, other.sent;
 end
 
 local function account_of(session)
@@ -47,20 +48,37 @@ local function get(self, account, content)
 	return fates and fates:get(key(content.attr.from, content.attr.id));
 end
 
+local function drop_account(self, account)
+	local fates = self.fate:get(account);
+	if not fates then return; end
+	self.fates = self.fates - fates:count();
+	self.fate:set(account, nil);
+end
+
+-- @param fate  nil forgets it
 local function set(self, account, content, fate)
 	local fates = self.fate:get(account) or new_cache(MAX_FATES);
-	self.fate:set(account, fates); -- the account is in use
+	local before = fates:count();
 	fates:set(key(content.attr.from, content.attr.id), fate);
+	self.fates = self.fates + fates:count() - before;
+	self.fate:set(account, fates:count() > 0 and fates or nil); -- the account is in use
+	while self.fates > MAX_ALL do drop_account(self, (self.fate:tail())); end
+end
+
+--- How many stanzas have gone into a session's queue.
+-- @param queue  mod_smacks'
+function answers.queued(queue)
+	return queue:count_acked() + queue:count_unacked();
 end
 
 --- The stanzas that an acknowledged count proves (rule D2), oldest first; none where the count is not to be believed.
 -- @param queue  mod_smacks' queue of a session
 -- @param text   the attribute h
-function answers.proven(queue, text)
+-- @param sent   how many of what has gone into the queue have been sent, if not all
+function answers.proven(queue, text, sent)
 	if type(text) ~= "string" or not text:find("^%d+$") then return {}; end
-	local h, acked = tonumber(text), queue:count_acked();
-	local last = acked + queue:count_unacked();
-	if h <= acked or h > last then return {}; end
+	local h, acked, last = tonumber(text), queue:count_acked(), answers.queued(queue);
+	if h <= acked or h > (sent or last) then return {}; end
 	local list = queue:table(); -- a queue that ran over has lost its oldest
 	return table.move(list, 1, h - (last - #list), 1, {});
 end
@@ -75,6 +93,11 @@ function methods:delivering(account, sessions, content, incapable)
 		if not incapable(session) then waiting[session.resource] = true; end
 	end
 	set(self, account, content, { waiting = waiting, proven = {} });
+end
+
+--- A content message that asks goes to nobody who could be answered for now.
+function methods:not_delivering(account, content)
+	if #content.attr.id <= MAX_ID and get(self, account, content) then set(self, account, content, nil); end
 end
 
 --- A client acks by itself. The requester may be addressed by the bare JID.
@@ -110,6 +133,19 @@ function answers.decide(fate, client, visible)
 	return true, "D2 proven";
 end
 
+-- What an answer needs.
+local function brief(content)
+	local attr = content.attr;
+	return st.message { from = attr.from, to = attr.to, type = attr.type, id = attr.id };
+end
+
+local function prove(fate, session, content)
+	for _, one in ipairs(fate.proven) do
+		if one.session == session then return; end
+	end
+	table.insert(fate.proven, { session = session, content = brief(content) });
+end
+
 --- A message has arrived at a session. Returns whether to answer it, and why.
 function methods:arrived(session, content, client, visible)
 	if #content.attr.id > MAX_ID then return false, "the id is too long"; end
@@ -121,21 +157,45 @@ function methods:arrived(session, content, client, visible)
 	local yes, why = answers.decide(fate, client, visible);
 	if yes then
 		set(self, account, content, "answered");
-	elseif type(fate) == "table" and client == "incapable" then
-		table.insert(fate.proven, session);
+	elseif client ~= "capable" then
+		-- What waited in storage has no fate yet.
+		if not fate and visible then
+			fate = { waiting = { [session.resource] = true }, proven = {} };
+			set(self, account, content, fate);
+		end
+		if type(fate) == "table" then prove(fate, session, content); end
 	end
 	return yes, why;
 end
 
---- A session died with this message unacked. Returns the sessions at which it has arrived, and that have waited for this one.
-function methods:lost(session, content)
-	local fate = get(self, account_of(session), content);
-	if type(fate) ~= "table" then return {}; end
-	fate.waiting[session.resource] = nil;
+-- This client is not waited for any more. Returns what is to be decided on again, now that there are none.
+local function stop_waiting(fate, resource)
+	fate.waiting[resource] = nil;
 	if next(fate.waiting) then return {}; end
 	local proven = fate.proven;
 	fate.proven = {};
 	return proven;
+end
+
+--- A session died with this message unacked.
+-- @return where it has arrived, and was waiting for this one: array of { session =, content = }
+function methods:lost(session, content)
+	local fate = get(self, account_of(session), content);
+	return type(fate) == "table" and stop_waiting(fate, session.resource) or {};
+end
+
+--- By now a session's client is known not to answer by itself.
+-- @return as lost()
+function methods:incapable(session)
+	local fates, list = self.fate:get(account_of(session)), {};
+	if not fates then return list; end
+	for _, fate in fates:items() do
+		if type(fate) == "table" and fate.waiting[session.resource] then
+			local proven = stop_waiting(fate, session.resource);
+			table.move(proven, 1, #proven, #list + 1, list);
+		end
+	end
+	return list;
 end
 
 --- Has the requester been told that it arrived?
@@ -154,7 +214,7 @@ end
 
 --- The user is gone.
 function methods:forget(account)
-	self.fate:set(account, nil);
+	drop_account(self, account);
 end
 
 --- Is this the bounce of an answer of ours? (rule D8)

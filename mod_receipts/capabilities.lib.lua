@@ -11,8 +11,8 @@
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
 -- A client is { key, ver, node, own, asked, asker, room, is_local, shown }: key into by_hash when it shows verifiable caps, own = true |
--- false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of them; both
--- for clients elsewhere only.
+-- false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of them whose
+-- presence it may see; both for clients elsewhere only. In the name of another one it is not asked: that would tell who is online.
 --
 -- Nothing here sends or waits, or reads what disco#info says (disco.lib.lua does): `new` is given functions for that.
 
@@ -38,15 +38,18 @@ local capabilities = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param send  function (jid, to, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the user `to` (bare JID,
---               nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once
--- @param later function (callback): calls back when whoever else asks the same has had time to
--- @param disco disco.lib.lua
-function capabilities.new(send, later, disco)
+--- @param disco    disco.lib.lua
+-- @param actions  send(jid, to, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the user `to` (bare JID,
+--                 nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once;
+--                 later(callback): calls back when whoever else asks the same has had time to;
+--                 may_see(user, jid): may the client there know that this user (bare JID) is online?
+--                 is_contact(user, bare): does the user's roster have that bare JID?
+--                 learned(): something is known that was not
+function capabilities.new(disco, actions)
 	return setmetatable({
 		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), kept = 0, full = {}, seen_by = {}, locals = {}, able = {};
 		flight = {}, in_flight = 0, asking = {}, backlog = {},
-		send = send, later = later, disco = disco,
+		disco = disco, actions = actions,
 	}, mt);
 end
 
@@ -68,6 +71,7 @@ end
 local function verified(self, client, query)
 	if not client.key or self.disco.hash(query) ~= client.key or not self.disco.hash_is_safe(query) then return false; end
 	self.by_hash:set(client.key, self.disco.lists_receipts(query));
+	self.actions.learned();
 	return true;
 end
 
@@ -97,15 +101,17 @@ local function ask(self, flight, jid)
 		end
 		landed(self, flight);
 	end
-	if not client or known(self, client) ~= nil or self.asking[jid] then return next_one(); end
+	if not client or known(self, client) ~= nil or self.asking[jid]
+		or not client.is_local and not self.actions.may_see(client.asker, jid) then return next_one(); end
 	client.asked = true;
 	self.asking[jid] = client;
-	self.send(jid, client.asker, client.ver and client.node and client.node.."#"..client.ver, function (query)
+	self.actions.send(jid, client.asker, client.ver and client.node and client.node.."#"..client.ver, function (query)
 		-- Whoever has this address by now, or shows something else by now, is not who was asked.
 		local now = client_of(self, jid);
 		if self.asking[jid] == client then self.asking[jid] = nil; end
 		if query and now == client and not verified(self, client, query) then
 			client.own = self.disco.lists_receipts(query);
+			self.actions.learned();
 		end
 		next_one();
 		if now and now ~= client then want(self, jid, now); end
@@ -132,7 +138,7 @@ function want(self, jid, client)
 	flight = { key = key, waiting = {}, is_local = client.is_local };
 	self.flight[key] = flight;
 	if not flight.is_local then self.in_flight = self.in_flight + 1; end
-	self.later(function () ask(self, flight, jid); end);
+	self.actions.later(function () ask(self, flight, jid); end);
 end
 
 local function show(self, jid, client, to)
@@ -175,6 +181,11 @@ local function is_crowded(self)
 	return self.in_flight >= MAX_FLIGHT and #self.backlog >= MAX_BACKLOG;
 end
 
+-- Nor is anybody who has nothing to do with the user.
+local function is_stranger(self, user, bare, jid)
+	return not self.actions.is_contact(user, bare) and not self.actions.may_see(user, jid);
+end
+
 local function count(clients)
 	local n = 0;
 	for _ in pairs(clients) do n = n + 1; end
@@ -207,7 +218,8 @@ function methods:presence(stanza, to, is_local)
 	if c and (#(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE) then c = nil; end
 	local ver, node = c and c.attr.ver, c and c.attr.node;
 	local key = c and c.attr.hash == "sha-1" and ver or nil;
-	if not client and not is_local and c and is_crowded(self) and self.by_hash:get(key) == nil and not self.flight[key] then return; end
+	local unknown = c and not is_local and self.by_hash:get(key) == nil;
+	if unknown and not client and not self.flight[key] and (is_crowded(self) or is_stranger(self, to, bare, jid)) then return; end
 	if not clients then
 		clients = {};
 		if is_local then self.locals[bare] = clients; end
@@ -226,11 +238,11 @@ function methods:presence(stanza, to, is_local)
 	if not is_local and stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if to and not is_local then
 		show(self, jid, client, to);
-		client.asker = to;
+		if unknown and self.actions.may_see(to, jid) then client.asker = to; end
 		make_room(self);
 	end
 	-- A local client without caps is asked too (rule D4); a remote one is left alone.
-	if c or is_local then want(self, jid, client); end
+	if is_local or c and client.asker then want(self, jid, client); end
 end
 
 --- Nothing of this person (or room) is shown to that user any more.
@@ -300,7 +312,7 @@ function methods:of_person(jid, visible, by)
 	return any and all and "incapable" or "unknown";
 end
 
---- What another one knew, after a reload. Queries under way are lost with it.
+--- What another one knew, after a reload. Queries under way are lost with it: clients here are asked again.
 function methods:take_over(other)
 	self.people, self.locals, self.by_hash, self.full = other.people, other.locals, other.by_hash, other.full or {};
 	local function ask_again(clients)
@@ -315,7 +327,10 @@ function methods:take_over(other)
 			for to in next, shown do show(self, jid, client, to); end
 		end
 	end
-	for _, clients in pairs(self.locals) do ask_again(clients); end
+	for _, clients in pairs(self.locals) do
+		ask_again(clients);
+		for jid, client in pairs(clients) do want(self, jid, client); end
+	end
 end
 
 --- The full JIDs of a person's clients that are known to be capable.

@@ -119,7 +119,24 @@ local function later(callback)
 	module:add_timer(GRACE, guard("a disco#info query", callback));
 end
 
-local capabilities = capabilities_lib.new(send_query, later, sleeping.disco);
+local answering;
+
+local capabilities = capabilities_lib.new(sleeping.disco, {
+	send = send_query, later = later;
+	may_see = function (user, jid)
+		for _, session in next, bare_sessions[user] and bare_sessions[user].sessions or {} do
+			if sleeping.presence.visible(session, jid) then return true; end
+		end
+		return false;
+	end;
+	is_contact = function (user, bare)
+		local online = bare_sessions[user];
+		return online ~= nil and online.roster ~= nil and online.roster[bare] ~= nil;
+	end;
+	learned = guard("what was learned", function ()
+		if asleep.is_awake(answering) then answering:learned(); end
+	end);
+});
 
 -- What was decided about a message, for the users of this host that it is from or to.
 -- @param id  the content message's, where that is not the stanza's own
@@ -133,7 +150,7 @@ local function decide(stanza, why, id)
 	if other ~= one and jid_host(other) == module.host then decisions:note(other, time, id, from, to, why); end
 end
 
-local answering = asleep.later(function ()
+answering = asleep.later(function ()
 	return sleeping.answering.new {
 		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
 		answered = function () reports:count("answers"); end;
@@ -367,6 +384,10 @@ for name, method in pairs { ["delivery/failure"] = "delivery_failed", ["smacks-h
 		if asleep.is_awake(answering) then return answering[method](answering, event); end
 	end);
 end
+hook("smacks-hibernation-start", function (event)
+	local user = event.origin.username;
+	if user and preferences:answers_for(user) then answering:hibernating(event.origin); end
+end);
 module:hook_global("user-deleted", guard("user-deleted", user_deleted));
 for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
 	for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do

@@ -28,6 +28,12 @@ describe("answers", function ()
 			assert.same({}, lib.proven(queue, 2));
 		end);
 
+		it("D2 nothing that has gone into the queue and not out", function ()
+			assert.same({ "stanza 2" }, lib.proven(queue, "2", 2));
+			assert.same({}, lib.proven(queue, "3", 2));
+			assert.same({}, lib.proven(queue, "2", 0));
+		end);
+
 		it("D2 what a queue that ran over still has", function ()
 			for i = 4, 7 do queue:push("stanza "..i); end -- 2 and 3 are lost
 			assert.same({}, lib.proven(queue, "3"));
@@ -86,11 +92,69 @@ describe("answers", function ()
 		it("D4 come of what had arrived, once the client that was waited for is lost", function ()
 			all:delivering("b@h", { phone, laptop }, content("1"), nobody);
 			arrived(phone, "1");
-			assert.same({ phone }, all:lost(laptop, content("1")));
+			local at = all:lost(laptop, content("1"));
+			assert.same({ 1, phone, "1", "a@h/1" }, { #at, at[1].session, at[1].content.attr.id, at[1].content.attr.from });
 			assert.same({}, all:lost(laptop, content("1")));
 			assert.is_false(all:told(phone, content("1")));
 			assert.is_true(arrived(phone, "1"));
 			assert.is_true(all:told(phone, content("1")));
+		end);
+
+		it("D4 come of what had arrived, once the client that was waited for is known to be unable", function ()
+			for i = 1, 3 do all:delivering("b@h", { phone, laptop }, content(tostring(i)), nobody); end
+			all:delivering("b@h", { phone }, content("phone's"), nobody);
+			arrived(phone, "1");
+			arrived(laptop, "1", "unknown");
+			arrived(laptop, "1", "unknown");
+			arrived(laptop, "2", "silent");
+			arrived(phone, "3", "unknown");
+			assert.same({}, all:incapable({ username = "c", host = "h", resource = "laptop" }));
+			local at = {};
+			for _, one in ipairs(all:incapable(laptop)) do table.insert(at, one.content.attr.id..one.session.resource); end
+			assert.same({ "1phone", "1laptop" }, at);
+			assert.same({}, all:incapable(laptop), "once");
+			at = {};
+			for _, one in ipairs(all:incapable(phone)) do table.insert(at, one.content.attr.id..one.session.resource); end
+			table.sort(at);
+			assert.same({ "2laptop", "3phone" }, at);
+		end);
+
+		it("D7 come of what was in storage, once its client is known, and not to who may not see the user", function ()
+			assert.is_false((all:arrived(phone, content("1"), "unknown", false)));
+			assert.same({}, all:incapable(phone));
+			assert.is_false((all:arrived(phone, content("1"), "unknown", true)));
+			assert.is_false((all:arrived(phone, content("2"), "capable", true)));
+			local at = all:incapable(phone);
+			assert.same({ 1, "1" }, { #at, at[1].content.attr.id });
+			assert.is_true(arrived(phone, "1"));
+		end);
+
+		it("D4 forget what became of an earlier message with the same id, also where nobody is there to be answered for", function ()
+			for _, id in ipairs { "1", ("x"):rep(1024) } do all:not_delivering("b@h", content(id)); end
+			assert.is_true(arrived(phone, "1"));
+			assert.is_false(arrived(phone, "1"));
+			all:not_delivering("b@h", content("1"));
+			assert.is_true(arrived(phone, "1"));
+		end);
+
+		it("D4 F2 are remembered of so many messages of an account, and in all; who had none for the longest goes first", function ()
+			local function account(n) return { username = "u"..n, host = "h", resource = "r" }; end
+			for n = 1, 210 do
+				for i = 1, 510 do all:arrived(account(n), content(tostring(i)), "incapable", true); end
+				all:arrived(account(1), content("510"), "incapable", true); -- in use
+			end
+			local function remembered(n, i) return not all:arrived(account(n), content(tostring(i)), "incapable", true); end
+			assert.is_true(all.fates <= 100000 and all.fates > 99000, all.fates);
+			assert.is_true(remembered(210, 510));
+			assert.is_false(remembered(210, 10));
+			assert.is_true(remembered(1, 510));
+			assert.is_false(remembered(2, 510));
+			local before = all.fates;
+			all:forget("u210@h");
+			assert.equal(before - 500, all.fates);
+			local other = lib.new();
+			other:take_over(all);
+			assert.equal(before - 500, other.fates);
 		end);
 
 		it("do not come for ids that are too long", function ()

@@ -24,11 +24,21 @@ local function presence(from, query, attr)
 end
 
 describe("capabilities", function ()
-	local caps, asked;
+	local caps, asked, hides, strangers, learned;
+
+	-- Everybody may see everybody, and is in their roster, but for whom a spec excepts.
+	local function new(send, later)
+		return lib.new(paths.lib("disco"), {
+			send = send, later = later or function (callback) callback(); end;
+			may_see = function (user) return user ~= nil and not hides[user]; end;
+			is_contact = function (_, bare) return not strangers[bare]; end;
+			learned = function () learned = learned + 1; end;
+		});
+	end
+
 	before_each(function ()
-		asked = {};
-		caps = lib.new(function (jid, from, node, done) table.insert(asked, { jid = jid, from = from, node = node, done = done }); end,
-			function (callback) callback(); end, paths.lib("disco"));
+		asked, hides, strangers, learned = {}, {}, {}, 0;
+		caps = new(function (jid, from, node, done) table.insert(asked, { jid = jid, from = from, node = node, done = done }); end);
 	end);
 
 	it("B1 cost one query a ver, whoever shows it, and B3 none is repeated", function ()
@@ -106,6 +116,67 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("a@h/r"), "and are not changed by it");
 	end);
 
+	it("B3 B4 are asked only in the name of a user whose presence the client may see, as it is when they are asked", function ()
+		hides = { ["shy@h"] = true };
+		local query = info(R);
+		caps:presence(presence("a@far/1", query), "shy@h", false);
+		assert.same({}, asked);
+		assert.equal("unknown", caps:of("a@far/1"), "a contact is kept all the same");
+		caps:presence(presence("a@far/1", query), "open@h", false);
+		caps:presence(presence("a@far/1", query), "shy@h", false);
+		assert.equal("open@h", asked[1].from);
+		assert.equal(1, #asked);
+		caps:presence(presence("b@far/1", query), "open@h", false);
+		caps:presence(presence("c@far/1", query), "late@h", false);
+		hides["open@h"] = true;
+		asked[1].done(nil);
+		assert.same({ "c@far/1", "late@h" }, { asked[2].jid, asked[2].from });
+		hides["late@h"] = true;
+		local waiting;
+		caps = new(function (jid) table.insert(asked, jid); end, function (callback) waiting = callback; end);
+		caps:presence(presence("a@far/1", query), "u@h", false);
+		hides["u@h"] = true;
+		waiting();
+		assert.equal(2, #asked);
+		assert.equal(0, caps.in_flight);
+	end);
+
+	it("B3 are not kept of strangers of whom nothing is known and who cannot be asked", function ()
+		hides = { ["shy@h"] = true };
+		strangers = { ["a@far"] = true, ["b@far"] = true };
+		local common = info(R);
+		caps:presence(presence("a@far/1", info("urn:x")), "shy@h", false);
+		assert.equal(0, caps.people:count());
+		caps:presence(presence("a@far/1", common), "open@h", false);
+		asked[1].done(common);
+		caps:presence(presence("b@far/1", common), "shy@h", false);
+		assert.equal("capable", caps:of("b@far/1"));
+	end);
+
+	it("B3 of clients here are asked for again after a reload, where the answer was awaited", function ()
+		caps:presence(presence("a@h/1"), nil, true);
+		caps:presence(presence("b@h/1", info(R)), nil, true);
+		asked[2].done(info(R));
+		local again = {};
+		local other = new(function (jid) table.insert(again, jid); end);
+		other:take_over(caps);
+		assert.same({ "a@h/1" }, again);
+	end);
+
+	it("are told of when something is learned", function ()
+		local query = info(R);
+		caps:presence(presence("a@h/1"), nil, true);
+		caps:presence(presence("b@h/1", query), nil, true);
+		assert.equal(0, learned);
+		asked[1].done(info(R));
+		assert.equal(1, learned);
+		asked[2].done(query);
+		assert.equal(2, learned);
+		caps:presence(presence("b@h/1", info("urn:x")), nil, true);
+		caps:overheard("b@h/1", info("urn:x"));
+		assert.equal(3, learned);
+	end);
+
 	it("B3 of people here are not crowded out by others", function ()
 		caps:presence(presence("here@h/r", info(R)), nil, true);
 		asked[1].done(info(R));
@@ -122,16 +193,16 @@ describe("capabilities", function ()
 		assert.equal(101, #asked, "people here do not wait for others");
 		for i = 1, 301 do asked[i].done(nil); end
 		assert.equal(301, #asked, "and the others' time comes");
-		for i = 1, 300 do caps:presence(presence("room@h/"..i, info(R)), nil, false); end
+		for i = 1, 300 do caps:presence(presence("room@h/"..i, info(R)), "u@h", false); end
 		assert.equal("unknown", caps:of("room@h/100"));
 		assert.equal("silent", caps:of("room@h/101"));
 		local function others()
-			for i = 101, 300 do caps:presence(presence("room@h/"..i, info(R)), nil, false); end
+			for i = 101, 300 do caps:presence(presence("room@h/"..i, info(R)), "u@h", false); end
 			local n = 0;
 			for i = 101, 300 do n = n + (caps:of("room@h/"..i) == "silent" and 0 or 1); end
 			return n;
 		end
-		local again = lib.new(function () end, function () end, paths.lib("disco"));
+		local again = new(function () end, function () end);
 		again:take_over(caps);
 		caps = again;
 		assert.equal(0, others(), "nor after a reload");
@@ -212,7 +283,7 @@ describe("capabilities", function ()
 		caps:presence(presence("a@far/1"), "v@h", false);
 		caps:gone("u@h");
 		assert.same({ 1, 1 }, { kept() });
-		local other = lib.new(function () end, function () end, paths.lib("disco"));
+		local other = new(function () end, function () end);
 		other:take_over(caps);
 		other:gone("v@h");
 		assert.equal(0, other.kept);
@@ -251,7 +322,7 @@ describe("capabilities", function ()
 			info(R):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("a"):up()
 				:tag("value"):text("b"):up():up():up(),
 		} do
-			local one = lib.new(function (_, _, _, done) done(query); end, function (callback) callback(); end, paths.lib("disco"));
+			local one = new(function (_, _, _, done) done(query); end);
 			one:presence(presence("a@h/r", query), nil, true);
 			one:presence(presence("room@h/r", query):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up(), "u@h", false);
 			assert.not_equal("silent", one:of("a@h/r"));
@@ -308,7 +379,7 @@ describe("capabilities", function ()
 		local query = info(R);
 		caps:presence(presence("a@h/r", query), nil, true);
 		asked[1].done(query);
-		local other = lib.new(function () error("asked"); end, function (callback) callback(); end);
+		local other = new(function () error("asked"); end);
 		local list = caps:export();
 		list[5], list.x = true, "yes";
 		other:import(list);

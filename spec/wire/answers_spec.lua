@@ -15,7 +15,7 @@ local function suite(name, how, body)
 		setup(function ()
 			how.modules = how.modules or { "receipts", "smacks" };
 			how.hosts = how.hosts or servers.rooms;
-			how.disabled = { "pep" };
+			how.disabled = how.disabled or { "pep" };
 			on.server = servers.start(how);
 		end);
 		teardown(function () on.server:stop(); end);
@@ -140,6 +140,34 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		bob:drop();
 		pcall(on.server.resume, on.server, bob, 999);
 		assert.same({}, on.acks());
+	end);
+
+	it("D2 do not come of a resumption that counts what was queued while the session slept", function ()
+		local function falls_asleep(one)
+			one:drop();
+			servers.wait(function () return on.server:run(("return tostring(prosody.full_sessions[%q].hibernating)"):format(one.jid)) ~= "nil"; end);
+		end
+		for _, reload in ipairs { false, true } do
+			local bob = on.client("bob", NONE);
+			bob:sync();
+			local handled = bob.handled;
+			falls_asleep(bob);
+			on.ask("bob@localhost", "never sent");
+			if reload then on.server:reload(); end
+			local again = on.server:resume(bob, handled + 1);
+			assert.same({}, on.acks());
+			pcall(again.close, again);
+		end
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "sent");
+		bob:sync();
+		falls_asleep(bob);
+		on.ask("bob@localhost", "not yet");
+		on.server:reload();
+		local again = on.server:resume(bob, bob.handled);
+		assert.same({ "sent" }, on.acks(), "what had been sent before counts");
+		on.proves(again);
+		assert.same({ "not yet" }, on.acks());
 	end);
 
 	it("D5 mirror type and id, have an id of their own, and nothing but the ack and a hint", function ()
@@ -368,6 +396,19 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({}, on.acks());
 	end);
 
+	it("D4 come of a client that does not ask by itself though a stranger has asked for more than is remembered", function ()
+		local one, two = on.client("bob@localhost/1", NONE), on.client("bob@localhost/2", NONE);
+		local stranger = on.server:connect("stranger");
+		on.ask("bob@localhost", "flushed");
+		on.proves(one);
+		assert.same({ "flushed" }, on.acks());
+		for i = 1, 600 do stranger:send(stanzas.ask { to = "bob@localhost", id = "flood"..i }); end
+		stranger:sync();
+		two:sync();
+		on.proves(two);
+		assert.same({}, on.acks());
+	end);
+
 	it("D4 come for a client without caps once it has said that it can't", function ()
 		local bob = on.server:connect("bob", { managed = true });
 		servers.wait(function () bob:sync(); return bob.queries; end);
@@ -391,6 +432,16 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		bob:acknowledge();
 		for _, stanza in ipairs(bob:sync()) do assert.not_equal("message", stanza.name); end
 		assert.same({}, on.acks());
+		-- Nor are they told of as if they had come (F4).
+		local told = on.server:run([[
+			local parts, whys = prosody.hosts.localhost.modules.receipts.module.save(), {};
+			for _, one in ipairs(parts.decisions:about("bob@localhost")) do
+				if one.id == "blocked" then table.insert(whys, one.why); end
+			end
+			return table.concat(whys, "\n");
+		]]);
+		assert.truthy(told:find("D8 the answer was refused", 1, true), told);
+		assert.falsy(told:find("answered for bob@localhost/bob, D2", 1, true), told);
 		bob:iq(st.stanza("iq", { type = "set" }):tag("unblock", { xmlns = "urn:xmpp:blocking" }));
 	end);
 
@@ -631,6 +682,107 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 		on.server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
 		assert.equal(0, tonumber(on.server:run(count)));
 		on.server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
+	end);
+end);
+
+-- With mod_pep, as it is by default: what it asks the clients itself, we ask a second later.
+suite("for a client of which nothing is known yet", { options = 'receipts_answer = "opt-out"', disabled = {},
+	modules = { "receipts", "smacks", "offline" } }, function (on)
+	before_each(function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+	end);
+
+	-- It acks on the stream whatever comes, at once, as clients do.
+	local function fresh(jid, features)
+		local one = on.server:connect(jid, { managed = true, presence = false });
+		one:show(features);
+		one:send("<presence/>");
+		return one;
+	end
+
+	local function prove(one, count)
+		local n = 0;
+		servers.wait(function ()
+			for _, stanza in ipairs(one:sync()) do
+				if stanza.name == "message" then n = n + 1; end
+			end
+			one:acknowledge();
+			return n >= count;
+		end);
+		one:sync();
+	end
+
+	local function settle(one)
+		servers.wait(function () one:sync(); return one.queries; end);
+		one:sync();
+	end
+
+	it("D4 D7 come once it has said that it can't, of what arrived before, from storage too", function ()
+		on.ask("bob@localhost", "stored");
+		local bob = fresh("bob", NONE);
+		prove(bob, 1);
+		on.ask("bob@localhost", "at once");
+		prove(bob, 1);
+		assert.is_nil(bob.queries, "we have been quicker than the question");
+		assert.same({}, on.acks());
+		settle(bob);
+		local acks = on.acks();
+		table.sort(acks);
+		assert.same({ "at once", "stored" }, acks);
+		bob:acknowledge();
+		bob:sync();
+		assert.same({}, on.acks(), "once");
+	end);
+
+	it("D4 come once, from one of them, when it is the second that turns out not to", function ()
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		local bob = fresh("bob@localhost/fresh", NONE);
+		bob:sync();
+		on.ask("bob@localhost", "two");
+		on.proves(cannot);
+		prove(bob, 1);
+		assert.is_nil(bob.queries);
+		assert.same({}, on.acks());
+		settle(bob);
+		assert.same({ "two" }, on.acks());
+	end);
+
+	it("D4 come from the one that has proved it, though the other one, which can't either, has proved nothing", function ()
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		local bob = fresh("bob@localhost/fresh", NONE);
+		bob:sync();
+		on.ask("bob@localhost", "one");
+		on.proves(cannot);
+		assert.same({}, on.acks());
+		settle(bob);
+		assert.same({ "one" }, on.acks());
+	end);
+
+	it("D4 do not come when it says that it can, nor when it has acked by itself", function ()
+		local bob = fresh("bob@localhost/fresh", RECEIPTS);
+		on.ask("bob@localhost", "can");
+		prove(bob, 1);
+		settle(bob);
+		assert.same({}, on.acks());
+		bob:close();
+		bob = fresh("bob@localhost/itself", { "urn:example:nothing", "urn:example:itself" });
+		on.ask("bob@localhost", "itself");
+		prove(bob, 1);
+		bob:send(stanzas.ack("alice@localhost/alice", "itself"));
+		bob:sync();
+		settle(bob);
+		assert.same({ "itself" }, on.acks());
+	end);
+
+	it("D4 are not lost to a reload while it is asked", function ()
+		local bob = fresh("bob", { "urn:example:nothing", "urn:example:reload" });
+		on.ask("bob@localhost", "reloaded");
+		prove(bob, 1);
+		assert.is_nil(bob.queries);
+		on.server:reload();
+		settle(bob);
+		assert.same({ "reloaded" }, on.acks());
 	end);
 end);
 

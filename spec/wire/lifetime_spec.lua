@@ -134,6 +134,7 @@ describe("a user's deletion", function ()
 			options = 'receipts_answer = "opt-out"\nreceipts_resend_attempts = 3\nreceipts_resend_after = "1h"';
 		};
 		finally(function () server:stop(); end);
+		server:roster("alice", "bob@localhost", "from");
 		local alice, bob, carol = server:connect("alice"), server:connect("bob"), server:connect("carol");
 		for _, one in ipairs { alice, carol } do
 			one:send(stanzas.ask { to = "bob@localhost", id = "x" });

@@ -89,6 +89,33 @@ describe("a stranger", function ()
 		assert.equal(offline, view("stranger", "without receipts"));
 	end);
 
+	for name, disabled in pairs { ["mod_pep, which asks as well"] = {}, ["only us"] = { "pep" } } do
+		it("B3 B4 who shows caps that nobody knows is not asked about them, whether the user is there or not: with "..name, function ()
+			local server = servers.start { modules = { "smacks" }, disabled = disabled, hosts = [[
+				modules_enabled = { "receipts" }
+				VirtualHost "far.example"
+			]] };
+			finally(function () server:stop(); end);
+			server:roster("bob", "friend@far.example", "from");
+			server:roster("bob", "idol@far.example", "to");
+			server:connect("bob", { features = RECEIPTS });
+			-- Has somebody been asked who sends presence with a new ver? What is asked is asked within a second or so.
+			local function asked(jid, to, ver)
+				local one = server:connect(jid, { presence = false });
+				one:show { "urn:example:"..ver };
+				one:send(one:presence { to = to });
+				local deadline = require "socket".gettime() + 1.5;
+				servers.wait(function () one:sync(); return one.queries or require "socket".gettime() > deadline; end);
+				return one.queries;
+			end
+			for i, to in ipairs { "bob@localhost", "bob@localhost/bob", "bob@localhost/none", "offline@localhost" } do
+				assert.is_nil(asked("eve@far.example/"..i, to, to));
+			end
+			assert.is_nil(asked("idol@far.example/i", "bob@localhost", "idol"));
+			assert.equal(1, asked("friend@far.example/f", "bob@localhost", "friend"));
+		end);
+	end
+
 	it("sees less than a contact does", function ()
 		local offline = view("alice", "offline");
 		assert.not_equal(offline, view("alice", "with receipts"));
