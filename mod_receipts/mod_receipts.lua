@@ -282,9 +282,18 @@ reports:watch(function (sample)
 	return uncounted(sample);
 end);
 
+-- Is another session of the same user in a room?
+local function is_in(session, room)
+	for _, other in next, bare_sessions[jid_bare(session.full_jid)].sessions do
+		local joined = rooms:of(other);
+		if joined and joined[room] then return true; end
+	end
+	return false;
+end
+
 local function presence_out_full(event)
 	local left = rooms:presence(event.origin, event.stanza); -- first: that a room is joined is to be known whatever fails
-	if left then capabilities:hidden(left, jid_bare(event.origin.full_jid)); end
+	if left and not is_in(event.origin, left) then capabilities:hidden(left, jid_bare(event.origin.full_jid)); end
 	presence_out(event);
 end
 

@@ -39,16 +39,17 @@ function methods:forget(user)
 end
 
 local function look(self, key, message)
-	if self.kept[key] ~= message then return; end -- its user is gone
+	if self.kept[key] ~= message then return; end -- its user is gone, or has used the id again
 	local attr = message.content.attr;
 	message.age = message.age + message.delay;
-	if self.actions.state(attr.from, attr.to, attr.id) ~= "pending" or message.age > MAX_AGE then return forget(self, key); end
+	if self.actions.state(attr.from, attr.to, attr.id) ~= "pending" then return forget(self, key); end
 	local clients = self.actions.capable(message.content);
 	if #clients > 0 then
 		message.left = message.left - 1;
 		message.delay = message.delay * 2;
 	end
-	if message.left == 0 then
+	message.delay = math.min(message.delay, MAX_AGE - message.age);
+	if message.left == 0 or message.delay <= 0 then
 		forget(self, key);
 	else
 		self.actions.later(message.delay, function () look(self, key, message); end);
@@ -60,17 +61,19 @@ local function look(self, key, message)
 	end
 end
 
---- Keeps a content message that asks, as it is sent. One that is kept already, too many, or too large is not.
+--- Keeps a content message that asks, as it is sent, in place of an earlier one with the same id, which has come to something by now.
+-- Too many, or one that is too large, are not kept.
 -- @param stanza  the message
 -- @param host    the server's name, for the delay
 -- @param stamp   when, as XEP-0082 has it
 function methods:keep(stanza, host, stamp)
-	if self.attempts == 0 or self.count >= MAX_KEPT or not stanza.attr.to then return; end
+	if self.attempts == 0 or not stanza.attr.to then return; end
 	local attr = stanza.attr;
 	local from = jid_bare(attr.from);
 	local key = from.."\0"..attr.to.."\0"..attr.id;
+	if self.kept[key] then forget(self, key); end
 	local count = self.count_of[from] or 0;
-	if self.kept[key] or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
+	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
 	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = host, stamp = stamp }):up()
 		-- Archives and other devices have the first one.

@@ -80,17 +80,39 @@ describe("resend", function ()
 		start(1);
 		keep("1");
 		clients = {};
-		for _ = 1, 8640 do tick(); end
+		for _ = 1, 8639 do tick(); end
 		assert.equal(1, resend.count);
 		tick();
 		assert.same({ 0, {} }, { resend.count, timers });
+		start(20);
+		keep("1");
+		local age = 0;
+		while timers[1] do age = age + tick(); end
+		assert.equal(86400, age, "however many attempts are left");
+		assert.same({ 14, 0 }, { #delivered, resend.count });
 	end);
 
-	it("G1 keeps a message once, and no more and no larger ones than it may", function ()
+	it("G1 keeps the latest message with an id, and of that only one", function ()
+		start(2);
+		keep("1", "old");
+		state = "delivered";
+		keep("1", "new");
+		state = "pending";
+		assert.equal(1, resend.count);
+		while timers[1] do tick(); end
+		local bodies = {};
+		for i, one in ipairs(delivered) do bodies[i] = one[2]:get_child_text("body"); end
+		assert.same({ "new", "new" }, bodies);
+		start(2);
+		keep("1", "old");
+		keep("1", ("x"):rep(20000));
+		tick();
+		assert.same({ {}, 0, {} }, { delivered, resend.count, resend.count_of });
+	end);
+
+	it("G1 keeps no more and no larger messages than it may", function ()
 		start(1);
 		keep("1");
-		keep("1");
-		assert.equal(1, #timers);
 		keep("large", ("x"):rep(20000));
 		assert.equal(1, #timers);
 		for i = 2, 200 do keep(tostring(i)); end

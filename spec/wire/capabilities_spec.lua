@@ -175,6 +175,26 @@ describe("capabilities", function ()
 		assert.equal("silent", known("room@rooms.localhost/watcher"));
 	end);
 
+	it("B1 of room occupants stay while a user is there with another device", function ()
+		local watcher, phone = server:connect("watcher"), server:connect("watcher@localhost/phone");
+		local occupant = client("stays", { stanzas.xmlns, "urn:example:stays" });
+		for name, one in pairs { watcher = watcher, phone = phone, stays = occupant } do
+			one:send(one:presence({ to = "devices@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+			one:sync();
+		end
+		local function leave(one)
+			one:send(st.presence { to = "devices@rooms.localhost/any", type = "unavailable" });
+			one:sync();
+			return server:run([[
+				local people = prosody.hosts.localhost.modules.receipts.module.save().capabilities.people;
+				local client = people:get("devices@rooms.localhost")["devices@rooms.localhost/stays"];
+				return tostring(client.shown["watcher@localhost"]);
+			]]);
+		end
+		assert.equal("true", leave(phone));
+		assert.equal("nil", leave(watcher));
+	end);
+
 	it("B1 of a session that goes are forgotten", function ()
 		local one = client("gone", { stanzas.xmlns, "urn:example:gone" });
 		assert.equal("capable", known(one.jid));

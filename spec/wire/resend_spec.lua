@@ -66,6 +66,22 @@ describe("sending again", function ()
 		assert.same({}, within(1.5));
 	end);
 
+	it("G1 the latest message with an id, when an earlier one has been acked", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "1" }, "old"));
+		alice:sync();
+		bob:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "1"));
+		bob:sync();
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "1" }, "new"));
+		alice:sync();
+		local bodies = {};
+		for _, message in ipairs(within(2.5)) do table.insert(bodies, message:get_child_text("body")); end
+		assert.same({ "new", "new" }, bodies, "once, and again");
+		bob:send(stanzas.ack("alice@localhost/alice", "1"));
+		bob:sync();
+	end);
+
 	it("G1 not to a client that can't ack, and to one that can once it comes", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", NONE);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "later" }));
