@@ -6,9 +6,13 @@
 -- `mallory`, a line of this one; `resources`, lines of Mallory's other clients; `victims`, ordinary users' full JIDs;
 -- and `pending`, which the attackers have found out: { from =, to =, id = } of receipts that others await.
 
+local gettime = require "socket".gettime;
+
 local floods = {};
 
 local RECEIPTS = "urn:xmpp:receipts";
+floods.FRIENDS = 100; -- x1, x2, … of the other domain, who may see the presence of the ordinary users, and so are asked what they support
+local SLOW = 35; -- seconds that an answer may take; Prosody waits for 30
 local serial = 0;
 
 local function random_id()
@@ -74,13 +78,17 @@ local function caps(from, to, ver)
 		:format(from and (" from='%s'"):format(from) or "", to, ver);
 end
 
---- Presence with a ver that was never seen, by strangers without number. How they answer: see `answer`.
+local function friend()
+	return ("x%d@evil.example/%s"):format(math.random(floods.FRIENDS), random_id());
+end
+
+--- Presence with a ver that was never seen, by strangers without number and by friends. How they answer: see `answer`.
 function floods.caps(world, size)
-	world.component:send(burst(size, function () return caps(elsewhere(), one_of(world.victims), random_id()); end));
+	world.component:send(burst(size, function (i) return caps((i % 2 == 0 and friend or elsewhere)(), one_of(world.victims), random_id()); end));
 	return { world.component };
 end
 
---- One stranger with a thousand clients and more.
+--- One friend with a thousand clients and more.
 function floods.crowd(world, size)
 	world.component:send(burst(size, function (i) return caps("crowd@evil.example/"..i, one_of(world.victims), random_id()); end));
 	return { world.component };
@@ -115,13 +123,19 @@ function floods.answers(world, size)
 	return { world.component };
 end
 
---- How the component answers questions: lies (the features have another hash than it showed), answers for others, or is silent.
+--- How the component answers questions: lies (the features have another hash than it showed), answers for others, is slow, or silent.
 function floods.answer(iq, component)
+	local late = component.late or {};
+	component.late = late;
+	while late[1] and late[1].at <= gettime() do component:send(table.remove(late, 1).answer); end
 	local from, to, id = iq:match(" from='([^']*)'"), iq:match(" to='([^']*)'"), iq:match(" id='([^']*)'");
 	if not iq:find("disco#info", 1, true) or not iq:find(" type='get'", 1, true) then return; end
 	local kind = math.random(20);
 	if kind <= 5 then return; end -- never
-	component:send(result(kind == 7 and "other@evil.example/r" or to, from, id, kind == 6 and many or "<feature var='urn:xmpp:receipts'/>"));
+	local answer = result(kind == 7 and "other@evil.example/r" or to, from, id, kind == 6 and many or "<feature var='urn:xmpp:receipts'/>");
+	if kind < 14 then return component:send(answer); end
+	table.insert(late, { at = gettime() + math.random() * SLOW, answer = answer });
+	table.sort(late, function (a, b) return a.at < b.at; end);
 end
 
 floods.all = { "unknown", "forged", "duplicate", "requests", "caps", "crowd", "answers", "resources" };

@@ -5,7 +5,7 @@ local servers = require "spec.support.server";
 local vitals = require "spec.load.vitals";
 
 local RELOADS = os.getenv("SOAK_SECONDS") and 1000 or 100;
-local HEAP = 128; -- KiB
+local HEAP, RESIDENT = 128, 1024; -- KiB that they may add
 
 describe("reloads", function ()
 	it("A3 leave no hooks, no entries in Lua's registry and no memory behind", function ()
@@ -31,5 +31,6 @@ describe("reloads", function ()
 		for _, field in ipairs { "hooks", "registry", "loaded", "sessions" } do assert.equal(before[field], after[field], field); end
 		assert.is_true(after.timers <= before.timers, "timers"); -- some are Prosody's, and end
 		assert(after.heap <= before.heap + HEAP, ("heap grows from %d to %d KiB"):format(before.heap, after.heap));
+		assert(after.resident <= before.resident + RESIDENT, ("resident memory grows from %d to %d KiB"):format(before.resident, after.resident));
 	end);
 end);

@@ -5,9 +5,10 @@ local process = require "spec.support.process";
 
 local vitals = {};
 
---- KiB of the process that are in memory.
+--- KiB of the process that are in memory, and the most that ever were.
 function vitals.resident(server)
-	return tonumber(process.read(("/proc/%d/status"):format(server.process:pid())):match("VmRSS:%s*(%d+)"));
+	local status = process.read(("/proc/%d/status"):format(server.process:pid()));
+	return tonumber(status:match("VmRSS:%s*(%d+)")), tonumber(status:match("VmHWM:%s*(%d+)"));
 end
 
 --- Seconds that the process has been running on a CPU.
@@ -51,10 +52,11 @@ local count = [[
 		size(prosody.full_sessions), timers() }, " ")]];
 
 --- Garbage is collected first.
--- @return resident and heap (KiB), pending (bytes), registry (entries of Lua's registry), hooks (handlers of events), loaded (packages),
+-- @return resident, peak and heap (KiB), pending (bytes), registry (entries of Lua's registry), hooks (handlers of events), loaded (packages),
 -- sessions, timers
 function vitals.of(server)
-	local found, values = { resident = vitals.resident(server) }, server:run(count):gmatch("%d+");
+	local found, values = {}, server:run(count):gmatch("%d+");
+	found.resident, found.peak = vitals.resident(server);
 	for _, name in ipairs { "heap", "pending", "registry", "hooks", "loaded", "sessions", "timers" } do found[name] = tonumber(values()); end
 	return found;
 end
