@@ -584,9 +584,11 @@ static int l_scanner_close(lua_State *L)
 	return 0;
 }
 
+/* As Lua ends, other finalizers may still come to the scanner after its own has run. */
 static int l_scanner_gc(lua_State *L)
 {
-	struct scanner_handle *s = lua_touserdata(L, 1);
+	struct scanner_handle *s = check_handle(L, 1, SCANNER);
+	s->closed = true;
 	rcpt_xml_free(s->x);
 	s->x = NULL;
 	return 0;
@@ -1125,6 +1127,7 @@ static int l_pending_evicted(lua_State *L)
 	struct pending_handle *h = check_handle(L, 1, PENDING);
 	const lua_Integer last = luaL_optinteger(L, 2, 0);
 	luaL_argcheck(L, last >= 0 && last <= 1000000, 2, "not from 0 to 1000000");
+	open_table(L, h);
 	if (h->evicted.used == 0)
 		return 0;
 	h->evicted.last = (uint32_t)last;
@@ -1276,36 +1279,22 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg pending_methods[] = {
-	{"add", l_pending_add},
-	{"match", l_pending_match},
-	{"fail", l_pending_fail},
-	{"state", l_pending_state},
-	{"ask", l_pending_ask},
-	{"outgoing", l_pending_outgoing},
-	{"incoming", l_pending_incoming},
-	{"expire", l_pending_expire},
-	{"overdue", l_pending_overdue},
-	{"forget", l_pending_forget},
-	{"journal", l_pending_journal},
-	{"evicted", l_pending_evicted},
-	{"changed", l_pending_changed},
-	{"saved", l_pending_saved},
-	{"take_over", l_pending_take_over},
-	{"list", l_pending_list},
-	{"export", l_pending_export},
-	{"import", l_pending_import},
-	{"count", l_pending_count},
-	{"bytes", l_pending_bytes},
-	{"limit", l_pending_limit},
-	{"check", l_pending_check},
-	{"close", l_pending_close},
-	{"__gc", l_pending_close},
-	{NULL, NULL},
+	{"add", l_pending_add},           {"match", l_pending_match},     {"fail", l_pending_fail},
+	{"state", l_pending_state},       {"ask", l_pending_ask},         {"outgoing", l_pending_outgoing},
+	{"incoming", l_pending_incoming}, {"expire", l_pending_expire},   {"overdue", l_pending_overdue},
+	{"forget", l_pending_forget},     {"journal", l_pending_journal}, {"evicted", l_pending_evicted},
+	{"changed", l_pending_changed},   {"saved", l_pending_saved},     {"take_over", l_pending_take_over},
+	{"list", l_pending_list},         {"export", l_pending_export},   {"import", l_pending_import},
+	{"count", l_pending_count},       {"bytes", l_pending_bytes},     {"limit", l_pending_limit},
+	{"check", l_pending_check},       {"close", l_pending_close},     {NULL, NULL},
 };
 
 static const luaL_Reg scanner_methods[] = {
-	{"feed", l_scanner_feed},   {"finish", l_scanner_finish}, {"summary", l_scanner_summary},
-	{"close", l_scanner_close}, {"__gc", l_scanner_gc},       {NULL, NULL},
+	{"feed", l_scanner_feed},
+	{"finish", l_scanner_finish},
+	{"summary", l_scanner_summary},
+	{"close", l_scanner_close},
+	{NULL, NULL},
 };
 
 /* Names for the bits of outgoing() and incoming(). */
@@ -1368,19 +1357,23 @@ EXPORT int luaopen_receipts(lua_State *L)
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		lua_pushstring(L, keys[i]);
 
+	/* Methods are in a table of their own: a finalizer is not for everybody to call. */
 	const struct {
 		int index;
 		const luaL_Reg *methods;
+		lua_CFunction finalizer;
 		const char *name;
 	} classes[] = {
-		{first + UP_PENDING - 1, pending_methods, "receipts.pending"},
-		{first + UP_SCANNER - 1, scanner_methods, "receipts.scanner"},
+		{first + UP_PENDING - 1, pending_methods, l_pending_close, "receipts.pending"},
+		{first + UP_SCANNER - 1, scanner_methods, l_scanner_gc, "receipts.scanner"},
 	};
 	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
 		lua_pushvalue(L, classes[i].index);
+		lua_newtable(L);
 		set_functions(L, classes[i].methods, first);
-		lua_pushvalue(L, -1);
 		lua_setfield(L, -2, "__index");
+		lua_pushcfunction(L, classes[i].finalizer);
+		lua_setfield(L, -2, "__gc");
 		lua_pushstring(L, classes[i].name);
 		lua_setfield(L, -2, "__name");
 		lua_pushboolean(L, false);
