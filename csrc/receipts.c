@@ -997,18 +997,19 @@ static void empty(struct collection *c)
 	*c = (struct collection){.journal = c->journal, .dated = c->dated};
 }
 
-static int try_to_push(lua_State *L, struct collection *c, int results)
+/* Pushes the call that will push the collection. In LuaJIT that takes memory, and raises an error where there is none, or runs a
+ * finalizer that closes the table: so it comes before there is anything to lose. */
+static void prepare_to_push(lua_State *L, struct collection *c)
 {
 	lua_pushcfunction(L, push_collection);
 	lua_pushlightuserdata(L, c);
-	return lua_pcall(L, 1, results, 0);
 }
 
-/* Pushes the collection as a table and frees it. */
+/* Pushes the collection, for which that was prepared, as a table and frees it. */
 static void give(lua_State *L, struct collection *c)
 {
 	const bool failed = c->failed;
-	const int status = failed ? LUA_ERRMEM : try_to_push(L, c, 1);
+	const int status = failed ? LUA_ERRMEM : lua_pcall(L, 1, 1, 0);
 	empty(c);
 	if (failed)
 		luaL_error(L, "out of memory");
@@ -1020,13 +1021,15 @@ static void give(lua_State *L, struct collection *c)
  * and that can add to `owed`, or close the table: so we work on a copy. */
 static void tell(lua_State *L, struct collection *owed, int results)
 {
-	struct collection c = *owed;
-	if (c.failed && c.used == 0) {
+	struct collection c;
+	if (owed->failed && owed->used == 0) {
 		owed->failed = false;
 		luaL_error(L, "out of memory");
 	}
+	prepare_to_push(L, &c);
+	c = *owed;
 	*owed = (struct collection){.journal = c.journal, .dated = c.dated};
-	if (try_to_push(L, &c, results) == LUA_OK) {
+	if (lua_pcall(L, 1, results, 0) == LUA_OK) {
 		empty(&c);
 		return;
 	}
@@ -1137,12 +1140,13 @@ static int l_pending_evicted(lua_State *L)
 
 static int l_pending_changed(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
+	check_pending(L);
 	const double now = lua_isnoneornil(L, 2) ? 0 : check_time(L, 2), young = luaL_optnumber(L, 3, 0);
 	luaL_argcheck(L, young >= 0 && young <= RCPT_SPAN_MAX, 3, "not a span of time");
 	luaL_checkstack(L, 8, NULL);
 	struct collection c = {.journal = true};
-	const struct rcpt_str from = rcpt_pending_changed(t, now, young, collect, &c);
+	prepare_to_push(L, &c);
+	const struct rcpt_str from = rcpt_pending_changed(check_pending(L), now, young, collect, &c);
 	if (from.n == 0)
 		return 0;
 	give(L, &c);
@@ -1161,10 +1165,11 @@ static int l_pending_saved(lua_State *L)
 
 static int show_entries(lua_State *L, bool delivered)
 {
-	const struct rcpt_pending *t = check_pending(L);
+	check_pending(L);
 	const struct rcpt_str from = check_str(L, 2);
 	struct collection c = {0};
-	rcpt_pending_each(t, from, delivered, collect, &c);
+	prepare_to_push(L, &c);
+	rcpt_pending_each(check_pending(L), from, delivered, collect, &c);
 	give(L, &c);
 	return 1;
 }
