@@ -37,8 +37,8 @@ $(OUT)/receipts.so: $(CORE:%=$(OUT)/%.o) $(BINDING:%=$(OUT)/%.o)
 $(OUT)/%.o: csrc/%.c $(HEADERS) | $(OUT)
 	$(CC) $(ENGINE_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 
-# C tests, and an engine whose allocations can be made to fail: under build/test with sanitizers, under build/valgrind without. The
-# engine stays in memory after its last use, so that a report knows its functions.
+# C tests, and an engine whose allocations can be made to fail: under build/test with sanitizers, under build/valgrind without; with
+# LUA_VERSION, under build/luajit/test and so on. The engine stays in memory after its last use, so that a report knows its functions.
 define instrumented
 build/$(1)/%.o: csrc/%.c $(HEADERS) | build/$(1)
 	$(CC) -std=c11 $(WARN) -O1 -g -fPIC $(2) $(LUA_CFLAGS) -DRCPT_MEM_TEST -c -o $$@ $$<
@@ -55,10 +55,10 @@ build/$(1)/test_binding: csrc/test/test_binding.c $(CORE:%=build/$(1)/%.o) $(BIN
 build/$(1)/%: csrc/test/%.c $(CORE:%=build/$(1)/%.o) $(wildcard csrc/test/*.h)
 	$(CC) -std=c11 $(WARN) -O1 -g $(2) -DRCPT_MEM_TEST -Icsrc -o $$@ $$(filter-out %.h,$$^) -lexpat -lcmocka
 endef
-$(eval $(call instrumented,test,$(SANITIZE)))
-$(eval $(call instrumented,valgrind,))
+$(eval $(call instrumented,$(patsubst /%,%/,$(OUT:build%=%))test,$(SANITIZE)))
+$(eval $(call instrumented,$(patsubst /%,%/,$(OUT:build%=%))valgrind,))
 
-$(sort $(OUT) build build/test build/valgrind build/fuzz/engine):
+$(sort $(OUT) build build/fuzz/engine $(OUT)/test $(OUT)/valgrind):
 	mkdir -p $@
 
 deps: ## Install the Debian packages and unpack the Prosody versions that tests and demo need
@@ -79,9 +79,9 @@ valgrind: deps all valgrind-build ## The same under Valgrind: a few minutes
 test-fast: all c-tests-build ## The same without specs that start a Prosody
 	scripts/test --fast
 
-c-tests-build: $(C_TESTS:%=build/test/%) build/test/receipts.so build/valgrind/receipts.so
+c-tests-build: $(C_TESTS:%=$(OUT)/test/%) $(OUT)/test/receipts.so $(OUT)/valgrind/receipts.so
 
-valgrind-build: $(C_TESTS:%=build/valgrind/%) build/valgrind/receipts.so
+valgrind-build: $(C_TESTS:%=$(OUT)/valgrind/%) $(OUT)/valgrind/receipts.so
 
 build/bench/%.so: bench/%.c
 	mkdir -p build/bench

@@ -685,34 +685,65 @@ static bool show_overdue(struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit
 	return true;
 }
 
-static bool as_old_as(const struct rcpt_pending *t, rcpt_ref ref, uint32_t now, double age)
+enum walked { STOP, OLD, AHEAD };
+
+/* What a walk does with the next entry. It stops at the first that is too young, unless that is of a time to come, as a clock
+ * that was ahead leaves it: that goes to the end, once, and holds up nobody. */
+static enum walked walk_over(struct rcpt_pending *t, rcpt_ref ref, uint32_t now, double age)
 {
-	return elapsed(entry_at(t, ref)->time, now) / TICKS >= age;
+	const struct entry *e = entry_at(t, ref);
+	const int32_t old = elapsed(e->time, now);
+	if (old / TICKS >= age)
+		return OLD;
+	if (old >= 0)
+		return STOP;
+	enter_state(t, ref, (enum rcpt_state)e->state, now);
+	return AHEAD;
+}
+
+static uint32_t overdue_of_all(struct rcpt_pending *t, uint32_t now, double age, uint32_t max, rcpt_visit *visit, void *ud)
+{
+	uint32_t done = 0;
+	for (rcpt_ref ref; done < max && (ref = t->next_overdue); done++) {
+		const enum walked walked = walk_over(t, ref, now, age);
+		if (walked == STOP)
+			break;
+		if (walked == AHEAD)
+			continue;
+		if (is_news(entry_at(t, ref)) && !show_overdue(t, ref, visit, ud))
+			return max;
+		t->next_overdue = entry_at(t, ref)->link[TABLE].next;
+	}
+	return done;
+}
+
+static uint32_t overdue_of(struct rcpt_pending *t, rcpt_ref jid, uint32_t now, double age, uint32_t max, rcpt_visit *visit,
+						   void *ud)
+{
+	uint32_t done = 0;
+	rcpt_ref ref = jid_at(t, jid)->list[OPEN].head;
+	while (done < max && ref) {
+		const rcpt_ref next = entry_at(t, ref)->link[USER].next;
+		const enum walked walked = walk_over(t, ref, now, age);
+		if (walked == STOP)
+			break;
+		const bool news = walked == OLD && is_news(entry_at(t, ref));
+		if (news && !show_overdue(t, ref, visit, ud))
+			return max;
+		done += news || walked == AHEAD;
+		ref = walked == AHEAD && !next ? ref : next; /* it was last, and is last: it is met again, as that of now */
+	}
+	return done;
 }
 
 uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
 							  rcpt_visit *visit, void *ud)
 {
 	const uint32_t time = tell(t, now);
-	uint32_t done = 0;
-	if (from.n == 0) {
-		for (rcpt_ref ref; done < max && (ref = t->next_overdue) && as_old_as(t, ref, time, age); done++) {
-			if (is_news(entry_at(t, ref)) && !show_overdue(t, ref, visit, ud))
-				return max;
-			t->next_overdue = entry_at(t, ref)->link[TABLE].next;
-		}
-		return done;
-	}
+	if (from.n == 0)
+		return overdue_of_all(t, time, age, max, visit, ud);
 	const rcpt_ref jid = find_bare(t, from);
-	rcpt_ref ref = jid ? jid_at(t, jid)->list[OPEN].head : 0;
-	for (; done < max && ref && as_old_as(t, ref, time, age); ref = entry_at(t, ref)->link[USER].next) {
-		if (!is_news(entry_at(t, ref)))
-			continue;
-		if (!show_overdue(t, ref, visit, ud))
-			return max;
-		done++;
-	}
-	return done;
+	return jid ? overdue_of(t, jid, time, age, max, visit, ud) : 0;
 }
 
 uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from)

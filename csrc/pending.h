@@ -119,7 +119,9 @@ uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, doubl
 
 /* Shows, once each, the pending entries that are `age` seconds old, `max` at most. Those of one requester (whose old entries are
  * all walked over), or of all where `from` is empty. Returns how many it has dealt with: less than `max` means that nothing is
- * left to do. */
+ * left to do. Entries from the future, which a clock that was ahead has left, get the time `now`, and go behind the others:
+ * nobody waits for them. Once their time has come they are as any; so a clock that was ahead by less than `age` can make others
+ * late by as much. */
 uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
 							  rcpt_visit *visit, void *ud);
 

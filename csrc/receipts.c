@@ -584,9 +584,11 @@ static int l_scanner_close(lua_State *L)
 	return 0;
 }
 
+/* As Lua ends, other finalizers may still come to the scanner after its own has run. */
 static int l_scanner_gc(lua_State *L)
 {
-	struct scanner_handle *s = lua_touserdata(L, 1);
+	struct scanner_handle *s = check_handle(L, 1, SCANNER);
+	s->closed = true;
 	rcpt_xml_free(s->x);
 	s->x = NULL;
 	return 0;
@@ -995,18 +997,19 @@ static void empty(struct collection *c)
 	*c = (struct collection){.journal = c->journal, .dated = c->dated};
 }
 
-static int try_to_push(lua_State *L, struct collection *c, int results)
+/* Pushes the call that will push the collection. In LuaJIT that takes memory, and raises an error where there is none, or runs a
+ * finalizer that closes the table: so it comes before there is anything to lose. */
+static void prepare_to_push(lua_State *L, struct collection *c)
 {
 	lua_pushcfunction(L, push_collection);
 	lua_pushlightuserdata(L, c);
-	return lua_pcall(L, 1, results, 0);
 }
 
-/* Pushes the collection as a table and frees it. */
+/* Pushes the collection, for which that was prepared, as a table and frees it. */
 static void give(lua_State *L, struct collection *c)
 {
 	const bool failed = c->failed;
-	const int status = failed ? LUA_ERRMEM : try_to_push(L, c, 1);
+	const int status = failed ? LUA_ERRMEM : lua_pcall(L, 1, 1, 0);
 	empty(c);
 	if (failed)
 		luaL_error(L, "out of memory");
@@ -1018,13 +1021,15 @@ static void give(lua_State *L, struct collection *c)
  * and that can add to `owed`, or close the table: so we work on a copy. */
 static void tell(lua_State *L, struct collection *owed, int results)
 {
-	struct collection c = *owed;
-	if (c.failed && c.used == 0) {
+	struct collection c;
+	if (owed->failed && owed->used == 0) {
 		owed->failed = false;
 		luaL_error(L, "out of memory");
 	}
+	prepare_to_push(L, &c);
+	c = *owed;
 	*owed = (struct collection){.journal = c.journal, .dated = c.dated};
-	if (try_to_push(L, &c, results) == LUA_OK) {
+	if (lua_pcall(L, 1, results, 0) == LUA_OK) {
 		empty(&c);
 		return;
 	}
@@ -1125,6 +1130,7 @@ static int l_pending_evicted(lua_State *L)
 	struct pending_handle *h = check_handle(L, 1, PENDING);
 	const lua_Integer last = luaL_optinteger(L, 2, 0);
 	luaL_argcheck(L, last >= 0 && last <= 1000000, 2, "not from 0 to 1000000");
+	open_table(L, h);
 	if (h->evicted.used == 0)
 		return 0;
 	h->evicted.last = (uint32_t)last;
@@ -1134,12 +1140,13 @@ static int l_pending_evicted(lua_State *L)
 
 static int l_pending_changed(lua_State *L)
 {
-	struct rcpt_pending *t = check_pending(L);
+	check_pending(L);
 	const double now = lua_isnoneornil(L, 2) ? 0 : check_time(L, 2), young = luaL_optnumber(L, 3, 0);
 	luaL_argcheck(L, young >= 0 && young <= RCPT_SPAN_MAX, 3, "not a span of time");
 	luaL_checkstack(L, 8, NULL);
 	struct collection c = {.journal = true};
-	const struct rcpt_str from = rcpt_pending_changed(t, now, young, collect, &c);
+	prepare_to_push(L, &c);
+	const struct rcpt_str from = rcpt_pending_changed(check_pending(L), now, young, collect, &c);
 	if (from.n == 0)
 		return 0;
 	give(L, &c);
@@ -1158,10 +1165,11 @@ static int l_pending_saved(lua_State *L)
 
 static int show_entries(lua_State *L, bool delivered)
 {
-	const struct rcpt_pending *t = check_pending(L);
+	check_pending(L);
 	const struct rcpt_str from = check_str(L, 2);
 	struct collection c = {0};
-	rcpt_pending_each(t, from, delivered, collect, &c);
+	prepare_to_push(L, &c);
+	rcpt_pending_each(check_pending(L), from, delivered, collect, &c);
 	give(L, &c);
 	return 1;
 }
@@ -1276,36 +1284,22 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg pending_methods[] = {
-	{"add", l_pending_add},
-	{"match", l_pending_match},
-	{"fail", l_pending_fail},
-	{"state", l_pending_state},
-	{"ask", l_pending_ask},
-	{"outgoing", l_pending_outgoing},
-	{"incoming", l_pending_incoming},
-	{"expire", l_pending_expire},
-	{"overdue", l_pending_overdue},
-	{"forget", l_pending_forget},
-	{"journal", l_pending_journal},
-	{"evicted", l_pending_evicted},
-	{"changed", l_pending_changed},
-	{"saved", l_pending_saved},
-	{"take_over", l_pending_take_over},
-	{"list", l_pending_list},
-	{"export", l_pending_export},
-	{"import", l_pending_import},
-	{"count", l_pending_count},
-	{"bytes", l_pending_bytes},
-	{"limit", l_pending_limit},
-	{"check", l_pending_check},
-	{"close", l_pending_close},
-	{"__gc", l_pending_close},
-	{NULL, NULL},
+	{"add", l_pending_add},           {"match", l_pending_match},     {"fail", l_pending_fail},
+	{"state", l_pending_state},       {"ask", l_pending_ask},         {"outgoing", l_pending_outgoing},
+	{"incoming", l_pending_incoming}, {"expire", l_pending_expire},   {"overdue", l_pending_overdue},
+	{"forget", l_pending_forget},     {"journal", l_pending_journal}, {"evicted", l_pending_evicted},
+	{"changed", l_pending_changed},   {"saved", l_pending_saved},     {"take_over", l_pending_take_over},
+	{"list", l_pending_list},         {"export", l_pending_export},   {"import", l_pending_import},
+	{"count", l_pending_count},       {"bytes", l_pending_bytes},     {"limit", l_pending_limit},
+	{"check", l_pending_check},       {"close", l_pending_close},     {NULL, NULL},
 };
 
 static const luaL_Reg scanner_methods[] = {
-	{"feed", l_scanner_feed},   {"finish", l_scanner_finish}, {"summary", l_scanner_summary},
-	{"close", l_scanner_close}, {"__gc", l_scanner_gc},       {NULL, NULL},
+	{"feed", l_scanner_feed},
+	{"finish", l_scanner_finish},
+	{"summary", l_scanner_summary},
+	{"close", l_scanner_close},
+	{NULL, NULL},
 };
 
 /* Names for the bits of outgoing() and incoming(). */
@@ -1368,19 +1362,23 @@ EXPORT int luaopen_receipts(lua_State *L)
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		lua_pushstring(L, keys[i]);
 
+	/* Methods are in a table of their own: a finalizer is not for everybody to call. */
 	const struct {
 		int index;
 		const luaL_Reg *methods;
+		lua_CFunction finalizer;
 		const char *name;
 	} classes[] = {
-		{first + UP_PENDING - 1, pending_methods, "receipts.pending"},
-		{first + UP_SCANNER - 1, scanner_methods, "receipts.scanner"},
+		{first + UP_PENDING - 1, pending_methods, l_pending_close, "receipts.pending"},
+		{first + UP_SCANNER - 1, scanner_methods, l_scanner_gc, "receipts.scanner"},
 	};
 	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
 		lua_pushvalue(L, classes[i].index);
+		lua_newtable(L);
 		set_functions(L, classes[i].methods, first);
-		lua_pushvalue(L, -1);
 		lua_setfield(L, -2, "__index");
+		lua_pushcfunction(L, classes[i].finalizer);
+		lua_setfield(L, -2, "__gc");
 		lua_pushstring(L, classes[i].name);
 		lua_setfield(L, -2, "__name");
 		lua_pushboolean(L, false);

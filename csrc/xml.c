@@ -548,7 +548,8 @@ bool rcpt_xml_renew(XML_Parser *parser, unsigned long salt)
 {
 	static const XML_Memory_Handling_Suite memory = {rcpt_malloc, rcpt_realloc, rcpt_free};
 	if (*parser && XML_GetCurrentByteIndex(*parser) + XML_GetCurrentByteCount(*parser) <= RESET_UP_TO) {
-		if (!XML_ParserReset(*parser, "UTF-8"))
+		/* Of an encoding given to the reset Expat does not tell whether it had the memory to note it. */
+		if (!XML_ParserReset(*parser, NULL) || XML_SetEncoding(*parser, "UTF-8") != XML_STATUS_OK)
 			return false;
 	} else {
 		XML_Parser other = XML_ParserCreate_MM("UTF-8", &memory, NULL);

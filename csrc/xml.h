@@ -88,7 +88,7 @@ bool rcpt_xml_next(struct rcpt_xml *x, struct rcpt_facts *facts, uint64_t *line)
 const struct rcpt_xml_counts *rcpt_xml_counts(const struct rcpt_xml *x);
 
 /* Makes a parser as good as new, or where it is NULL, one whose memory is ours. A reset keeps the room that names have taken, and
- * clears it again and again. False when memory has run out; then the old one is as it was. */
+ * clears it again and again. False when memory has run out; then it is not to be used before that has succeeded. */
 bool rcpt_xml_renew(XML_Parser *parser, unsigned long salt);
 
 /* Why the last call did not return OK, in words, and where. */

@@ -338,15 +338,22 @@ uint32_t naive_overdue(struct naive *t, struct rcpt_str from, double now, double
 {
 	const struct naive_order *o = from.n ? own_order(t, from) : &t->all;
 	uint32_t count = 0;
-	for (int i = 0; i < o->n && count < max; i++) {
+	for (int i = 0; i < o->n && count < max;) {
 		struct naive_entry *e = o->entry[i];
-		if (done(e) || (!from.n && e->looked_at))
-			continue;
-		if ((double)(ticks(now) - e->time) / 64 < age)
+		const int64_t old = ticks(now) - e->time;
+		if (done(e) || (!from.n && e->looked_at)) {
+			i++;
+		} else if ((double)old / 64 >= age) {
+			e->looked_at = e->looked_at || !from.n;
+			const bool shown = show_overdue(t, e, visit, ud);
+			count += shown || !from.n;
+			i++;
+		} else if (old < 0) { /* the next comes into its place */
+			enter_state(t, e, e->state, ticks(now));
+			count++;
+		} else {
 			break;
-		e->looked_at = e->looked_at || !from.n;
-		const bool shown = show_overdue(t, e, visit, ud);
-		count += shown || !from.n;
+		}
 	}
 	return count;
 }

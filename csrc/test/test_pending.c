@@ -24,6 +24,7 @@ static struct rcpt_pending *make(uint32_t capacity, uint32_t per_user, double tt
 }
 
 #define ALL text("")
+#define DAY 86400
 
 static enum rcpt_status add(struct rcpt_pending *t, const char *from, const char *to, const char *id, double now)
 {
@@ -692,6 +693,81 @@ static void overdue_entries_are_shown_once(void **state)
 	rcpt_pending_free(t);
 }
 
+/* The clock is six days ahead for a moment, while somebody asks. */
+static struct rcpt_pending *asked_ahead(void)
+{
+	struct rcpt_pending *t = make(100, 100, 7 * DAY, 10);
+	rcpt_pending_journal(t, note_down, NULL);
+	add(t, "a@h", "x@h", "old", 0);
+	add(t, "a@h", "x@h", "ahead", 6 * DAY);
+	add(t, "a@h", "x@h", "ahead, too", 6 * DAY + 1);
+	add(t, "a@h", "x@h", "1", 10);
+	add(t, "b@h", "x@h", "2", 11);
+	while (rcpt_pending_changed(t, 11, 0, NULL, NULL).n > 0)
+		rcpt_pending_saved(t, true);
+	seen_text[0] = 0;
+	return t;
+}
+
+static void a_clock_that_was_ahead_holds_up_nothing_overdue(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = asked_ahead();
+	assert_int_equal(rcpt_pending_expire(t, ALL, 3610, 10, NULL, NULL), 0);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 3610, 3600, 2, note_down, NULL), 2);
+	assert_string_equal(seen_text, "old:11 "); /* and one of those ahead is dealt with: a step takes no longer for them */
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 3610, 3600, 10, note_down, NULL), 2);
+	assert_string_equal(seen_text, "old:11 1:11 ");
+	assert_string_equal(changed(t), "a@h ahead, too:11 ahead:11 1:11 old:11 "); /* the store has other times */
+	sound(t);
+	seen_text[0] = 0;
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 3611, 3600, 10, note_down, NULL), 1);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 7209, 3600, 10, note_down, NULL), 0);
+	assert_string_equal(seen_text, "2:11 ");
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 7210, 3600, 10, note_down, NULL), 2);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 8 * DAY, 3600, 10, note_down, NULL), 0);
+	assert_string_equal(seen_text, "2:11 ahead:11 ahead, too:11 ");
+	sound(t);
+	rcpt_pending_free(t);
+	/* The same where one requester's are looked at. */
+	t = asked_ahead();
+	assert_int_equal(rcpt_pending_overdue(t, text("a@h"), 3610, 3600, 2, note_down, NULL), 2);
+	assert_int_equal(rcpt_pending_overdue(t, text("a@h"), 3610, 3600, 10, note_down, NULL), 2);
+	assert_string_equal(seen_text, "old:11 1:11 ");
+	assert_int_equal(rcpt_pending_overdue(t, text("a@h"), 7210, 3600, 10, note_down, NULL), 2);
+	assert_string_equal(seen_text, "old:11 1:11 ahead:11 ahead, too:11 ");
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 7210, 3600, 10, note_down, NULL), 5);
+	assert_string_equal(seen_text, "old:11 1:11 ahead:11 ahead, too:11 2:11 ");
+	sound(t);
+	rcpt_pending_free(t);
+	/* What was told while the clock was ahead is not told again. */
+	t = asked_ahead();
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 6 * DAY + 3600, 3600, 10, note_down, NULL), 2);
+	assert_string_equal(seen_text, "old:11 ahead:11 ");
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 3620, 3600, 10, note_down, NULL), 3);
+	assert_int_equal(rcpt_pending_overdue(t, text("a@h"), 3620, 3600, 10, note_down, NULL), 1);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 8 * DAY, 3600, 10, note_down, NULL), 2);
+	assert_string_equal(seen_text, "old:11 ahead:11 1:11 2:11 ahead, too:11 ");
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* As overdue as can be, whatever its time. */
+static void an_age_below_zero_ends_too(void **state)
+{
+	(void)state;
+	for (int whose = 0; whose < 2; whose++) {
+		struct rcpt_pending *t = asked_ahead();
+		assert_int_equal(rcpt_pending_overdue(t, whose ? text("a@h") : ALL, 20, -1, 10, note_down, NULL), whose ? 6 : 7);
+		assert_int_equal(rcpt_pending_overdue(t, whose ? text("a@h") : ALL, 20, -1, 10, note_down, NULL), 0);
+		assert_string_equal(seen_text,
+							whose ? "old:11 1:11 ahead:11 ahead, too:11 " : "old:11 1:11 2:11 ahead:11 ahead, too:11 ");
+		sound(t);
+		rcpt_pending_free(t);
+	}
+}
+
 static void put_back_in_order_and_clean(void **state)
 {
 	(void)state;
@@ -941,6 +1017,8 @@ int main(void)
 		cmocka_unit_test(who_cannot_be_written_waits_behind_the_others),
 		cmocka_unit_test(evicted_entries_are_shown),
 		cmocka_unit_test(overdue_entries_are_shown_once),
+		cmocka_unit_test(a_clock_that_was_ahead_holds_up_nothing_overdue),
+		cmocka_unit_test(an_age_below_zero_ends_too),
 		cmocka_unit_test(put_back_in_order_and_clean),
 		cmocka_unit_test(the_store_follows_the_table),
 		cmocka_unit_test(grows_and_gives_memory_back),

@@ -268,6 +268,35 @@ static void running_out_of_memory_is_told_and_passes(void **state)
 	assert_true(refused > 0);
 }
 
+/* The quick parser never sees a declaration, the careful one is not to heed it; and neither takes Latin-1 for UTF-8 afterwards.
+ */
+static void declared_encodings_out_of_memory(void **state)
+{
+	(void)state;
+	static const char latin[] = "<?xml version='1.0' encoding='ISO-8859-1'?><message id='\xe9'/>",
+					  bare[] = "<message id='\xe9'/>";
+	int refused = 0;
+	for (long n = 0; n < 40; n++) {
+		struct rcpt_single *s = make();
+		struct rcpt_facts f;
+		for (int i = 0; i < 2; i++) { /* each makes the parsers be reset for the next */
+			rcpt_mem_fail(n / 2, n % 2 ? 1 : -1);
+			const enum rcpt_xml_status declared = rcpt_single_read(s, latin, sizeof latin - 1, &f);
+			rcpt_mem_fail(n / 2, n % 2 ? 1 : -1);
+			const enum rcpt_xml_status plain = rcpt_single_read(s, bare, sizeof bare - 1, &f);
+			rcpt_mem_fail_after(-1);
+			assert_true(declared == RCPT_XML_MALFORMED || declared == RCPT_XML_NO_MEMORY);
+			assert_true(plain == RCPT_XML_MALFORMED || plain == RCPT_XML_NO_MEMORY);
+			refused += (declared == RCPT_XML_NO_MEMORY) + (plain == RCPT_XML_NO_MEMORY);
+			assert_int_equal(rcpt_single_read(s, latin, sizeof latin - 1, &f), RCPT_XML_MALFORMED);
+			assert_int_equal(rcpt_single_read(s, inputs[2], strlen(inputs[2]), &f), RCPT_XML_OK);
+		}
+		rcpt_single_free(s);
+		assert_int_equal(rcpt_mem_held(), 0);
+	}
+	assert_true(refused > 4 && refused < 120);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +307,7 @@ int main(void)
 		cmocka_unit_test(memory_does_not_grow_with_names),
 		cmocka_unit_test(limits_hold),
 		cmocka_unit_test(running_out_of_memory_is_told_and_passes),
+		cmocka_unit_test(declared_encodings_out_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -453,6 +453,33 @@ static void running_out_of_memory(void **state)
 	run_out_of_memory("<a>" FORWARDED "<message id='1' " NS "/>" DELAY("a") "</forwarded></a>", "1@1:0/0 a ");
 }
 
+/* What a document declares counts for nothing, whatever fails: a reader that has lost its encoding would take Latin-1 from it. */
+static void declared_encodings_out_of_memory(void **state)
+{
+	(void)state;
+	static const char latin[] = "<?xml version='1.0' encoding='ISO-8859-1'?><message id='\xe9'/>";
+	int refused = 0;
+	for (long n = 0; n < 40; n++) {
+		struct rcpt_xml *x = make();
+		if (n % 2) /* a reader that has read has less to allocate */
+			assert_int_equal(rcpt_xml_message(x, latin, sizeof latin - 1), RCPT_XML_MALFORMED);
+		rcpt_mem_fail(n / 4, n / 2 % 2 ? 1 : -1);
+		const enum rcpt_xml_status whole = rcpt_xml_message(x, latin, sizeof latin - 1);
+		rcpt_mem_fail(n / 4, n / 2 % 2 ? 1 : -1);
+		rcpt_xml_reset(x);
+		const enum rcpt_xml_status fed = rcpt_xml_feed(x, latin, sizeof latin - 1);
+		rcpt_mem_fail_after(-1);
+		assert_true(whole == RCPT_XML_MALFORMED || whole == RCPT_XML_NO_MEMORY);
+		assert_true(fed == RCPT_XML_MALFORMED || fed == RCPT_XML_NO_MEMORY);
+		refused += (whole == RCPT_XML_NO_MEMORY) + (fed == RCPT_XML_NO_MEMORY);
+		assert_int_equal(rcpt_xml_message(x, latin, sizeof latin - 1), RCPT_XML_MALFORMED);
+		assert_int_equal(rcpt_xml_message(x, "<message/>", 10), RCPT_XML_OK);
+		rcpt_xml_free(x);
+		assert_int_equal(rcpt_mem_held(), 0);
+	}
+	assert_true(refused > 4 && refused < 60);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,6 +497,7 @@ int main(void)
 		cmocka_unit_test(a_tag_without_end_is_not_kept_for_ever),
 		cmocka_unit_test(one_input_leaves_no_burden),
 		cmocka_unit_test(running_out_of_memory),
+		cmocka_unit_test(declared_encodings_out_of_memory),
 	};
 	return cmocka_run_group_tests_name("xml", tests, NULL, NULL);
 }

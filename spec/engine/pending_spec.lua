@@ -286,7 +286,21 @@ describe("receipts.pending", function ()
 		local closed = receipts.pending();
 		closed:close();
 		closed:close();
-		assert.has_error(function () closed:count(); end);
+		local arguments = {
+			add = { "a@h", "b@h", "1", 1 }, match = { "a@h", "b@h", "1", 1 }, fail = { "a@h", "b@h", "1", 1 }, state = { "a@h", "b@h", "1" };
+			ask = { "a@h", "b@h", "1", 1, "chat" }, outgoing = { {}, 1 }, incoming = { {}, 1 }, expire = { 1 }, overdue = { 1, 1 };
+			forget = { "a@h" }, journal = {}, evicted = {}, changed = {}, saved = { true }, list = { "a@h" }, export = { "a@h" };
+			import = { "a@h", { {} }, 1 }, count = {}, bytes = {}, limit = { {} }, check = {};
+		};
+		for method, list in pairs(arguments) do
+			local ok, reason = pcall(closed[method], closed, portable.unpack(list));
+			assert.same({ false, "the pending table is closed" }, { ok, reason }, method);
+		end
+	end);
+
+	it("does not hand out its finalizer", function ()
+		assert.is_nil(pending.__gc);
+		assert.is_nil(pending.__index, "through which it could be had");
 	end);
 
 	describe("with stanzas", function ()

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- receipts.scanner: the same facts from a stream in chunks.
 
-require "spec.support.paths";
+local paths = require "spec.support.paths";
 local portable = require "spec.support.portable";
 local receipts = require "receipts";
 local cases = require "spec.support.messages";
@@ -214,7 +214,36 @@ describe("receipts.scanner", function ()
 		local scanner = receipts.scanner {};
 		scanner:close();
 		scanner:close();
-		assert.has_error(function () scanner:feed(""); end);
+		for _, method in ipairs { "feed", "finish", "summary" } do
+			assert.has_error(function () scanner[method](scanner, ""); end, "the scanner is closed");
+		end
 		assert.has_error(function () receipts.scanner().feed({}, ""); end);
+	end);
+
+	it("does not hand out its finalizer", function ()
+		local scanner = receipts.scanner {};
+		assert.is_nil(scanner.__gc);
+		assert.is_nil(scanner.__index, "through which it could be had");
+		-- Who has the debug library may call it, and that does no harm.
+		local finalizer = debug.getmetatable(scanner).__gc;
+		for _, wrong in ipairs { 1, "x", {}, receipts.pending() } do assert.has_error(function () finalizer(wrong); end); end
+		assert.has_error(function () finalizer(); end);
+		finalizer(scanner);
+		finalizer(scanner);
+		assert.has_error(function () scanner:feed("<message/>"); end, "the scanner is closed");
+	end);
+
+	it("is closed once its finalizer has run, for others that run as Lua ends", function ()
+		-- Finalizers run in the reverse order of creation: ours comes first.
+		local pipe = io.popen(([[%s -e '
+			kept = require "spec.support.portable".finalized(function ()
+				for _, method in ipairs { "feed", "finish", "summary" } do print(select(2, pcall(scanner[method], scanner, "<message/>"))); end
+				scanner:close();
+			end);
+			package.cpath = "%s";
+			scanner = require "receipts".scanner {};' 2>&1]]):format(portable.lua, paths.engine));
+		local output = pipe:read("*a");
+		assert.is_true(pipe:close(), output);
+		assert.equal(("the scanner is closed\n"):rep(3), output);
 	end);
 end);

@@ -10,12 +10,15 @@ local store_lib = paths.lib("store");
 local upkeep_lib = paths.lib("upkeep");
 
 local HOUR, DAY = 3600, 86400;
-local EXPIRE_AFTER, OVERDUE_AFTER = 3 * DAY, HOUR;
+local EXPIRE_AFTER, OVERDUE_AFTER = 3 * DAY, 1.25 * HOUR; -- the clock is set on the hour, when some are not overdue yet
+local ROUND = 10; -- upkeep looks for what is overdue so often
 
 describe("a week", function ()
 	-- Runs it. The clock on the wall is what the module reads; timers go by another one, which nobody sets.
-	-- @param set  function (hour): seconds by which the clock is set forwards (or, negative, back) in that hour
-	-- @return messages by id: { asked =, outcomes = { name = count } }; the pending table, the store's data, and the time
+	-- @param set  function (hour): seconds by which the clock is set forwards (or, negative, back) in that hour; and by which it is
+	--             ahead (or, negative, behind) for the moment in which they ask
+	-- @return messages by id: { asked =, outcomes = { name = count }, overdue = seconds after which it was told for that }; the pending
+	--         table, the store's data, and the time
 	local function week(set)
 		local uptime, wall = 0, 1764000000;
 		local timers, data, messages = {}, {}, {};
@@ -46,6 +49,7 @@ describe("a week", function ()
 		local function count(outcome, id)
 			local outcomes = messages[id].outcomes;
 			outcomes[outcome] = (outcomes[outcome] or 0) + 1;
+			if outcome == "overdue" then messages[id].overdue = uptime - messages[id].asked * HOUR; end
 		end
 		parts.reports = { outcome = function (_, outcome, _, _, id, age)
 			assert(age >= 0, "age "..age);
@@ -55,7 +59,9 @@ describe("a week", function ()
 			{ expire_after = EXPIRE_AFTER, overdue_after = OVERDUE_AFTER, flush_interval = 60 }, now, parts);
 
 		for hour = 0, 7 * 24 - 1 do
-			wall = wall + (set and set(hour) or 0);
+			local by, ahead = 0, nil;
+			if set then by, ahead = set(hour); end
+			wall = wall + by + (ahead or 0);
 			-- Ten ask; of three the ack comes at once, of three in two hours, of one never.
 			for n = 1, 10 do
 				local id = hour.."."..n;
@@ -63,6 +69,7 @@ describe("a week", function ()
 				assert(parts.store:load("u"..n));
 				assert(pending:add("u"..n.."@h/r", "x@h", id, now()));
 			end
+			wall = wall - (ahead or 0);
 			local function ack(of, from, to)
 				for n = from, to do
 					local id = of.."."..n;
@@ -109,26 +116,30 @@ describe("a week", function ()
 			if n <= 3 then
 				assert.same({ delivered = 1 }, message.outcomes, id);
 			elseif n <= 6 then
-				assert.same(age > 2 and { overdue = 1, delivered = 1 } or { overdue = age > 1 and 1 or nil }, message.outcomes, id);
+				assert.same(age > 2 and { overdue = 1, delivered = 1 } or { overdue = age > 1.25 and 1 or nil }, message.outcomes, id);
 				if age <= 2 then left = left + 1; end
 			else
-				assert.same({ overdue = age > 1 and 1 or nil, expired = age > 72 and 1 or nil }, message.outcomes, id);
+				assert.same({ overdue = age > 1.25 and 1 or nil, expired = age > 72 and 1 or nil }, message.outcomes, id);
 				if age <= 72 then left = left + 1; end
 			end
+			if message.overdue then assert.is_true(message.overdue >= OVERDUE_AFTER and message.overdue <= OVERDUE_AFTER + ROUND, id); end
 		end
 		assert.equal(left, pending:count());
 		assert.equal(left, records(data));
 	end);
 
-	for name, set in pairs {
-		["is set back by an hour each day"] = function (hour) return hour % 24 == 23 and -HOUR or 0; end;
-		["is set forward by an hour each day"] = function (hour) return hour % 24 == 23 and HOUR or 0; end;
-		["jumps to and fro"] = function (hour) return ({ 600, -7 * HOUR, 5 * HOUR, -60, 2 * HOUR - 540 })[hour % 5 + 1]; end;
-		["was a year behind, and is set right"] = function (hour) return hour == 30 and 365 * DAY or 0; end;
-		["was a year ahead, and is set right"] = function (hour) return hour == 30 and -365 * DAY or 0; end;
+	-- Of each: by how much it makes late what is told for overdue, at the most; in which hour the clock is wrong for a moment.
+	for name, case in pairs {
+		["is set back by an hour each day"] = { late = HOUR, set = function (hour) return hour % 24 == 23 and -HOUR or 0; end };
+		["is set forward by an hour each day"] = { late = 0, set = function (hour) return hour % 24 == 23 and HOUR or 0; end };
+		["jumps to and fro"] = { late = 0.75 * HOUR, set = function (hour) return ({ 600, -7 * HOUR, 5 * HOUR, -60, 2 * HOUR - 540 })[hour % 5 + 1]; end };
+		["was a year behind, and is set right"] = { late = 0, expires = true, set = function (hour) return hour == 30 and 365 * DAY or 0; end };
+		["was a year ahead, and is set right"] = { late = HOUR, set = function (hour) return hour == 30 and -365 * DAY or 0; end };
+		["is ahead by two days for a moment"] = { late = 0, moment = 40, set = function (hour) return 0, hour == 40 and 2 * DAY or 0; end };
+		["is behind by two days for a moment"] = { late = 0, moment = 40, set = function (hour) return 0, hour == 40 and -2 * DAY or 0; end };
 	} do
 		it("F2 F3 loses nothing and tells nothing twice when the clock "..name, function ()
-			local messages, pending, data, wall = week(set);
+			local messages, pending, data, wall = week(case.set);
 			for id, message in pairs(messages) do
 				local n, outcomes = tonumber(id:match("%d+$")), message.outcomes;
 				for outcome, count in pairs(outcomes) do assert.equal(1, count, id.." "..outcome); end
@@ -136,6 +147,12 @@ describe("a week", function ()
 				if n <= 3 then assert.equal(1, outcomes.delivered, id); end
 				if n > 3 and n <= 6 and message.asked < 7 * 24 - 2 then
 					assert.truthy(outcomes.delivered or outcomes.expired and outcomes.unknown, id.." is acked, or expired before");
+				end
+				if n > 6 and message.asked < 7 * 24 - 3 then
+					assert.truthy(message.overdue or case.expires and outcomes.expired, id.." is told for overdue");
+				end
+				if message.overdue and message.asked ~= case.moment then
+					assert.is_true(message.overdue <= OVERDUE_AFTER + case.late + ROUND, id.." is told after "..message.overdue.." s");
 				end
 			end
 			assert.equal(pending:count(), records(data), "the store has what is awaited");
