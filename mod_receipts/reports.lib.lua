@@ -17,7 +17,7 @@ local FAMILIES = {
 	requests = { help = "Receipts asked for, by clients or by the server for them", label = "by", values = { "client", "server" } };
 	outcomes = {
 		help = "What became of asked messages, and of acks", label = "outcome";
-		values = { "delivered", "duplicate", "forged", "unknown", "failed", "overdue", "expired", "evicted" };
+		values = { "delivered", "duplicate", "forged", "unknown", "failed", "overdue", "expired", "evicted", "untracked" };
 	};
 	answers = { help = "Receipts that the server sent for clients" };
 	rejected = {
@@ -119,6 +119,12 @@ function methods:requested(from, to, id, by, injected, occupant)
 	counts[who] = counts[who] + 1;
 	if not self.listening("receipts/requested") then return; end
 	tell(self, "receipts/requested", from, occupant and to or jid_bare(to), id, 0, by, nil, injected);
+end
+
+--- Somebody asked for a receipt that will not be known when it comes: the table is full, or an id or address too long.
+function methods:untracked()
+	self:count("requests", "client");
+	self:count("outcomes", "untracked");
 end
 
 --- Something became of a message, or an ack came.

@@ -149,6 +149,7 @@ function traffic.new(env, parts)
 			asked(origin, stanza, what, false, evicted);
 			keep(stanza);
 		elseif tracked and tracked ~= "known" then
+			reports:untracked();
 			decide(stanza, "F2 not kept in mind: "..tracked);
 		end
 		if what & ODD_REQUEST == 0 then return; end

@@ -49,6 +49,7 @@ function views.statistics(all)
 		{ "Overdue", outcomes.overdue };
 		{ "Expired", outcomes.expired };
 		{ "Forgotten for want of room", outcomes.evicted };
+		{ "Not kept in mind at all", outcomes.untracked };
 		{ "Pending now, in memory", all.pending };
 		{ "Further acks of the delivered", outcomes.duplicate };
 		{ "Acks of unknown messages", outcomes.unknown };

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Attackers send what they can; ordinary users notice no more of it than they would without the module. Two servers, one with the
--- module and one without, get the same floods in turns. `make attack` is the long form: three such pairs, one after the other, for
--- two servers of the same kind differ by up to a quarter; the median of the three counts.
+-- module and one without, get the same floods in turns. `make attack` is the long form: five such pairs, one after the other, for
+-- two servers of the same kind differ by up to a quarter; the median of the five counts.
 
 local floods = require "spec.load.floods";
 local line = require "spec.load.line";
@@ -15,7 +15,7 @@ local socket = require "socket";
 local LONG = os.getenv("ATTACK") == "long";
 -- Of each flood, on each server; and bursts in a turn. Short turns say little: each hits another part of the garbage collector's cycle.
 local TURNS, TICKS = LONG and 40 or 6, LONG and 40 or 12;
-local ROUNDS = LONG and 3 or 1; -- pairs of servers
+local ROUNDS = LONG and 5 or 1; -- pairs of servers
 local BURST, TICK = 10, 0.005; -- stanzas in a burst, and seconds until the next
 local PAIRS = 5; -- of ordinary users, who write to each other all the while
 local RESOURCES = LONG and 1000 or 100; -- of the attacker
@@ -245,7 +245,7 @@ for _ = 1, ROUNDS do describe("attackers", attackers); end
 
 if LONG then
 	describe("attackers, of all servers", function ()
-		-- The median of one of the three.
+		-- The median of one of the values.
 		local function middle(list, which)
 			local values = {};
 			for i, one in ipairs(list) do values[i] = one[which]; end

@@ -50,9 +50,18 @@ describe("limits", function ()
 		for i = 1, 3 do second:send(stanzas.ask { to = "bob@localhost", id = "s"..i }); end
 		second:sync();
 		bob:sync();
+		local function counted()
+			return server:run([[
+				local reports = prosody.hosts.localhost.modules.receipts.module.save().reports;
+				reports:settle();
+				return reports.counts.requests.client.." "..reports.counts.outcomes.untracked;
+			]]);
+		end
+		local asked, untracked = counted():match("(%d+) (%d+)");
 		alice:send(stanzas.ask { to = "bob@localhost", id = "late" });
 		alice:sync();
 		assert.is_true(stanzas.asks(bob:messages()[1]), "delivered, request and all");
+		assert.equal(("%d %d"):format(asked + 1, untracked + 1), counted(), "F4");
 		assert.is_false(acked(alice, "late"));
 		assert.is_true(acked(flood, "f1"));
 		assert.is_true(acked(second, "s1"));
