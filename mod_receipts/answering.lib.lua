@@ -158,6 +158,11 @@ function methods:stream_acked(session, stanza)
 	for _, content in ipairs(answers_lib.proven(queue, stanza.attr.h)) do self:arrived(session, content); end
 end
 
+--- resource-unbind
+function methods:gone(session)
+	self.answers:gone(session);
+end
+
 --- smacks-hibernation-start: from now on what goes into the queue is not sent.
 function methods:hibernating(session)
 	self.asleep_at[session] = session.outgoing_stanza_queue and answers_lib.queued(session.outgoing_stanza_queue);

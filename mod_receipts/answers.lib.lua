@@ -198,6 +198,17 @@ function methods:incapable(session)
 	return list;
 end
 
+--- A session is gone: what has arrived there is not answered from there, and the session need not be kept in memory for it.
+function methods:gone(session)
+	local fates = self.fate:get(account_of(session));
+	if not fates then return; end
+	for _, fate in fates:items() do
+		for i = type(fate) == "table" and #fate.proven or 0, 1, -1 do
+			if fate.proven[i].session == session then table.remove(fate.proven, i); end
+		end
+	end
+end
+
 --- Has the requester been told that it arrived?
 function methods:told(session, content)
 	local fate = get(self, account_of(session), content);

@@ -196,6 +196,7 @@ end
 local function unbound(event)
 	local jid = event.session.full_jid;
 	if not jid then return; end
+	if asleep.is_awake(answering) then answering:gone(event.session); end
 	capabilities:forget(jid);
 	if not bare_sessions[jid_bare(jid)] then capabilities:gone(jid_bare(jid)); end
 end

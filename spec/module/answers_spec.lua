@@ -119,6 +119,23 @@ describe("answers", function ()
 			assert.same({ "2laptop", "3phone" }, at);
 		end);
 
+		it("D4 do not keep a session in memory that is gone", function ()
+			local dead, weak = { username = "b", host = "h", resource = "dead" }, setmetatable({}, { __mode = "k" });
+			weak[dead] = true;
+			for i = 1, 3 do
+				all:delivering("b@h", { phone, laptop }, content(tostring(i)), nobody);
+				arrived(phone, tostring(i), "unknown");
+				arrived(dead, tostring(i), "unknown");
+			end
+			all:gone({ username = "nobody", host = "h" });
+			all:gone(dead);
+			dead = nil;
+			collectgarbage();
+			assert.is_nil(next(weak));
+			all:incapable(laptop);
+			assert.equal(3, #all:incapable(phone), "others stay");
+		end);
+
 		it("D7 come of what was in storage, once its client is known, and not to who may not see the user", function ()
 			assert.is_false((all:arrived(phone, content("1"), "unknown", false)));
 			assert.same({}, all:incapable(phone));

@@ -775,6 +775,24 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		assert.same({ "itself" }, on.acks());
 	end);
 
+	it("D4 of a client that has gone since are not kept in memory", function ()
+		local bob = fresh("bob", NONE);
+		bob.mute = true;
+		on.ask("bob@localhost", "gone");
+		prove(bob, 1);
+		local function kept()
+			return on.server:run([[
+				local n = 0;
+				local fates = prosody.hosts.localhost.modules.receipts.module.save().answering.answers.fate:get("bob@localhost");
+				for _, fate in fates:items() do n = n + (type(fate) == "table" and #fate.proven or 0); end
+				return n;
+			]]);
+		end
+		assert.equal("1", kept());
+		bob:close();
+		assert.equal("0", kept());
+	end);
+
 	it("D4 are not lost to a reload while it is asked", function ()
 		local bob = fresh("bob", { "urn:example:nothing", "urn:example:reload" });
 		on.ask("bob@localhost", "reloaded");
