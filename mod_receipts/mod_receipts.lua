@@ -233,7 +233,7 @@ end
 
 local resend = asleep.later(function ()
 	return sleeping.resend.new(options.resend_attempts, options.resend_after, {
-		later = function (seconds, callback) module:add_timer(seconds, guard("sending again", callback)); end;
+		later = function (seconds, callback) return module:add_timer(seconds, guard("sending again", callback)); end;
 		state = function (from, to, id) return (pending:state(from, to, id)); end;
 		capable = function (content)
 			local user = bare_sessions[jid_bare(content.attr.from)];
@@ -285,7 +285,8 @@ end);
 
 -- Is another session of the same user in a room?
 local function is_in(session, room)
-	for _, other in next, bare_sessions[jid_bare(session.full_jid)].sessions do
+	local user = bare_sessions[jid_bare(session.full_jid)]; -- none any more when this is its last session's end
+	for _, other in next, user and user.sessions or {} do
 		local joined = rooms:of(other);
 		if joined and joined[room] then return true; end
 	end
@@ -445,6 +446,7 @@ function module.unload()
 	store:flush_all();
 	save_hashes();
 	measure();
+	reports:watch(nil); -- the table that the hooks have counted with may be another one's by now
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));
 module:hook_global("server-stopped", guard("server-stopped", function () store:flush_all(); end));

@@ -18,14 +18,16 @@ local mt = { __index = methods };
 
 --- @param attempts  how often
 -- @param after     seconds until the first time; each later one takes twice as long
--- @param actions   later(seconds, callback); state(from, to, id): the pending table's; capable(content): array of full JIDs of clients
+-- @param actions   later(seconds, callback): returns a timer, with stop(); state(from, to, id): the pending table's; capable(content): array of full JIDs of clients
 --                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza)
 function resend.new(attempts, after, actions)
 	return setmetatable({ attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {} }, mt);
 end
 
 local function forget(self, key)
-	local from = jid_bare(self.kept[key].content.attr.from);
+	local message = self.kept[key];
+	local from = jid_bare(message.content.attr.from);
+	message.timer:stop(); -- which holds on to the message
 	self.kept[key] = nil;
 	self.count = self.count - 1;
 	self.count_of[from] = self.count_of[from] > 1 and self.count_of[from] - 1 or nil;
@@ -39,7 +41,6 @@ function methods:forget(user)
 end
 
 local function look(self, key, message)
-	if self.kept[key] ~= message then return; end -- its user is gone, or has used the id again
 	local attr = message.content.attr;
 	message.age = message.age + message.delay;
 	if self.actions.state(attr.from, attr.to, attr.id) ~= "pending" then return forget(self, key); end
@@ -52,7 +53,7 @@ local function look(self, key, message)
 	if message.left == 0 or message.delay <= 0 then
 		forget(self, key);
 	else
-		self.actions.later(message.delay, function () look(self, key, message); end);
+		message.timer = self.actions.later(message.delay, function () look(self, key, message); end);
 	end
 	for _, jid in ipairs(clients) do
 		local copy = st.clone(message.content);
@@ -83,7 +84,7 @@ function methods:keep(stanza, host, stamp)
 	self.kept[key] = message;
 	self.count = self.count + 1;
 	self.count_of[from] = count + 1;
-	self.actions.later(self.after, function () look(self, key, message); end);
+	message.timer = self.actions.later(self.after, function () look(self, key, message); end);
 end
 
 return resend;

@@ -38,6 +38,7 @@ function methods:presence(session, stanza)
 		self:join(session, jid_bare(stanza.attr.to));
 	elseif type == "unavailable" and joined then
 		local room = jid_bare(stanza.attr.to);
+		if not joined[room] then return; end
 		joined[room] = nil;
 		return room;
 	end

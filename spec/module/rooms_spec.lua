@@ -31,6 +31,7 @@ describe("rooms", function ()
 		assert.is_nil(joins("one@muc/nick", "subscribe"));
 		assert.is_nil(rooms:of(session));
 		joins("one@muc/nick");
+		assert.is_nil(sends("friend@h/r", "unavailable"));
 		assert.is_nil(sends("one@muc/other")); -- a change of nick, or of show
 		assert.is_nil(sends("one@muc/nick", "error"));
 		assert.same({ ["one@muc"] = true }, rooms:of(session));

@@ -56,12 +56,13 @@ end
 --             options (Lua text for the global section), hosts (Lua text after the VirtualHost line),
 --             plugin_paths (list, default this checkout), cpath (LUA_CPATH, default this checkout's build/),
 --             under (words in front of the program: variables, a command),
---             http (true: a port for HTTP, in the field http_port)
+--             http (true: a port for HTTP, in the field http_port),
+--             errors (true: the module is made to catch errors; else stop() raises one that it has caught)
 local function start(how)
 	how = how or {};
 	local self = setmetatable({ version = how.version or os.getenv("PROSODY") or "0.12", dir = process.temp_dir() }, server);
 	self.port, self.http_port, self.cpath = process.free_port(), how.http and process.free_port(), how.cpath or paths.engine;
-	self.under = how.under or "";
+	self.under, self.errors = how.under or "", how.errors;
 	local function quoted(list)
 		local out = {};
 		for i, item in ipairs(list) do out[i] = ("%q"):format(item); end
@@ -167,10 +168,12 @@ end
 
 --- Stops Prosody, and removes its data.
 function server:stop()
+	local complaint = not self.errors and self:log():match("Error in [^\n]*the stanza goes on without us.*");
 	if os.getenv("KEEP_LOG") then process.write(os.getenv("KEEP_LOG").."."..self.port, self:log()); end
 	abandon(self);
 	self.process:stop();
 	os.execute("rm -rf '"..self.dir.."'");
+	if complaint then error("The module has caught an error: "..complaint:sub(1, 800), 0); end
 end
 
 -- For `hosts`: multi-user chat, with rooms that are open at once.

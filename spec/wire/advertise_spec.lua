@@ -104,7 +104,10 @@ describe("advertising", function ()
 			modulemanager.load("localhost", "receipts");
 			return #ids.." started, "..running.." left running";
 		]];
-		assert.equal("5 started, 0 left running", server:run(code));
+		-- Five of its own; and clients of which nothing is known are asked anew, in a moment.
+		local started, left = server:run(code):match("^(%d+) started, (%d+) left running$");
+		assert.is_true(tonumber(started) >= 5);
+		assert.equal("0", left);
 	end);
 
 	it("A3 keeps pending entries over a reload", function ()

@@ -13,7 +13,7 @@ local FAULTS, SAVED = "prosody.hosts.localhost.modules.faults.module.faults", "p
 describe("memory that runs out in a real Prosody", function ()
 	it("F0 costs no message, is counted, and is logged once a minute at most", function ()
 		local check = memcheck.new(TOOL);
-		local server = servers.start { modules = { "faults" }, options = 'receipts_request = "always"',
+		local server = servers.start { errors = true, modules = { "faults" }, options = 'receipts_request = "always"',
 			cpath = check.engine, under = check.words };
 		local stopped;
 		finally(function () if not stopped then server:stop(); end end);

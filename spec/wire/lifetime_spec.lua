@@ -127,6 +127,22 @@ describe("a module that comes late", function ()
 	end);
 end);
 
+describe("the ordinary end", function ()
+	it("F0 of a session in a room, and of the module that is reloaded, is no error", function ()
+		local server = servers.start { modules = { "receipts", "smacks" }, hosts = servers.rooms };
+		finally(function () server:stop(); end);
+		for i, quit in ipairs { "close", "drop" } do
+			local alice = server:connect("alice@localhost/"..i);
+			alice:send(alice:presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+			alice:sync();
+			alice[quit](alice);
+			servers.wait(function () return server:run("return tostring(prosody.bare_sessions['alice@localhost'])") == "nil"; end);
+		end
+		server:reload();
+		assert.equal("0", server:run(STATE.."return r.reports.counts.errors.hook"));
+	end);
+end);
+
 describe("a user's deletion", function ()
 	it("F1 takes along all that is known of them, and leaves others, and other hosts, alone", function ()
 		local server = servers.start {
@@ -177,7 +193,7 @@ end);
 
 describe("errors of others", function ()
 	it("F0 a listener that fails costs neither a message nor a rule", function ()
-		local server = servers.start { options = 'receipts_request = "always"' };
+		local server = servers.start { errors = true, options = 'receipts_request = "always"' };
 		finally(function () server:stop(); end);
 		server:run([[
 			for _, name in ipairs { "requested", "delivered", "failed", "overdue", "expired", "rejected" } do

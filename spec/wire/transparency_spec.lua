@@ -166,7 +166,7 @@ describe("messages", function ()
 	};
 	for name, code in pairs(breaks) do
 		it("F0 are delivered as without the module when there is an error in "..name, function ()
-			local server = servers.start { options = 'receipts_request = "always" receipts_protect_presence = false', hosts = HOSTS };
+			local server = servers.start { errors = true, options = 'receipts_request = "always" receipts_protect_presence = false', hosts = HOSTS };
 			finally(function () server:stop(); end);
 			server:run("local reached = {}; prosody.spec_reached = reached; "..code);
 			same(server);
@@ -179,7 +179,7 @@ describe("messages", function ()
 	end
 
 	it("F0 stream management goes on when there is an error in <a/>, <resume/> or the death of a session", function ()
-		local server = servers.start { modules = { "receipts", "smacks" }, options = 'receipts_answer = "opt-out"' };
+		local server = servers.start { errors = true, modules = { "receipts", "smacks" }, options = 'receipts_answer = "opt-out"' };
 		finally(function () server:stop(); end);
 		server:run([[
 			local reached = {};
@@ -205,7 +205,7 @@ describe("messages", function ()
 	end);
 
 	it("F0 presence that joins a room goes on when there is an error in pre-presence/full", function ()
-		local server = servers.start { hosts = HOSTS };
+		local server = servers.start { errors = true, hosts = HOSTS };
 		finally(function () server:stop(); end);
 		server:run([[setmetatable(prosody.hosts.localhost.modules.receipts.module.save().rooms.of_session,
 			{ __index = function () error("forced"); end })]]);
