@@ -13,6 +13,8 @@ local presence = module:require "presence";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
 
+local MOMENT = 0.1; -- seconds
+
 local answering = {};
 local methods = {};
 local mt = { __index = methods };
@@ -84,21 +86,31 @@ function methods:arrived(session, stanza)
 	if asks(self, stanza) then answer(self, session, stanza); end
 end
 
+-- Is by now known of a session's client what it was waited for?
+local function look_again(self, session)
+	local client = self.env.capabilities:of(session.full_jid);
+	if client ~= "capable" and client ~= "incapable" then return; end
+	self.unsure[session] = nil;
+	if client == "capable" then return; end
+	for _, one in ipairs(self.answers:incapable(session)) do answer(self, one.session, one.content); end
+end
+
 --- Something was learned about a client: perhaps about one that is waited for.
-function methods:learned()
-	local known = {};
-	for session in pairs(self.unsure) do
-		local client = self.env.capabilities:of(session.full_jid);
-		if session.destroyed or client == "capable" then
-			self.unsure[session] = nil;
-		elseif client == "incapable" then
-			self.unsure[session] = nil;
-			table.insert(known, session);
-		end
+-- @param jid  nil when it may be any: then all are looked at, in a moment, however much is learned till then
+function methods:learned(jid)
+	local session = jid and full_sessions[jid];
+	if jid then
+		if session and self.unsure[session] then look_again(self, session); end
+		return;
 	end
-	for _, session in ipairs(known) do
-		for _, one in ipairs(self.answers:incapable(session)) do answer(self, one.session, one.content); end
-	end
+	if self.looking or next(self.unsure) == nil then return; end
+	self.looking = true;
+	module:add_timer(MOMENT, self.env.guard("what was learned", function ()
+		self.looking = false;
+		local list = {};
+		for one in pairs(self.unsure) do table.insert(list, one); end
+		for _, one in ipairs(list) do look_again(self, one); end
+	end));
 end
 
 -- The sessions that mod_message will hand this to.
@@ -160,6 +172,7 @@ end
 
 --- resource-unbind
 function methods:gone(session)
+	self.unsure[session] = nil;
 	self.answers:gone(session);
 end
 

@@ -5,10 +5,10 @@
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived: nothing else has to be counted
 -- or remembered. What is remembered, bounded for each account and in all, is what has become of a message that asks:
 --
---   fate[account][requester's full JID, id] = "answered" | "acked" | { waiting = { resource -> true }, proven = { { session, content } } }
+--   fate[account][requester's full JID, id] = "answered" | "acked" | { waits = { resource -> bool }, proven = { sessions }, content }
 --
--- waiting: clients that got it too, and could answer by themselves as far as is known. While there are any, nobody is answered for.
--- proven: where it has arrived, of content what an answer needs; decided on again when there are none, or less, to wait for.
+-- waits: the clients that it goes to, and whether one could answer by itself as far as is known. While one could, nobody is answered for.
+-- proven: where it has arrived, and content: what an answer needs. It is decided on again when there is nobody to wait for.
 
 local st = require "util.stanza";
 local new_cache = require "util.cache".new;
@@ -19,6 +19,7 @@ local xmlns_hints = "urn:xmpp:hints";
 
 local MAX_FATES = 500; -- messages of an account whose fate is remembered, and
 local MAX_ALL = 100000; -- of all accounts; who had none for the longest is forgotten first
+local MAX_PROVEN = 5; -- sessions; one of them will answer
 local MAX_ID = 1023; -- bytes in an id, as in the engine; longer ones are not answered
 local MAX_SENT = 5000; -- answers whose bounces are recognised
 
@@ -83,16 +84,25 @@ function answers.proven(queue, text, sent)
 	return table.move(list, 1, h - (last - #list), 1, {});
 end
 
+-- Does a message go to further clients, and to none that it has gone to before?
+local function goes_on(fate, sessions)
+	if type(fate) ~= "table" or not sessions[1] then return false; end
+	for _, session in ipairs(sessions) do
+		if fate.waits[session.resource] ~= nil then return false; end
+	end
+	return true;
+end
+
 --- A content message that asks goes to these sessions of an account.
--- What became of an earlier message with this id no longer matters: clients count 1, 2, 3.
+-- What became of an earlier message with this id no longer matters: clients count 1, 2, 3. But a room sends the same message to each
+-- of the devices that share a nick by itself.
 -- @param incapable  function (session): is it known not to answer by itself?
 function methods:delivering(account, sessions, content, incapable)
 	if #content.attr.id > MAX_ID then return; end
-	local waiting = {};
-	for _, session in ipairs(sessions) do
-		if not incapable(session) then waiting[session.resource] = true; end
-	end
-	set(self, account, content, { waiting = waiting, proven = {} });
+	local fate = get(self, account, content);
+	if not goes_on(fate, sessions) then fate = { waits = {}, proven = {} }; end
+	for _, session in ipairs(sessions) do fate.waits[session.resource] = not incapable(session); end
+	set(self, account, content, fate);
 end
 
 --- A content message that asks goes to nobody who could be answered for now.
@@ -116,6 +126,13 @@ function methods:acked(account, requester, id)
 	for _, k in ipairs(which) do fates:set(k, "acked"); end
 end
 
+local function waits(fate)
+	for _, yes in next, fate.waits do
+		if yes then return true; end
+	end
+	return false;
+end
+
 --- Decides whether a message that has arrived is answered (rules D3, D4).
 -- @param fate     what has become of it
 -- @param client   what is known of the client that got it
@@ -127,7 +144,7 @@ function answers.decide(fate, client, visible)
 		return false, "D4 the client is "..client;
 	elseif not visible then
 		return false, "D3 the requester may not see the user's presence";
-	elseif fate and next(fate.waiting) then
+	elseif fate and waits(fate) then
 		return false, "D4 another client of the account may answer by itself";
 	end
 	return true, "D2 proven";
@@ -140,10 +157,11 @@ local function brief(content)
 end
 
 local function prove(fate, session, content)
-	for _, one in ipairs(fate.proven) do
-		if one.session == session then return; end
+	fate.content = fate.content or brief(content);
+	for _, other in ipairs(fate.proven) do
+		if other == session then return; end
 	end
-	table.insert(fate.proven, { session = session, content = brief(content) });
+	if #fate.proven < MAX_PROVEN then table.insert(fate.proven, session); end
 end
 
 --- A message has arrived at a session. Returns whether to answer it, and why.
@@ -152,29 +170,33 @@ function methods:arrived(session, content, client, visible)
 	local account = account_of(session);
 	local fate = get(self, account, content);
 	if type(fate) == "table" and client == "incapable" then
-		fate.waiting[session.resource] = nil; -- by now it is known
+		fate.waits[session.resource] = false; -- by now it is known
 	end
 	local yes, why = answers.decide(fate, client, visible);
 	if yes then
 		set(self, account, content, "answered");
 	elseif client ~= "capable" then
-		-- What waited in storage has no fate yet.
+		-- What waited in storage has no fate yet, or that of when it went to nobody, or to another session.
 		if not fate and visible then
-			fate = { waiting = { [session.resource] = true }, proven = {} };
+			fate = { waits = {}, proven = {} };
 			set(self, account, content, fate);
 		end
-		if type(fate) == "table" then prove(fate, session, content); end
+		if type(fate) == "table" then
+			fate.waits[session.resource] = client ~= "incapable";
+			prove(fate, session, content);
+		end
 	end
 	return yes, why;
 end
 
 -- This client is not waited for any more. Returns what is to be decided on again, now that there are none.
 local function stop_waiting(fate, resource)
-	fate.waiting[resource] = nil;
-	if next(fate.waiting) then return {}; end
-	local proven = fate.proven;
+	fate.waits[resource] = false;
+	local list = {};
+	if waits(fate) then return list; end
+	for i, session in ipairs(fate.proven) do list[i] = { session = session, content = fate.content }; end
 	fate.proven = {};
-	return proven;
+	return list;
 end
 
 --- A session died with this message unacked.
@@ -190,7 +212,7 @@ function methods:incapable(session)
 	local fates, list = self.fate:get(account_of(session)), {};
 	if not fates then return list; end
 	for _, fate in fates:items() do
-		if type(fate) == "table" and fate.waiting[session.resource] then
+		if type(fate) == "table" and fate.waits[session.resource] then
 			local proven = stop_waiting(fate, session.resource);
 			table.move(proven, 1, #proven, #list + 1, list);
 		end
@@ -204,7 +226,7 @@ function methods:gone(session)
 	if not fates then return; end
 	for _, fate in fates:items() do
 		for i = type(fate) == "table" and #fate.proven or 0, 1, -1 do
-			if fate.proven[i].session == session then table.remove(fate.proven, i); end
+			if fate.proven[i] == session then table.remove(fate.proven, i); end
 		end
 	end
 end

@@ -44,7 +44,7 @@ local mt = { __index = methods };
 --                 later(callback): calls back when whoever else asks the same has had time to;
 --                 may_see(user, jid): may the client there know that this user (bare JID) is online?
 --                 is_contact(user, bare): does the user's roster have that bare JID?
---                 learned(): something is known that was not
+--                 learned(jid): something is known that was not, of this client, or (nil) of all that show some ver
 function capabilities.new(disco, actions)
 	return setmetatable({
 		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), kept = 0, full = {}, seen_by = {}, locals = {}, able = {};
@@ -70,9 +70,17 @@ end
 -- Is this answer what the client's ver stands for? Then it is noted for all that show it.
 local function verified(self, client, query)
 	if not client.key or self.disco.hash(query) ~= client.key or not self.disco.hash_is_safe(query) then return false; end
-	self.by_hash:set(client.key, self.disco.lists_receipts(query));
-	self.actions.learned();
+	local before, capable = self.by_hash:get(client.key), self.disco.lists_receipts(query);
+	self.by_hash:set(client.key, capable);
+	if before ~= capable then self.actions.learned(); end
 	return true;
+end
+
+-- A client has answered.
+local function learn(self, jid, client, query)
+	if verified(self, client, query) then return; end
+	client.own = self.disco.lists_receipts(query);
+	self.actions.learned(jid);
 end
 
 local want;
@@ -109,10 +117,7 @@ local function ask(self, flight, jid)
 		-- Whoever has this address by now, or shows something else by now, is not who was asked.
 		local now = client_of(self, jid);
 		if self.asking[jid] == client then self.asking[jid] = nil; end
-		if query and now == client and not verified(self, client, query) then
-			client.own = self.disco.lists_receipts(query);
-			self.actions.learned();
-		end
+		if query and now == client then learn(self, jid, client, query); end
 		next_one();
 		if now and now ~= client then want(self, jid, now); end
 	end);
@@ -234,11 +239,12 @@ function methods:presence(stanza, to, is_local)
 		client.shown = shown;
 		clients[jid] = client;
 		self.able[jid] = nil;
+		if is_local and known(self, client) ~= nil then self.actions.learned(jid); end
 	end
 	if not is_local and stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if to and not is_local then
 		show(self, jid, client, to);
-		if unknown and self.actions.may_see(to, jid) then client.asker = to; end
+		if unknown and not client.room and self.actions.may_see(to, jid) then client.asker = to; end
 		make_room(self);
 	end
 	-- A local client without caps is asked too (rule D4); a remote one is left alone.
@@ -281,6 +287,12 @@ end
 function methods:overheard(jid, query)
 	local client = client_of(self, jid);
 	if client then verified(self, client, query); end
+end
+
+--- A client has answered when that was not expected any more: it had slept.
+function methods:late(jid, query)
+	local client = client_of(self, jid);
+	if client and client.asked and known(self, client) == nil then learn(self, jid, client, query); end
 end
 
 --- What is known of the client at a full JID: "capable", "incapable", "unknown", or "silent" when it shows no caps.

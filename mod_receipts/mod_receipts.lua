@@ -47,7 +47,7 @@ local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs {
 	"answering", "answers", "checks", "components", "decisions", "disco", "elements", "forms",
-	"inspection", "presence", "requests", "resend", "shell", "traffic", "views",
+	"inspection", "presence", "queries", "requests", "resend", "shell", "traffic", "views",
 };
 
 local xmlns_receipts = "urn:xmpp:receipts";
@@ -104,15 +104,17 @@ parts.store, parts.decisions = store, decisions;
 -- What made room for something else is dealt with.
 parts.drain = guard("what made room", function () upkeep_lib.drain(parts, get_handlers("receipts/expired")); end);
 
-local QUERY_TIMEOUT = 30; -- seconds
 local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, before we ask the same
 
-local function send_query(jid, from, node, done)
-	local answered = guard("a disco#info answer", done);
-	module:send_iq(sleeping.disco.query(jid, from or module.host, node, new_id()), nil, QUERY_TIMEOUT):next(
-		function (event) answered(sleeping.disco.result(event.stanza)); end,
-		function () answered(nil); end);
-end
+local capabilities;
+
+local queries = asleep.later(function ()
+	return sleeping.queries.new(new_id(), {
+		send = function (jid, from, node, id) module:send(sleeping.disco.query(jid, from, node, id)); end;
+		later = function (seconds, callback) return module:add_timer(seconds, guard("a disco#info query", callback)); end;
+		late = function (jid, query) capabilities:late(jid, query); end;
+	});
+end);
 
 local function later(callback)
 	if not prosody.hosts[module.host].modules.pep then return callback(); end
@@ -121,8 +123,9 @@ end
 
 local answering;
 
-local capabilities = capabilities_lib.new(sleeping.disco, {
-	send = send_query, later = later;
+capabilities = capabilities_lib.new(sleeping.disco, {
+	send = function (jid, from, node, done) queries:ask(jid, from or module.host, node, done); end;
+	later = later;
 	may_see = function (user, jid)
 		for _, session in next, bare_sessions[user] and bare_sessions[user].sessions or {} do
 			if sleeping.presence.visible(session, jid) then return true; end
@@ -133,8 +136,8 @@ local capabilities = capabilities_lib.new(sleeping.disco, {
 		local online = bare_sessions[user];
 		return online ~= nil and online.roster ~= nil and online.roster[bare] ~= nil;
 	end;
-	learned = guard("what was learned", function ()
-		if asleep.is_awake(answering) then answering:learned(); end
+	learned = guard("what was learned", function (jid)
+		if asleep.is_awake(answering) then answering:learned(jid); end
 	end);
 });
 
@@ -167,9 +170,10 @@ end
 
 local function presence_out(event)
 	local stanza = event.stanza;
-	if stanza.attr.to and not stanza.attr.type then
-		capabilities:presence(stanza, nil, true);
-	end
+	local to, type = stanza.attr.to, stanza.attr.type;
+	if not to then return; end
+	if asleep.is_awake(sleeping.presence) then sleeping.presence.directed(event.origin, to, type); end
+	if not type then capabilities:presence(stanza, nil, true); end
 end
 
 local function is_ours(jid)
@@ -186,6 +190,13 @@ local function presence_in(event)
 		-- Who is not online is shown nothing; and of clients of this host all is known by what they broadcast.
 		capabilities:presence(stanza, jid_bare(to), false);
 	end
+end
+
+-- An answer to a question of ours, or an error.
+local function answered(event)
+	local stanza = event.stanza;
+	queries:came(stanza.attr.from, sleeping.disco.result(stanza));
+	return true;
 end
 
 local function overheard(event)
@@ -388,6 +399,9 @@ for _, kind in ipairs { "bare", "full" } do
 end
 module:hook("carbons-should-copy", copy_acks, PRIORITY);
 hook("iq-result/bare/disco", overheard);
+for _, type in ipairs { "result", "error" } do
+	for _, to in ipairs { "bare", "host" } do hook("iq-"..type.."/"..to.."/"..queries.id, answered); end
+end
 hook("resource-unbind", unbound);
 hook("account-disco-info", account_disco);
 for name, method in pairs { ["delivery/failure"] = "delivery_failed", ["smacks-hibernation-end"] = "stream_resumed" } do

@@ -5,10 +5,46 @@ local jid_bare = require "util.jid".bare;
 
 local presence = {};
 
--- Directed presence that the session has sent and not taken back: to this person, or to the room that they speak from.
+-- session.directed has the JIDs that directed presence was sent to and not taken back, thousands perhaps. Of sessions that were asked
+-- about: bare JID -> set of those there. What is not in session.directed any more does not count.
+local index = setmetatable({}, { __mode = "k" });
+
+local function note(bares, jid)
+	local bare = jid_bare(jid);
+	bares[bare] = bares[bare] or {};
+	bares[bare][jid] = true;
+end
+
+--- Directed presence is on its way.
+function presence.directed(session, jid, type)
+	local bares = index[session];
+	if not bares then return; end
+	if not session.directed then
+		index[session] = nil; -- it has been unavailable
+	elseif not type then
+		note(bares, jid);
+	elseif type == "unavailable" or type == "error" then
+		local bare = jid_bare(jid);
+		local set = bares[bare];
+		if not set then return; end
+		set[jid] = nil;
+		if next(set) == nil then bares[bare] = nil; end
+	end
+end
+
+-- Directed presence to this person, or to the room that they speak from.
 local function directed_to(session, bare)
-	for jid in pairs(session.directed or {}) do
-		if jid_bare(jid) == bare then return true; end
+	local directed = session.directed;
+	if not directed or next(directed) == nil then return false; end
+	local bares = index[session];
+	if not bares then
+		bares = {};
+		for jid in next, directed do note(bares, jid); end
+		index[session] = bares;
+	end
+	for jid in next, bares[bare] or {} do
+		if directed[jid] then return true; end
+		bares[bare][jid] = nil;
 	end
 	return false;
 end

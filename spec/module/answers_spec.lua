@@ -45,14 +45,14 @@ describe("answers", function ()
 
 	it("D3 D4 are given when nothing speaks against it", function ()
 		assert.is_true((lib.decide(nil, "incapable", true)));
-		assert.is_true((lib.decide({ waiting = {} }, "incapable", true)));
+		assert.is_true((lib.decide({ waits = { phone = false } }, "incapable", true)));
 		for _, client in ipairs { "capable", "unknown", "silent" } do
 			assert.is_false((lib.decide(nil, client, true)), client);
 		end
 		assert.is_false((lib.decide(nil, "incapable", false)));
 		assert.is_false((lib.decide("answered", "incapable", true)));
 		assert.is_false((lib.decide("acked", "incapable", true)));
-		assert.is_false((lib.decide({ waiting = { phone = true } }, "incapable", true)));
+		assert.is_false((lib.decide({ waits = { laptop = false, phone = true } }, "incapable", true)));
 	end);
 
 	describe("of one account", function ()
@@ -119,13 +119,39 @@ describe("answers", function ()
 			assert.same({ "2laptop", "3phone" }, at);
 		end);
 
+		it("D4 wait for the other device to which a room sends the same message by itself", function ()
+			all:delivering("b@h", { phone }, content("1"), nobody);
+			all:delivering("b@h", { laptop }, content("1"), function () return true; end);
+			assert.is_false(arrived(laptop, "1"));
+			all:delivering("b@h", { laptop }, content("1"), function () return true; end);
+			assert.is_true(arrived(laptop, "1"), "a new message, for it goes there again");
+			all:delivering("b@h", {}, content("2"), nobody);
+			all:delivering("b@h", { phone }, content("2"), nobody);
+			assert.is_true(arrived(phone, "2"));
+		end);
+
+		it("D7 come of what outlived a session, once the client that it goes to then is known", function ()
+			all:delivering("b@h", {}, content("1"), nobody);
+			assert.is_false(arrived(phone, "1", "silent"));
+			assert.equal(1, #all:incapable(phone));
+			assert.is_true(arrived(phone, "1"));
+		end);
+
+		it("D4 F2 are decided on again for some of those that have got it, not for any number", function ()
+			all:delivering("b@h", { phone }, content("1"), nobody);
+			for i = 1, 100 do arrived({ username = "b", host = "h", resource = "r"..i }, "1"); end
+			local at = all:incapable(phone);
+			assert.equal("r1", at[1].session.resource);
+			assert.is_true(#at < 10, #at);
+		end);
+
 		it("D4 do not keep a session in memory that is gone", function ()
 			local dead, weak = { username = "b", host = "h", resource = "dead" }, setmetatable({}, { __mode = "k" });
 			weak[dead] = true;
 			for i = 1, 3 do
 				all:delivering("b@h", { phone, laptop }, content(tostring(i)), nobody);
 				arrived(phone, tostring(i), "unknown");
-				arrived(dead, tostring(i), "unknown");
+				arrived(dead, tostring(i), "incapable");
 			end
 			all:gone({ username = "nobody", host = "h" });
 			all:gone(dead);

@@ -24,7 +24,7 @@ local function presence(from, query, attr)
 end
 
 describe("capabilities", function ()
-	local caps, asked, hides, strangers, learned;
+	local caps, asked, hides, strangers, learned, of;
 
 	-- Everybody may see everybody, and is in their roster, but for whom a spec excepts.
 	local function new(send, later)
@@ -32,7 +32,7 @@ describe("capabilities", function ()
 			send = send, later = later or function (callback) callback(); end;
 			may_see = function (user) return user ~= nil and not hides[user]; end;
 			is_contact = function (_, bare) return not strangers[bare]; end;
-			learned = function () learned = learned + 1; end;
+			learned = function (jid) learned = learned + 1; of = jid; end;
 		});
 	end
 
@@ -169,12 +169,33 @@ describe("capabilities", function ()
 		caps:presence(presence("b@h/1", query), nil, true);
 		assert.equal(0, learned);
 		asked[1].done(info(R));
-		assert.equal(1, learned);
+		assert.same({ 1, "a@h/1" }, { learned, of });
 		asked[2].done(query);
-		assert.equal(2, learned);
+		assert.same({ 2 }, { learned, of });
 		caps:presence(presence("b@h/1", info("urn:x")), nil, true);
 		caps:overheard("b@h/1", info("urn:x"));
-		assert.equal(3, learned);
+		caps:overheard("b@h/1", info("urn:x"));
+		assert.equal(3, learned, "once");
+		caps:presence(presence("a@h/1", query), nil, true);
+		assert.same({ 4, "a@h/1" }, { learned, of });
+		caps:presence(presence("a@h/1", query), nil, true);
+		caps:presence(presence("a@far/1", query), "u@h", false);
+		assert.equal(4, learned);
+	end);
+
+	it("B3 of a client that answers late are learned all the same, while it is what was asked", function ()
+		local query = info(R);
+		caps:presence(presence("a@h/1"), nil, true);
+		asked[1].done(nil);
+		caps:late("b@h/1", query);
+		caps:late("a@h/1", query);
+		assert.equal("capable", caps:of("a@h/1"));
+		caps:late("a@h/1", info("urn:x"));
+		assert.equal("capable", caps:of("a@h/1"));
+		caps:presence(presence("c@far/1", query), "u@h", false);
+		caps:presence(presence("c@far/1", info("urn:y")), "u@h", false);
+		caps:late("c@far/1", query);
+		assert.equal("unknown", caps:of("c@far/1"));
 	end);
 
 	it("B3 of people here are not crowded out by others", function ()

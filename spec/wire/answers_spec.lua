@@ -686,7 +686,7 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 end);
 
 -- With mod_pep, as it is by default: what it asks the clients itself, we ask a second later.
-suite("for a client of which nothing is known yet", { options = 'receipts_answer = "opt-out"', disabled = {},
+suite("for a client of which nothing is known yet", { options = 'receipts_answer = "opt-out" smacks_hibernation_time = 1', disabled = {},
 	modules = { "receipts", "smacks", "offline" } }, function (on)
 	before_each(function ()
 		on.friends("alice", "bob");
@@ -773,6 +773,35 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		bob:sync();
 		settle(bob);
 		assert.same({ "itself" }, on.acks());
+	end);
+
+	it("D4 D7 come of what was queued for a session that has died, and then went to a client without caps", function ()
+		local bob = on.server:connect("bob@localhost/phone", { managed = true, presence = false });
+		bob:show(NONE);
+		bob:send("<presence/>");
+		settle(bob);
+		bob:drop();
+		on.ask("bob@localhost", "outlived");
+		servers.wait(function () return on.server:run("return tostring(prosody.full_sessions['bob@localhost/phone'])") == "nil"; end);
+		bob = fresh("bob@localhost/phone", NONE);
+		prove(bob, 1);
+		assert.same({}, on.acks());
+		settle(bob);
+		assert.same({ "outlived" }, on.acks());
+	end);
+
+	it("D4 come of what has arrived before the client showed caps that are known", function ()
+		on.client("carol", { "urn:example:nothing", "urn:example:known" });
+		local bob = on.server:connect("bob", { managed = true, presence = false });
+		bob:show { "urn:example:nothing", "urn:example:known" };
+		bob.mute = true;
+		bob:send("<presence/>");
+		on.ask("bob@localhost", "before");
+		prove(bob, 1);
+		assert.same({}, on.acks());
+		bob:send(bob:presence());
+		bob:sync();
+		assert.same({ "before" }, on.acks());
 	end);
 
 	it("D4 of a client that has gone since are not kept in memory", function ()
