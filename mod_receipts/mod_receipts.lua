@@ -46,7 +46,7 @@ local rooms_lib = module:require "rooms";
 local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs {
-	"answering", "answers", "checks", "components", "decisions", "disco", "elements", "forms",
+	"answering", "answers", "blocks", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "presence", "queries", "requests", "resend", "shell", "traffic", "views",
 };
 
@@ -353,6 +353,7 @@ local function user_deleted(event)
 	local user, jid = event.username, jid_join(event.username, event.host);
 	store:forget(user);
 	preferences:forget(user);
+	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(user); end
 	for _, part in ipairs { decisions, answering, resend } do
 		if asleep.is_awake(part) then part:forget(jid); end
 	end
@@ -399,6 +400,11 @@ for _, kind in ipairs { "bare", "full" } do
 end
 module:hook("carbons-should-copy", copy_acks, PRIORITY);
 hook("iq-result/bare/disco", overheard);
+for _, name in ipairs { "block", "unblock" } do
+	hook("iq-set/self/urn:xmpp:blocking:"..name, function (event)
+		if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(event.origin.username); end
+	end);
+end
 for _, type in ipairs { "result", "error" } do
 	for _, to in ipairs { "bare", "host" } do hook("iq-"..type.."/"..to.."/"..queries.id, answered); end
 end

@@ -3,6 +3,8 @@
 
 local jid_bare = require "util.jid".bare;
 
+local blocks = module:require "blocks";
+
 local presence = {};
 
 -- session.directed has the JIDs that directed presence was sent to and not taken back, thousands perhaps. Of sessions that were asked
@@ -61,14 +63,15 @@ end
 -- @return boolean, and why in words
 function presence.visible(session, jid)
 	local bare = jid_bare(jid);
-	if bare and session.presence and subscribed(session, bare) then
-		return true, "subscribed";
-	elseif not bare or bare == session.username.."@"..session.host then
+	local why = bare and session.presence and subscribed(session, bare) and "subscribed";
+	if not why and (not bare or bare == session.username.."@"..session.host) then
 		return true, "the same account";
-	elseif directed_to(session, bare) then
-		return true, "directed presence";
+	elseif not why and not directed_to(session, bare) then
+		return false, "not subscribed";
+	elseif blocks.has(session.username, jid) then
+		return false, "blocked";
 	end
-	return false, "not subscribed";
+	return true, why or "directed presence";
 end
 
 return presence;

@@ -19,7 +19,8 @@ if _VERSION ~= "Lua 5.4" then
 end
 
 local environment = setmetatable({}, { __index = _G });
-environment.module = { require = function (_, name) return paths.lib(name); end };
+environment.module = { host = "h", require = function (_, name) return paths.lib(name); end };
+environment.prosody = { hosts = { h = { modules = {} } } };
 
 --- Loads one of the module's libs as Prosody's module:require would, outside Prosody.
 function paths.lib(name)

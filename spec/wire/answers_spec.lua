@@ -432,17 +432,38 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		bob:acknowledge();
 		for _, stanza in ipairs(bob:sync()) do assert.not_equal("message", stanza.name); end
 		assert.same({}, on.acks());
-		-- Nor are they told of as if they had come (F4).
-		local told = on.server:run([[
-			local parts, whys = prosody.hosts.localhost.modules.receipts.module.save(), {};
-			for _, one in ipairs(parts.decisions:about("bob@localhost")) do
-				if one.id == "blocked" then table.insert(whys, one.why); end
-			end
-			return table.concat(whys, "\n");
-		]]);
-		assert.truthy(told:find("D8 the answer was refused", 1, true), told);
-		assert.falsy(told:find("answered for bob@localhost/bob, D2", 1, true), told);
 		bob:iq(st.stanza("iq", { type = "set" }):tag("unblock", { xmlns = "urn:xmpp:blocking" }));
+	end);
+
+	it("D8 F4 that are refused at once are not told of as if they had come, and the client does not hear of it", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "refused");
+		bob:sync();
+		local found = on.server:run([[
+			local st = require "util.stanza";
+			local parts = prosody.hosts.localhost.modules.receipts.module.save();
+			local events, before = prosody.hosts.localhost.events, parts.reports.counts.answers[false];
+			local function refuse(event)
+				if not event.stanza:get_child("received", "urn:xmpp:receipts") then return; end
+				event.origin.send(st.error_reply(event.stanza, "cancel", "policy-violation"));
+				return true;
+			end
+			events.add_handler("pre-message/full", refuse, 50);
+			local session = prosody.full_sessions["bob@localhost/bob"];
+			local queue = session.outgoing_stanza_queue;
+			parts.answering:stream_acked(session, { attr = { h = tostring(queue:count_acked() + queue:count_unacked()) } });
+			events.remove_handler("pre-message/full", refuse);
+			local whys = {};
+			for _, one in ipairs(parts.decisions:about("bob@localhost")) do
+				if one.id == "refused" then table.insert(whys, one.why); end
+			end
+			return parts.reports.counts.answers[false] - before..": "..table.concat(whys, "\n");
+		]]);
+		assert.equal("0", found:match("^%d+"));
+		assert.truthy(found:find("D8 the answer was refused", 1, true), found);
+		assert.falsy(found:find("answered for bob@localhost/bob, D2", 1, true), found);
+		assert.same({}, bob:messages());
+		assert.same({}, on.acks());
 	end);
 
 	it("D8 errors that come back for an answer end with us", function ()
@@ -579,6 +600,30 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			bob:sync();
 			assert.same({ "pm2" }, on.acks(carol));
 		end);
+	end);
+
+	it("D4 leave a room's private message to the device that can, whichever of those with the nick gets it first", function ()
+		for i, order in ipairs { { "can", "cannot" }, { "cannot", "can" } } do
+			local nick = "d4"..i.."@rooms.localhost/";
+			local devices = {};
+			for _, name in ipairs(order) do
+				local one = on.client("bob@localhost/"..name, name == "can" and RECEIPTS or NONE);
+				one:send(one:presence({ to = nick.."bob" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+				one:sync();
+				devices[name] = one;
+			end
+			on.alice:send(on.alice:presence({ to = nick.."alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+			on.alice:sync();
+			on.alice:send(stanzas.ask { to = nick.."bob", id = "both" });
+			on.alice:sync();
+			devices.can:sync();
+			on.proves(devices.cannot);
+			assert.same({}, on.acks());
+			devices.can:send(stanzas.ack(nick.."alice", "both"));
+			devices.can:sync();
+			assert.same({ "both" }, on.acks());
+			for _, one in pairs(devices) do one:close(); end
+		end
 	end);
 
 	it("A3 leave nothing behind when the module goes", function ()

@@ -89,6 +89,41 @@ describe("a stranger", function ()
 		assert.equal(offline, view("stranger", "without receipts"));
 	end);
 
+	it("B4 who is blocked sees no request of the server's that comes of being online", function ()
+		for _, policy in ipairs { "auto", "always" } do
+			for _, features in ipairs { RECEIPTS, NONE } do
+				local server = servers.start { modules = { "receipts", "smacks", "offline" }, disabled = { "pep" },
+					options = ('receipts_request = %q'):format(policy) };
+				local closing <close> = setmetatable({}, { __close = function () server:stop(); end });
+				server:roster("eve", "bob@localhost", "both");
+				server:roster("bob", "eve@localhost", "both");
+				local eve, other = client(server, "eve", NONE), client(server, "eve@localhost/other", NONE, { carbons = true });
+				local function asked(id)
+					eve:send(stanzas.chat { to = "bob@localhost", id = id });
+					eve:sync();
+					for _, message in ipairs(other:messages()) do
+						local sent = message:get_child("sent", "urn:xmpp:carbons:2");
+						if sent then return stanzas.asks(sent:get_child("forwarded", "urn:xmpp:forward:0").tags[1]); end
+					end
+				end
+				local offline = asked("offline");
+				local bob = client(server, "bob", features);
+				local function set(action)
+					bob:iq(st.stanza("iq", { type = "set" }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "eve@localhost" }));
+					bob:sync();
+				end
+				assert.equal(features == RECEIPTS, asked("friends"));
+				set("block");
+				assert.equal(offline, asked("blocked"));
+				set("unblock");
+				assert.equal(features == RECEIPTS, asked("friends again"));
+				set("block");
+				bob:close();
+				assert.equal(offline, asked("gone"));
+			end
+		end
+	end);
+
 	for name, disabled in pairs { ["mod_pep, which asks as well"] = {}, ["only us"] = { "pep" } } do
 		it("B3 B4 who shows caps that nobody knows is not asked about them, whether the user is there or not: with "..name, function ()
 			local server = servers.start { modules = { "smacks" }, disabled = disabled, hosts = [[
