@@ -118,7 +118,7 @@ static struct rcpt_str arg_str(lua_State *L, int arg)
 static double check_time(lua_State *L, int arg)
 {
 	const double now = luaL_checknumber(L, arg);
-	luaL_argcheck(L, now >= 0 && now < 1e15, arg, "not a time in seconds since the epoch");
+	luaL_argcheck(L, now >= 0 && now < RCPT_TIME_MAX, arg, "not a time in seconds since the epoch");
 	return now;
 }
 
@@ -1211,7 +1211,7 @@ static bool read_record(lua_State *L, int record, struct rcpt_entry *e)
 		e->state = RCPT_DELIVERED_ONCE;
 	else
 		return false;
-	return e->time >= 0 && e->time < 1e15;
+	return e->time >= 0 && e->time < RCPT_TIME_MAX;
 }
 
 static int l_pending_import(lua_State *L)

@@ -219,6 +219,15 @@ describe("F5 lint", function ()
 			assert.same({ pairs = 100, p50 = 50, p90 = 90, p99 = 99, max = 100 }, summary_of(table.concat(all)).latency);
 		end);
 
+		it("of years, as of fractions of a second", function ()
+			local summary = summary_of(ask("a@x", "b@x", "1", "2024-01-01T20:00:00Z"), ack("b@x", "a@x", "1", "2025-03-01T20:00:00Z"),
+				ask("a@x", "b@x", "2", "2023-01-01T00:00:00Z"), ack("b@x", "a@x", "2", "2026-01-01T00:00:00Z"),
+				ask("a@x", "b@x", "3", "2024-01-01T20:00:00.125Z"), ack("b@x", "a@x", "3", "2024-01-01T20:00:00.5Z"),
+				ask("a@x", "b@x", "4", "0000-01-01T00:00:00Z"), ask("a@x", "b@x", "5", "1970-01-01T00:00:00Z"),
+				ack("b@x", "a@x", "5", "9999-12-31T23:59:60-23:59"));
+			assert.same({ pairs = 4, p50 = 36700000, p90 = 253000000000, p99 = 253000000000, max = 253000000000 }, summary.latency);
+		end);
+
 		it("of an archive that goes back in time", function ()
 			local summary = summary_of(ask("a@x", "b@x", "1", "2024-06-01T00:00:00Z"), ask("c@x", "d@x", "1", "2020-01-01T00:00:00Z"),
 				ack("b@x", "a@x", "1", "2024-06-01T00:00:05Z"), ack("d@x", "c@x", "1", "2020-01-01T00:00:07Z"));
