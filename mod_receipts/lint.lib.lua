@@ -6,14 +6,17 @@
 -- of the input, memory is bounded: of the messages that await an ack the latest KEPT are known, and latencies are kept as counts.
 
 local json = require "util.json".encode;
-local jid_resource = require "util.jid".resource;
+local jid_prep, jid_resource = require "util.jid".prep, require "util.jid".resource;
 local isatty = require "util.pposix".isatty;
 local time_now = require "util.time".now;
+local new_bounded = module:require "bounded".new;
 
 local lint = {};
 
 local KEPT = 32768; -- messages that await an ack
 local KEPT_BYTES = 8 * 1024 * 1024; -- or fewer, when their ids and addresses are long
+local ADDRESSES = 4096; -- whose prepared form is known
+local ADDRESS_MAX = 3071; -- bytes (RFC 7622 §3.1); what is longer is no address, and the table does not take it
 
 -- What is wrong, and the section of XEP-0184 that says so. All of them are rule E3.
 local RULE = "E3";
@@ -82,7 +85,19 @@ function lint.tracker(engine)
 		clock = 0; -- the latest stamp, for what has none
 		counts = { asked = 0, delivered = 0, duplicate = 0, forged = 0, unknown = 0, forgotten = 0 };
 		latencies = {}; -- seconds -> how many
+		addresses = new_bounded(ADDRESSES); -- as written -> as compared
 	}, tracker);
+end
+
+-- A client's own capture has addresses as the client writes them, and answers to them as servers do. What is no JID stays as it is.
+function tracker:address(text)
+	if not text or #text > ADDRESS_MAX then return text; end
+	local known = self.addresses.at[text];
+	if not known then
+		known = jid_prep(text) or text;
+		self.addresses:set(text, known);
+	end
+	return known;
 end
 
 function tracker:time(stamp)
@@ -102,7 +117,7 @@ function tracker:make_room()
 end
 
 function tracker:ask(facts)
-	local from, to = facts.from or OWNER, facts.to or self.owner or OWNER;
+	local from, to = self:address(facts.from) or OWNER, self:address(facts.to) or self.owner or OWNER;
 	if not facts.from then
 		self.left_out = true;
 	else
@@ -127,7 +142,7 @@ local function found(verdict)
 end
 
 function tracker:ack(facts)
-	local requester, acker = facts.to or OWNER, facts.from or self.owner or OWNER;
+	local requester, acker = self:address(facts.to) or OWNER, self:address(facts.from) or self.owner or OWNER;
 	local id = facts.received_id;
 	if not id or id == "" then id = facts.id or ""; end -- revision 1.0
 	local time, stamped = self:time(facts.stamp);

@@ -150,6 +150,19 @@ describe("F5 lint", function ()
 			assert.same({ 0, 2 }, { summary.forged, summary.unknown });
 		end);
 
+		it("of whoever it is, as clients and servers spell them", function ()
+			local summary = summary_of(ask(nil, "Juliet@X", "1"), ack("juliet@x/2", "a@x/1", "1"), ask("A@X.", "straße@x", "2"),
+				ack("STRASSE@x", "a@x", "2"), ask("a@x", "not@a@jid", "3"), ack("not@a@jid", "a@x", "3"), ack("Not@a@jid", "a@x", "3"),
+				ask("a@x", "b@x", "Id"), ack("b@x", "a@x", "id"));
+			assert.same({ asked = 4, delivered = 3, duplicates = 0, unanswered = 1, forged = 0, unknown = 2, forgotten = 0 }, summary);
+		end);
+
+		it("to a room occupant as that is spelled", function ()
+			local occupant = "<x xmlns='http://jabber.org/protocol/muc#user'/><request "..R.."/>";
+			local summary = summary_of(message("a@x", "R@x/Nick", "1", occupant), ack("r@x/nick", "a@x", "1"), ack("r@X/Nick", "a@x", "1"));
+			assert.same({ 1, 1 }, { summary.forged, summary.delivered });
+		end);
+
 		it("to a room occupant, in full", function ()
 			local occupant = "<x xmlns='http://jabber.org/protocol/muc#user'/><request "..R.."/>";
 			local summary = summary_of(message("a@x", "r@x/nick", "1", occupant), ack("r@x/other", "a@x", "1"), ack("r@x/nick", "a@x", "1"));
@@ -184,6 +197,25 @@ describe("F5 lint", function ()
 			tracker:message(late[2]);
 			summary = tracker:summary();
 			assert.same({ 1, 1 }, { summary.unknown, summary.delivered });
+		end);
+
+		it("in bounded memory: addresses that are all different", function ()
+			local tracker = lint.tracker(engine);
+			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
+			local function spell(i) facts.from, facts.to = "A"..i.."@x/"..("x"):rep(1000), i.."@x/"..("x"):rep(4000); end
+			for i = 1, 5000 do
+				spell(i);
+				tracker:message(facts);
+			end
+			collectgarbage();
+			local before = collectgarbage("count");
+			for i = 5001, 15000 do
+				spell(i);
+				tracker:message(facts);
+			end
+			collectgarbage();
+			assert.is_true(collectgarbage("count") < before + 10000, before);
+			assert.equal(15000, tracker:summary().asked);
 		end);
 
 		it("in bounded memory: long ids leave room for fewer", function ()
