@@ -87,7 +87,7 @@ struct scanner_handle {
 	bool only_receipts;
 	bool closed;
 	bool interrupted; /* reading and handing over; or a Lua error came between the two, and what followed in the chunk is lost */
-	double bytes;
+	uint64_t bytes;
 };
 
 /* -- Small helpers --------------------------------------------------------------------------------------------------- */
@@ -144,7 +144,7 @@ static void set_number(lua_State *L, const char *key, double value)
 
 static void set_integer(lua_State *L, const char *key, uint64_t value)
 {
-	lua_pushinteger(L, (lua_Integer)value);
+	rcpt_push_count(L, value);
 	lua_setfield(L, -2, key);
 }
 
@@ -537,7 +537,7 @@ static int l_scanner_feed(lua_State *L)
 		at += size;
 		drain(L, s, &n);
 	} while (at < chunk.n && status == RCPT_XML_OK);
-	s->bytes += (double)chunk.n;
+	s->bytes += chunk.n;
 	return give_messages(L, s, status);
 }
 
@@ -560,14 +560,14 @@ static int l_scanner_summary(lua_State *L)
 	const struct scanner_handle *s = check_scanner(L);
 	const struct rcpt_xml_counts *counts = rcpt_xml_counts(s->x);
 	lua_createtable(L, 0, 5);
-	set_number(L, "messages", (double)counts->messages);
-	set_number(L, "requests", (double)counts->requests);
-	set_number(L, "acks", (double)counts->acks);
-	set_number(L, "bytes", s->bytes);
+	set_integer(L, "messages", counts->messages);
+	set_integer(L, "requests", counts->requests);
+	set_integer(L, "acks", counts->acks);
+	set_integer(L, "bytes", s->bytes);
 	lua_newtable(L);
 	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
 		if (counts->problems[i] > 0)
-			set_number(L, rcpt_problem_name(i), (double)counts->problems[i]);
+			set_integer(L, rcpt_problem_name(i), counts->problems[i]);
 	lua_setfield(L, -2, "problems");
 	return 1;
 }

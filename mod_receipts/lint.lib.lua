@@ -354,7 +354,7 @@ local function read(path, system, engine, take)
 	local messages = scanner:summary().messages;
 	scanner:close();
 	if path ~= "-" then file:close(); end
-	return fault, messages // 1 | 0;
+	return fault, messages;
 end
 
 --- Checks files, prints, and gives the verdict.
