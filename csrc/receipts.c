@@ -163,12 +163,35 @@ static bool flag_field(lua_State *L, int table, const char *key)
 	return set;
 }
 
-/* A number from an options table, or its default. */
-static double option(lua_State *L, int table, const char *key, double least, double most, double standard)
+static bool is_among(struct rcpt_str s, const char *const names[])
+{
+	for (; *names; names++)
+		if (rcpt_str_eq(s, (struct rcpt_str){*names, strlen(*names)}))
+			return true;
+	return false;
+}
+
+/* A table of these options, or none at all. An option that is misspelt would count as left out: it is an error. */
+static void check_options(lua_State *L, int table, const char *const names[])
+{
+	if (lua_isnoneornil(L, table))
+		return;
+	luaL_checktype(L, table, LUA_TTABLE);
+	lua_pushnil(L);
+	while (lua_next(L, table)) {
+		lua_pop(L, 1);
+		if (is_among(arg_str(L, -1), names))
+			continue;
+		const char *name = lua_tostring(L, -1);
+		luaL_error(L, "there is no option '%s'", name ? name : luaL_typename(L, -1));
+	}
+}
+
+/* A number from an options table, or its default. Limits are whole numbers. */
+static double option(lua_State *L, int table, const char *key, int least, int most, double standard)
 {
 	if (lua_isnoneornil(L, table))
 		return standard;
-	luaL_checktype(L, table, LUA_TTABLE);
 	push_raw_field(L, table, key);
 	double value = standard;
 	if (!lua_isnil(L, -1)) {
@@ -176,7 +199,7 @@ static double option(lua_State *L, int table, const char *key, double least, dou
 			luaL_error(L, "option '%s' is not a number", key);
 		value = lua_tonumber(L, -1);
 		if (!(value >= least && value <= most))
-			luaL_error(L, "option '%s' is not from %f to %f", key, least, most);
+			luaL_error(L, "option '%s' is not from %d to %d", key, least, most);
 	}
 	lua_pop(L, 1);
 	return value;
@@ -460,6 +483,8 @@ static struct scanner_handle *check_scanner(lua_State *L)
 
 static int l_scanner(lua_State *L)
 {
+	static const char *const names[] = {"only_receipts", "only_summary", "comments", "max_bytes", "max_depth", "max_attr", NULL};
+	check_options(L, 1, names);
 	struct rcpt_xml_limits limits = {
 		.bytes = (size_t)option(L, 1, "max_bytes", 64, 1 << 30, (double)RCPT_XML_BYTES),
 		.depth = (unsigned)option(L, 1, "max_depth", 1, 100000, RCPT_XML_DEPTH),
@@ -618,11 +643,13 @@ static struct rcpt_pending *table_at(lua_State *L, double now)
 
 static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
 {
+	static const char *const names[] = {"capacity", "per_user", "ttl", "remember", NULL};
+	check_options(L, arg, names);
 	return (struct rcpt_pending_limits){
 		.capacity = (uint32_t)option(L, arg, "capacity", 1, RCPT_CAPACITY_MAX, 1000000),
 		.per_user = (uint32_t)option(L, arg, "per_user", 1, RCPT_CAPACITY_MAX, 1000),
-		.ttl = option(L, arg, "ttl", 0, RCPT_SPAN_MAX, 7 * 86400),
-		.remember = option(L, arg, "remember", 0, RCPT_SPAN_MAX, 3600),
+		.ttl = option(L, arg, "ttl", 0, (int)RCPT_SPAN_MAX, 7 * 86400),
+		.remember = option(L, arg, "remember", 0, (int)RCPT_SPAN_MAX, 3600),
 	};
 }
 

@@ -264,6 +264,31 @@ describe("receipts.pending", function ()
 		end
 	end);
 
+	it("names the option that is wrong, and what may be in it", function ()
+		local function refused(f, ...) return select(2, pcall(f, ...)); end
+		for reason, options in pairs {
+			["option 'per_user' is not from 1 to 100000000"] = { per_user = 0 };
+			["option 'ttl' is not from 0 to 31536000"] = { ttl = 1e9 };
+			["option 'remember' is not a number"] = { remember = "7d" };
+			["there is no option 'per_users'"] = { per_users = 5 };
+			["there is no option 'ttl'"] = { ["ttl\0"] = 5 };
+			["there is no option '1'"] = { 1 };
+			["there is no option 'boolean'"] = { [true] = 1 };
+		} do
+			assert.equal(reason, refused(receipts.pending, options));
+			assert.equal(reason, refused(pending.limit, pending, options));
+		end
+		assert.equal("there is no option 'capacity'", refused(receipts.scanner, { capacity = 5 }));
+		assert.equal("option 'max_bytes' is not from 64 to 1073741824", refused(receipts.scanner, { max_bytes = 63 }));
+		for _, make in ipairs { receipts.pending, receipts.scanner } do
+			assert.has_error(function () make(5); end);
+			assert.has_error(function () make("ttl"); end);
+			make(nil):close();
+			make():close();
+		end
+		assert.equal(0, pending:count(), "it is as it was");
+	end);
+
 	it("is not used once a metamethod or finalizer has closed it", function ()
 		local trap = function (of) return setmetatable({}, { __index = function () of:close(); end }); end
 		local one = receipts.pending();
