@@ -10,6 +10,7 @@ local jid_prep, jid_resource = require "util.jid".prep, require "util.jid".resou
 local isatty = require "util.pposix".isatty;
 local time_now = require "util.time".now;
 local new_bounded = module:require "bounded".new;
+local shown = module:require "views".shown; -- nothing of a message is printed, but files have names
 
 local lint = {};
 
@@ -214,7 +215,7 @@ text.__index = text;
 
 function text:violation(violation)
 	must(self.out:write(("%s:%d: %s %s: %s (XEP-0184 §%s)\n"):format(
-		violation.file, violation.line, violation.rule, violation.problem, violation.text, violation.section)));
+		shown(violation.file), violation.line, violation.rule, violation.problem, violation.text, violation.section)));
 end
 
 function text:fault(fault)
@@ -267,7 +268,7 @@ local printers = { text = text, json = as_json };
 -- @param fault  { file, reason }, and where there is one line and column
 function lint.fault_text(fault)
 	local where = fault.line and (":%d:%d"):format(fault.line, fault.column) or "";
-	return fault.file..where..": "..fault.reason;
+	return shown(fault.file..where..": "..fault.reason);
 end
 
 -- Progress, for long inputs on a terminal.
@@ -287,7 +288,7 @@ end
 
 --- A new input: its name, and its size in bytes where it has one.
 function progress:start(file, size)
-	self.file, self.size, self.began, self.read, self.next = file, size, self.now(), 0, SHOWN_AFTER;
+	self.file, self.size, self.began, self.read, self.next = shown(file), size, self.now(), 0, SHOWN_AFTER;
 end
 
 function progress:add(bytes)
@@ -403,7 +404,7 @@ function lint.command(engine)
 				if option == "format" and printers[value] then
 					format = value;
 				elseif argument:sub(1, 1) == "-" and argument ~= "-" then
-					return nil, "lint does not know "..argument;
+					return nil, "lint does not know "..shown(argument);
 				else
 					table.insert(paths, argument);
 				end

@@ -339,6 +339,31 @@ latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
 			assert.equal("missing: No such file or directory\n/: Is a directory\n", complaints);
 		end);
 
+		it("names of files such that none of them steers the terminal", function ()
+			local name = os.tmpname();
+			local hostile, shown = name.."\27[2J\n\u{9b}\xff", name.."\\x1b[2J\\n\\xc2\\x9b\\xff";
+			assert(os.rename(name, hostile));
+			local file = assert(io.open(hostile, "w"));
+			file:write("<message><request "..R.."/></message>", (" "):rep(33 * 1024 * 1024), "<");
+			file:close();
+			local code, printed, complaints = check("text", {}, { names = { hostile, "\u{202e}" }, terminal = true });
+			os.remove(hostile);
+			assert.equal(2, code);
+			assert.equal(shown..":1: E3 request-without-id", printed:match("^(.-: E3 %g+):"));
+			assert.equal("\r"..shown..": ", complaints:match("^(.-: )%d"));
+			assert.truthy(complaints:find("\r\27[K"..shown..":1:", 1, true), complaints);
+			assert.truthy(complaints:find("\n\\u{202e}: No such file or directory\n", 1, true), complaints);
+			assert.equal("lint does not know -\\u{1b}", select(2, lint.command(engine).run { "-\27" }));
+		end);
+
+		it("nothing of what is in a message: not its id, and no address", function ()
+			local hostile = "\u{9b}2J\u{202e}\127&#10;";
+			local _, printed, complaints = check("text", { ask(hostile, hostile, hostile)..ack(hostile, hostile, hostile)
+				..("<message id='%s' from='%s'><request %s/></message><%s xmlns='%s'>"):format(hostile, hostile, R, "\u{e4}", hostile) });
+			assert.is_nil((printed..complaints):find("[^\n\x20-\x7e\xc2\xa7]"), printed..complaints);
+			assert.truthy(complaints:find("^file1:1:%d+: the input is incomplete\n$"), complaints);
+		end);
+
 		it("nothing of comments between stanzas, which clients' consoles write", function ()
 			assert.equal(0, (check("text", { "<!-- in --><message/>\n<!-- out -->" })));
 		end);
