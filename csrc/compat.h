@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* What the API of Lua before 5.3 lacks: types as results of raw reads, user values of any type, and tables that table.insert()
- * cannot change; and that of 5.1 the names that 5.2 gave to length and user value. The binding is written for 5.4. */
+/* What the API of Lua before 5.3 lacks: types as results of raw reads, user values of any type, integers of 64 bits everywhere,
+ * and tables that table.insert() cannot change; and that of 5.1 the names that 5.2 gave to length and user value. The binding is
+ * written for 5.4. */
 #ifndef RCPT_COMPAT_H
 #define RCPT_COMPAT_H
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdint.h>
 
 #define RCPT_READ_ONLY_TABLES (LUA_VERSION_NUM >= 503)
+
+static inline void rcpt_push_count(lua_State *L, uint64_t count)
+{
+#if LUA_VERSION_NUM >= 503
+	lua_pushinteger(L, (lua_Integer)count);
+#else
+	lua_pushnumber(L, (lua_Number)count);
+#endif
+}
 
 #if LUA_VERSION_NUM < 503
 

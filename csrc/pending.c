@@ -27,7 +27,9 @@
 enum { OPEN, DONE, KINDS };
 enum { TABLE, USER, LISTS };
 
-#define TICKS 64.0 /* per second; 2^31 of them are over a year */
+#define TICKS 64.0 /* per second */
+#define TICK_BITS 44
+_Static_assert((uint64_t)RCPT_TIME_MAX == (uint64_t)1 << (TICK_BITS - 6), "64 ticks a second: an entry has room for every time");
 
 /* In an entry's flags, above those that are shown. */
 #define STORED 0x40u /* the store has a record of it */
@@ -47,11 +49,14 @@ struct entry {
 	rcpt_ref next; /* in its chain */
 	rcpt_ref from, asked;
 	struct link link[LISTS];
-	uint32_t time; /* in ticks, modulo 2^32 */
-	uint16_t id_len;
-	uint8_t state, flags;
+	uint32_t time_low; /* in ticks */
+	uint32_t time_high : TICK_BITS - 32;
+	uint32_t id_len : 10;
+	uint32_t state : 2;
+	uint32_t flags : 8;
 	char id[];
 };
+_Static_assert(offsetof(struct entry, id) == 36 && RCPT_ID_MAX < 1u << 10, "an entry is as small as it was meant to be");
 
 struct jid {
 	rcpt_ref next; /* in its chain */
@@ -72,31 +77,39 @@ struct rcpt_pending {
 	rcpt_ref next_overdue; /* the first open entry that has not been looked at */
 	struct list changed;   /* the journal; JIDs */
 	bool journal;
-	uint32_t written_at, young; /* as changed() was told, in ticks */
+	int64_t written_at, young; /* as changed() was told, in ticks */
 	rcpt_visit *evicted;
 	void *evicted_ud;
 	struct rcpt_pending_limits limits;
 	struct rcpt_key key;
-	double latest; /* the last `now` we were given */
 };
 
 /* -- Time ------------------------------------------------------------------------------------------------------------ */
 
-static uint32_t ticks(double seconds)
+/* What is no time counts as the nearest that is one. */
+static int64_t ticks(double seconds)
 {
-	return (uint32_t)(uint64_t)(seconds * TICKS);
+	const double ticks = seconds * TICKS;
+	if (!(ticks > 0))
+		return 0;
+	return ticks < RCPT_TIME_MAX * TICKS ? (int64_t)ticks : ((int64_t)1 << TICK_BITS) - 1;
 }
 
-static uint32_t tell(struct rcpt_pending *t, double now)
+static int64_t time_of(const struct entry *e)
 {
-	t->latest = now;
-	return ticks(now);
+	return (int64_t)((uint64_t)e->time_high << 32 | e->time_low);
 }
 
-/* Ticks from `then` to `now`; negative when the clock has stepped back. */
-static int32_t elapsed(uint32_t then, uint32_t now)
+static void set_time(struct entry *e, int64_t time)
 {
-	return (int32_t)(now - then);
+	e->time_low = (uint32_t)time;
+	e->time_high = (uint32_t)(time >> 32) & ((1u << (TICK_BITS - 32)) - 1);
+}
+
+/* In ticks; negative when the clock has stepped back. */
+static int64_t age_of(const struct entry *e, int64_t now)
+{
+	return now - time_of(e);
 }
 
 /* -- Blocks ---------------------------------------------------------------------------------------------------------- */
@@ -196,7 +209,7 @@ static void link_in(struct rcpt_pending *t, rcpt_ref ref, bool in_order)
 	for (int which = 0; which < LISTS; which++) {
 		struct list *list = list_of(t, e, which);
 		rcpt_ref before = list->tail;
-		while (in_order && which == USER && before && elapsed(entry_at(t, before)->time, e->time) < 0)
+		while (in_order && which == USER && before && time_of(entry_at(t, before)) > time_of(e))
 			before = entry_at(t, before)->link[which].prev;
 		const rcpt_ref after = before ? entry_at(t, before)->link[which].next : list->head;
 		e->link[which] = (struct link){.prev = before, .next = after};
@@ -272,12 +285,12 @@ static void unqueue(struct rcpt_pending *t)
 }
 
 /* The entry goes to the young end of the lists of its new state. */
-static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, uint32_t time)
+static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time)
 {
 	struct entry *e = entry_at(t, ref);
 	link_out(t, ref);
-	e->state = (uint8_t)state;
-	e->time = time;
+	e->state = state & 3u;
+	set_time(e, time);
 	link_in(t, ref, false);
 	note(t, ref);
 }
@@ -383,14 +396,13 @@ static rcpt_ref find_exact(const struct rcpt_pending *t, const struct query *q)
 
 /* -- Showing --------------------------------------------------------------------------------------------------------- */
 
-/* The latest time we were told gives the entry's modular time its epoch back. */
 static void show(const struct rcpt_pending *t, const struct entry *e, struct rcpt_entry *out)
 {
 	*out = (struct rcpt_entry){
 		.from = jid_text(jid_at(t, e->from)),
 		.asked = jid_text(jid_at(t, e->asked)),
 		.id = entry_id(e),
-		.time = ((double)(int64_t)(t->latest * TICKS) - elapsed(e->time, ticks(t->latest))) / TICKS,
+		.time = (double)time_of(e) / TICKS,
 		.state = (enum rcpt_state)e->state,
 		.flags = e->flags & SHOWN,
 		.stored = e->flags & STORED,
@@ -425,7 +437,7 @@ static rcpt_ref oldest(const struct rcpt_pending *t, const struct list list[KIND
 	const rcpt_ref open = list[OPEN].head, done = list[DONE].head;
 	if (!open || !done)
 		return open ? open : done;
-	return elapsed(entry_at(t, open)->time, entry_at(t, done)->time) < 0 ? done : open;
+	return time_of(entry_at(t, done)) < time_of(entry_at(t, open)) ? done : open;
 }
 
 /* False, and the entry stays, when those who have to know of it cannot take it now. */
@@ -517,7 +529,7 @@ static struct rcpt_str asked_jid(struct rcpt_str to, unsigned *flags)
 }
 
 /* Adds an entry that is not in the table. Everything that can fail is done before anything is given up. */
-static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, enum rcpt_state state, uint32_t time,
+static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, enum rcpt_state state, int64_t time,
 								unsigned flags)
 {
 	const struct rcpt_str id = q->id;
@@ -539,11 +551,11 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 	*e = (struct entry){
 		.from = from_ref,
 		.asked = asked_ref,
-		.time = time,
-		.id_len = (uint16_t)id.n,
-		.state = (uint8_t)state,
-		.flags = (uint8_t)flags,
+		.id_len = id.n & 0x3ff,
+		.state = state & 3u,
+		.flags = flags & 0xffu,
 	};
+	set_time(e, time);
 	memcpy(e->id, id.p, id.n);
 	rcpt_lhash_insert(&t->entries, ref, q->hash);
 	link_in(t, ref, flags & STORED);
@@ -558,7 +570,7 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	const struct rcpt_str requester = rcpt_jid_bare(from), asked = asked_jid(to, &flags);
 	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
-	const uint32_t time = tell(t, now);
+	const int64_t time = ticks(now);
 	const struct query q = query(t, requester, asked, id);
 	const rcpt_ref known = find_exact(t, &q);
 	if (!known)
@@ -579,16 +591,16 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	return RCPT_OK;
 }
 
-static void tell_answer(const struct entry *e, uint32_t now, struct rcpt_answer *answer)
+static void tell_answer(const struct entry *e, int64_t now, struct rcpt_answer *answer)
 {
-	const int32_t age = elapsed(e->time, now);
-	*answer = (struct rcpt_answer){.age = age > 0 ? age / TICKS : 0, .flags = e->flags & SHOWN};
+	const int64_t age = age_of(e, now);
+	*answer = (struct rcpt_answer){.age = age > 0 ? (double)age / TICKS : 0, .flags = e->flags & SHOWN};
 }
 
 enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
 									 double now, struct rcpt_answer *answer)
 {
-	const uint32_t time = tell(t, now);
+	const int64_t time = ticks(now);
 	bool about;
 	const rcpt_ref ref = find(t, from, to, id, &about);
 	if (!ref)
@@ -604,7 +616,7 @@ enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str fro
 bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, double now,
 					   struct rcpt_answer *answer)
 {
-	const uint32_t time = tell(t, now);
+	const int64_t time = ticks(now);
 	bool about;
 	const rcpt_ref ref = find(t, from, to, id, &about);
 	if (!ref || entry_at(t, ref)->state != RCPT_PENDING)
@@ -628,7 +640,7 @@ bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, stru
 /* -- Forgetting ------------------------------------------------------------------------------------------------------ */
 
 /* Expires entries of one kind from the old end of a list. */
-static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, double span, uint32_t now, uint32_t max,
+static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, double span, int64_t now, uint32_t max,
 							rcpt_visit *visit, void *ud)
 {
 	uint32_t done = 0;
@@ -636,8 +648,8 @@ static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, dou
 	for (uint32_t left = list->n; left > 0 && done < max; left--) {
 		const rcpt_ref ref = list->head;
 		const struct entry *e = entry_at(t, ref);
-		const int32_t age = elapsed(e->time, now);
-		if (age >= 0 && age / TICKS < span)
+		const int64_t age = age_of(e, now);
+		if (age >= 0 && (double)age / TICKS < span)
 			break;
 		done++;
 		if (age < 0)
@@ -652,7 +664,7 @@ static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, dou
 
 uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, double now, uint32_t max, rcpt_visit *visit, void *ud)
 {
-	const uint32_t time = tell(t, now);
+	const int64_t time = ticks(now);
 	const rcpt_ref jid = from.n > 0 ? find_bare(t, from) : 0;
 	if (from.n > 0 && !jid)
 		return 0;
@@ -689,11 +701,11 @@ enum walked { STOP, OLD, AHEAD };
 
 /* What a walk does with the next entry. It stops at the first that is too young, unless that is of a time to come, as a clock
  * that was ahead leaves it: that goes to the end, once, and holds up nobody. */
-static enum walked walk_over(struct rcpt_pending *t, rcpt_ref ref, uint32_t now, double age)
+static enum walked walk_over(struct rcpt_pending *t, rcpt_ref ref, int64_t now, double age)
 {
 	const struct entry *e = entry_at(t, ref);
-	const int32_t old = elapsed(e->time, now);
-	if (old / TICKS >= age)
+	const int64_t old = age_of(e, now);
+	if ((double)old / TICKS >= age)
 		return OLD;
 	if (old >= 0)
 		return STOP;
@@ -701,7 +713,7 @@ static enum walked walk_over(struct rcpt_pending *t, rcpt_ref ref, uint32_t now,
 	return AHEAD;
 }
 
-static uint32_t overdue_of_all(struct rcpt_pending *t, uint32_t now, double age, uint32_t max, rcpt_visit *visit, void *ud)
+static uint32_t overdue_of_all(struct rcpt_pending *t, int64_t now, double age, uint32_t max, rcpt_visit *visit, void *ud)
 {
 	uint32_t done = 0;
 	for (rcpt_ref ref; done < max && (ref = t->next_overdue); done++) {
@@ -717,7 +729,7 @@ static uint32_t overdue_of_all(struct rcpt_pending *t, uint32_t now, double age,
 	return done;
 }
 
-static uint32_t overdue_of(struct rcpt_pending *t, rcpt_ref jid, uint32_t now, double age, uint32_t max, rcpt_visit *visit,
+static uint32_t overdue_of(struct rcpt_pending *t, rcpt_ref jid, int64_t now, double age, uint32_t max, rcpt_visit *visit,
 						   void *ud)
 {
 	uint32_t done = 0;
@@ -739,7 +751,7 @@ static uint32_t overdue_of(struct rcpt_pending *t, rcpt_ref jid, uint32_t now, d
 uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
 							  rcpt_visit *visit, void *ud)
 {
-	const uint32_t time = tell(t, now);
+	const int64_t time = ticks(now);
 	if (from.n == 0)
 		return overdue_of_all(t, time, age, max, visit, ud);
 	const rcpt_ref jid = find_bare(t, from);
@@ -787,8 +799,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	}
 	if (now - entry->time >= span)
 		return RCPT_TOO_OLD;
-	tell(t, now);
-	const uint32_t time = ticks(entry->time < now ? entry->time : now);
+	const int64_t time = ticks(entry->time < now ? entry->time : now);
 	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
 }
 
@@ -797,8 +808,8 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 /* What the store does not know yet may wait while it is young: most is acked by then. What is of a time to come is not young. */
 static bool may_wait(const struct rcpt_pending *t, const struct entry *e)
 {
-	const uint32_t age = (uint32_t)elapsed(e->time, t->written_at); /* below 0 it is very large */
-	return kind_of(e) == OPEN && !(e->flags & STORED) && age < t->young;
+	const int64_t age = age_of(e, t->written_at);
+	return kind_of(e) == OPEN && !(e->flags & STORED) && age >= 0 && age < t->young;
 }
 
 /* Visits the entries of a JID that are to be written now, and returns how many those are; with `written`, takes them for written.

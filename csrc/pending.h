@@ -9,8 +9,8 @@
  * then the user's own oldest; where there is neither it takes nothing new (RCPT_FULL): nobody's pending entry is ever given up
  * for somebody else's.
  *
- * Time is always an argument, in seconds since the epoch; it is kept to 1/64 s, and spans of up to RCPT_SPAN_MAX can be told.
- * A clock that steps back makes an age 0, never negative.
+ * Time is always an argument, in seconds since the epoch, from 0 to below RCPT_TIME_MAX; it is kept to 1/64 s. A clock that leaps
+ * ahead makes all that much older; one that steps back makes an age 0, never negative.
  *
  * Every operation is O(1) amortised and touches few entries; none rehashes. (But one id asked of n people is a chain of n.) An
  * operation that fails leaves the table as it was.
@@ -29,7 +29,8 @@
 
 #define RCPT_ID_MAX 1023u            /* bytes in a message id that we track */
 #define RCPT_JID_MAX 3071u           /* bytes in a JID (RFC 7622 §3.1) */
-#define RCPT_SPAN_MAX (365 * 86400.) /* seconds */
+#define RCPT_SPAN_MAX (365 * 86400.) /* seconds in a limit */
+#define RCPT_TIME_MAX 274877906944.  /* 2^38 seconds: the year 10680 */
 #define RCPT_CAPACITY_MAX 100000000u /* entries */
 
 struct rcpt_pending;

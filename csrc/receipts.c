@@ -87,7 +87,7 @@ struct scanner_handle {
 	bool only_receipts;
 	bool closed;
 	bool interrupted; /* reading and handing over; or a Lua error came between the two, and what followed in the chunk is lost */
-	double bytes;
+	uint64_t bytes;
 };
 
 /* -- Small helpers --------------------------------------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ static struct rcpt_str arg_str(lua_State *L, int arg)
 static double check_time(lua_State *L, int arg)
 {
 	const double now = luaL_checknumber(L, arg);
-	luaL_argcheck(L, now >= 0 && now < 1e15, arg, "not a time in seconds since the epoch");
+	luaL_argcheck(L, now >= 0 && now < RCPT_TIME_MAX, arg, "not a time in seconds since the epoch");
 	return now;
 }
 
@@ -144,7 +144,7 @@ static void set_number(lua_State *L, const char *key, double value)
 
 static void set_integer(lua_State *L, const char *key, uint64_t value)
 {
-	lua_pushinteger(L, (lua_Integer)value);
+	rcpt_push_count(L, value);
 	lua_setfield(L, -2, key);
 }
 
@@ -163,12 +163,35 @@ static bool flag_field(lua_State *L, int table, const char *key)
 	return set;
 }
 
-/* A number from an options table, or its default. */
-static double option(lua_State *L, int table, const char *key, double least, double most, double standard)
+static bool is_among(struct rcpt_str s, const char *const names[])
+{
+	for (; *names; names++)
+		if (rcpt_str_eq(s, (struct rcpt_str){*names, strlen(*names)}))
+			return true;
+	return false;
+}
+
+/* A table of these options, or none at all. An option that is misspelt would count as left out: it is an error. */
+static void check_options(lua_State *L, int table, const char *const names[])
+{
+	if (lua_isnoneornil(L, table))
+		return;
+	luaL_checktype(L, table, LUA_TTABLE);
+	lua_pushnil(L);
+	while (lua_next(L, table)) {
+		lua_pop(L, 1);
+		if (is_among(arg_str(L, -1), names))
+			continue;
+		const char *name = lua_tostring(L, -1);
+		luaL_error(L, "there is no option '%s'", name ? name : luaL_typename(L, -1));
+	}
+}
+
+/* A number from an options table, or its default. Limits are whole numbers. */
+static double option(lua_State *L, int table, const char *key, int least, int most, double standard)
 {
 	if (lua_isnoneornil(L, table))
 		return standard;
-	luaL_checktype(L, table, LUA_TTABLE);
 	push_raw_field(L, table, key);
 	double value = standard;
 	if (!lua_isnil(L, -1)) {
@@ -176,7 +199,7 @@ static double option(lua_State *L, int table, const char *key, double least, dou
 			luaL_error(L, "option '%s' is not a number", key);
 		value = lua_tonumber(L, -1);
 		if (!(value >= least && value <= most))
-			luaL_error(L, "option '%s' is not from %f to %f", key, least, most);
+			luaL_error(L, "option '%s' is not from %d to %d", key, least, most);
 	}
 	lua_pop(L, 1);
 	return value;
@@ -460,6 +483,8 @@ static struct scanner_handle *check_scanner(lua_State *L)
 
 static int l_scanner(lua_State *L)
 {
+	static const char *const names[] = {"only_receipts", "only_summary", "comments", "max_bytes", "max_depth", "max_attr", NULL};
+	check_options(L, 1, names);
 	struct rcpt_xml_limits limits = {
 		.bytes = (size_t)option(L, 1, "max_bytes", 64, 1 << 30, (double)RCPT_XML_BYTES),
 		.depth = (unsigned)option(L, 1, "max_depth", 1, 100000, RCPT_XML_DEPTH),
@@ -537,7 +562,7 @@ static int l_scanner_feed(lua_State *L)
 		at += size;
 		drain(L, s, &n);
 	} while (at < chunk.n && status == RCPT_XML_OK);
-	s->bytes += (double)chunk.n;
+	s->bytes += chunk.n;
 	return give_messages(L, s, status);
 }
 
@@ -560,14 +585,14 @@ static int l_scanner_summary(lua_State *L)
 	const struct scanner_handle *s = check_scanner(L);
 	const struct rcpt_xml_counts *counts = rcpt_xml_counts(s->x);
 	lua_createtable(L, 0, 5);
-	set_number(L, "messages", (double)counts->messages);
-	set_number(L, "requests", (double)counts->requests);
-	set_number(L, "acks", (double)counts->acks);
-	set_number(L, "bytes", s->bytes);
+	set_integer(L, "messages", counts->messages);
+	set_integer(L, "requests", counts->requests);
+	set_integer(L, "acks", counts->acks);
+	set_integer(L, "bytes", s->bytes);
 	lua_newtable(L);
 	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
 		if (counts->problems[i] > 0)
-			set_number(L, rcpt_problem_name(i), (double)counts->problems[i]);
+			set_integer(L, rcpt_problem_name(i), counts->problems[i]);
 	lua_setfield(L, -2, "problems");
 	return 1;
 }
@@ -618,11 +643,13 @@ static struct rcpt_pending *table_at(lua_State *L, double now)
 
 static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
 {
+	static const char *const names[] = {"capacity", "per_user", "ttl", "remember", NULL};
+	check_options(L, arg, names);
 	return (struct rcpt_pending_limits){
 		.capacity = (uint32_t)option(L, arg, "capacity", 1, RCPT_CAPACITY_MAX, 1000000),
 		.per_user = (uint32_t)option(L, arg, "per_user", 1, RCPT_CAPACITY_MAX, 1000),
-		.ttl = option(L, arg, "ttl", 0, RCPT_SPAN_MAX, 7 * 86400),
-		.remember = option(L, arg, "remember", 0, RCPT_SPAN_MAX, 3600),
+		.ttl = option(L, arg, "ttl", 0, (int)RCPT_SPAN_MAX, 7 * 86400),
+		.remember = option(L, arg, "remember", 0, (int)RCPT_SPAN_MAX, 3600),
 	};
 }
 
@@ -1211,7 +1238,7 @@ static bool read_record(lua_State *L, int record, struct rcpt_entry *e)
 		e->state = RCPT_DELIVERED_ONCE;
 	else
 		return false;
-	return e->time >= 0 && e->time < 1e15;
+	return e->time >= 0 && e->time < RCPT_TIME_MAX;
 }
 
 static int l_pending_import(lua_State *L)

@@ -83,10 +83,18 @@ static const unsigned some_flags[] = {
 	0, 1, 4, RCPT_INJECTED, RCPT_INJECTED | 1, RCPT_OCCUPANT, RCPT_OCCUPANT | RCPT_INJECTED | 3};
 static const double steps[] = {0, 1 / 64., 0.3, 1, 10, 50, 100, 400, 100000, -0.3, -10, -400, -100000};
 
+/* By more than 2^31 and 2^32 ticks, which are 388 and 777 days; and from 1970 on, or to there. */
+static const double leaps[] = {33554432, 33600000,  67108864,  67200000,    1700000000,
+							   2e11,     -33600000, -67200000, -1700000000, -2e11};
+#define LEAPS_FROM 0xd0u /* bytes below it are steps */
+
 static double move_clock(struct input *in, double now)
 {
-	const double then = now + PICK(in, steps);
-	return then >= 1700000000 && then < 1700000000 + RCPT_SPAN_MAX ? then : now;
+	const unsigned byte = next(in);
+	const double by = byte < LEAPS_FROM ? steps[byte % (sizeof steps / sizeof *steps)]
+										: leaps[(byte - LEAPS_FROM) % (sizeof leaps / sizeof *leaps)];
+	const double then = now + by;
+	return then >= 0 && then < RCPT_TIME_MAX ? then : now;
 }
 
 static void compare_answers(unsigned ours, unsigned theirs, const struct rcpt_answer *a, const struct rcpt_answer *b)
@@ -127,7 +135,7 @@ static void put(struct both *b, struct input *in)
 	const struct rcpt_entry e = {.from = PICK(in, requesters),
 								 .asked = PICK(in, asked),
 								 .id = PICK(in, ids),
-								 .time = b->now + PICK(in, steps),
+								 .time = move_clock(in, b->now),
 								 .state = (enum rcpt_state)(next(in) % 3),
 								 .flags = PICK(in, some_flags)};
 	const enum rcpt_status status = rcpt_pending_put(b->ours, &e, b->now);

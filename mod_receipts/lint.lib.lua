@@ -6,14 +6,18 @@
 -- of the input, memory is bounded: of the messages that await an ack the latest KEPT are known, and latencies are kept as counts.
 
 local json = require "util.json".encode;
-local jid_resource = require "util.jid".resource;
+local jid_prep, jid_resource = require "util.jid".prep, require "util.jid".resource;
 local isatty = require "util.pposix".isatty;
 local time_now = require "util.time".now;
+local new_bounded = module:require "bounded".new;
+local shown = module:require "views".shown; -- nothing of a message is printed, but files have names
 
 local lint = {};
 
 local KEPT = 32768; -- messages that await an ack
 local KEPT_BYTES = 8 * 1024 * 1024; -- or fewer, when their ids and addresses are long
+local ADDRESSES = 4096; -- whose prepared form is known
+local ADDRESS_MAX = 3071; -- bytes (RFC 7622 §3.1); what is longer is no address, and the table does not take it
 
 -- What is wrong, and the section of XEP-0184 that says so. All of them are rule E3.
 local RULE = "E3";
@@ -82,7 +86,19 @@ function lint.tracker(engine)
 		clock = 0; -- the latest stamp, for what has none
 		counts = { asked = 0, delivered = 0, duplicate = 0, forged = 0, unknown = 0, forgotten = 0 };
 		latencies = {}; -- seconds -> how many
+		addresses = new_bounded(ADDRESSES); -- as written -> as compared
 	}, tracker);
+end
+
+-- A client's own capture has addresses as the client writes them, and answers to them as servers do. What is no JID stays as it is.
+function tracker:address(text)
+	if not text or #text > ADDRESS_MAX then return text; end
+	local known = self.addresses.at[text];
+	if not known then
+		known = jid_prep(text) or text;
+		self.addresses:set(text, known);
+	end
+	return known;
 end
 
 function tracker:time(stamp)
@@ -102,7 +118,7 @@ function tracker:make_room()
 end
 
 function tracker:ask(facts)
-	local from, to = facts.from or OWNER, facts.to or self.owner or OWNER;
+	local from, to = self:address(facts.from) or OWNER, self:address(facts.to) or self.owner or OWNER;
 	if not facts.from then
 		self.left_out = true;
 	else
@@ -127,7 +143,7 @@ local function found(verdict)
 end
 
 function tracker:ack(facts)
-	local requester, acker = facts.to or OWNER, facts.from or self.owner or OWNER;
+	local requester, acker = self:address(facts.to) or OWNER, self:address(facts.from) or self.owner or OWNER;
 	local id = facts.received_id;
 	if not id or id == "" then id = facts.id or ""; end -- revision 1.0
 	local time, stamped = self:time(facts.stamp);
@@ -199,7 +215,7 @@ text.__index = text;
 
 function text:violation(violation)
 	must(self.out:write(("%s:%d: %s %s: %s (XEP-0184 §%s)\n"):format(
-		violation.file, violation.line, violation.rule, violation.problem, violation.text, violation.section)));
+		shown(violation.file), violation.line, violation.rule, violation.problem, violation.text, violation.section)));
 end
 
 function text:fault(fault)
@@ -252,7 +268,7 @@ local printers = { text = text, json = as_json };
 -- @param fault  { file, reason }, and where there is one line and column
 function lint.fault_text(fault)
 	local where = fault.line and (":%d:%d"):format(fault.line, fault.column) or "";
-	return fault.file..where..": "..fault.reason;
+	return shown(fault.file..where..": "..fault.reason);
 end
 
 -- Progress, for long inputs on a terminal.
@@ -272,7 +288,7 @@ end
 
 --- A new input: its name, and its size in bytes where it has one.
 function progress:start(file, size)
-	self.file, self.size, self.began, self.read, self.next = file, size, self.now(), 0, SHOWN_AFTER;
+	self.file, self.size, self.began, self.read, self.next = shown(file), size, self.now(), 0, SHOWN_AFTER;
 end
 
 function progress:add(bytes)
@@ -339,7 +355,7 @@ local function read(path, system, engine, take)
 	local messages = scanner:summary().messages;
 	scanner:close();
 	if path ~= "-" then file:close(); end
-	return fault, messages // 1 | 0;
+	return fault, messages;
 end
 
 --- Checks files, prints, and gives the verdict.
@@ -388,7 +404,7 @@ function lint.command(engine)
 				if option == "format" and printers[value] then
 					format = value;
 				elseif argument:sub(1, 1) == "-" and argument ~= "-" then
-					return nil, "lint does not know "..argument;
+					return nil, "lint does not know "..shown(argument);
 				else
 					table.insert(paths, argument);
 				end

@@ -91,7 +91,8 @@ function shell.why(self, jid, id)
 	local list, now = inspection:why(jid, id);
 	if not list then return nil, now; end
 	if #list == 0 then
-		return nil, id and "Nothing is remembered about message "..id.." of "..jid..": it asked for nothing, or too much has happened since"
+		return nil, id and "Nothing is remembered about message "..views.shown(tostring(id)).." of "..jid
+				..": it asked for nothing, or too much has happened since"
 			or "Nothing is remembered about messages of "..jid;
 	end
 	print_table(self.session, { "Ago", "Message id", "From", "To", "Decision" }, views.decisions(list, now));
@@ -105,7 +106,7 @@ function shell.caps(self, jid)
 	local rows = {};
 	for _, host in ipairs(names()) do
 		for _, client in ipairs(hosts[host].inspection:clients(prepped)) do
-			table.insert(rows, { client.jid, client.support, client.ver or "none", host });
+			table.insert(rows, { views.shown(client.jid), client.support, views.shown(client.ver or "none"), host });
 		end
 	end
 	if #rows == 0 then return nil, "No presence of "..prepped.." has been seen by a host with mod_receipts"; end

@@ -6,6 +6,24 @@ local new_table = require "util.human.io".table;
 
 local views = {};
 
+local NAMED = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" };
+
+-- C0, DEL and C1 steer a terminal; the others turn the direction of writing, or break lines.
+local function steers(code)
+	return code < 0x20 or code >= 0x7F and code <= 0x9F or code == 0x61C or code == 0x200E or code == 0x200F
+		or code >= 0x2028 and code <= 0x202E or code >= 0x2066 and code <= 0x2069;
+end
+
+--- Text that strangers have chosen, such that a terminal shows it and does nothing else with it: "\n", "\u{9b}". Whoever wants to know
+-- what it looks like on the wire can tell; a backslash stays as it is, for ids and addresses are copied.
+function views.shown(text)
+	if not utf8.len(text) then return (text:gsub("[^\x20-\x7E]", function (byte) return NAMED[byte] or ("\\x%02x"):format(byte:byte()); end)); end
+	return (text:gsub("[%c\xC2-\xF4][\x80-\xBF]*", function (char)
+		local code = utf8.codepoint(char);
+		if steers(code) then return NAMED[char] or ("\\u{%x}"):format(code); end
+	end));
+end
+
 local UNITS = { { 1, "s" }, { 60, "min" }, { 3600, "h" }, { 86400, "d" } };
 
 --- A span of time in one unit: "0.4 s", "12 s", "5 min", "3 h", "2 d".
@@ -95,7 +113,7 @@ function views.pending(entries, now)
 	local lines = {};
 	for i, entry in ipairs(entries) do
 		lines[i] = {
-			entry.to, entry.id, views.span(math.max(0, now - entry.time));
+			views.shown(entry.to), views.shown(entry.id), views.span(math.max(0, now - entry.time));
 			entry.state == "failed" and "bounced" or entry.overdue and "overdue" or "pending";
 			entry.injected and "the server" or "the client";
 		};
@@ -108,7 +126,10 @@ end
 function views.decisions(list, now)
 	local lines = {};
 	for i, decision in ipairs(list) do
-		lines[i] = { views.span(math.max(0, now - decision.time)), decision.id, decision.from, decision.to or "-", decision.why };
+		lines[i] = {
+			views.span(math.max(0, now - decision.time)), views.shown(decision.id), views.shown(decision.from), views.shown(decision.to or "-");
+			views.shown(decision.why);
+		};
 	end
 	return lines;
 end

@@ -240,6 +240,39 @@ static void a_clock_that_steps_back_stops_nothing(void **state)
 	rcpt_pending_free(t);
 }
 
+/* Ahead by days and by centuries: a machine that boots in 1970 is set by NTP, or to a year that is none. */
+static void a_clock_that_leaps_ages_all_that_is_older(void **state)
+{
+	(void)state;
+	const double leaps[] = {388.36 * DAY, 400 * DAY, 776.8 * DAY, 777 * DAY, 20000. * DAY, RCPT_TIME_MAX - 1};
+	for (size_t i = 0; i < sizeof leaps / sizeof *leaps; i++) {
+		struct rcpt_pending *t = make(100, 100, RCPT_SPAN_MAX, RCPT_SPAN_MAX);
+		struct seen seen = {0};
+		add(t, "a@h", "x@h", "1", 0);
+		add(t, "a@h", "x@h", "2", 1);
+		add(t, "a@h", "x@h", "3", 1);
+		add(t, "a@h", "x@h", "4", 1);
+		match(t, "a@h", "x@h", "3", 1);
+		const double now = 1 + leaps[i];
+		assert_int_equal(match(t, "a@h", "x@h", "4", now), RCPT_DELIVERED);
+		assert_true(answer.age > leaps[i] - 1 && answer.age <= leaps[i]);
+		assert_int_equal(match(t, "a@h", "x@h", "3", now), RCPT_DUPLICATE);
+		assert_true(answer.age > leaps[i] - 1 && answer.age <= leaps[i]);
+		assert_int_equal(rcpt_pending_overdue(t, ALL, now, RCPT_SPAN_MAX, 10, see, &seen), 2);
+		assert_int_equal(rcpt_pending_expire(t, ALL, now, 1, see, &seen), 1);
+		assert_string_equal(seen.ids, "121");
+		assert_int_equal(rcpt_pending_expire(t, text("a@h"), now, 10, see, &seen), 2);
+		assert_string_equal(seen.ids, "12123");
+		assert_int_equal(add(t, "a@h", "x@h", "5", now), RCPT_OK);
+		assert_int_equal(rcpt_pending_expire(t, ALL, 10, 10, NULL, NULL),
+						 2); /* "4" and "5" have come from the future: from now on */
+		assert_int_equal(rcpt_pending_expire(t, ALL, 10 + RCPT_SPAN_MAX, 10, NULL, NULL), 2);
+		sound(t);
+		rcpt_pending_free(t);
+	}
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
 static void long_ids_and_addresses(void **state)
 {
 	(void)state;
@@ -1004,6 +1037,7 @@ int main(void)
 		cmocka_unit_test(lower_limits_hold_as_the_table_is_used),
 		cmocka_unit_test(expiry_goes_in_steps_oldest_first),
 		cmocka_unit_test(a_clock_that_steps_back_stops_nothing),
+		cmocka_unit_test(a_clock_that_leaps_ages_all_that_is_older),
 		cmocka_unit_test(long_ids_and_addresses),
 		cmocka_unit_test(entries_can_be_shown_and_put_back),
 		cmocka_unit_test(what_is_put_back_keeps_to_time_and_address),

@@ -75,6 +75,17 @@ describe("receipts.pending", function ()
 		assert.equal(1, pending:count());
 	end);
 
+	it("F2 tells ages of years, and expires what is so old: a server that boots in 1970 is set by NTP", function ()
+		for _, leap in ipairs { 389 * 86400, 400 * 86400, 777 * 86400, 1764000000, 2^38 - 5 } do
+			for i = 1, 3 do pending:add("a@h", "x@h", tostring(i), 1); end
+			local verdict, age = pending:match("a@h", "x@h", "3", 1 + leap);
+			assert.same({ "delivered", leap }, { verdict, age });
+			local done, gone = pending:expire(1 + leap);
+			assert.same({ 2, 1, 1 }, { done, gone[1].time, gone[2].time });
+			assert.equal(1, pending:forget("a@h"));
+		end
+	end);
+
 	it("lists what is not delivered, oldest first", function ()
 		pending:add("a@h", "x@h", "1", 1);
 		pending:add("a@h", "y@h", "2", 2);
@@ -113,7 +124,7 @@ describe("receipts.pending", function ()
 		assert.equal(0, (left { to = "", id = "9", state = "pending", time = 1764000000 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = "1764000000" }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = -1 }));
-		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1e15 }));
+		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 2^38 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, type = 1 }));
 		assert.equal(1, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, overdue = true }));
 		assert.is_true(copy:list("a@h")[2].overdue);
@@ -239,7 +250,7 @@ describe("receipts.pending", function ()
 	it("throws when it is misused", function ()
 		for _, call in ipairs {
 			function () pending:add("a@h", "b@h", 1, 0); end, function () pending:add("a@h", "b@h", "1"); end,
-			function () pending:add("a@h", "b@h", "1", -1); end, function () pending:add("a@h", "b@h", "1", 1e15); end,
+			function () pending:add("a@h", "b@h", "1", -1); end, function () pending:add("a@h", "b@h", "1", 2^38); end,
 			function () pending:add("a@h", "b@h", "1", 0/0); end,
 			function () pending:add("a@h", "b@h", "1", 0, { type = "odd" }); end, function () pending:match(); end,
 			function () pending.count({}); end, function () pending.count(debug.upvalueid(it, 1)); end,
@@ -251,6 +262,31 @@ describe("receipts.pending", function ()
 		} do
 			assert.has_error(call);
 		end
+	end);
+
+	it("names the option that is wrong, and what may be in it", function ()
+		local function refused(f, ...) return select(2, pcall(f, ...)); end
+		for reason, options in pairs {
+			["option 'per_user' is not from 1 to 100000000"] = { per_user = 0 };
+			["option 'ttl' is not from 0 to 31536000"] = { ttl = 1e9 };
+			["option 'remember' is not a number"] = { remember = "7d" };
+			["there is no option 'per_users'"] = { per_users = 5 };
+			["there is no option 'ttl'"] = { ["ttl\0"] = 5 };
+			["there is no option '1'"] = { 1 };
+			["there is no option 'boolean'"] = { [true] = 1 };
+		} do
+			assert.equal(reason, refused(receipts.pending, options));
+			assert.equal(reason, refused(pending.limit, pending, options));
+		end
+		assert.equal("there is no option 'capacity'", refused(receipts.scanner, { capacity = 5 }));
+		assert.equal("option 'max_bytes' is not from 64 to 1073741824", refused(receipts.scanner, { max_bytes = 63 }));
+		for _, make in ipairs { receipts.pending, receipts.scanner } do
+			assert.has_error(function () make(5); end);
+			assert.has_error(function () make("ttl"); end);
+			make(nil):close();
+			make():close();
+		end
+		assert.equal(0, pending:count(), "it is as it was");
 	end);
 
 	it("is not used once a metamethod or finalizer has closed it", function ()

@@ -103,6 +103,9 @@ describe("receipts.scanner", function ()
 		assert.equal(#table.concat(bare), summary.bytes);
 		assert.equal(4, summary.problems["received-without-id"]);
 		assert.is_true(summary.requests > 5 and summary.acks > 5);
+		for _, counts in ipairs { summary, summary.problems } do
+			for name, count in pairs(counts) do assert.is_true(name == "problems" or portable.is_integer(count), name); end
+		end
 	end);
 
 	local function summary(xml, size, options)

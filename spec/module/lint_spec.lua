@@ -150,6 +150,19 @@ describe("F5 lint", function ()
 			assert.same({ 0, 2 }, { summary.forged, summary.unknown });
 		end);
 
+		it("of whoever it is, as clients and servers spell them", function ()
+			local summary = summary_of(ask(nil, "Juliet@X", "1"), ack("juliet@x/2", "a@x/1", "1"), ask("A@X.", "straße@x", "2"),
+				ack("STRASSE@x", "a@x", "2"), ask("a@x", "not@a@jid", "3"), ack("not@a@jid", "a@x", "3"), ack("Not@a@jid", "a@x", "3"),
+				ask("a@x", "b@x", "Id"), ack("b@x", "a@x", "id"));
+			assert.same({ asked = 4, delivered = 3, duplicates = 0, unanswered = 1, forged = 0, unknown = 2, forgotten = 0 }, summary);
+		end);
+
+		it("to a room occupant as that is spelled", function ()
+			local occupant = "<x xmlns='http://jabber.org/protocol/muc#user'/><request "..R.."/>";
+			local summary = summary_of(message("a@x", "R@x/Nick", "1", occupant), ack("r@x/nick", "a@x", "1"), ack("r@X/Nick", "a@x", "1"));
+			assert.same({ 1, 1 }, { summary.forged, summary.delivered });
+		end);
+
 		it("to a room occupant, in full", function ()
 			local occupant = "<x xmlns='http://jabber.org/protocol/muc#user'/><request "..R.."/>";
 			local summary = summary_of(message("a@x", "r@x/nick", "1", occupant), ack("r@x/other", "a@x", "1"), ack("r@x/nick", "a@x", "1"));
@@ -186,6 +199,25 @@ describe("F5 lint", function ()
 			assert.same({ 1, 1 }, { summary.unknown, summary.delivered });
 		end);
 
+		it("in bounded memory: addresses that are all different", function ()
+			local tracker = lint.tracker(engine);
+			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
+			local function spell(i) facts.from, facts.to = "A"..i.."@x/"..("x"):rep(1000), i.."@x/"..("x"):rep(4000); end
+			for i = 1, 5000 do
+				spell(i);
+				tracker:message(facts);
+			end
+			collectgarbage();
+			local before = collectgarbage("count");
+			for i = 5001, 15000 do
+				spell(i);
+				tracker:message(facts);
+			end
+			collectgarbage();
+			assert.is_true(collectgarbage("count") < before + 10000, before);
+			assert.equal(15000, tracker:summary().asked);
+		end);
+
 		it("in bounded memory: long ids leave room for fewer", function ()
 			local tracker = lint.tracker(engine);
 			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
@@ -217,6 +249,15 @@ describe("F5 lint", function ()
 			for i = 1, 100 do table.insert(all, ask("a@x", "b@x", i, "2024-01-01T10:00:00Z")); end
 			for i = 1, 100 do table.insert(all, ack("b@x", "a@x", i, ("2024-01-01T10:%02d:%02dZ"):format(i // 60, i % 60))); end
 			assert.same({ pairs = 100, p50 = 50, p90 = 90, p99 = 99, max = 100 }, summary_of(table.concat(all)).latency);
+		end);
+
+		it("of years, as of fractions of a second", function ()
+			local summary = summary_of(ask("a@x", "b@x", "1", "2024-01-01T20:00:00Z"), ack("b@x", "a@x", "1", "2025-03-01T20:00:00Z"),
+				ask("a@x", "b@x", "2", "2023-01-01T00:00:00Z"), ack("b@x", "a@x", "2", "2026-01-01T00:00:00Z"),
+				ask("a@x", "b@x", "3", "2024-01-01T20:00:00.125Z"), ack("b@x", "a@x", "3", "2024-01-01T20:00:00.5Z"),
+				ask("a@x", "b@x", "4", "0000-01-01T00:00:00Z"), ask("a@x", "b@x", "5", "1970-01-01T00:00:00Z"),
+				ack("b@x", "a@x", "5", "9999-12-31T23:59:60-23:59"));
+			assert.same({ pairs = 4, p50 = 36700000, p90 = 253000000000, p99 = 253000000000, max = 253000000000 }, summary.latency);
 		end);
 
 		it("of an archive that goes back in time", function ()
@@ -296,6 +337,31 @@ latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
 			local code, _, complaints = check("text", {}, { names = { "missing", "/" }, directory = "/tmp" });
 			assert.equal(2, code);
 			assert.equal("missing: No such file or directory\n/: Is a directory\n", complaints);
+		end);
+
+		it("names of files such that none of them steers the terminal", function ()
+			local name = os.tmpname();
+			local hostile, shown = name.."\27[2J\n\u{9b}\xff", name.."\\x1b[2J\\n\\xc2\\x9b\\xff";
+			assert(os.rename(name, hostile));
+			local file = assert(io.open(hostile, "w"));
+			file:write("<message><request "..R.."/></message>", (" "):rep(33 * 1024 * 1024), "<");
+			file:close();
+			local code, printed, complaints = check("text", {}, { names = { hostile, "\u{202e}" }, terminal = true });
+			os.remove(hostile);
+			assert.equal(2, code);
+			assert.equal(shown..":1: E3 request-without-id", printed:match("^(.-: E3 %g+):"));
+			assert.equal("\r"..shown..": ", complaints:match("^(.-: )%d"));
+			assert.truthy(complaints:find("\r\27[K"..shown..":1:", 1, true), complaints);
+			assert.truthy(complaints:find("\n\\u{202e}: No such file or directory\n", 1, true), complaints);
+			assert.equal("lint does not know -\\u{1b}", select(2, lint.command(engine).run { "-\27" }));
+		end);
+
+		it("nothing of what is in a message: not its id, and no address", function ()
+			local hostile = "\u{9b}2J\u{202e}\127&#10;";
+			local _, printed, complaints = check("text", { ask(hostile, hostile, hostile)..ack(hostile, hostile, hostile)
+				..("<message id='%s' from='%s'><request %s/></message><%s xmlns='%s'>"):format(hostile, hostile, R, "\u{e4}", hostile) });
+			assert.is_nil((printed..complaints):find("[^\n\x20-\x7e\xc2\xa7]"), printed..complaints);
+			assert.truthy(complaints:find("^file1:1:%d+: the input is incomplete\n$"), complaints);
 		end);
 
 		it("nothing of comments between stanzas, which clients' consoles write", function ()

@@ -69,6 +69,19 @@ describe("views", function ()
 		}, 7200));
 	end);
 
+	it("F4 ids, addresses and decisions show what steers a terminal, and do not do it", function ()
+		local hostile = "x\nOK: 0\27[2J\r\0\127\u{9b}2J\u{202e}\u{2066}\u{200f}";
+		local harmless = "x\\nOK: 0\\u{1b}[2J\\r\\u{0}\\u{7f}\\u{9b}2J\\u{202e}\\u{2066}\\u{200f}";
+		assert.equal(harmless, views.shown(hostile));
+		for _, text in ipairs { "a@h/\u{e4} \u{1f600}", "\\n", "" } do assert.equal(text, views.shown(text)); end
+		assert.equal("x\\x9b\\xff\\n", views.shown("x\x9b\xff\n"), "nor what is not UTF-8");
+		local pending = views.pending({ { to = "b@h/"..hostile, id = hostile, time = 0, state = "pending" } }, 1)[1];
+		assert.same({ "b@h/"..harmless, harmless }, { pending[1], pending[2] });
+		local why = "answered for a@h/";
+		local decision = views.decisions({ { time = 0, id = hostile, from = hostile, to = hostile, why = why..hostile } }, 1)[1];
+		assert.same({ harmless, harmless, harmless, why..harmless }, { table.unpack(decision, 2) });
+	end);
+
 	it("F4 decisions say how long ago", function ()
 		assert.same({ { "1.5 s", "1", "a@h", "-", "why" } }, views.decisions({ { time = 1, id = "1", from = "a@h", why = "why" } }, 2.5));
 	end);

@@ -16,6 +16,11 @@ function portable.has(sum, bit)
 	return sum % (2 * bit) >= bit;
 end
 
+--- Is it an integer, as far as this Lua tells those from other numbers?
+function portable.is_integer(number)
+	return math.type and math.type(number) == "integer" or not math.type and number % 1 == 0;
+end
+
 --- Calls `finalizer` when the garbage collector meets what this returns; LuaJIT's collector looks at userdata alone.
 function portable.finalized(finalizer)
 	local made = newproxy and newproxy(true) or setmetatable({}, { __gc = finalizer }); -- luacheck: ignore 113/newproxy

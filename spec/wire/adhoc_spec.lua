@@ -83,6 +83,13 @@ describe("ad-hoc commands", function ()
 		says(text, "error: alice@elsewhere.example is not a user of localhost");
 	end);
 
+	it("F4 an id with a line break in it makes no line of its own", function ()
+		local bob = server:connect("bob");
+		bob:send((tostring(stanzas.ask { to = "alice@localhost", id = "x&#10;y" }):gsub("&amp;", "&")));
+		bob:sync();
+		says(adhoc(server, "bob@localhost", "run", "localhost", "receipts#mine"), "(message x\\ny)\n");
+	end);
+
 	it("F4 others are refused what is for administrators", function ()
 		for _, node in ipairs { "receipts#statistics", "receipts#pending" } do
 			local text, ok = adhoc(server, "alice@localhost", "run", "localhost", node);

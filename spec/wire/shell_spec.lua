@@ -4,6 +4,7 @@
 local paths = require "spec.support.paths";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
 
 describe("the shell", function ()
 	local server, alice, bob, mallory;
@@ -130,6 +131,19 @@ describe("the shell", function ()
 		text, ok = shell("caps", "nobody@elsewhere.example");
 		assert.is_false(ok);
 		says(text, "No presence of nobody@elsewhere.example has been seen");
+	end);
+
+	it("F4 an id, or a client's ver, that would steer the terminal is shown as text", function ()
+		local eve = server:connect("eve");
+		local function send(stanza) eve:send((tostring(stanza):gsub("\n", "&#10;"))); end
+		send(stanzas.ask { to = "alice@localhost", id = "x\nOK: 0 messages\n\u{9b}2J" });
+		send(stanzas.ack("alice@localhost", "y\nOK: 0 decisions\n\u{202e}"));
+		send(st.presence():tag("c", { xmlns = "http://jabber.org/protocol/caps", hash = "sha-1", node = "n", ver = "\u{9b}2J\nOK" }));
+		eve:sync();
+		says(shell("pending", "eve@localhost"), "| x\\nOK: 0 messages\\n\\u{9b}2J |");
+		says(shell("why", "alice@localhost"), "| y\\nOK: 0 decisions\\n\\u{202e} |");
+		says(shell("caps", "eve@localhost"), "| \\u{9b}2J\\nOK");
+		eve:close();
 	end);
 
 	it("F4 expire drops what is over its time, forget what is pending of a user", function ()
