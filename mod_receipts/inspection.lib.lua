@@ -74,11 +74,19 @@ function methods:why(jid, id)
 	if not user then return nil, bare; end
 	self.parts.store:load(user);
 	self.parts.drain();
-	local list = self.parts.decisions:about(bare, id);
-	for _, entry in ipairs(self.parts.pending:export(bare)) do
-		if id == nil or entry.id == id then table.insert(list, outcome(self, entry)); end
+	local list, place = {}, {};
+	local function put(decision)
+		table.insert(list, decision);
+		place[decision] = #list;
 	end
-	table.sort(list, function (a, b) return a.time < b.time; end);
+	for _, entry in ipairs(self.parts.pending:export(bare)) do
+		if id == nil or entry.id == id then put(outcome(self, entry)); end
+	end
+	for _, decision in ipairs(self.parts.decisions:about(bare, id)) do put(decision); end
+	table.sort(list, function (a, b) -- which alone would mix up what happened at one time
+		if a.time ~= b.time then return a.time < b.time; end
+		return place[a] < place[b];
+	end);
 	return list, self.now();
 end
 
