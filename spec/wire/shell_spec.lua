@@ -100,6 +100,10 @@ describe("the shell", function ()
 		text, ok = shell("why", "alice@localhost", "no-such-message");
 		assert.is_false(ok);
 		says(text, "Nothing is remembered about message no-such-message of alice@localhost");
+		text, ok = shell("why", "bob@localhost", "second"); -- it did ask, and is remembered with alice
+		assert.is_false(ok);
+		says(text, "of bob@localhost. If it was sent to them, ask about its sender: an ordinary request is remembered with who sent it. "
+			.."Else it asked for nothing, or too much has happened since");
 	end);
 
 	it("F4 why tells what has become of messages to other hosts", function ()
