@@ -102,15 +102,16 @@ function methods:expire()
 end
 
 --- Forgets what is pending of a user, and what was decided about it, in memory and in the store.
--- @return number of entries; or nil and what is wrong
+-- @return number of entries, and whether these are all: what is stored can be removed though it cannot be read; or nil and what is wrong
 function methods:forget(jid)
-	local list, err = self:pending(jid);
-	if not list then return nil, err; end
 	local user, bare = self:user(jid);
+	if not user then return nil, bare; end
+	local complete = self.parts.store:load(user);
+	local count = #self.parts.pending:list(bare);
 	local forgotten = self.parts.store:forget(user);
 	self.parts.decisions:forget(bare);
 	if not forgotten then return nil, "What is stored of "..bare.." cannot be removed now: see the log"; end
-	return #list;
+	return count, complete;
 end
 
 return inspection;

@@ -126,9 +126,10 @@ end
 function shell.forget(_, jid)
 	local inspection, err = at_home_of(jid);
 	if not inspection then return nil, err; end
-	local count, problem = inspection:forget(jid);
-	if not count then return nil, problem; end
-	return true, (count == 1 and "1 message" or count.." messages").." forgotten";
+	local count, complete = inspection:forget(jid);
+	if not count then return nil, complete; end
+	return true, (count == 1 and "1 message" or count.." messages").." forgotten"
+		..(complete and "" or ", and what was stored, which could not be read");
 end
 
 return shell;

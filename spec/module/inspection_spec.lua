@@ -19,6 +19,23 @@ describe("inspection", function ()
 		inspection = lib.new("h", function () return true; end, function () return 100; end, parts);
 	end);
 
+	it("F1 what cannot be read can be forgotten", function ()
+		local forgotten = {};
+		parts.pending.list = function () return {}; end;
+		function parts.store.load() return false; end
+		function parts.store.forget(_, user) forgotten.store = user; return true; end
+		function parts.decisions.forget(_, jid) forgotten.decisions = jid; end
+		assert.is_nil(inspection:pending("a@h"));
+		assert.same({ 0, false }, { inspection:forget("a@h") });
+		assert.same({ store = "a", decisions = "a@h" }, forgotten);
+		function parts.store.load() return true; end
+		parts.pending.list = function () return { 1, 2 }; end;
+		assert.same({ 2, true }, { inspection:forget("a@h") });
+		function parts.store.forget() return false; end
+		assert.same({ nil, "What is stored of a@h cannot be removed now: see the log" }, { inspection:forget("a@h") });
+		assert.same({ nil, "b@x is not a user of h" }, { inspection:forget("b@x") });
+	end);
+
 	it("F4 why keeps the order of what happened at one time, and begins with the asking", function ()
 		local noted, asked = {}, { { time = 5, id = "asked", from = "a@h", to = "x@h", state = "pending" } };
 		for i = 1, 40 do noted[i] = { time = i <= 4 and 9 - i or 5, id = ("%02d"):format(i), from = "a@h", to = "x@h", why = "" }; end
