@@ -332,7 +332,7 @@ local upkeep = upkeep_lib.start(module, guard, options, time_now, parts);
 
 parts.upkeep = upkeep;
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, parts.exists, time_now, parts); end);
-local withdraw = offers.make(inspection, module.host, preferences, sleeping.shell, sleeping.forms);
+local withdraw = offers.make(inspection, module.host, preferences, options, sleeping.shell, sleeping.forms);
 
 -- Rule F1: an account and its data go together.
 local function user_deleted(event)
