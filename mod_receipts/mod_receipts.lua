@@ -444,6 +444,7 @@ function module.unload()
 	store:flush_all();
 	save_hashes();
 	measure();
+	reports:stop();
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));
 module:hook_global("server-stopped", guard("server-stopped", function () store:flush_all(); end));
