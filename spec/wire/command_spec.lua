@@ -198,6 +198,24 @@ certificates = %q
 		end);
 	end);
 
+	it("pending says where the module is not, rather than that nobody waits", function ()
+		write(dir.."/prosody.cfg.lua", config:format(dir, paths.root, dir, [[
+			VirtualHost "one.example"
+				modules_enabled = { "receipts" }
+			VirtualHost "two.example"
+			Component "rooms.example" "muc"
+				modules_enabled = { "receipts" }
+		]]));
+		local code, out = run("pending romeo@one.example");
+		assert.equal(0, code);
+		ends_with("0 messages\n", out);
+		for _, host in ipairs { "two.example", "rooms.example" } do
+			local failed, _, err = run("pending romeo@"..host);
+			assert.equal(2, failed);
+			ends_with("mod_receipts is not on "..host.."\n", err);
+		end
+	end);
+
 	it("lists its subcommands", function ()
 		local code, out = run("help");
 		assert.equal(0, code);
