@@ -39,27 +39,30 @@ end
 local function show_pending(inspection, title, jid)
 	local entries, now = inspection:pending(jid);
 	if not entries then return failed(now); end
-	return completed(title, "Messages without a receipt", pending_lines(entries, now), "None: all messages that asked for a receipt have got one.");
+	return completed(title, "Messages without a receipt", pending_lines(entries, now), "None is waiting for a receipt now.");
 end
 
-local function choice(name, label)
+local function choice(name, label, default)
 	return {
 		name = name, label = label, type = "list-single", required = true;
 		options = {
-			{ value = "default", label = "As the server does by default" };
+			{ value = "default", label = "As the server does by default: "..default };
 			{ value = "yes", label = "Yes" };
 			{ value = "no", label = "No" };
 		};
 	};
 end
 
-local preference = dataform {
-	title = "Delivery receipts";
-	instructions = "What the server does for you when your app does not know delivery receipts (the delivered tick).";
-	{ name = "FORM_TYPE", type = "hidden", value = "urn:xmpp:receipts#preference" };
-	choice("answer", "Tell people who may see when I am online that their messages have reached me");
-	choice("ask", "Ask for receipts for the messages I send");
-};
+-- What there is to choose on this server: only what makes a difference.
+local function choices(options)
+	local list = {};
+	if options.answer ~= "never" then
+		table.insert(list, choice("answer", "Tell people who may see when I am online that their messages have reached me",
+			options.answer == "opt-out" and "yes" or "no"));
+	end
+	if options.request ~= "never" then table.insert(list, choice("ask", "Ask for receipts for the messages I send", "yes")); end
+	return list;
+end
 
 local ask_for_user = dataform {
 	title = "Undelivered messages of a user";
@@ -93,18 +96,34 @@ end
 
 --- What a user wants done for them (rule D1).
 -- @param preferences  preferences.lib.lua's
-function forms.preference(_, preferences)
-	return new_initial_data_form(preference, function (data)
+-- @param options      those in force
+function forms.preference(_, preferences, options)
+	local fields_shown = choices(options);
+	if #fields_shown == 0 then
+		return function ()
+			local info = "There is nothing to choose: this server neither answers nor asks for receipts on behalf of its users.";
+			return { status = "completed", info = info };
+		end;
+	end
+	local form = dataform {
+		title = "Delivery receipts";
+		instructions = "What the server does for you when your app does not know delivery receipts (the delivered tick).";
+		{ name = "FORM_TYPE", type = "hidden", value = "urn:xmpp:receipts#preference" };
+		table.unpack(fields_shown);
+	};
+	return new_initial_data_form(form, function (data)
 		local wanted, err = preferences:get(jid_node(data.from));
 		if not wanted then return nil, tostring(err); end
 		return wanted;
 	end, function (fields, errors, data)
-		for _, name in ipairs { "answer", "ask" } do
-			if errors or not preferences.CHOICES[fields[name]] then
-				return failed("Choose \"yes\", \"no\" or \"default\" for \""..name.."\".");
+		for _, field in ipairs(fields_shown) do
+			if errors or not preferences.CHOICES[fields[field.name]] then
+				return failed("Choose \"yes\", \"no\" or \"default\" for \""..field.name.."\".");
 			end
 		end
-		local ok, err = preferences:set(jid_node(data.from), { answer = fields.answer, ask = fields.ask });
+		local user, ok = jid_node(data.from), nil;
+		local wanted, err = preferences:get(user); -- what was not asked stays as it was
+		if wanted then ok, err = preferences:set(user, { answer = fields.answer or wanted.answer, ask = fields.ask or wanted.ask }); end
 		if not ok then return failed("It could not be stored: "..tostring(err)); end
 		return { status = "completed", info = "Your choice holds from now on." };
 	end);

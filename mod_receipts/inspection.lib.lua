@@ -74,11 +74,19 @@ function methods:why(jid, id)
 	if not user then return nil, bare; end
 	self.parts.store:load(user);
 	self.parts.drain();
-	local list = self.parts.decisions:about(bare, id);
-	for _, entry in ipairs(self.parts.pending:export(bare)) do
-		if id == nil or entry.id == id then table.insert(list, outcome(self, entry)); end
+	local list, place = {}, {};
+	local function put(decision)
+		table.insert(list, decision);
+		place[decision] = #list;
 	end
-	table.sort(list, function (a, b) return a.time < b.time; end);
+	for _, entry in ipairs(self.parts.pending:export(bare)) do
+		if id == nil or entry.id == id then put(outcome(self, entry)); end
+	end
+	for _, decision in ipairs(self.parts.decisions:about(bare, id)) do put(decision); end
+	table.sort(list, function (a, b) -- which alone would mix up what happened at one time
+		if a.time ~= b.time then return a.time < b.time; end
+		return place[a] < place[b];
+	end);
 	return list, self.now();
 end
 
@@ -94,15 +102,16 @@ function methods:expire()
 end
 
 --- Forgets what is pending of a user, and what was decided about it, in memory and in the store.
--- @return number of entries; or nil and what is wrong
+-- @return number of entries, and whether these are all: what is stored can be removed though it cannot be read; or nil and what is wrong
 function methods:forget(jid)
-	local list, err = self:pending(jid);
-	if not list then return nil, err; end
 	local user, bare = self:user(jid);
+	if not user then return nil, bare; end
+	local complete = self.parts.store:load(user);
+	local count = #self.parts.pending:list(bare);
 	local forgotten = self.parts.store:forget(user);
 	self.parts.decisions:forget(bare);
 	if not forgotten then return nil, "What is stored of "..bare.." cannot be removed now: see the log"; end
-	return #list;
+	return count, complete;
 end
 
 return inspection;

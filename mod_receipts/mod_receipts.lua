@@ -345,7 +345,7 @@ local upkeep = upkeep_lib.start(module, guard, options, time_now, parts);
 
 parts.upkeep = upkeep;
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, parts.exists, time_now, parts); end);
-local withdraw = offers.make(inspection, module.host, preferences, sleeping.shell, sleeping.forms);
+local withdraw = offers.make(inspection, module.host, preferences, options, sleeping.shell, sleeping.forms);
 
 -- Rule F1: an account and its data go together.
 local function user_deleted(event)
@@ -467,6 +467,7 @@ function module.unload()
 	save_hashes();
 	measure();
 	reports:watch(nil); -- the table that the hooks have counted with may be another one's by now
+	reports:stop();
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));
 module:hook_global("server-stopped", guard("server-stopped", function () store:flush_all(); end));

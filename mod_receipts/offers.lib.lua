@@ -84,26 +84,26 @@ local function leave_shell(host)
 	if other then other.register(); end
 end
 
-local function offer_adhoc(inspection, preferences, forms)
+local function offer_adhoc(inspection, preferences, options, forms)
 	module:depends("adhoc");
 	local new_command = module:require "adhoc".new;
 	for _, command in ipairs(ADHOC) do
 		local node, name, permission, form = table.unpack(command);
 		local handler;
 		module:provides("adhoc", new_command(name, node, function (...)
-			handler = handler or forms[form](inspection, preferences);
+			handler = handler or forms[form](inspection, preferences, options);
 			return handler(...);
 		end, permission));
 	end
 end
 
 --- Makes the offers for this host.
--- @param inspection   inspection.lib.lua's; preferences: preferences.lib.lua's
+-- @param inspection   inspection.lib.lua's; preferences: preferences.lib.lua's; options: those in force
 -- @param shell        shell.lib.lua, forms: forms.lib.lua
 -- @return function that takes those away which Prosody does not take away by itself
-function offers.make(inspection, host, preferences, shell, forms)
+function offers.make(inspection, host, preferences, options, shell, forms)
 	offer_in_shell(inspection, host, shell);
-	offer_adhoc(inspection, preferences, forms);
+	offer_adhoc(inspection, preferences, options, forms);
 	return function () leave_shell(host); end;
 end
 

@@ -72,11 +72,6 @@ end
 local function hosts()
 	return {
 		default = {};
-		written = function (list)
-			local names = {};
-			for i, host in ipairs(list) do names[i] = ("%q"):format(host); end
-			return #names == 0 and "{}" or "{ "..table.concat(names, ", ").." }";
-		end;
 		allowed = "a list of hosts, like { \"sms.example.org\" }";
 		read = function (value)
 			if type(value) ~= "table" then return nil; end
@@ -108,12 +103,30 @@ local definitions = {
 	receipts_flush_interval = duration("5s", "1s", "1h");
 };
 
+-- A value as Lua has it, in one line. Of what is in a table, tables are not shown: no option has such.
+local function written(value, inside)
+	if type(value) == "string" then return (("%q"):format(value):gsub("\\\n", "\\n")); end
+	if type(value) ~= "table" then return tostring(value); end
+	if next(value) == nil then return "{}"; end
+	if inside then return "{ … }"; end
+	local list, named = {}, {};
+	for i, item in ipairs(value) do list[i] = written(item, true); end
+	for key, item in pairs(value) do
+		if not (math.type(key) == "integer" and key >= 1 and key <= #list) then
+			local name = type(key) == "string" and key:find("^[%a_][%w_]*$") and key or "["..written(key, true).."]";
+			table.insert(named, name.." = "..written(item, true));
+		end
+	end
+	table.sort(named);
+	table.move(named, 1, #named, #list + 1, list);
+	return "{ "..table.concat(list, ", ").." }";
+end
+
 --- A value as it is written in the configuration.
 -- @param definition  optional: of the option, where the value is one in force
 local function shown(value, definition)
-	if definition and definition.written then return definition.written(value); end
 	if definition and definition.shown then value = definition.shown(value); end
-	return type(value) == "string" and ("%q"):format(value) or tostring(value);
+	return written(value);
 end
 
 --- Reads all options.

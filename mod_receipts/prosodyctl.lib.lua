@@ -2,6 +2,7 @@
 -- Rule F5: what prosodyctl has to offer, and what of Prosody's own it takes for that.
 
 local configmanager = require "core.configmanager";
+local modulemanager = require "core.modulemanager";
 local storagemanager = require "core.storagemanager";
 local make_host = require "util.startup".make_host;
 local time_now = require "util.time".now;
@@ -23,9 +24,9 @@ local prosodyctl = {};
 -- @param problem  why not
 function prosodyctl.new(engine, problem)
 	return libs.command.new({
-		check = libs.setup.command(libs.options, configmanager, require "core.modulemanager", io.stdout);
+		check = libs.setup.command(libs.options, configmanager, modulemanager, io.stdout);
 		lint = libs.lint.command(engine);
-		pending = libs.stored.command(libs, configmanager, open, time_now, io.stdout, io.stderr);
+		pending = libs.stored.command(libs, configmanager, modulemanager, open, time_now, io.stdout, io.stderr);
 	}, problem, io.stdout, io.stderr);
 end
 

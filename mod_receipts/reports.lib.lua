@@ -52,6 +52,7 @@ function reports.new(metric, listening, fire)
 		end
 	end
 	for i = 1, #BUCKETS + 1 do self.delivery[i] = 0; end
+	self.loaded = metric("gauge", "loaded", "", "1 while the module is loaded", {}):with_labels();
 	self.pending = metric("gauge", "pending", "", "Receipts awaited, as far as they are in memory", {}):with_labels();
 	self.capacity = metric("gauge", "capacity", "", "Receipts awaited at most: receipts_max_pending", {}):with_labels();
 	self.memory = metric("gauge", "memory", "bytes", "Memory of the table of receipts awaited", {}):with_labels();
@@ -163,9 +164,15 @@ function methods:measure(pending, capacity, bytes)
 			measured[value] = count;
 		end
 	end
+	self.loaded:set(1);
 	self.pending:set(pending);
 	self.capacity:set(capacity);
 	self.memory:set(bytes);
+end
+
+--- The module is unloaded. Prosody goes on showing its metrics as they were.
+function methods:stop()
+	self.loaded:set(0);
 end
 
 return reports;

@@ -45,32 +45,81 @@ end
 --- Drivers that keep nothing for another process, or after a restart.
 setup.forgetful = { memory = true, none = true, null = true };
 
+-- What is said below of a host gets its configuration as a table:
+--   get        function (name): the value of an option
+--   names      array of the names of all options that are set for it
+--   global     function (name): the value of an option in the global section
+--   enabled    function (module name): does this host have the module?
+--   anywhere   function (module name): does any?
+--   component  function (host): the name of the Component's module; nil where there is no such Component
+
+-- Does Prosody collect statistics?
+local function measures(config)
+	return config.global("statistics") or tonumber(config.global("statistics_interval"));
+end
+
 --- Features that are on and can do nothing.
--- @param values   option name without "receipts_" -> value in force
--- @param enabled  function (module name): boolean
--- @param get      function (name): the value in the configuration
+-- @param values  option name without "receipts_" -> value in force
+-- @param config  see above
 -- @return array of one line each
-function setup.idle(values, enabled, get)
+function setup.idle(values, config)
 	local list = {};
-	if values.answer ~= "never" and values.answer_proof == "ack" and not enabled("smacks") then
+	if values.answer ~= "never" and values.answer_proof == "ack" and not config.enabled("smacks") then
 		table.insert(list, "no receipt is ever sent on behalf of a user: that needs mod_smacks (\"smacks\" in modules_enabled), "
 			.."or receipts_answer_proof = \"sent\", or receipts_answer = \"never\" if none is wanted");
 	end
-	if not enabled("carbons") then
+	if not config.enabled("carbons") then
 		table.insert(list, "receipts show on one of a user's devices only: for all of them add mod_carbons (\"carbons\" in modules_enabled)");
 	end
-	local driver = setup.storage("receipts", get);
+	local driver = setup.storage("receipts", config.get);
 	if setup.forgetful[driver] then
 		table.insert(list, ("the storage of \"receipts\" is %q: what is pending does not survive a restart"):format(driver));
+	end
+	if values.overdue_after >= values.expire_after then
+		table.insert(list, "nothing is ever overdue: receipts_overdue_after is not less than receipts_expire_after");
+	end
+	for _, host in ipairs(values.answer_components) do
+		local kind = config.component(host);
+		if kind ~= "component" then
+			table.insert(list, ("%s of receipts_answer_components is not answered for: %s"):format(host,
+				kind and ("it is Component %q, and not a gateway that connects (XEP-0114)"):format(kind) or "the configuration has no such Component"));
+		end
+	end
+	if config.anywhere("http_openmetrics") and not measures(config) then
+		table.insert(list, "metrics are not shown: that needs statistics = \"internal\" in the global section");
 	end
 	return list;
 end
 
+--- What is not to be had for want of other modules. Not everybody wants it: so it is no fault.
+-- @return array of one line each
+function setup.off(config)
+	local list = {};
+	if not config.anywhere("admin_shell") then
+		table.insert(list, "prosodyctl shell receipts …: that needs mod_admin_shell (\"admin_shell\" in modules_enabled)");
+	end
+	local provider = config.global("statistics");
+	if not config.anywhere("http_openmetrics") and (not provider or provider == "internal") then
+		table.insert(list, "metrics: they need mod_http_openmetrics (\"http_openmetrics\" in modules_enabled) and statistics = \"internal\"");
+	end
+	return list;
+end
+
+--- Names of options that look like ours, and are not.
+local function misspelt(options, names)
+	local found = {};
+	for _, name in ipairs(names) do
+		if name:find("^receipts_") and not options.definitions[name] then found[name] = true; end
+	end
+	return sorted_keys(found);
+end
+
 --- What there is to say of one host.
+-- @param config  its configuration, see above
 -- @return array of lines, and whether all is well
-function setup.host(host, options, enabled, get)
+function setup.host(host, options, config)
 	local lines, values, well = { host }, {}, true;
-	for _, option in ipairs(setup.options(options, get)) do
+	for _, option in ipairs(setup.options(options, config.get)) do
 		values[option.name:gsub("^receipts_", "")] = option.value;
 		table.insert(lines, ("  %-30s %-10s %s"):format(option.name,
 			options.shown(option.value, options.definitions[option.name]), option.configured and "configured" or "default"));
@@ -79,10 +128,15 @@ function setup.host(host, options, enabled, get)
 			well = false;
 		end
 	end
-	for _, line in ipairs(setup.idle(values, enabled, get)) do
+	for _, name in ipairs(misspelt(options, config.names)) do
+		table.insert(lines, "  wrong: mod_receipts has no option "..name);
+		well = false;
+	end
+	for _, line in ipairs(setup.idle(values, config)) do
 		table.insert(lines, "  idle: "..line);
 		well = false;
 	end
+	for _, line in ipairs(setup.off(config)) do table.insert(lines, "  off: "..line); end
 	return lines, well;
 end
 
@@ -94,13 +148,29 @@ end
 function setup.command(options, configmanager, modulemanager, out)
 	local function run(arguments)
 		if arguments[1] then return nil, "check takes no arguments"; end
-		local found, all_well = false, true;
-		for _, host in ipairs(sorted_keys(configmanager.getconfig())) do
-			local function get(name) return configmanager.get(host, name); end
-			-- The modules of "*" are those of no host; a component may have them, and they do nothing there.
+		local sections, found, all_well = configmanager.getconfig(), false, true;
+		local hosts = {}; -- the section "*" is no host
+		for _, host in ipairs(sorted_keys(sections)) do
+			if host ~= "*" and configmanager.get(host, "enabled") ~= false then table.insert(hosts, host); end
+		end
+		local function anywhere(name)
+			for _, host in ipairs(hosts) do
+				if modulemanager.get_modules_for_host(host):contains(name) then return true; end
+			end
+			return false;
+		end
+		for _, host in ipairs(hosts) do
 			local modules, component = modulemanager.get_modules_for_host(host);
-			if host ~= "*" and get("enabled") ~= false and not component and modules:contains("receipts") then
-				local lines, well = setup.host(host, options, function (name) return modules:contains(name); end, get);
+			if not component and modules:contains("receipts") then -- a component may have it, and it does nothing there
+				local names = sorted_keys(sections[host]);
+				for name in pairs(rawget(sections, "*")) do table.insert(names, name); end
+				local lines, well = setup.host(host, options, {
+					get = function (name) return configmanager.get(host, name); end;
+					global = function (name) return configmanager.get("*", name); end;
+					enabled = function (name) return modules:contains(name); end;
+					component = function (other) return rawget(sections, other) and configmanager.get(other, "component_module"); end;
+					names = names, anywhere = anywhere;
+				});
 				out:write(found and "\n" or "", table.concat(lines, "\n"), "\n");
 				found, all_well = true, all_well and well;
 			end

@@ -91,9 +91,9 @@ function shell.why(self, jid, id)
 	local list, now = inspection:why(jid, id);
 	if not list then return nil, now; end
 	if #list == 0 then
-		return nil, id and "Nothing is remembered about message "..views.shown(tostring(id)).." of "..jid
-				..": it asked for nothing, or too much has happened since"
-			or "Nothing is remembered about messages of "..jid;
+		if not id then return nil, "Nothing is remembered about messages of "..jid; end
+		return nil, "Nothing is remembered about message "..views.shown(tostring(id)).." of "..jid..". If it was sent to them, ask about its "
+			.."sender: an ordinary request is remembered with who sent it. Else it asked for nothing, or too much has happened since";
 	end
 	print_table(self.session, { "Ago", "Message id", "From", "To", "Decision" }, views.decisions(list, now));
 	return true, #list == 1 and "1 decision" or #list.." decisions";
@@ -126,9 +126,10 @@ end
 function shell.forget(_, jid)
 	local inspection, err = at_home_of(jid);
 	if not inspection then return nil, err; end
-	local count, problem = inspection:forget(jid);
-	if not count then return nil, problem; end
-	return true, (count == 1 and "1 message" or count.." messages").." forgotten";
+	local count, complete = inspection:forget(jid);
+	if not count then return nil, complete; end
+	return true, (count == 1 and "1 message" or count.." messages").." forgotten"
+		..(complete and "" or ", and what was stored, which could not be read");
 end
 
 return shell;

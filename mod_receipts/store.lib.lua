@@ -12,8 +12,9 @@ local sha256 = require "util.hashes".sha256;
 local bounded = module:require "bounded";
 
 local MAX_KNOWN = 100000; -- users of whom it is known that their records have been read
-local MAX_UNREADABLE = 1000; -- users whose records could not be read, and
-local RETRY_AFTER = 5; -- seconds until that is tried again
+local MAX_PUT_OFF = 1000; -- users whose records could not be read or written, and
+local RETRY_AFTER = 5; -- seconds until that is tried again; when it fails again,
+local LONGER, LONGEST = 10, 600; -- so many times longer, and at the most: one user's damaged file is not to look like a store that fails
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
 
 local store = {};
@@ -33,7 +34,8 @@ function store.new(host, pending, stores, now, log, failed, drain)
 	return setmetatable({
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed, drain = drain;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
-		unreadable = bounded.new(MAX_UNREADABLE); -- user -> time to try again
+		put_off = bounded.new(MAX_PUT_OFF); -- user -> { till = time to try again, wait = seconds that this was put off for }
+		no_room = bounded.new(MAX_PUT_OFF); -- user -> time to read them again: the table was full
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users of whom nothing may be left, and of whom something may be
 		damaged = {}; -- set of users whose data are none: to be replaced
@@ -67,11 +69,24 @@ end
 local function complain(self, what, user, err)
 	if user ~= self.failed_user then self.failures = self.failures + 1; end
 	self.failed_user = user;
-	if self.failures >= GIVE_UP_AFTER then self.retry_at = self.now() + RETRY_AFTER; end
+	if self.failures >= GIVE_UP_AFTER then
+		self.retry_at = self.now() + RETRY_AFTER;
+	else
+		local last = self.put_off.at[user];
+		local wait = last and math.min(last.wait * LONGER, LONGEST) or RETRY_AFTER;
+		self.put_off:set(user, { till = self.now() + wait, wait = wait });
+	end
 	self.failed("What is pending of "..user.." cannot be "..what..", and is tried again later", err);
 end
 
-local function worked(self)
+-- While the store is down for all, whoever is next may find out that it works again.
+local function is_put_off(self, user)
+	local last = self.put_off.at[user];
+	return last ~= nil and self.now() < last.till and self.failures < GIVE_UP_AFTER;
+end
+
+local function worked(self, user)
+	self.put_off:set(user, nil);
 	if self.failures >= GIVE_UP_AFTER then self.log("info", "The store of what is pending works again"); end
 	self.failures, self.failed_user, self.retry_at = 0, nil, -math.huge;
 end
@@ -154,15 +169,14 @@ end
 function methods:load(user)
 	if self.known.at[user] then return true; end
 	local time = self.now();
-	if time < self.retry_at or time < (self.unreadable.at[user] or -math.huge) then return false; end
+	if time < self.retry_at or time < (self.no_room.at[user] or -math.huge) or is_put_off(self, user) then return false; end
 	local data, err;
 	if not self.purged[user] then data, err = attempt(self.keyval, "get", user); end
 	if not data and err then
 		complain(self, "read", user, err);
-		self.unreadable:set(user, time + RETRY_AFTER);
 		return false;
 	end
-	worked(self);
+	worked(self, user);
 	if data and type(data) ~= "table" then
 		self.log("warn", "What is stored as pending of %s is damaged altogether: it is replaced when there is something to store", user);
 		self.damaged[user] = true;
@@ -171,12 +185,12 @@ function methods:load(user)
 		local complete = take_in(self, user, data);
 		self.drain();
 		if not complete then
-			self.unreadable:set(user, time + RETRY_AFTER);
+			self.no_room:set(user, time + RETRY_AFTER);
 			return false;
 		end
 	end
 	self.known:set(user, true);
-	self.unreadable:set(user, nil);
+	self.no_room:set(user, nil);
 	return true;
 end
 
@@ -194,7 +208,7 @@ local function purge(self, user)
 		complain(self, "removed", user, err);
 		return false;
 	end
-	worked(self);
+	worked(self, user);
 	self.purged[user], self.damaged[user] = nil, nil;
 	return true;
 end
@@ -214,13 +228,13 @@ local function write(self, user, entries)
 		complain(self, "written", user, err);
 		return false;
 	end
-	worked(self);
+	worked(self, user);
 	self.gone[user] = nil;
 	return true;
 end
 
---- Writes what has changed, user by user. Until all have had their turn nobody is written twice: one user who asks without end, and
--- whose records take long to write, would have the store written all the time.
+--- Writes what has changed, user by user, but for those who are put off. Until all have had their turn nobody is written twice: one
+-- user who asks without end, and whose records take long to write, would have the store written all the time.
 -- @param max      users at the most
 -- @param seconds  optional: time that this may take, about
 -- @param young    optional: what was asked less than so many seconds ago may wait, for most is acked before it is older
@@ -241,7 +255,7 @@ function methods:flush(max, seconds, young)
 		local jid, entries = self.pending:changed(began, young);
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then break; end
-		local ok = not user or write(self, user, entries); -- the server itself has no records
+		local ok = not user or not is_put_off(self, user) and write(self, user, entries); -- the server itself has no records
 		self.pending:saved(ok);
 		if ok and user then self.written[user] = true; end
 		last_failed = last_failed or not ok and jid;
@@ -249,11 +263,11 @@ function methods:flush(max, seconds, young)
 	end
 	for user in pairs(self.gone) do
 		if not more then break; end
-		more = self.written[user] or done(write(self, user, {}));
+		more = self.written[user] or done(not is_put_off(self, user) and write(self, user, {}));
 	end
 	for user in pairs(self.purged) do
 		if not more then break; end
-		more = done(purge(self, user));
+		more = done(not is_put_off(self, user) and purge(self, user));
 	end
 	if not more and self.failures < GIVE_UP_AFTER then
 		self.began = began;
@@ -263,10 +277,11 @@ function methods:flush(max, seconds, young)
 	return failing and "failing" or "done";
 end
 
---- Writes everything, unless the store fails.
+--- Writes everything, unless the store fails. It is the last time: so also what was put off.
 function methods:flush_all()
 	local result;
 	self.written, self.began = {}, nil;
+	self.put_off:clear();
 	repeat result = self:flush(1000); until result ~= "more";
 	return result == "done";
 end
@@ -276,7 +291,8 @@ function methods:forget(user)
 	self.drain();
 	self.pending:forget(jid_join(user, self.host));
 	self.gone[user] = nil;
-	self.unreadable:set(user, nil);
+	self.put_off:set(user, nil);
+	self.no_room:set(user, nil);
 	self.purged[user] = true;
 	self.known:set(user, true); -- there is nothing to be read any more
 	return purge(self, user);

@@ -29,9 +29,10 @@ end
 
 --- The subcommand, see command.lib.lua.
 -- @param libs  options, setup, store and views: the libs
+-- @param configmanager  core.configmanager, modulemanager: core.modulemanager
 -- @param open  function (host, store name): a keyval store; or nil and why not
 -- @param out, err  files
-function stored.command(libs, configmanager, open, now, out, err)
+function stored.command(libs, configmanager, modulemanager, open, now, out, err)
 	local function fail(...)
 		err:write(string.format(...), "\n");
 		return FAILED;
@@ -40,6 +41,8 @@ function stored.command(libs, configmanager, open, now, out, err)
 		local user, host = jid_split(arguments[1]);
 		if not user or arguments[2] then return nil, "Say which user, like romeo@example.org"; end
 		if host == "*" or not rawget(configmanager.getconfig(), host) then return nil, "The configuration has no host "..host; end
+		local modules, component = modulemanager.get_modules_for_host(host);
+		if component or not modules:contains("receipts") then return fail("mod_receipts is not on %s", host); end
 		local function get(name) return configmanager.get(host, name); end
 		local driver = libs.setup.storage("receipts", get);
 		if libs.setup.forgetful[driver] then

@@ -102,6 +102,9 @@ describe("reports", function ()
 
 	it("F4 sets the gauges", function ()
 		reports:measure(5, 100, 4096);
+		assert.equal(1, metrics.loaded.values["-"]);
+		reports:stop();
+		assert.equal(0, metrics.loaded.values["-"]);
 		assert.same({ 5, 100, 4096 }, { metrics.pending.values["-"], metrics.capacity.values["-"], metrics.memory.values["-"] });
 	end);
 end);

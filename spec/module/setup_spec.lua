@@ -9,11 +9,19 @@ local function getter(config)
 	return function (name) return config[name]; end;
 end
 
--- What is said of a host with these modules and this configuration.
-local function check(config, ...)
-	local modules = {};
+local COMPONENTS = { ["sms.example.org"] = "component", ["rooms.example.org"] = "muc" };
+
+-- What is said of a host with these modules, in a configuration like this.
+local function check(options_set, ...)
+	local modules, names = {}, {};
 	for _, name in ipairs { ... } do modules[name] = true; end
-	local lines, well = setup.host("example.org", options, function (name) return modules[name] or false; end, getter(config));
+	for name in pairs(options_set) do table.insert(names, name); end
+	local function enabled(name) return modules[name] or false; end
+	local lines, well = setup.host("example.org", options, {
+		get = getter(options_set), enabled = enabled, anywhere = enabled, global = getter(options_set);
+		component = function (host) return COMPONENTS[host]; end;
+		names = names;
+	});
 	return table.concat(lines, "\n"), well;
 end
 
@@ -41,11 +49,59 @@ describe("F5 setup", function ()
 	end);
 
 	it("finds nothing wrong with a whole setup", function ()
-		local text, well = check({}, "receipts", "smacks", "carbons");
+		local text, well = check({ statistics = "internal" }, "receipts", "smacks", "carbons", "admin_shell", "http_openmetrics");
 		assert.is_true(well);
 		assert.truthy(text:find("^example.org\n"));
 		assert.truthy(text:find("receipts_request +\"auto\" +default"));
-		assert.falsy(text:find("idle", 1, true));
+		for _, kind in ipairs { "idle", "wrong", "off" } do assert.falsy(text:find("\n  +"..kind..":")); end
+	end);
+
+	it("says what is off for want of another module, which is no fault", function ()
+		local text, well = check({}, "smacks", "carbons");
+		assert.is_true(well);
+		assert.truthy(text:find("off: prosodyctl shell receipts …: that needs mod_admin_shell (\"admin_shell\" in modules_enabled)", 1, true));
+		assert.truthy(text:find('off: metrics: .*"http_openmetrics".*statistics = "internal"'));
+		text, well = check({ statistics = "statsd" }, "smacks", "carbons", "admin_shell");
+		assert.is_true(well);
+		assert.falsy(text:find("off:", 1, true), "they go elsewhere");
+		text = check({ statistics = "internal" }, "smacks", "carbons", "admin_shell");
+		assert.truthy(text:find("off: metrics", 1, true), "they go nowhere");
+	end);
+
+	it("knows what metrics need", function ()
+		local text, well = check({}, "smacks", "carbons", "http_openmetrics");
+		assert.is_false(well);
+		assert.truthy(text:find('idle: metrics are not shown: .*statistics = "internal"'));
+		assert.falsy(text:find("off: metrics", 1, true));
+		for _, config in ipairs { { statistics = "internal" }, { statistics_interval = 30 } } do
+			assert.is_true(select(2, check(config, "smacks", "carbons", "http_openmetrics")));
+		end
+	end);
+
+	it("lists options that there are not", function ()
+		local text, well = check({ receipts_anwser = "opt-out", receipts_requests = "never", receipts_request = "never", other = 1 },
+			"smacks", "carbons");
+		assert.is_false(well);
+		assert.truthy(text:find("wrong: mod_receipts has no option receipts_anwser\n.*wrong: mod_receipts has no option receipts_requests"));
+		assert.falsy(text:find("no option receipts_request\n") or text:find("no option other", 1, true));
+	end);
+
+	it("knows which components can be answered for", function ()
+		local listed = { "sms.example.org", "rooms.example.org", "nowhere.example" };
+		local text, well = check({ receipts_answer_components = listed }, "smacks", "carbons");
+		assert.is_false(well);
+		local not_answered = " of receipts_answer_components is not answered for: ";
+		assert.truthy(text:find("idle: rooms.example.org"..not_answered.."it is Component \"muc\", and not a gateway", 1, true));
+		assert.truthy(text:find("idle: nowhere.example"..not_answered.."the configuration has no such Component", 1, true));
+		assert.falsy(text:find("idle: sms", 1, true));
+	end);
+
+	it("knows that nothing is overdue that has expired", function ()
+		for overdue, works in pairs { ["1d"] = false, ["2d"] = false, ["1h"] = true } do
+			local text, well = check({ receipts_overdue_after = overdue, receipts_expire_after = "1d" }, "smacks", "carbons");
+			assert.equal(works, well, text);
+			assert.equal(not works, text:find("idle: nothing is ever overdue: receipts_overdue_after is not less than", 1, true) ~= nil);
+		end
 	end);
 
 	it("repeats what is wrong with an option", function ()

@@ -224,8 +224,77 @@ describe("store", function ()
 		assert.is_true(failures < 3, "one user's trouble is not the store's");
 		for i = 1, 20 do assert.equal("1", ids("u"..i)); end
 		broken = false;
+		now = now + 5;
 		assert.equal("done", store:flush(100));
 		assert.equal("1", ids("a"));
+	end);
+
+	it("F1 one user whose records are of no use is tried less and less often, up to every ten minutes", function ()
+		broken = { a = true };
+		ask("a", "1");
+		ask("b", "1");
+		store:flush(10);
+		local began, tried, last = now, {}, failures;
+		for _ = 1, 1800 / 2.5 do
+			now = now + 2.5;
+			store:load("a");
+			ask("b", tostring(now)); -- the store works
+			store:flush(10);
+			if failures > last then table.insert(tried, now - began); end
+			last = failures;
+		end
+		assert.same({ 5, 55, 555, 1155, 1755 }, tried);
+		assert.is_nil(data.a);
+		assert.is_false(store:flush_all());
+		assert.equal(last + 1, failures, "at the end of all it is tried again");
+		broken = false;
+		assert.is_true(store:flush_all());
+		assert.equal("1", ids("a"));
+		broken, last = { a = true }, failures;
+		ask("a", "2");
+		store:flush(10);
+		now = now + 5;
+		store:flush(10);
+		assert.equal(last + 2, failures, "what has worked begins anew");
+	end);
+
+	it("F1 when the store works again nobody waits for their turn", function ()
+		for _, user in ipairs { "a", "b", "c", "d" } do ask(user, "1"); end
+		broken = true;
+		for _ = 1, 40 do
+			store:flush(10);
+			now = now + 2.5;
+		end
+		assert.is_true(failures >= 40, "one is tried each time, so that it is noticed");
+		broken = false;
+		assert.equal("done", store:flush(10));
+		for _, user in ipairs { "a", "b", "c", "d" } do assert.equal("1", ids(user)); end
+	end);
+
+	it("F1 a deletion that fails is tried less and less often, and forgetting clears what cannot be read", function ()
+		data.a = { [lib.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+		broken = { a = true };
+		local set = keyval.set;
+		keyval.set = function (_, user, value)
+			if broken and broken.set then return nil, "disk full"; end
+			data[user] = value;
+			return true;
+		end;
+		finally(function () keyval.set = set; end);
+		assert.is_false(store:load("a"));
+		broken.set = true;
+		assert.is_false(store:forget("a"));
+		local before = failures;
+		for _ = 1, 8 do
+			now = now + 2.5;
+			store:flush(10);
+		end
+		assert.equal(before + 1, failures);
+		broken.set = nil;
+		assert.is_true(store:forget("a"));
+		assert.is_nil(data.a);
+		assert.is_true(store:load("a"));
+		assert.equal("done", store:flush(10));
 	end);
 
 	it("F1 says that it cannot tell while the store cannot be read, and tries again", function ()
@@ -373,6 +442,7 @@ describe("store", function ()
 		ask("b", "1");
 		assert.equal("failing", store:flush(10));
 		assert.equal("1", ids("b"));
+		now = now + 5;
 		assert.is_true(store:load("a"));
 		assert.truthy(lines[1]:find("damaged altogether", 1, true));
 		assert.equal("damaged", data.a, "left alone as long as there is nothing to store");
@@ -405,11 +475,13 @@ describe("store", function ()
 		assert.is_true(store:load("a"));
 		assert.equal(0, pending:count("a@h"));
 		ask("a", "2");
+		now = now + 5;
 		assert.equal("done", store:flush(10));
 		assert.equal("2", ids("a"));
 		broken = true;
 		store:forget("a");
 		broken = false;
+		now = now + 5;
 		assert.equal("done", store:flush(10));
 		assert.is_nil(data.a);
 	end);

@@ -4,17 +4,19 @@
 
 local paths = require "spec.support.paths";
 local lib = paths.lib;
+local new_set = require "util.set".new;
 
 local FAILED = 2;
 local libs = { options = lib("options"), setup = lib("setup"), store = lib("store"), views = lib("views") };
 
 describe("prosodyctl mod_receipts pending", function ()
 	-- Runs it for a user of the host "h"; its exit code, and what it wrote.
-	local function pending(config, open, arguments)
+	local function pending(config, open, arguments, elsewhere)
 		local written = { "", "" };
 		local function file(i) return { write = function (_, ...) written[i] = written[i]..table.concat { ... }; end }; end
 		local configmanager = { getconfig = function () return { h = config }; end, get = function (_, name) return config[name]; end };
-		local command = lib("stored").command(libs, configmanager, open, function () return 1000000; end, file(1), file(2));
+		local modulemanager = { get_modules_for_host = function () return new_set { not elsewhere and "receipts" or nil }; end };
+		local command = lib("stored").command(libs, configmanager, modulemanager, open, function () return 1000000; end, file(1), file(2));
 		local code, usage = command.run(arguments or { "a@h" });
 		return code, usage or written[1]..written[2];
 	end
@@ -33,6 +35,10 @@ describe("prosodyctl mod_receipts pending", function ()
 		local code, text = pending({ storage = { receipts = "memory" } }, error);
 		assert.equal(FAILED, code);
 		assert.truthy(text:find('"memory": only the running server knows (prosodyctl shell receipts pending a@h)', 1, true), text);
+	end);
+
+	it("says where the module is not", function ()
+		assert.same({ FAILED, "mod_receipts is not on h\n" }, { pending({}, error, nil, true) });
 	end);
 
 	it("says what cannot be opened, read, or understood", function ()

@@ -7,7 +7,14 @@ local stanzas = require "spec.support.stanzas";
 
 describe("ad-hoc commands", function ()
 	local server;
-	setup(function () server = servers.start { modules = { "receipts", "adhoc" }, options = 'admins = { "admin@localhost" }' }; end);
+	setup(function ()
+		server = servers.start {
+			modules = { "receipts", "adhoc" }, options = 'admins = { "admin@localhost" }';
+			hosts = 'VirtualHost "never-answers.localhost"\n\treceipts_answer = "never"\n'
+				..'VirtualHost "never-asks.localhost"\n\treceipts_answer = "opt-out"\n\treceipts_request = "never"\n'
+				..'VirtualHost "never.localhost"\n\treceipts_answer = "never"\n\treceipts_request = "never"\n';
+		};
+	end);
 	teardown(function () server:stop(); end);
 
 	local function preference(user, ...)
@@ -28,8 +35,31 @@ describe("ad-hoc commands", function ()
 		local text, ok = preference("alice");
 		assert.is_true(ok, text);
 		says(text, "# Delivery receipts\nWhat the server does for you");
-		says(text, "have reached me: As the server does by default [answer: default|yes|no, required]\n");
-		says(text, "for the messages I send: As the server does by default [ask: default|yes|no, required]\n");
+		says(text, "have reached me: As the server does by default: no [answer: default|yes|no, required]\n");
+		says(text, "for the messages I send: As the server does by default: yes [ask: default|yes|no, required]\n");
+	end);
+
+	it("D1 the form leaves out what a choice would change nothing about, and keeps the choice", function ()
+		local function on(host, ...)
+			return adhoc(server, "alice@"..host..".localhost", "run", host..".localhost", "receipts#preference", ...);
+		end
+		local function choices(host)
+			return server:run(("local store = require 'core.storagemanager'.open('%s.localhost', 'receipts_preferences');"
+				.."local wanted = store:get('alice'); return wanted.answer..' '..wanted.ask"):format(host));
+		end
+		local text = on("never-answers");
+		says(text, "[ask: ");
+		assert.is_nil(text:find("[answer: ", 1, true), text);
+		text = on("never-asks");
+		says(text, "As the server does by default: yes [answer: "); -- there it is "opt-out"
+		assert.is_nil(text:find("[ask: ", 1, true), text);
+		text = on("never-asks", "answer=no");
+		says(text, "Your choice holds from now on.");
+		assert.equal("no default", choices("never-asks"));
+		local ok;
+		text, ok = on("never");
+		assert.is_true(ok, text);
+		says(text, "There is nothing to choose: this server neither answers nor asks for receipts on behalf of its users.");
 	end);
 
 	it("D1 a choice is kept, for that user alone, and the other question keeps its answer", function ()
@@ -40,7 +70,7 @@ describe("ad-hoc commands", function ()
 		text = preference("bob");
 		says(text, "have reached me: Yes [");
 		says(text, "for the messages I send: No [");
-		says(preference("carol"), "have reached me: As the server does by default [");
+		says(preference("carol"), "have reached me: As the server does by default: no [");
 	end);
 
 	it("D1 what is no choice is refused in plain words, and nothing changes", function ()
@@ -54,7 +84,7 @@ describe("ad-hoc commands", function ()
 	it("F4 users see their undelivered messages, and nobody else's", function ()
 		local text, ok = adhoc(server, "alice@localhost", "run", "localhost", "receipts#mine");
 		assert.is_true(ok, text);
-		says(text, "None: all messages that asked for a receipt have got one.");
+		says(text, "None is waiting for a receipt now."); -- whether all have got one is more than is known
 		local alice, bob = server:connect("alice"), server:connect("bob");
 		server:roster("bob", "alice@localhost", "both");
 		for _, id in ipairs { "one", "two" } do alice:send(stanzas.ask { to = "bob@localhost", id = id }); end

@@ -163,11 +163,57 @@ certificates = %q
 			for _, word in ipairs { "mod_smacks", "mod_carbons", "\"memory\"" } do assert.truthy(two:find("idle: [^\n]*"..word), word); end
 		end);
 
+		it("knows names that are misspelt, components, and modules that are loaded for all hosts", function ()
+			local code, out = check [[
+				modules_enabled = { "receipts", "smacks", "carbons" }
+				statistics = "internal"
+				receipts_anwser = "opt-out"
+				receipts_answer_components = { "sms.example", "rooms.example", "two.example" }
+				VirtualHost "one.example"
+				VirtualHost "two.example"
+					modules_enabled = { "admin_shell", "http_openmetrics" }
+					receipts_always = true
+				Component "rooms.example" "muc"
+					receipts_muc = true
+				Component "sms.example"
+					component_secret = "x"
+			]];
+			assert.equal(1, code);
+			local one, two = out:match("(one%.example\n.*)(two%.example\n.*)$");
+			for _, host in ipairs { one, two } do
+				assert.truthy(host:find("wrong: mod_receipts has no option receipts_anwser\n", 1, true));
+				assert.falsy(host:find("off:", 1, true), host);
+				assert.truthy(host:find("idle: rooms.example of", 1, true) and host:find("idle: two.example of", 1, true));
+				assert.falsy(host:find("idle: sms", 1, true) or host:find("receipts_muc", 1, true));
+			end
+			assert.truthy(two:find("no option receipts_always", 1, true) and not one:find("receipts_always", 1, true));
+			out = select(2, check("modules_enabled = { \"receipts\", \"smacks\", \"carbons\" }\nVirtualHost \"one.example\""));
+			assert.truthy(out:find("off: prosodyctl shell", 1, true) and out:find("off: metrics", 1, true), out);
+		end);
+
 		it("says when no host has the module", function ()
 			local code, out = check "VirtualHost \"one.example\"";
 			assert.equal(1, code);
 			ends_with("No VirtualHost has \"receipts\" in its modules_enabled\n", out);
 		end);
+	end);
+
+	it("pending says where the module is not, rather than that nobody waits", function ()
+		write(dir.."/prosody.cfg.lua", config:format(dir, paths.root, dir, [[
+			VirtualHost "one.example"
+				modules_enabled = { "receipts" }
+			VirtualHost "two.example"
+			Component "rooms.example" "muc"
+				modules_enabled = { "receipts" }
+		]]));
+		local code, out = run("pending romeo@one.example");
+		assert.equal(0, code);
+		ends_with("0 messages\n", out);
+		for _, host in ipairs { "two.example", "rooms.example" } do
+			local failed, _, err = run("pending romeo@"..host);
+			assert.equal(2, failed);
+			ends_with("mod_receipts is not on "..host.."\n", err);
+		end
 	end);
 
 	it("lists its subcommands", function ()

@@ -111,6 +111,19 @@ describe("metrics", function ()
 		for _, expression in ipairs(dashboard_expressions()) do check(expression); end
 	end);
 
+	it("F4 they say whether the module is loaded: Prosody goes on showing those of one that is not", function ()
+		local function loaded()
+			return http.request(("http://127.0.0.1:%d/metrics"):format(server.http_port)):match("\nprosody_mod_receipts__loaded{[^}\n]*} (%d)");
+		end
+		assert.equal("1", loaded());
+		server:reload();
+		assert.equal("1", loaded());
+		server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+		assert.equal("0", loaded());
+		server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
+		assert.equal("1", loaded());
+	end);
+
 	it("F4 the dashboard shows what has happened", function ()
 		for _, name in ipairs(SAMPLED) do
 			process.wait(function () return has_samples("prosody_mod_receipts__"..name); end, function () return "no samples of "..name; end);

@@ -2,6 +2,7 @@
 -- Rule F4 on the wire: `prosodyctl shell receipts …` as an operator types it.
 
 local paths = require "spec.support.paths";
+local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
 local st = require "util.stanza";
@@ -100,6 +101,10 @@ describe("the shell", function ()
 		text, ok = shell("why", "alice@localhost", "no-such-message");
 		assert.is_false(ok);
 		says(text, "Nothing is remembered about message no-such-message of alice@localhost");
+		text, ok = shell("why", "bob@localhost", "second"); -- it did ask, and is remembered with alice
+		assert.is_false(ok);
+		says(text, "of bob@localhost. If it was sent to them, ask about its sender: an ordinary request is remembered with who sent it. "
+			.."Else it asked for nothing, or too much has happened since");
 	end);
 
 	it("F4 why tells what has become of messages to other hosts", function ()
@@ -158,6 +163,23 @@ describe("the shell", function ()
 		says(shell("pending", "alice@localhost"), "0 messages");
 		assert.is_false(select(2, shell("why", "alice@localhost", "fourth")));
 		says(shell("stats", "localhost"), "Delivered");
+	end);
+
+	it("F1 F4 forget clears what is stored of a user and cannot be read", function ()
+		local path = server.dir.."/data/localhost/receipts/dora.dat";
+		assert(os.execute("mkdir -p "..server.dir.."/data/localhost/receipts"));
+		process.write(path, "return { no Lua");
+		local dora = server:connect("dora");
+		dora:send(stanzas.ask { to = "bob@localhost", id = "1" });
+		dora:sync();
+		local text, ok = shell("pending", "dora@localhost");
+		assert.is_false(ok);
+		says(text, "What is stored of dora@localhost cannot be read now: see the log");
+		text, ok = shell("forget", "dora@localhost");
+		assert.is_true(ok, text);
+		says(text, "1 message forgotten, and what was stored, which could not be read");
+		assert.is_nil(io.open(path));
+		says(shell("pending", "dora@localhost"), "0 messages");
 	end);
 
 	it("F4 a wrong host or user is a clear error", function ()

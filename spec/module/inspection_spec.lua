@@ -1,0 +1,51 @@
+-- SPDX-License-Identifier: MIT
+-- inspection.lib.lua: what people may ask about one host (rule F4).
+
+local paths = require "spec.support.paths";
+local lib = paths.lib("inspection");
+
+describe("inspection", function ()
+	local parts, inspection;
+
+	before_each(function ()
+		local nothing = function () end;
+		parts = {
+			drain = nothing;
+			store = { load = function () return true; end };
+			pending = { export = function () return {}; end };
+			preferences = { answers_for = function () return false; end };
+			decisions = { about = function () return {}; end };
+		};
+		inspection = lib.new("h", function () return true; end, function () return 100; end, parts);
+	end);
+
+	it("F1 what cannot be read can be forgotten", function ()
+		local forgotten = {};
+		parts.pending.list = function () return {}; end;
+		function parts.store.load() return false; end
+		function parts.store.forget(_, user) forgotten.store = user; return true; end
+		function parts.decisions.forget(_, jid) forgotten.decisions = jid; end
+		assert.is_nil(inspection:pending("a@h"));
+		assert.same({ 0, false }, { inspection:forget("a@h") });
+		assert.same({ store = "a", decisions = "a@h" }, forgotten);
+		function parts.store.load() return true; end
+		parts.pending.list = function () return { 1, 2 }; end;
+		assert.same({ 2, true }, { inspection:forget("a@h") });
+		function parts.store.forget() return false; end
+		assert.same({ nil, "What is stored of a@h cannot be removed now: see the log" }, { inspection:forget("a@h") });
+		assert.same({ nil, "b@x is not a user of h" }, { inspection:forget("b@x") });
+	end);
+
+	it("F4 why keeps the order of what happened at one time, and begins with the asking", function ()
+		local noted, asked = {}, { { time = 5, id = "asked", from = "a@h", to = "x@h", state = "pending" } };
+		for i = 1, 40 do noted[i] = { time = i <= 4 and 9 - i or 5, id = ("%02d"):format(i), from = "a@h", to = "x@h", why = "" }; end
+		parts.decisions.about = function () return noted; end;
+		parts.pending.export = function () return asked; end;
+		local expected = { "asked", "04" };
+		for i = 5, 40 do table.insert(expected, ("%02d"):format(i)); end
+		for _, id in ipairs { "03", "02", "01" } do table.insert(expected, id); end
+		local seen = {};
+		for i, decision in ipairs(inspection:why("a@h")) do seen[i] = decision.id; end
+		assert.same(expected, seen);
+	end);
+end);
