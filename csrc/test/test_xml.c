@@ -268,13 +268,31 @@ static void stamps(void **state)
 		"1@1:0/0 a 2@2:0/0 b 3@3:0/0 own 4@4:0/0 5@5:0/0 e 6@6:0/0 f 7@6:0/0 8@6:0/0 h ");
 }
 
+/* Whoever takes some of them only gets the others later, whatever is read meanwhile. */
+static void messages_wait_to_be_taken(void **state)
+{
+	(void)state;
+	struct rcpt_xml *x = make();
+	struct rcpt_facts f;
+	uint64_t line;
+	assert_int_equal(rcpt_xml_feed(x, "<message id='1'/><message id='2'/>", 34), RCPT_XML_OK);
+	assert_true(rcpt_xml_next(x, &f, &line) && rcpt_str_eq(f.id, RCPT_STR("1")));
+	assert_int_equal(rcpt_xml_feed(x, "<message id='3'/><message id='4'>", 33), RCPT_XML_OK);
+	struct result r = {.n = 0};
+	take(x, &r);
+	assert_int_equal(rcpt_xml_feed(x, "</message>", 10), RCPT_XML_OK);
+	take(x, &r);
+	assert_string_equal(r.text, "2@1:0/0 3@1:0/0 4@1:0/0 ");
+	rcpt_xml_free(x);
+}
+
 /* Expat keeps names until its document ends. A stream that never ends, with ever new names, is read in bounded memory. */
 static void an_endless_stream(void **state)
 {
 	(void)state;
 	struct rcpt_xml *x = make();
 	assert_int_equal(rcpt_xml_feed(x, DECLARED, strlen(DECLARED)), RCPT_XML_OK);
-	size_t most = 0;
+	size_t most = 0, most_bytes = 0;
 	unsigned read = 0;
 	for (unsigned i = 0; i < 100000; i++) {
 		char one[128];
@@ -291,11 +309,15 @@ static void an_endless_stream(void **state)
 		}
 		if (rcpt_mem_held() > most)
 			most = rcpt_mem_held();
+		if (rcpt_mem_bytes() > most_bytes)
+			most_bytes = rcpt_mem_bytes();
 	}
 	assert_int_equal(rcpt_xml_finish(x), RCPT_XML_OK);
 	assert_int_equal(read, 100000);
 	if (most > 30000) /* blocks; it would be 300,000 */
 		fail_msg("%zu blocks of memory", most);
+	if (most_bytes > 4000000) /* it is one million; 20 if what was taken stayed */
+		fail_msg("%zu bytes of memory", most_bytes);
 	rcpt_xml_free(x);
 }
 
@@ -464,6 +486,7 @@ int main(void)
 		cmocka_unit_test(captures_of_several_streams),
 		cmocka_unit_test(prefixes_outlive_a_cut),
 		cmocka_unit_test(stamps),
+		cmocka_unit_test(messages_wait_to_be_taken),
 		cmocka_unit_test(an_endless_stream),
 		cmocka_unit_test(comments),
 		cmocka_unit_test(faults_have_a_place),
