@@ -87,6 +87,16 @@ describe("receipts.inspect", function ()
 		assert.same({ nil, "not a stanza" }, { receipts.inspect() });
 	end);
 
+	it("gives the bits alone, which a scanner gives too, and nothing for what is no message", function ()
+		for _, case in ipairs(cases) do
+			local facts = receipts.scanner():feed(case.xml.." ")[1];
+			assert.equal(facts.bits, receipts.examine(parse_stanza(case.xml)), case.name);
+		end
+		for _, other in ipairs { st.iq({ type = "get", id = "1" }), "<message/>", {} } do
+			assert.equal(0, select("#", receipts.examine(other)));
+		end
+	end);
+
 	it("raises no error whatever a table holds", function ()
 		local trap = setmetatable({}, { __index = function () error("metamethod called"); end });
 		for _, stanza in ipairs {
