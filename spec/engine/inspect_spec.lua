@@ -97,6 +97,15 @@ describe("receipts.inspect", function ()
 		end
 	end);
 
+	it("takes nothing but strings for strings", function ()
+		local odd = { name = "message", attr = { id = 1, from = 2, to = true, type = 3 }, tags = { { name = "received",
+			attr = { xmlns = "urn:xmpp:receipts", id = 4 } } } };
+		assert.same({ body = false, request = false, received = true, problems = { "received-without-id" } }, receipts.inspect(odd));
+		table.insert(odd.tags[1], 5);
+		assert.same({ "received-without-id", "received-not-empty" }, receipts.inspect(odd).problems);
+		assert.equal(4, odd.tags[1].attr.id, "and the table stays as it was");
+	end);
+
 	it("raises no error whatever a table holds", function ()
 		local trap = setmetatable({}, { __index = function () error("metamethod called"); end });
 		for _, stanza in ipairs {
