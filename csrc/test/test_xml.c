@@ -245,6 +245,48 @@ static void prefixes_outlive_a_cut(void **state)
 	}
 }
 
+/* A start tag of some 3000 bytes. */
+static void feed_long_tag(struct rcpt_xml *x, const char *beginning)
+{
+	char tag[4000];
+	int n = sprintf(tag, "<%s", beginning);
+	for (int i = 0; n < 3000; i++)
+		n += sprintf(tag + n, " a%d='%090d'", i, i);
+	n += sprintf(tag + n, ">");
+	assert_int_equal(rcpt_xml_feed(x, tag, (size_t)n), RCPT_XML_OK);
+}
+
+/* Start tags that are too long together are not kept, nor are those within them: so there nothing is cut. */
+static void tags_too_long_to_be_kept(void **state)
+{
+	(void)state;
+	static const char inside[] = "<c/><d><message id='1'/><message id='2'/></d>",
+					  behind[] = "</b><e><message id='3'/></e></a><message id='4'/>",
+					  ends[] = "<message id='5'/></s:stream></s:stream></s:stream></s:stream></s:stream><message id='6'/>";
+	struct rcpt_xml *x = make();
+	struct result r = {.n = 0};
+	rcpt_xml_cut_after(x, 1);
+	feed_long_tag(x, "a");
+	feed_long_tag(x, "b");
+	assert_int_equal(rcpt_xml_feed(x, inside, sizeof inside - 1), RCPT_XML_OK);
+	take(x, &r);
+	assert_int_equal(rcpt_xml_feed(x, behind, sizeof behind - 1), RCPT_XML_OK);
+	take(x, &r);
+	for (int i = 0; i < 5; i++)
+		feed_long_tag(x, "s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'");
+	assert_int_equal(rcpt_xml_feed(x, ends, sizeof ends - 1), RCPT_XML_OK);
+	take(x, &r);
+	assert_int_equal(rcpt_xml_finish(x), RCPT_XML_OK);
+	assert_string_equal(r.text, "1@1:0/0 2@1:0/0 3@1:0/0 4@1:0/0 5@1:0/0 6@1:0/0 ");
+	rcpt_xml_reset(x);
+	feed_long_tag(x, "a");
+	const size_t before = rcpt_mem_bytes();
+	for (int i = 0; i < 6; i++)
+		feed_long_tag(x, "a");
+	assert_in_range(rcpt_mem_bytes(), 0, before + 3000);
+	rcpt_xml_free(x);
+}
+
 #define FORWARDED "<forwarded xmlns='urn:xmpp:forward:0'>"
 #define DELAY(stamp) "<delay xmlns='urn:xmpp:delay' stamp='" stamp "'/>"
 #define NS "xmlns='jabber:client'"
@@ -264,8 +306,11 @@ static void stamps(void **state)
 									"<message " NS
 									" id='8'><delay xmlns='urn:x' stamp='x'/><delay xmlns='urn:xmpp:delay'/>" DELAY(
 										"h") "</message>"
-											 "</user></host></server-data>",
-		"1@1:0/0 a 2@2:0/0 b 3@3:0/0 own 4@4:0/0 5@5:0/0 e 6@6:0/0 f 7@6:0/0 8@6:0/0 h ");
+											 "<forwarded xmlns='urn:x'>" DELAY("none") "<message " NS " id='9'/></forwarded>"
+																					   "<x xmlns='urn:xmpp:forward:0'>" DELAY(
+																						   "none") "<message " NS " id='10'/></x>"
+																								   "</user></host></server-data>",
+		"1@1:0/0 a 2@2:0/0 b 3@3:0/0 own 4@4:0/0 5@5:0/0 e 6@6:0/0 f 7@6:0/0 8@6:0/0 h 9@6:0/0 10@6:0/0 ");
 }
 
 /* Whoever takes some of them only gets the others later, whatever is read meanwhile. */
@@ -365,6 +410,8 @@ static void faults_have_a_place(void **state)
 		{STREAM "<message>\n<?xml version='1.0'?>", RCPT_XML_MALFORMED, 87, 4, 1},
 		{STREAM "<message/><messa", RCPT_XML_TRUNCATED, 87, 3, 54},
 		{"<export>\n" STREAM "<message/>", RCPT_XML_TRUNCATED, 96, 4, 54},
+		{STREAM "<s:features>", RCPT_XML_TRUNCATED, 89, 3, 56}, /* no root of a stream */
+		{"<stream><message/>", RCPT_XML_TRUNCATED, 19, 1, 19},
 		{"<message/>\n<message>\n <p:a/></message>", RCPT_XML_MALFORMED, 23, 3, 2},
 		{"<message>\n <a><b c='' p:d=''></b></a></message>", RCPT_XML_MALFORMED, 15, 2, 5},
 		{"<message>\n<:a/>", RCPT_XML_MALFORMED, 11, 2, 1},
@@ -485,6 +532,7 @@ int main(void)
 		cmocka_unit_test(the_same_at_every_chunk_size),
 		cmocka_unit_test(captures_of_several_streams),
 		cmocka_unit_test(prefixes_outlive_a_cut),
+		cmocka_unit_test(tags_too_long_to_be_kept),
 		cmocka_unit_test(stamps),
 		cmocka_unit_test(messages_wait_to_be_taken),
 		cmocka_unit_test(an_endless_stream),

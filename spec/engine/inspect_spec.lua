@@ -2,6 +2,7 @@
 -- receipts.inspect: the same facts from a Prosody stanza as receipts.parse has from its bytes.
 
 require "spec.support.paths";
+local portable = require "spec.support.portable";
 local receipts = require "receipts";
 local cases = require "spec.support.messages";
 local st = require "util.stanza";
@@ -104,6 +105,15 @@ describe("receipts.inspect", function ()
 		table.insert(odd.tags[1], 5);
 		assert.same({ "received-without-id", "received-not-empty" }, receipts.inspect(odd).problems);
 		assert.equal(4, odd.tags[1].attr.id, "and the table stays as it was");
+	end);
+
+	it("E3 takes nothing but elements for children: what stands before an ack says nothing by itself", function ()
+		local ack = { name = "received", attr = { xmlns = "urn:xmpp:receipts", id = "1" } };
+		local hint = { name = "store", attr = { xmlns = "urn:xmpp:hints" } };
+		for _, odd in ipairs { 1, "x", true } do
+			local what = receipts.examine { name = "message", tags = { odd, { name = "thread" }, odd, ack, hint, odd } };
+			assert.is_false(portable.has(what, receipts.bits.more));
+		end
 	end);
 
 	it("raises no error whatever a table holds", function ()
