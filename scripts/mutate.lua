@@ -16,7 +16,7 @@ local C_FILES = {
 	["csrc/pending.c"] = { "test_pending" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
 	["csrc/receipts.c"] = { "engine", "test_binding" };
-	["csrc/xml.c"] = { "test_xml", "engine", "test_single", "test_edges" };
+	["csrc/xml.c"] = { "test_xml", "test_salt", "engine", "test_single", "test_edges" };
 };
 local LUA_FILES = {
 	["answering.lib"] = "wire/answers wire/lifetime wire/privacy wire/reports wire/remote";
