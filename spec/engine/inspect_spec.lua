@@ -107,6 +107,17 @@ describe("receipts.inspect", function ()
 		assert.equal(4, odd.tags[1].attr.id, "and the table stays as it was");
 	end);
 
+	it("reads a message of a hundred thousand children on the stack that every function has", function ()
+		local ack = { name = "received", attr = { xmlns = "urn:xmpp:receipts", id = "1" } };
+		for at, rest in pairs { [1] = "behind", [100000] = "before" } do
+			local tags = {};
+			for i = 1, 100000 do tags[i] = i == at and ack or { name = "thread", attr = {} }; end
+			local facts = receipts.inspect { name = "message", tags = tags };
+			assert.equal("1", facts.received_id, rest);
+			assert.same({}, facts.problems);
+		end
+	end);
+
 	it("E3 takes nothing but elements for children: what stands before an ack says nothing by itself", function ()
 		local ack = { name = "received", attr = { xmlns = "urn:xmpp:receipts", id = "1" } };
 		local hint = { name = "store", attr = { xmlns = "urn:xmpp:hints" } };
