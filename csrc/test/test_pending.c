@@ -693,6 +693,45 @@ static void evicted_entries_are_shown(void **state)
 	rcpt_pending_free(t);
 }
 
+/* Has room for so many entries more. */
+static bool note_some(void *left, const struct rcpt_entry *e)
+{
+	return (*(int *)left)-- > 0 && note_down(NULL, e);
+}
+
+/* What makes room has to be told of: while that cannot be, it stays, and nothing comes in its place; once one has gone, it is
+ * well. */
+static void what_cannot_be_told_of_stays(void **state)
+{
+	(void)state;
+	static const struct rcpt_pending_limits full[] = {{2, 10, 100, 50}, {10, 2, 100, 50}},
+											fuller[] = {{1, 10, 100, 50}, {10, 1, 100, 50}};
+	for (size_t i = 0; i < 2; i++) {
+		int left = 0;
+		struct rcpt_pending *t = rcpt_pending_new(&full[i], &key);
+		rcpt_pending_journal(t, note_some, &left);
+		seen_text[0] = 0;
+		add(t, "a@h", "x@h", "1", 0);
+		add(t, "a@h", "x@h", "2", 1);
+		assert_int_equal(add(t, "a@h", "x@h", "3", 2), RCPT_NO_MEMORY);
+		assert_int_equal(rcpt_pending_count(t), 2);
+		assert_int_equal(match(t, "a@h", "x@h", "3", 2), RCPT_UNKNOWN);
+		left = 1;
+		assert_int_equal(add(t, "a@h", "x@h", "3", 2), RCPT_OK);
+		assert_string_equal(seen_text, "1:10 ");
+		rcpt_pending_limit(t, &fuller[i]); /* two would have to go */
+		left = 1;
+		assert_int_equal(add(t, "a@h", "x@h", "4", 3), RCPT_OK);
+		assert_string_equal(seen_text, "1:10 2:10 ");
+		assert_int_equal(rcpt_pending_count(t), 2);
+		assert_int_equal(match(t, "a@h", "x@h", "3", 4), RCPT_DELIVERED);
+		assert_int_equal(match(t, "a@h", "x@h", "4", 4), RCPT_DELIVERED);
+		sound(t);
+		rcpt_pending_free(t);
+	}
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
 static void overdue_entries_are_shown_once(void **state)
 {
 	(void)state;
@@ -1050,6 +1089,7 @@ int main(void)
 		cmocka_unit_test(journal_keeps_acks_of_injected_requests),
 		cmocka_unit_test(who_cannot_be_written_waits_behind_the_others),
 		cmocka_unit_test(evicted_entries_are_shown),
+		cmocka_unit_test(what_cannot_be_told_of_stays),
 		cmocka_unit_test(overdue_entries_are_shown_once),
 		cmocka_unit_test(a_clock_that_was_ahead_holds_up_nothing_overdue),
 		cmocka_unit_test(an_age_below_zero_ends_too),

@@ -223,6 +223,9 @@ static void captures_of_several_streams(void **state)
 	read_at_every_chunk_size(STREAM STREAM STREAM STREAM STREAM STREAM STREAM
 							 "<message id='1'/></s:stream></s:stream></s:stream><message id='2'/></s:stream>\n<message id='3'/>",
 							 "1@15:0/0 2@15:0/0 3@16:0/0 ");
+	read_at_every_chunk_size(STREAM STREAM STREAM STREAM
+							 "<s:stream/><message id='1'/></s:stream></s:stream></s:stream><message id='2'/>",
+							 "1@9:0/0 2@9:0/0 ");
 }
 
 /* What a stream's root declares holds for it all, whatever it is cut into; what a stanza declares does not. */
@@ -245,6 +248,48 @@ static void prefixes_outlive_a_cut(void **state)
 	}
 }
 
+/* A start tag of some 3000 bytes. */
+static void feed_long_tag(struct rcpt_xml *x, const char *beginning)
+{
+	char tag[4000];
+	int n = sprintf(tag, "<%s", beginning);
+	for (int i = 0; n < 3000; i++)
+		n += sprintf(tag + n, " a%d='%090d'", i, i);
+	n += sprintf(tag + n, ">");
+	assert_int_equal(rcpt_xml_feed(x, tag, (size_t)n), RCPT_XML_OK);
+}
+
+/* Start tags that are too long together are not kept, nor are those within them: so there nothing is cut. */
+static void tags_too_long_to_be_kept(void **state)
+{
+	(void)state;
+	static const char inside[] = "<c/><d><message id='1'/><message id='2'/></d>",
+					  behind[] = "</b><e><message id='3'/></e></a><message id='4'/>",
+					  ends[] = "<message id='5'/></s:stream></s:stream></s:stream></s:stream></s:stream><message id='6'/>";
+	struct rcpt_xml *x = make();
+	struct result r = {.n = 0};
+	rcpt_xml_cut_after(x, 1);
+	feed_long_tag(x, "a");
+	feed_long_tag(x, "b");
+	assert_int_equal(rcpt_xml_feed(x, inside, sizeof inside - 1), RCPT_XML_OK);
+	take(x, &r);
+	assert_int_equal(rcpt_xml_feed(x, behind, sizeof behind - 1), RCPT_XML_OK);
+	take(x, &r);
+	for (int i = 0; i < 5; i++)
+		feed_long_tag(x, "s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'");
+	assert_int_equal(rcpt_xml_feed(x, ends, sizeof ends - 1), RCPT_XML_OK);
+	take(x, &r);
+	assert_int_equal(rcpt_xml_finish(x), RCPT_XML_OK);
+	assert_string_equal(r.text, "1@1:0/0 2@1:0/0 3@1:0/0 4@1:0/0 5@1:0/0 6@1:0/0 ");
+	rcpt_xml_reset(x);
+	feed_long_tag(x, "a");
+	const size_t before = rcpt_mem_bytes();
+	for (int i = 0; i < 6; i++)
+		feed_long_tag(x, "a");
+	assert_in_range(rcpt_mem_bytes(), 0, before + 3000);
+	rcpt_xml_free(x);
+}
+
 #define FORWARDED "<forwarded xmlns='urn:xmpp:forward:0'>"
 #define DELAY(stamp) "<delay xmlns='urn:xmpp:delay' stamp='" stamp "'/>"
 #define NS "xmlns='jabber:client'"
@@ -264,8 +309,29 @@ static void stamps(void **state)
 									"<message " NS
 									" id='8'><delay xmlns='urn:x' stamp='x'/><delay xmlns='urn:xmpp:delay'/>" DELAY(
 										"h") "</message>"
-											 "</user></host></server-data>",
-		"1@1:0/0 a 2@2:0/0 b 3@3:0/0 own 4@4:0/0 5@5:0/0 e 6@6:0/0 f 7@6:0/0 8@6:0/0 h ");
+											 "<forwarded xmlns='urn:x'>" DELAY("none") "<message " NS " id='9'/></forwarded>"
+																					   "<x xmlns='urn:xmpp:forward:0'>" DELAY(
+																						   "none") "<message " NS " id='10'/></x>"
+																								   "</user></host></server-data>",
+		"1@1:0/0 a 2@2:0/0 b 3@3:0/0 own 4@4:0/0 5@5:0/0 e 6@6:0/0 f 7@6:0/0 8@6:0/0 h 9@6:0/0 10@6:0/0 ");
+}
+
+/* Whoever takes some of them only gets the others later, whatever is read meanwhile. */
+static void messages_wait_to_be_taken(void **state)
+{
+	(void)state;
+	struct rcpt_xml *x = make();
+	struct rcpt_facts f;
+	uint64_t line;
+	assert_int_equal(rcpt_xml_feed(x, "<message id='1'/><message id='2'/>", 34), RCPT_XML_OK);
+	assert_true(rcpt_xml_next(x, &f, &line) && rcpt_str_eq(f.id, RCPT_STR("1")));
+	assert_int_equal(rcpt_xml_feed(x, "<message id='3'/><message id='4'>", 33), RCPT_XML_OK);
+	struct result r = {.n = 0};
+	take(x, &r);
+	assert_int_equal(rcpt_xml_feed(x, "</message>", 10), RCPT_XML_OK);
+	take(x, &r);
+	assert_string_equal(r.text, "2@1:0/0 3@1:0/0 4@1:0/0 ");
+	rcpt_xml_free(x);
 }
 
 /* Expat keeps names until its document ends. A stream that never ends, with ever new names, is read in bounded memory. */
@@ -274,7 +340,7 @@ static void an_endless_stream(void **state)
 	(void)state;
 	struct rcpt_xml *x = make();
 	assert_int_equal(rcpt_xml_feed(x, DECLARED, strlen(DECLARED)), RCPT_XML_OK);
-	size_t most = 0;
+	size_t most = 0, most_bytes = 0;
 	unsigned read = 0;
 	for (unsigned i = 0; i < 100000; i++) {
 		char one[128];
@@ -291,11 +357,15 @@ static void an_endless_stream(void **state)
 		}
 		if (rcpt_mem_held() > most)
 			most = rcpt_mem_held();
+		if (rcpt_mem_bytes() > most_bytes)
+			most_bytes = rcpt_mem_bytes();
 	}
 	assert_int_equal(rcpt_xml_finish(x), RCPT_XML_OK);
 	assert_int_equal(read, 100000);
 	if (most > 30000) /* blocks; it would be 300,000 */
 		fail_msg("%zu blocks of memory", most);
+	if (most_bytes > 4000000) /* it is one million; 20 if what was taken stayed */
+		fail_msg("%zu bytes of memory", most_bytes);
 	rcpt_xml_free(x);
 }
 
@@ -343,6 +413,8 @@ static void faults_have_a_place(void **state)
 		{STREAM "<message>\n<?xml version='1.0'?>", RCPT_XML_MALFORMED, 87, 4, 1},
 		{STREAM "<message/><messa", RCPT_XML_TRUNCATED, 87, 3, 54},
 		{"<export>\n" STREAM "<message/>", RCPT_XML_TRUNCATED, 96, 4, 54},
+		{STREAM "<s:features>", RCPT_XML_TRUNCATED, 89, 3, 56}, /* no root of a stream */
+		{"<stream><message/>", RCPT_XML_TRUNCATED, 19, 1, 19},
 		{"<message/>\n<message>\n <p:a/></message>", RCPT_XML_MALFORMED, 23, 3, 2},
 		{"<message>\n <a><b c='' p:d=''></b></a></message>", RCPT_XML_MALFORMED, 15, 2, 5},
 		{"<message>\n<:a/>", RCPT_XML_MALFORMED, 11, 2, 1},
@@ -425,6 +497,8 @@ static void run_out_of_memory_for(long times, const char *xml, const char *resul
 				assert_string_equal(r.text, result);
 			else
 				assert_int_equal(status, RCPT_XML_NO_MEMORY);
+			if (strncmp(r.text, result, strlen(r.text)) != 0)
+				fail_msg("with memory for %ld: %s", n, r.text); /* no message of which only a part was kept */
 			rcpt_mem_fail_after(-1);
 			/* It can be used again. */
 			assert_int_equal(rcpt_xml_message(x, "<message/>", 10), RCPT_XML_OK);
@@ -490,7 +564,9 @@ int main(void)
 		cmocka_unit_test(the_same_at_every_chunk_size),
 		cmocka_unit_test(captures_of_several_streams),
 		cmocka_unit_test(prefixes_outlive_a_cut),
+		cmocka_unit_test(tags_too_long_to_be_kept),
 		cmocka_unit_test(stamps),
+		cmocka_unit_test(messages_wait_to_be_taken),
 		cmocka_unit_test(an_endless_stream),
 		cmocka_unit_test(comments),
 		cmocka_unit_test(faults_have_a_place),

@@ -2,6 +2,7 @@
 -- receipts.inspect: the same facts from a Prosody stanza as receipts.parse has from its bytes.
 
 require "spec.support.paths";
+local portable = require "spec.support.portable";
 local receipts = require "receipts";
 local cases = require "spec.support.messages";
 local st = require "util.stanza";
@@ -85,6 +86,45 @@ describe("receipts.inspect", function ()
 		assert.same({ nil, "not a message" }, { receipts.inspect(st.message({ xmlns = "urn:example" })) });
 		assert.same({ nil, "not a stanza" }, { receipts.inspect("<message/>") });
 		assert.same({ nil, "not a stanza" }, { receipts.inspect() });
+	end);
+
+	it("gives the bits alone, which a scanner gives too, and nothing for what is no message", function ()
+		for _, case in ipairs(cases) do
+			local facts = receipts.scanner():feed(case.xml.." ")[1];
+			assert.equal(facts.bits, receipts.examine(parse_stanza(case.xml)), case.name);
+		end
+		for _, other in ipairs { st.iq({ type = "get", id = "1" }), "<message/>", {} } do
+			assert.equal(0, select("#", receipts.examine(other)));
+		end
+	end);
+
+	it("takes nothing but strings for strings", function ()
+		local odd = { name = "message", attr = { id = 1, from = 2, to = true, type = 3 }, tags = { { name = "received",
+			attr = { xmlns = "urn:xmpp:receipts", id = 4 } } } };
+		assert.same({ body = false, request = false, received = true, problems = { "received-without-id" } }, receipts.inspect(odd));
+		table.insert(odd.tags[1], 5);
+		assert.same({ "received-without-id", "received-not-empty" }, receipts.inspect(odd).problems);
+		assert.equal(4, odd.tags[1].attr.id, "and the table stays as it was");
+	end);
+
+	it("reads a message of a hundred thousand children on the stack that every function has", function ()
+		local ack = { name = "received", attr = { xmlns = "urn:xmpp:receipts", id = "1" } };
+		for at, rest in pairs { [1] = "behind", [100000] = "before" } do
+			local tags = {};
+			for i = 1, 100000 do tags[i] = i == at and ack or { name = "thread", attr = {} }; end
+			local facts = receipts.inspect { name = "message", tags = tags };
+			assert.equal("1", facts.received_id, rest);
+			assert.same({}, facts.problems);
+		end
+	end);
+
+	it("E3 takes nothing but elements for children: what stands before an ack says nothing by itself", function ()
+		local ack = { name = "received", attr = { xmlns = "urn:xmpp:receipts", id = "1" } };
+		local hint = { name = "store", attr = { xmlns = "urn:xmpp:hints" } };
+		for _, odd in ipairs { 1, "x", true } do
+			local what = receipts.examine { name = "message", tags = { odd, { name = "thread" }, odd, ack, hint, odd } };
+			assert.is_false(portable.has(what, receipts.bits.more));
+		end
 	end);
 
 	it("raises no error whatever a table holds", function ()

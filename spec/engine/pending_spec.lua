@@ -40,6 +40,14 @@ describe("receipts.pending", function ()
 		assert.same({ "delivered", 1, true, "chat", false }, { pending:match("a@h", "b@h", "1", 1) });
 	end);
 
+	it("E1 knows an occupant by what add() is told", function ()
+		pending:add("a@h", "room@muc/nick", "1", 0, { occupant = true });
+		pending:add("a@h", "b@h/r", "2", 0, { occupant = false });
+		assert.equal("forged", (pending:match("a@h", "room@muc/other", "1", 1)));
+		assert.same({ "delivered", 1, false, "normal", true }, { pending:match("a@h", "room@muc/nick", "1", 1) });
+		assert.same({ "delivered", 1, false, "normal", false }, { pending:match("a@h", "b@h/other", "2", 1) });
+	end);
+
 	it("keeps ids byte for byte", function ()
 		local ids = { "a\0b", "a", "A", "\240\159\152\128", "\"'<>&", (" "):rep(1000) };
 		for i, id in ipairs(ids) do assert.is_true(pending:add("a@h", "b@h", id, i)); end
