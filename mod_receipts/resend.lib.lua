@@ -18,7 +18,8 @@ local mt = { __index = methods };
 
 --- @param attempts  how often
 -- @param after     seconds until the first time; each later one takes twice as long
--- @param actions   later(seconds, callback): returns a timer, with stop(); state(from, to, id): the pending table's; capable(content): array of full JIDs of clients
+-- @param actions   later(seconds, callback): returns a timer, with stop();
+--                  state(from, to, id): the pending table's; capable(content): array of full JIDs of clients
 --                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza)
 function resend.new(attempts, after, actions)
 	return setmetatable({ attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {} }, mt);

@@ -155,7 +155,7 @@ describe("answers", function ()
 			end
 			all:gone({ username = "nobody", host = "h" });
 			all:gone(dead);
-			dead = nil;
+			dead = nil; -- luacheck: ignore 311
 			collectgarbage();
 			assert.is_nil(next(weak));
 			all:incapable(laptop);

@@ -94,7 +94,7 @@ describe("a stranger", function ()
 			for _, features in ipairs { RECEIPTS, NONE } do
 				local server = servers.start { modules = { "receipts", "smacks", "offline" }, disabled = { "pep" },
 					options = ('receipts_request = %q'):format(policy) };
-				local closing <close> = setmetatable({}, { __close = function () server:stop(); end });
+				local _ <close> = setmetatable({}, { __close = function () server:stop(); end });
 				server:roster("eve", "bob@localhost", "both");
 				server:roster("bob", "eve@localhost", "both");
 				local eve, other = client(server, "eve", NONE), client(server, "eve@localhost/other", NONE, { carbons = true });
