@@ -130,7 +130,8 @@ describe("receipts.inspect", function ()
 	it("raises no error whatever a table holds", function ()
 		local trap = setmetatable({}, { __index = function () error("metamethod called"); end });
 		for _, stanza in ipairs {
-			{ name = "message" }, { name = "message", attr = 1, tags = 2 }, { name = "message", attr = trap, tags = trap },
+			{ name = "message" }, { name = "message", attr = 1, tags = 2 }, { name = "message", attr = "attr", tags = "tags" },
+			{ name = "message", attr = io.stdout, tags = io.stdout }, { name = "message", attr = trap, tags = trap },
 			{ name = "message", attr = { id = 1, to = {}, from = true }, tags = { 1, "x", {}, { name = 5 }, { name = "request" } } },
 			{ name = "message", attr = {}, tags = { { name = "received", attr = { xmlns = "urn:xmpp:receipts", id = 7 } } } },
 		} do

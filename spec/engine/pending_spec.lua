@@ -492,6 +492,25 @@ describe("receipts.pending", function ()
 			pending:outgoing(message({ id = "1", to = "room@muc/nick" }, "hi"):tag("request", R):up(), 1);
 			local ack = message({ from = "room@muc/other", to = "a@h" }):tag("received", { xmlns = R.xmlns, id = "1" }):up();
 			assert.equal("delivered", select(2, pending:incoming(ack, 2)));
+			for i, rooms in ipairs { 5, 0.5, true, "room@muc", print, io.stdout, coroutine.create(print) } do
+				assert.equal("asked", (pending:ask("a@h/1", "room@muc/nick", "of "..i, 3, "chat", rooms)));
+				assert.equal("delivered", (pending:match("a@h", "room@muc/other", "of "..i, 4)));
+			end
+		end);
+
+		it("E6 tells what a bounce has failed, and nothing of another's", function ()
+			pending:add("a@h", "b@h", "1", 1, { injected = true, type = "chat" });
+			pending:add("a@h", "room@muc/nick", "2", 1, { occupant = true });
+			local function bounce(from, id)
+				return { select(2, pending:incoming(message { from = from, to = "a@h/1", type = "error", id = id }, 3)) };
+			end
+			assert.same({}, bounce("c@h", "1"));
+			assert.same({}, bounce("b@h", "3"));
+			assert.same({}, bounce("room@muc", "1"));
+			assert.same({ "failed", "1", 2, true, "chat", false }, bounce("b@h/r", "1"));
+			assert.same({ "failed", "2", 2, false, "normal", true }, bounce("room@muc/nick", "2"));
+			assert.same({}, bounce("b@h/r", "1"), "once");
+			assert.equal("failed", (pending:state("a@h", "b@h", "1")));
 		end);
 
 		it("does the same with a request's attributes alone", function ()
