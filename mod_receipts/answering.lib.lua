@@ -34,7 +34,7 @@ end
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.answers:take_over(other.answers);
-	self.asleep_at, self.unsure = other.asleep_at, other.unsure;
+	self.asleep_at, self.unsure = other.asleep_at or self.asleep_at, other.unsure or self.unsure;
 end
 
 -- The answer takes the way of the client's own stanzas. What comes back at once (a block, no such user) is not for the client.
@@ -95,22 +95,22 @@ local function look_again(self, session)
 	for _, one in ipairs(self.answers:incapable(session)) do answer(self, one.session, one.content); end
 end
 
---- Something was learned about a client: perhaps about one that is waited for.
--- @param jid  nil when it may be any: then all are looked at, in a moment, however much is learned till then
+--- Something was learned about a client: perhaps about one that is waited for. That is looked at in a moment, when presence that it was
+-- learned from has come about, once for all that is learned till then.
+-- @param jid  nil when it may be any
 function methods:learned(jid)
 	local session = jid and full_sessions[jid];
-	if jid then
-		if session and self.unsure[session] then look_again(self, session); end
-		return;
+	if jid and not (session and self.unsure[session]) or next(self.unsure) == nil then return; end
+	if not self.look_at then
+		self.look_at = {};
+		module:add_timer(MOMENT, self.env.guard("what was learned", function ()
+			local which, list = self.look_at.all and self.unsure or self.look_at, {};
+			self.look_at = nil;
+			for one in pairs(which) do table.insert(list, one); end
+			for _, one in ipairs(list) do look_again(self, one); end
+		end));
 	end
-	if self.looking or next(self.unsure) == nil then return; end
-	self.looking = true;
-	module:add_timer(MOMENT, self.env.guard("what was learned", function ()
-		self.looking = false;
-		local list = {};
-		for one in pairs(self.unsure) do table.insert(list, one); end
-		for _, one in ipairs(list) do look_again(self, one); end
-	end));
+	self.look_at[session or "all"] = true;
 end
 
 -- The sessions that mod_message will hand this to.

@@ -13,12 +13,14 @@
 local st = require "util.stanza";
 local new_cache = require "util.cache".new;
 local jid_bare = require "util.jid".bare;
+local time_now = require "util.time".now;
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_hints = "urn:xmpp:hints";
 
 local MAX_FATES = 500; -- messages of an account whose fate is remembered, and
 local MAX_ALL = 100000; -- of all accounts; who had none for the longest is forgotten first
+local AT_ONCE = 1; -- seconds
 local MAX_PROVEN = 5; -- sessions; one of them will answer
 local MAX_ID = 1023; -- bytes in an id, as in the engine; longer ones are not answered
 local MAX_SENT = 5000; -- answers whose bounces are recognised
@@ -33,7 +35,8 @@ end
 
 --- What another one remembered, after a reload.
 function methods:take_over(other)
-	self.fate, self.fates, self.sent = other.fate, other.fates, other.sent;
+	self.sent = other.sent;
+	if other.fates then self.fate, self.fates = other.fate, other.fates; end -- else it comes from a version that kept others
 end
 
 local function account_of(session)
@@ -46,7 +49,8 @@ end
 
 local function get(self, account, content)
 	local fates = self.fate:get(account);
-	return fates and fates:get(key(content.attr.from, content.attr.id));
+	local from, id = content.attr.from, content.attr.id;
+	return fates and (fates:get(key(from, id)) or fates:get(key(jid_bare(from), id)));
 end
 
 local function drop_account(self, account)
@@ -84,9 +88,9 @@ function answers.proven(queue, text, sent)
 	return table.move(list, 1, h - (last - #list), 1, {});
 end
 
--- Does a message go to further clients, and to none that it has gone to before?
-local function goes_on(fate, sessions)
-	if type(fate) ~= "table" or not sessions[1] then return false; end
+-- Is this a message that a room has just sent to another device with the same nick?
+local function goes_on(fate, sessions, direct)
+	if type(fate) ~= "table" or not fate.direct or not direct or time_now() - fate.time > AT_ONCE then return false; end
 	for _, session in ipairs(sessions) do
 		if fate.waits[session.resource] ~= nil then return false; end
 	end
@@ -100,25 +104,28 @@ end
 function methods:delivering(account, sessions, content, incapable)
 	if #content.attr.id > MAX_ID then return; end
 	local fate = get(self, account, content);
-	if not goes_on(fate, sessions) then fate = { waits = {}, proven = {} }; end
+	local to = content.attr.to;
+	local direct = to ~= nil and to ~= jid_bare(to);
+	if not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct = direct or nil, time = direct and time_now() or nil }; end
 	for _, session in ipairs(sessions) do fate.waits[session.resource] = not incapable(session); end
 	set(self, account, content, fate);
 end
 
 --- A content message that asks goes to nobody who could be answered for now.
 function methods:not_delivering(account, content)
-	if #content.attr.id <= MAX_ID and get(self, account, content) then set(self, account, content, nil); end
+	local attr = content.attr;
+	if #attr.id > MAX_ID or not get(self, account, content) then return; end
+	set(self, account, content, nil);
+	set(self, account, { attr = { from = jid_bare(attr.from), id = attr.id } }, nil);
 end
 
 --- A client acks by itself. The requester may be addressed by the bare JID.
 function methods:acked(account, requester, id)
-	local fates = self.fate:get(account);
-	if not fates or #id > MAX_ID then return; end
-	if requester ~= jid_bare(requester) then
-		if fates:get(key(requester, id)) then fates:set(key(requester, id), "acked"); end
-		return;
-	end
-	local which = {};
+	if #id > MAX_ID then return; end
+	-- What comes from storage has no fate yet, and is acked before it is proved.
+	set(self, account, { attr = { from = requester, id = id } }, "acked");
+	if requester ~= jid_bare(requester) then return; end
+	local fates, which = self.fate:get(account), {};
 	for k in fates:items() do
 		local from, of = k:match("^(.-)%z(.*)$");
 		if of == id and jid_bare(from) == requester then table.insert(which, k); end

@@ -79,6 +79,8 @@ end
 -- A client has answered.
 local function learn(self, jid, client, query)
 	if verified(self, client, query) then return; end
+	-- An answer names what was asked about. If it doesn't, it may be one to an earlier question.
+	if query.attr.node ~= (client.ver and client.node and client.node.."#"..client.ver) then return; end
 	client.own = self.disco.lists_receipts(query);
 	self.actions.learned(jid);
 end

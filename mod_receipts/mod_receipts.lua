@@ -429,6 +429,7 @@ for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
 	end
 end
 
+reports:start();
 load_hashes();
 if not module.reloading then -- else restore() brings it
 	for _, user in pairs(prosody.hosts[module.host].sessions) do
@@ -463,6 +464,9 @@ function module.unload()
 	upkeep.stop(); -- the rest Prosody takes away by itself
 	withdraw();
 	for _, stop in ipairs(unwatch) do stop(); end
+	for _, part in ipairs { resend, queries } do -- timers hold on to what they are for
+		if asleep.is_awake(part) then part:stop(); end
+	end
 	store:flush_all();
 	save_hashes();
 	measure();

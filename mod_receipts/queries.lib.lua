@@ -47,4 +47,10 @@ function methods:came(jid, answer)
 	if not finish(self, jid, answer) and answer then self.actions.late(jid, answer); end
 end
 
+--- Nothing that comes back is waited for any more.
+function methods:stop()
+	for _, query in pairs(self.waiting) do query.timer:stop(); end
+	self.waiting = {};
+end
+
 return queries;

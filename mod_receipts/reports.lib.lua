@@ -83,9 +83,8 @@ function methods:settle()
 	outcomes.duplicate = outcomes.duplicate + duplicate;
 end
 
---- What another one has counted, after a reload. Metrics keep their values by themselves.
+--- What another one has counted, after a reload; its last was measure(). Metrics keep their values by themselves.
 function methods:take_over(other)
-	other:settle();
 	for name, counts in pairs(self.counts) do
 		for value in pairs(counts) do
 			counts[value] = other.counts[name] and other.counts[name][value] or 0;
@@ -164,10 +163,14 @@ function methods:measure(pending, capacity, bytes)
 			measured[value] = count;
 		end
 	end
-	self.loaded:set(1);
 	self.pending:set(pending);
 	self.capacity:set(capacity);
 	self.memory:set(bytes);
+end
+
+--- The module is loaded.
+function methods:start()
+	self.loaded:set(1);
 end
 
 --- The module is unloaded. Prosody goes on showing its metrics as they were.

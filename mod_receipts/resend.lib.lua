@@ -34,6 +34,11 @@ local function forget(self, key)
 	self.count_of[from] = self.count_of[from] > 1 and self.count_of[from] - 1 or nil;
 end
 
+--- Nothing is sent again any more.
+function methods:stop()
+	for key in pairs(self.kept) do forget(self, key); end
+end
+
 --- The user is gone, and what they sent is not sent again.
 function methods:forget(user)
 	for key, message in pairs(self.kept) do

@@ -34,7 +34,8 @@ function store.new(host, pending, stores, now, log, failed, drain)
 	return setmetatable({
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed, drain = drain;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
-		put_off = bounded.new(MAX_PUT_OFF); -- user -> { till = time to try again, wait = seconds that this was put off for }
+		put_off = bounded.new(MAX_PUT_OFF); -- user -> { till = time to try again, wait = seconds that this was put off for, served = as below }
+		served = 0; -- how often the store has done what it was asked for
 		no_room = bounded.new(MAX_PUT_OFF); -- user -> time to read them again: the table was full
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users of whom nothing may be left, and of whom something may be
@@ -73,8 +74,9 @@ local function complain(self, what, user, err)
 		self.retry_at = self.now() + RETRY_AFTER;
 	else
 		local last = self.put_off.at[user];
-		local wait = last and math.min(last.wait * LONGER, LONGEST) or RETRY_AFTER;
-		self.put_off:set(user, { till = self.now() + wait, wait = wait });
+		-- Only while others are served: else it may well be the store.
+		local wait = last and last.served ~= self.served and math.min(last.wait * LONGER, LONGEST) or RETRY_AFTER;
+		self.put_off:set(user, { till = self.now() + wait, wait = wait, served = self.served });
 	end
 	self.failed("What is pending of "..user.." cannot be "..what..", and is tried again later", err);
 end
@@ -87,6 +89,7 @@ end
 
 local function worked(self, user)
 	self.put_off:set(user, nil);
+	self.served = self.served + 1;
 	if self.failures >= GIVE_UP_AFTER then self.log("info", "The store of what is pending works again"); end
 	self.failures, self.failed_user, self.retry_at = 0, nil, -math.huge;
 end

@@ -60,7 +60,7 @@ describe("answers", function ()
 		local all;
 		before_each(function () all = lib.new(); end);
 
-		local function content(id, from) return { attr = { id = id, from = from or "a@h/1" } }; end
+		local function content(id, from, to) return { attr = { id = id, from = from or "a@h/1", to = to } }; end
 		local function nobody() return false; end
 		local function arrived(session, id, client, from) return (all:arrived(session, content(id, from), client or "incapable", true)); end
 
@@ -120,14 +120,19 @@ describe("answers", function ()
 		end);
 
 		it("D4 wait for the other device to which a room sends the same message by itself", function ()
-			all:delivering("b@h", { phone }, content("1"), nobody);
-			all:delivering("b@h", { laptop }, content("1"), function () return true; end);
+			local function unable() return true; end
+			all:delivering("b@h", { phone }, content("1", nil, "b@h/phone"), nobody);
+			all:delivering("b@h", { laptop }, content("1", nil, "b@h/laptop"), unable);
 			assert.is_false(arrived(laptop, "1"));
-			all:delivering("b@h", { laptop }, content("1"), function () return true; end);
+			all:delivering("b@h", { laptop }, content("1", nil, "b@h/laptop"), unable);
 			assert.is_true(arrived(laptop, "1"), "a new message, for it goes there again");
-			all:delivering("b@h", {}, content("2"), nobody);
-			all:delivering("b@h", { phone }, content("2"), nobody);
-			assert.is_true(arrived(phone, "2"));
+			-- Other messages with an old id begin anew.
+			all:delivering("b@h", { phone }, content("2", nil, "b@h/phone"), nobody);
+			all:delivering("b@h", { laptop }, content("2", nil, "b@h"), unable);
+			assert.is_true(arrived(laptop, "2"));
+			all:delivering("b@h", { phone }, content("3"), nobody);
+			all:delivering("b@h", { laptop }, content("3", nil, "b@h/laptop"), unable);
+			assert.is_true(arrived(laptop, "3"));
 		end);
 
 		it("D7 come of what outlived a session, once the client that it goes to then is known", function ()
@@ -198,6 +203,15 @@ describe("answers", function ()
 			local other = lib.new();
 			other:take_over(all);
 			assert.equal(before - 500, other.fates);
+		end);
+
+		it("D8 take over from a version that remembered otherwise what it sent", function ()
+			local sent = all.sent;
+			local other = lib.new();
+			other:take_over({ sent = sent, fate = "of another kind" });
+			assert.equal(sent, other.sent);
+			other:delivering("b@h", { phone }, content("1"), nobody);
+			assert.equal(1, other.fates);
 		end);
 
 		it("do not come for ids that are too long", function ()

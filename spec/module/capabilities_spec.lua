@@ -38,7 +38,16 @@ describe("capabilities", function ()
 
 	before_each(function ()
 		asked, hides, strangers, learned = {}, {}, {}, 0;
-		caps = new(function (jid, from, node, done) table.insert(asked, { jid = jid, from = from, node = node, done = done }); end);
+		caps = new(function (jid, from, node, done)
+			local one = { jid = jid, from = from, node = node };
+			-- As clients answer; another node where a spec says so.
+			function one.done(query, other)
+				query = query and st.clone(query);
+				if query then query.attr.node = other or node; end
+				done(query);
+			end
+			table.insert(asked, one);
+		end);
 	end);
 
 	it("B1 cost one query a ver, whoever shows it, and B3 none is repeated", function ()
@@ -181,6 +190,17 @@ describe("capabilities", function ()
 		caps:presence(presence("a@h/1", query), nil, true);
 		caps:presence(presence("a@far/1", query), "u@h", false);
 		assert.equal(4, learned);
+	end);
+
+	it("B2 of a client are not learned from its answer to an earlier question", function ()
+		local first, second = info("urn:first"), info(R, "urn:second");
+		caps:presence(presence("a@h/1", first), nil, true);
+		caps:forget("a@h/1");
+		caps:presence(presence("a@h/1", second), nil, true);
+		asked[2].done(first, asked[1].node);
+		assert.equal("unknown", caps:of("a@h/1"));
+		caps:late("a@h/1", second);
+		assert.equal("capable", caps:of("a@h/1"));
 	end);
 
 	it("B3 of a client that answers late are learned all the same, while it is what was asked", function ()

@@ -101,6 +101,7 @@ describe("reports", function ()
 	end);
 
 	it("F4 sets the gauges", function ()
+		reports:start();
 		reports:measure(5, 100, 4096);
 		assert.equal(1, metrics.loaded.values["-"]);
 		reports:stop();

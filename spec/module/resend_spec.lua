@@ -86,6 +86,13 @@ describe("resend", function ()
 		assert.equal("c@h/r", delivered[1][2].attr.from);
 	end);
 
+	it("A3 G1 leaves no timer behind, nor what it would have sent", function ()
+		start(3);
+		for i = 1, 5 do keep(tostring(i)); end
+		resend:stop();
+		assert.same({ {}, 0, {} }, { timers, resend.count, resend.count_of });
+	end);
+
 	it("G1 gives up after a day", function ()
 		start(1);
 		keep("1");

@@ -258,6 +258,21 @@ describe("store", function ()
 		assert.equal(last + 2, failures, "what has worked begins anew");
 	end);
 
+	it("F1 of the only user there is, a store that fails is tried as often as of others, and what waits is written when it works", function ()
+		broken = true;
+		ask("a", "1");
+		store:flush(10);
+		for _ = 1, 60 / 2.5 do
+			now = now + 2.5;
+			store:flush(10);
+		end
+		assert.is_true(failures >= 12, failures);
+		broken = false;
+		now = now + 5;
+		store:flush(10);
+		assert.equal("1", ids("a"));
+	end);
+
 	it("F1 when the store works again nobody waits for their turn", function ()
 		for _, user in ipairs { "a", "b", "c", "d" } do ask(user, "1"); end
 		broken = true;
@@ -287,6 +302,7 @@ describe("store", function ()
 		local before = failures;
 		for _ = 1, 8 do
 			now = now + 2.5;
+			ask("b", tostring(now)); -- the store works
 			store:flush(10);
 		end
 		assert.equal(before + 1, failures);

@@ -277,6 +277,18 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		end
 	end);
 
+	it("D4 come for a message with an id that an earlier one had, which went to a client that can and is gone", function ()
+		local can = on.client("bob@localhost/can", RECEIPTS);
+		on.ask("bob@localhost", "1");
+		can:sync();
+		can:acknowledge();
+		can:close();
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		on.ask("bob@localhost", "1");
+		on.proves(cannot);
+		assert.same({ "1" }, on.acks());
+	end);
+
 	it("D4 leave it to a client that can", function ()
 		local can = on.client("bob@localhost/can", RECEIPTS);
 		local cannot = on.client("bob@localhost/cannot", NONE);
@@ -758,9 +770,15 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		one:sync();
 	end
 
+	-- It is asked; and what it answers is looked at in a moment.
+	local function wait(seconds)
+		local deadline = require "socket".gettime() + seconds;
+		servers.wait(function () return require "socket".gettime() > deadline; end);
+	end
 	local function settle(one)
 		servers.wait(function () one:sync(); return one.queries; end);
 		one:sync();
+		wait(0.2);
 	end
 
 	it("D4 D7 come once it has said that it can't, of what arrived before, from storage too", function ()
@@ -844,9 +862,27 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		on.ask("bob@localhost", "before");
 		prove(bob, 1);
 		assert.same({}, on.acks());
+		bob:send("<presence type='unavailable'/>");
 		bob:send(bob:presence());
 		bob:sync();
+		wait(0.2);
 		assert.same({ "before" }, on.acks());
+	end);
+
+	it("D4 D7 do not come of what was in storage and the client, which does not say that it can, has acked by itself", function ()
+		for _, to in ipairs { "alice@localhost/alice", "alice@localhost" } do
+			on.ask("bob@localhost", "by itself");
+			local bob = on.client("bob", NONE);
+			bob:send(stanzas.ack(to, "by itself"));
+			bob:sync();
+			assert.same({ "by itself" }, on.acks());
+			on.proves(bob);
+			assert.same({}, on.acks());
+			bob:close();
+		end
+		on.ask("bob@localhost", "by itself");
+		on.proves(on.client("bob", NONE));
+		assert.same({ "by itself" }, on.acks(), "a new message with that id");
 	end);
 
 	it("D4 of a client that has gone since are not kept in memory", function ()
