@@ -17,17 +17,17 @@ local function list_of(user)
 	if list then return list; end
 	store = store or module:open_store("blocklist");
 	local stored, err = store:get(user);
-	if not stored and err then return nil; end
+	if not stored and err then return {}; end
 	list = type(stored) == "table" and stored or {};
 	lists:set(user, list);
 	return list;
 end
 
---- Has the user (a name) blocked this JID? Where that cannot be read, it is to be feared.
+--- Has the user (a name) blocked this JID? While the store cannot be read, nobody has been, as for mod_blocklist.
 function blocks.has(user, jid)
 	if not prosody.hosts[module.host].modules.blocklist then return false; end
 	local list = list_of(user);
-	return list == nil or list[jid] ~= nil or list[jid_bare(jid)] ~= nil or list[jid_host(jid)] ~= nil;
+	return list[jid] ~= nil or list[jid_bare(jid)] ~= nil or list[jid_host(jid)] ~= nil;
 end
 
 --- The user changes the list.

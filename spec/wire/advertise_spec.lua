@@ -19,13 +19,13 @@ local function caps_hash(server, name)
 	return hash;
 end
 
--- Everything of a host that hooks can be seen in, and the fields of every session.
+-- Everything of a host that hooks can be seen in, and the fields of every session. Ids of queries are made anew at each load.
 local SURVEY = [[
 	local host = prosody.hosts.localhost;
 	local list = {};
 	for where, events in pairs { host = host.events, global = prosody.events } do
 		for event, handlers in pairs(events._event_map) do
-			for _ in pairs(handlers) do table.insert(list, where.." hook "..event); end
+			for _ in pairs(handlers) do table.insert(list, where.." hook "..event:gsub("^(iq%-%a+/%a+/)[%w_-]+$", "%1…")); end
 		end
 	end
 	for name, items in pairs(host._items or {}) do
