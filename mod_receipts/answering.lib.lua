@@ -39,7 +39,6 @@ end
 
 -- The answer takes the way of the client's own stanzas. What comes back at once (a block, no such user) is not for the client.
 local function send_answer(self, session, content, why)
-	if session.destroyed then return; end
 	local id = new_id();
 	local answer = self.answers:make(session, content, id);
 	local send, refused = session.send, false;
@@ -68,12 +67,17 @@ local function asks(self, stanza)
 	return what and what & self.env.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
 end
 
+-- What is known of a session's client; where that is nothing, it matters once it is learned.
+local function support_of(self, session)
+	local client = self.env.capabilities:of(session.full_jid);
+	self.unsure[session] = client ~= "capable" and client ~= "incapable" or nil;
+	return client;
+end
+
 -- A content message that asks has arrived at a session.
 local function answer(self, session, content)
 	if session.destroyed or not self.env.preferences:answers_for(session.username) then return; end
-	local client = self.env.capabilities:of(session.full_jid);
-	if client ~= "capable" and client ~= "incapable" then self.unsure[session] = true; end
-	local yes, why = self.answers:arrived(session, content, client, (presence.visible(session, content.attr.from)));
+	local yes, why = self.answers:arrived(session, content, support_of(self, session), (presence.visible(session, content.attr.from)));
 	if yes then
 		send_answer(self, session, content, why);
 	else
@@ -88,10 +92,7 @@ end
 
 -- Is by now known of a session's client what it was waited for?
 local function look_again(self, session)
-	local client = self.env.capabilities:of(session.full_jid);
-	if client ~= "capable" and client ~= "incapable" then return; end
-	self.unsure[session] = nil;
-	if client == "capable" then return; end
+	if support_of(self, session) ~= "incapable" then return; end
 	for _, one in ipairs(self.answers:incapable(session)) do answer(self, one.session, one.content); end
 end
 
@@ -126,22 +127,12 @@ local function recipients(to, type)
 	return list;
 end
 
--- May whoever asks see that anybody of this account is online? Else there will be no answer, and strangers cannot fill what is remembered.
-local function is_visible(account, jid)
-	local user = bare_sessions[account];
-	for _, session in pairs(user and user.sessions or {}) do
-		if presence.visible(session, jid) then return true; end
-	end
-	return false;
-end
-
---- A content message that asks is on its way to an account (bare JID) for which the server answers.
+--- A content message that asks is on its way to an account (bare JID) for which the server answers. To who may not see that anybody
+-- of it is online there will be no answer: so strangers cannot fill what is remembered.
 function methods:delivering(account, content)
-	if not is_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
+	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
-		local client = self.env.capabilities:of(session.full_jid);
-		if client ~= "capable" and client ~= "incapable" then self.unsure[session] = true; end
-		return client == "incapable";
+		return support_of(self, session) == "incapable";
 	end);
 end
 
@@ -223,7 +214,7 @@ function methods:sent()
 		if session.smacks or not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
 		local content = st.clone(stanza);
 		module:add_timer(0, guard("an answer for what was sent", function ()
-			if not session.destroyed then self:arrived(session, content); end
+			answer(self, session, content);
 		end));
 	end);
 	return function (stanza, session)

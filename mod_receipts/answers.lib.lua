@@ -20,7 +20,7 @@ local xmlns_hints = "urn:xmpp:hints";
 
 local MAX_FATES = 500; -- messages of an account whose fate is remembered, and
 local MAX_ALL = 100000; -- of all accounts; who had none for the longest is forgotten first
-local AT_ONCE = 1; -- seconds
+local AT_ONCE = 1; -- seconds in which a room sends a message to all devices with a nick
 local MAX_PROVEN = 5; -- sessions; one of them will answer
 local MAX_ID = 1023; -- bytes in an id, as in the engine; longer ones are not answered
 local MAX_SENT = 5000; -- answers whose bounces are recognised
@@ -47,9 +47,8 @@ local function key(requester, id)
 	return requester.."\0"..id;
 end
 
-local function get(self, account, content)
+local function get(self, account, from, id)
 	local fates = self.fate:get(account);
-	local from, id = content.attr.from, content.attr.id;
 	return fates and (fates:get(key(from, id)) or fates:get(key(jid_bare(from), id)));
 end
 
@@ -60,11 +59,12 @@ local function drop_account(self, account)
 	self.fate:set(account, nil);
 end
 
--- @param fate  nil forgets it
-local function set(self, account, content, fate)
+-- @param requester  full JID, or bare where only that is known
+-- @param fate       nil forgets it
+local function set(self, account, requester, id, fate)
 	local fates = self.fate:get(account) or new_cache(MAX_FATES);
 	local before = fates:count();
-	fates:set(key(content.attr.from, content.attr.id), fate);
+	fates:set(key(requester, id), fate);
 	self.fates = self.fates + fates:count() - before;
 	self.fate:set(account, fates:count() > 0 and fates or nil); -- the account is in use
 	while self.fates > MAX_ALL do drop_account(self, (self.fate:tail())); end
@@ -90,7 +90,7 @@ end
 
 -- Is this a message that a room has just sent to another device with the same nick?
 local function goes_on(fate, sessions, direct)
-	if type(fate) ~= "table" or not fate.direct or not direct or time_now() - fate.time > AT_ONCE then return false; end
+	if type(fate) ~= "table" or not fate.direct_at or not direct or time_now() - fate.direct_at > AT_ONCE then return false; end
 	for _, session in ipairs(sessions) do
 		if fate.waits[session.resource] ~= nil then return false; end
 	end
@@ -102,28 +102,28 @@ end
 -- of the devices that share a nick by itself.
 -- @param incapable  function (session): is it known not to answer by itself?
 function methods:delivering(account, sessions, content, incapable)
-	if #content.attr.id > MAX_ID then return; end
-	local fate = get(self, account, content);
-	local to = content.attr.to;
+	local from, to, id = content.attr.from, content.attr.to, content.attr.id;
+	if #id > MAX_ID then return; end
+	local fate = get(self, account, from, id);
 	local direct = to ~= nil and to ~= jid_bare(to);
-	if not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct = direct or nil, time = direct and time_now() or nil }; end
+	if not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
 	for _, session in ipairs(sessions) do fate.waits[session.resource] = not incapable(session); end
-	set(self, account, content, fate);
+	set(self, account, from, id, fate);
 end
 
 --- A content message that asks goes to nobody who could be answered for now.
 function methods:not_delivering(account, content)
-	local attr = content.attr;
-	if #attr.id > MAX_ID or not get(self, account, content) then return; end
-	set(self, account, content, nil);
-	set(self, account, { attr = { from = jid_bare(attr.from), id = attr.id } }, nil);
+	local from, id = content.attr.from, content.attr.id;
+	if #id > MAX_ID or not get(self, account, from, id) then return; end
+	set(self, account, from, id, nil);
+	set(self, account, jid_bare(from), id, nil);
 end
 
 --- A client acks by itself. The requester may be addressed by the bare JID.
 function methods:acked(account, requester, id)
 	if #id > MAX_ID then return; end
 	-- What comes from storage has no fate yet, and is acked before it is proved.
-	set(self, account, { attr = { from = requester, id = id } }, "acked");
+	set(self, account, requester, id, "acked");
 	if requester ~= jid_bare(requester) then return; end
 	local fates, which = self.fate:get(account), {};
 	for k in fates:items() do
@@ -173,20 +173,20 @@ end
 
 --- A message has arrived at a session. Returns whether to answer it, and why.
 function methods:arrived(session, content, client, visible)
-	if #content.attr.id > MAX_ID then return false, "the id is too long"; end
-	local account = account_of(session);
-	local fate = get(self, account, content);
+	local account, from, id = account_of(session), content.attr.from, content.attr.id;
+	if #id > MAX_ID then return false, "the id is too long"; end
+	local fate = get(self, account, from, id);
 	if type(fate) == "table" and client == "incapable" then
 		fate.waits[session.resource] = false; -- by now it is known
 	end
 	local yes, why = answers.decide(fate, client, visible);
 	if yes then
-		set(self, account, content, "answered");
+		set(self, account, from, id, "answered");
 	elseif client ~= "capable" then
 		-- What waited in storage has no fate yet, or that of when it went to nobody, or to another session.
 		if not fate and visible then
 			fate = { waits = {}, proven = {} };
-			set(self, account, content, fate);
+			set(self, account, from, id, fate);
 		end
 		if type(fate) == "table" then
 			fate.waits[session.resource] = client ~= "incapable";
@@ -209,7 +209,7 @@ end
 --- A session died with this message unacked.
 -- @return where it has arrived, and was waiting for this one: array of { session =, content = }
 function methods:lost(session, content)
-	local fate = get(self, account_of(session), content);
+	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
 	return type(fate) == "table" and stop_waiting(fate, session.resource) or {};
 end
 
@@ -240,7 +240,7 @@ end
 
 --- Has the requester been told that it arrived?
 function methods:told(session, content)
-	local fate = get(self, account_of(session), content);
+	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
 	return fate == "answered" or fate == "acked";
 end
 

@@ -76,11 +76,16 @@ local function verified(self, client, query)
 	return true;
 end
 
+-- The node that a client is asked about: nil where it shows none.
+local function node_of(client)
+	return client.ver and client.node and client.node.."#"..client.ver or nil;
+end
+
 -- A client has answered.
 local function learn(self, jid, client, query)
 	if verified(self, client, query) then return; end
 	-- An answer names what was asked about. If it doesn't, it may be one to an earlier question.
-	if query.attr.node ~= (client.ver and client.node and client.node.."#"..client.ver) then return; end
+	if query.attr.node ~= node_of(client) then return; end
 	client.own = self.disco.lists_receipts(query);
 	self.actions.learned(jid);
 end
@@ -115,7 +120,7 @@ local function ask(self, flight, jid)
 		or not client.is_local and not self.actions.may_see(client.asker, jid) then return next_one(); end
 	client.asked = true;
 	self.asking[jid] = client;
-	self.actions.send(jid, client.asker, client.ver and client.node and client.node.."#"..client.ver, function (query)
+	self.actions.send(jid, client.asker, node_of(client), function (query)
 		-- Whoever has this address by now, or shows something else by now, is not who was asked.
 		local now = client_of(self, jid);
 		if self.asking[jid] == client then self.asking[jid] = nil; end

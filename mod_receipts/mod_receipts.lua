@@ -126,12 +126,7 @@ local answering;
 capabilities = capabilities_lib.new(sleeping.disco, {
 	send = function (jid, from, node, done) queries:ask(jid, from or module.host, node, done); end;
 	later = later;
-	may_see = function (user, jid)
-		for _, session in next, bare_sessions[user] and bare_sessions[user].sessions or {} do
-			if sleeping.presence.visible(session, jid) then return true; end
-		end
-		return false;
-	end;
+	may_see = function (user, jid) return sleeping.presence.account_visible(user, jid); end;
 	is_contact = function (user, bare)
 		local online = bare_sessions[user];
 		return online ~= nil and online.roster ~= nil and online.roster[bare] ~= nil;

@@ -5,6 +5,8 @@ local jid_bare = require "util.jid".bare;
 
 local blocks = module:require "blocks";
 
+local bare_sessions = prosody.bare_sessions;
+
 local presence = {};
 
 -- session.directed has the JIDs that directed presence was sent to and not taken back, thousands perhaps. Of sessions that were asked
@@ -72,6 +74,15 @@ function presence.visible(session, jid)
 		return false, "blocked";
 	end
 	return true, why or "directed presence";
+end
+
+--- May `jid` know that anybody of an account (bare JID) is online?
+function presence.account_visible(account, jid)
+	local user = bare_sessions[account];
+	for _, session in next, user and user.sessions or {} do
+		if presence.visible(session, jid) then return true; end
+	end
+	return false;
 end
 
 return presence;

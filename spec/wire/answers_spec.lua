@@ -798,12 +798,18 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		assert.same({}, on.acks(), "once");
 	end);
 
-	it("D4 come once, from one of them, when it is the second that turns out not to", function ()
+	-- Two devices that can't, of one of which nothing is known: the other one has proved that a message arrived.
+	local function proved_beside_fresh(id)
 		local cannot = on.client("bob@localhost/cannot", NONE);
 		local bob = fresh("bob@localhost/fresh", NONE);
 		bob:sync();
-		on.ask("bob@localhost", "two");
+		on.ask("bob@localhost", id);
 		on.proves(cannot);
+		return bob;
+	end
+
+	it("D4 come once, from one of them, when it is the second that turns out not to", function ()
+		local bob = proved_beside_fresh("two");
 		prove(bob, 1);
 		assert.is_nil(bob.queries);
 		assert.same({}, on.acks());
@@ -812,11 +818,7 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 	end);
 
 	it("D4 come from the one that has proved it, though the other one, which can't either, has proved nothing", function ()
-		local cannot = on.client("bob@localhost/cannot", NONE);
-		local bob = fresh("bob@localhost/fresh", NONE);
-		bob:sync();
-		on.ask("bob@localhost", "one");
-		on.proves(cannot);
+		local bob = proved_beside_fresh("one");
 		assert.same({}, on.acks());
 		settle(bob);
 		assert.same({ "one" }, on.acks());
