@@ -465,7 +465,6 @@ function module.unload()
 	store:flush_all();
 	save_hashes();
 	measure();
-	reports:watch(nil); -- the table that the hooks have counted with may be another one's by now
 	reports:stop();
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));

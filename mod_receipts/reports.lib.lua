@@ -68,7 +68,7 @@ function reports.new(metric, listening, fire)
 end
 
 --- The message hooks deal with what is ordinary by themselves, and count it.
--- @param uncounted  what hooks.new returned: tells what they have counted since the last time; nil when they count no more
+-- @param uncounted  what hooks.new returned: tells what they have counted since the last time
 function methods:watch(uncounted)
 	self.uncounted = uncounted;
 end

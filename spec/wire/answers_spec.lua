@@ -549,6 +549,13 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		local cases = {
 			{ "both", true }, { "from", true }, { "to", false }, { "none", false },
 			{ "directed presence", true, function (carol, bob) bob:send(bob:presence { to = carol.jid }); bob:sync(); end },
+			{ "directed presence, after others had some and it was looked for", true, function (carol, bob)
+				bob:send(bob:presence { to = "dave@localhost" });
+				bob:send(stanzas.ack(carol.jid, "looks for it"));
+				bob:sync();
+				bob:send(bob:presence { to = carol.jid });
+				bob:sync();
+			end },
 			{ "directed presence taken back", false, function (carol, bob)
 				bob:send(bob:presence { to = carol.jid });
 				bob:send("<presence to='"..carol.jid.."' type='unavailable'/>");

@@ -118,8 +118,14 @@ describe("a stranger", function ()
 				set("unblock");
 				assert.equal(features == RECEIPTS, asked("friends again"));
 				set("block");
+				assert.equal(offline, asked("blocked again"));
 				bob:close();
 				assert.equal(offline, asked("gone"));
+				-- A namesake has blocked nobody.
+				server:run("prosody.hosts.localhost.modules.blocklist.module:open_store('blocklist'):set('bob', nil) "
+					.."prosody.events.fire_event('user-deleted', { username = 'bob', host = 'localhost' })");
+				client(server, "bob", features);
+				assert.equal(features == RECEIPTS, asked("namesake"));
 			end
 		end
 	end);

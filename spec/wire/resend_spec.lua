@@ -141,6 +141,30 @@ describe("sending again", function ()
 		bob:iq(st.stanza("iq", { type = "set" }):tag("unblock", { xmlns = "urn:xmpp:blocking" }));
 	end);
 
+	it("A3 G1 nothing that waits is kept in memory when the module goes", function ()
+		alice = client("alice", RECEIPTS);
+		alice:send(stanzas.ask({ to = "offline@localhost", id = "waits" }));
+		alice:sync();
+		assert.equal("1 0", server:run([[
+			local kept = setmetatable({}, { __mode = "k" });
+			local function count()
+				collectgarbage();
+				collectgarbage();
+				local n = 0;
+				for _ in pairs(kept) do n = n + 1; end
+				return n;
+			end
+			for _, message in pairs(prosody.hosts.localhost.modules.receipts.module.save().resend.kept) do
+				if message.content.attr.id == "waits" then kept[message.content] = true; end
+			end
+			local before = count();
+			require "core.modulemanager".unload("localhost", "receipts");
+			local after = count();
+			require "core.modulemanager".load("localhost", "receipts");
+			return before.." "..after;
+		]]));
+	end);
+
 	it("G1 not by default", function ()
 		assert.equal(0, require "spec.support.paths".lib("options").definitions.receipts_resend_attempts.default);
 	end);
