@@ -258,6 +258,12 @@ function methods:presence(stanza, to, is_local)
 	if is_local or c and client.asker then want(self, jid, client); end
 end
 
+--- Takes note of presence that a client of this host sends to somebody. While that client is being asked, this can wait: whoever shows
+-- another ver with each would only cost time.
+function methods:directed(stanza)
+	if not self.asking[stanza.attr.from] then self:presence(stanza, nil, true); end
+end
+
 --- Nothing of this person (or room) is shown to that user any more.
 function methods:hidden(bare, to)
 	for jid, client in pairs(clients_of(self, bare) or {}) do

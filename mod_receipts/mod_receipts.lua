@@ -168,7 +168,7 @@ local function presence_out(event)
 	local to, type = stanza.attr.to, stanza.attr.type;
 	if not to then return; end
 	if asleep.is_awake(sleeping.presence) then sleeping.presence.directed(event.origin, to, type); end
-	if not type then capabilities:presence(stanza, nil, true); end
+	if not type then capabilities:directed(stanza); end
 end
 
 local function is_ours(jid)

@@ -90,6 +90,18 @@ describe("capabilities", function ()
 		assert.equal(2, #asked);
 	end);
 
+	it("B3 look at no other directed presence of a client while it is being asked", function ()
+		local first, second = info(R, "urn:1"), info("urn:2");
+		caps:directed(presence("a@h/r", first, { to = "b@h" }));
+		caps:directed(presence("a@h/r", second, { to = "b@h" }));
+		asked[1].done(first);
+		assert.equal(1, #asked);
+		assert.equal("capable", caps:of("a@h/r"));
+		caps:directed(presence("a@h/r", second, { to = "b@h" }));
+		asked[2].done(second);
+		assert.equal("incapable", caps:of("a@h/r"), "it shows another ver now");
+	end);
+
 	it("B1 presence without caps does not unsay them", function ()
 		caps:presence(presence("a@h/r", info(R)), nil, true);
 		asked[1].done(info(R));

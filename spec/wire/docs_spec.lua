@@ -34,6 +34,9 @@ local ELSEWHERE = {
 	["make mutation"] = function () return docs.read("Makefile"):find("\nmutation:[^\n]*\n\tscripts/mutate %$%(FILE%)\n"); end; -- hours
 	["make mutation FILE=csrc/facts.c"] = function () return docs.read("spec/module/mutation_spec.lua"):find("csrc/facts%.c"); end;
 	["make attack"] = function () return docs.read("Makefile"):find("\n\tATTACK=long busted [^\n]*spec/load/attack_spec%.lua\n"); end; -- short there
+	["WALKS=60 busted --lua=/usr/bin/lua5.4 spec/load/walk_spec.lua"] = function ()
+		return docs.read("scripts/test"):find(" spec/load;", 1, true); -- short there
+	end;
 	["make soak SOAK_SECONDS=600"] = function () return docs.read("Makefile"):find("spec/load/soak_spec%.lua spec/load/reload_spec%.lua\n"); end;
 	["make interop"] = function () return docs.read(".ci/run"):find("\nMACHINE_TEST=fast make interop "); end;
 	["make lint"] = function () return docs.read(".ci/run"):find("\nmake lint\n"); end;
