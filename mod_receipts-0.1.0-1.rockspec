@@ -54,6 +54,7 @@ build = {
 		["mod_receipts.guard"] = "mod_receipts/guard.lib.lua",
 		["mod_receipts.hooks"] = "mod_receipts/hooks.lib.lua",
 		["mod_receipts.inspection"] = "mod_receipts/inspection.lib.lua",
+		["mod_receipts.jids"] = "mod_receipts/jids.lib.lua",
 		["mod_receipts.lint"] = "mod_receipts/lint.lib.lua",
 		["mod_receipts.offers"] = "mod_receipts/offers.lib.lua",
 		["mod_receipts.options"] = "mod_receipts/options.lib.lua",

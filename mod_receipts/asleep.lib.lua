@@ -29,11 +29,11 @@ function asleep.is_awake(thing)
 	return not (mt and mt.asleep);
 end
 
---- Libs of the module's that sleep. Those they require sleep as well, and are to be named too.
+--- Libs of the module's that sleep. Those they require sleep as well, and are to be named too, or are given.
 -- @param names  array
--- @return table from the name to the lib
-function asleep.libs(names)
-	local libs = {};
+-- @param libs   table from the name to the lib, of those that are awake
+-- @return the same table, with those that sleep
+function asleep.libs(names, libs)
 	-- What a lib takes for Prosody's `module`.
 	local api = setmetatable({ require = function (_, name) return libs[name]; end }, { __index = module });
 	local environment = setmetatable({ module = api }, { __index = module.environment });

@@ -10,15 +10,16 @@
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
--- A client is { key, ver, node, own, asked, asker, room, is_local, shown }: key into by_hash when it shows verifiable caps, own = true |
--- false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of them whose
--- presence it may see; both for clients elsewhere only. In the name of another one it is not asked: that would tell who is online.
+-- A client is { key, ver, node, own, asked, waits, asker, room, is_local, shown }: key into by_hash when it shows verifiable caps, own =
+-- true | false for what was learned of this client alone, waits = it is among those of a query under way, shown = the local users that
+-- its presence goes to, asker = the latest of them whose presence it may see; both for clients elsewhere only. In the name of another one
+-- it is not asked: that would tell who is online.
 --
 -- Nothing here sends or waits, or reads what disco#info says (disco.lib.lua does): `new` is given functions for that.
 
 local new_cache = require "util.cache".new;
-local jid_bare = require "util.jid".bare;
-local match_text = string.match;
+
+local bare_of = (module:require "jids").bare;
 
 local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
@@ -58,7 +59,7 @@ local function clients_of(self, bare)
 end
 
 local function client_of(self, jid)
-	local clients = clients_of(self, jid_bare(jid));
+	local clients = clients_of(self, bare_of(jid));
 	return clients and clients[jid];
 end
 
@@ -110,6 +111,7 @@ local function ask(self, flight, jid)
 		while #flight.waiting > 0 do
 			local other = table.remove(flight.waiting, 1);
 			local waiting = client_of(self, other);
+			if waiting then waiting.waits = nil; end
 			if waiting and known(self, waiting) == nil and not waiting.asked then
 				return ask(self, flight, other);
 			end
@@ -131,7 +133,7 @@ local function ask(self, flight, jid)
 end
 
 function want(self, jid, client)
-	if client.room or client.asked or known(self, client) ~= nil then return; end
+	if client.room or client.asked or client.waits or known(self, client) ~= nil then return; end
 	local key = client.key or client; -- what only holds for one client is asked for by itself
 	local flight = self.flight[key];
 	if flight then
@@ -139,7 +141,10 @@ function want(self, jid, client)
 			table.insert(flight.waiting, 1, jid);
 		elseif #flight.waiting < MAX_WAITING then
 			table.insert(flight.waiting, jid);
+		else
+			return;
 		end
+		client.waits = true;
 		return;
 	end
 	if self.asking[jid] then return; end -- one question at a time; the answer to it brings us back here
@@ -211,7 +216,7 @@ end
 function methods:presence(stanza, to, is_local)
 	local jid, type = stanza.attr.from, stanza.attr.type;
 	if not jid or #jid > MAX_JID then return; end
-	local bare = match_text(jid, "^[^/]*");
+	local bare = bare_of(jid);
 	if jid == bare then
 		if type == "unavailable" and to then self:hidden(bare, to); end
 		return;
@@ -283,7 +288,7 @@ end
 
 --- The client is gone.
 function methods:forget(jid)
-	local bare = jid_bare(jid);
+	local bare = bare_of(jid);
 	local clients = clients_of(self, bare);
 	local client = clients and clients[jid];
 	if not client then return; end
@@ -311,7 +316,7 @@ end
 --- What is known of the client at a full JID: "capable", "incapable", "unknown", or "silent" when it shows no caps.
 -- @param bare  optional: its bare JID, where the caller has it
 function methods:of(jid, bare)
-	local clients = clients_of(self, bare or jid_bare(jid));
+	local clients = clients_of(self, bare or bare_of(jid));
 	local client = clients and clients[jid];
 	if not client then return "silent"; end
 	local capable = known(self, client);
@@ -324,7 +329,7 @@ end
 -- @param visible  function (by, full JID, client): may the one that asks see this client's presence?
 -- @param by       the one that asks
 function methods:of_person(jid, visible, by)
-	local bare = jid_bare(jid);
+	local bare = bare_of(jid);
 	local clients = clients_of(self, bare);
 	local any, all = false, true;
 	for full, client in next, clients or {} do
@@ -341,7 +346,7 @@ end
 function methods:take_over(other)
 	self.people, self.locals, self.by_hash, self.full = other.people, other.locals, other.by_hash, other.full or {};
 	local function ask_again(clients)
-		for _, client in pairs(clients) do client.asked = known(self, client) ~= nil; end
+		for _, client in pairs(clients) do client.asked, client.waits = known(self, client) ~= nil, nil; end
 	end
 	for _, clients in self.people:items() do
 		ask_again(clients);
@@ -362,7 +367,7 @@ end
 -- @param visible  as for of_person, and by
 function methods:capable_clients(jid, visible, by)
 	local list = {};
-	local bare = jid_bare(jid);
+	local bare = bare_of(jid);
 	for full, client in pairs(clients_of(self, bare) or {}) do
 		if (jid == bare or jid == full) and visible(by, full, client) and known(self, client) then table.insert(list, full); end
 	end
@@ -374,7 +379,7 @@ end
 -- @return array of { jid =, support = as `of` says it, ver = of its caps, nil when it shows none }
 function methods:clients(jid)
 	local list = {};
-	local bare = jid_bare(jid);
+	local bare = bare_of(jid);
 	for full, client in pairs(clients_of(self, bare) or {}) do
 		if jid == bare or jid == full then table.insert(list, { jid = full, support = self:of(full), ver = client.ver }); end
 	end

@@ -6,7 +6,10 @@
 -- can, and a call of the engine for a request or an ack. None of it makes garbage. Whatever is not of the most common shape, the engine
 -- reads (pending:outgoing(), pending:incoming(), examine()): the rules are there.
 
-local pcall, match_text = pcall, string.match;
+local jids = module:require "jids";
+
+local pcall = pcall;
+local bare_of, node_of = jids.bare, jids.node;
 
 local RECEIPTS <const> = "urn:xmpp:receipts";
 local CONTENT <const> = 0;
@@ -26,14 +29,14 @@ local plain_types = { chat = true, normal = true };
 -- Is this a subscriber of the session's user, who is online? Then an ack tells nothing new (rule E4).
 local function is_subscriber(session, jid)
 	local roster = jid and session.presence and session.roster;
-	local contact = roster and roster[match_text(jid, "^[^/]*")];
+	local contact = roster and roster[bare_of(jid)];
 	local subscription = contact and contact.subscription;
 	return subscription == "both" or subscription == "from";
 end
 
 -- The name of the user at a JID of this host.
 local function user_of(jid)
-	return jid and match_text(jid, "^([^@]*)@") or "";
+	return node_of(jid) or "";
 end
 
 --- @param engine   receipts

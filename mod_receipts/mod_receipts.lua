@@ -37,6 +37,7 @@ local asleep = module:require "asleep";
 local capabilities_lib = module:require "capabilities";
 local guards = module:require "guard";
 local hooks = module:require "hooks";
+local jids = module:require "jids";
 local offers = module:require "offers";
 local options_lib = module:require "options";
 local outlet = module:require "outlet";
@@ -45,10 +46,10 @@ local reports_lib = module:require "reports";
 local rooms_lib = module:require "rooms";
 local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
-local sleeping = asleep.libs {
+local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "presence", "queries", "requests", "resend", "shell", "traffic", "views",
-};
+}, { jids = jids });
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local bits = engine.bits;
@@ -143,9 +144,9 @@ local function decide(stanza, why, id)
 	id = id or stanza.attr.id;
 	module:log("debug", "Message %s from %s to %s: %s", id, from, to, why);
 	if not id or not from then return; end
-	local time, one, other = time_now(), jid_bare(from), jid_bare(to);
-	if jid_host(one) == module.host then decisions:note(one, time, id, from, to, why); end
-	if other ~= one and jid_host(other) == module.host then decisions:note(other, time, id, from, to, why); end
+	local time, one, other = time_now(), jids.bare(from), jids.bare(to);
+	if jids.host(one) == module.host then decisions:note(one, time, id, from, to, why); end
+	if other ~= one and jids.host(other) == module.host then decisions:note(other, time, id, from, to, why); end
 end
 
 answering = asleep.later(function ()
@@ -173,7 +174,7 @@ end
 
 local function is_ours(jid)
 	local session = full_sessions[jid];
-	return (session and session.host or jid_host(jid)) == module.host;
+	return (session and session.host or jids.host(jids.bare(jid))) == module.host;
 end
 
 local function presence_in(event)
@@ -181,9 +182,9 @@ local function presence_in(event)
 	local to, from = stanza.attr.to, stanza.attr.from;
 	if not to then
 		capabilities:presence(stanza, nil, true);
-	elseif not is_ours(from) and bare_sessions[jid_bare(to)] then
-		-- Who is not online is shown nothing; and of clients of this host all is known by what they broadcast.
-		capabilities:presence(stanza, jid_bare(to), false);
+	elseif from and not is_ours(from) then -- of clients of this host all is known by what they broadcast
+		local account = jids.bare(to);
+		if bare_sessions[account] then capabilities:presence(stanza, account, false); end -- who is not online is shown nothing
 	end
 end
 

@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Who may see a user's presence (rule D3; XEP-0184 §8).
 
-local jid_bare = require "util.jid".bare;
-
 local blocks = module:require "blocks";
+local jids = module:require "jids";
 
 local bare_sessions = prosody.bare_sessions;
 
@@ -14,7 +13,7 @@ local presence = {};
 local index = setmetatable({}, { __mode = "k" });
 
 local function note(bares, jid)
-	local bare = jid_bare(jid);
+	local bare = jids.bare(jid);
 	bares[bare] = bares[bare] or {};
 	bares[bare][jid] = true;
 end
@@ -28,7 +27,7 @@ function presence.directed(session, jid, type)
 	elseif not type then
 		note(bares, jid);
 	elseif type == "unavailable" or type == "error" then
-		local bare = jid_bare(jid);
+		local bare = jids.bare(jid);
 		local set = bares[bare];
 		if not set then return; end
 		set[jid] = nil;
@@ -64,7 +63,7 @@ end
 -- @param jid      any JID; nil stands for the user's own
 -- @return boolean, and why in words
 function presence.visible(session, jid)
-	local bare = jid_bare(jid);
+	local bare = jids.bare(jid);
 	local why = bare and session.presence and subscribed(session, bare) and "subscribed";
 	if not why and (not bare or bare == session.username.."@"..session.host) then
 		return true, "the same account";

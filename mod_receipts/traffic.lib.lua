@@ -8,28 +8,28 @@
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
 local datetime = require "util.datetime".datetime;
-local jid_bare = require "util.jid".bare;
-local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
 
 local checks = module:require "checks";
 local elements = module:require "elements";
+local jids = module:require "jids";
 local presence = module:require "presence";
 local requests = module:require "requests";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+local bare_of = jids.bare;
 
 local traffic = {};
 
-local function bare_of(session)
+local function account_jid(session)
 	return session.username.."@"..session.host;
 end
 
 -- The local user that a message is for: bare JID and name.
 local function account_of(origin, to)
-	local bare = jid_bare(to or origin.full_jid);
-	return bare, jid_node(bare);
+	local bare = bare_of(to or origin.full_jid);
+	return bare, jids.node(bare);
 end
 
 -- May the user of this session see the presence of that client? (rule B4)
@@ -38,7 +38,7 @@ local function sees(session, jid, client)
 	if theirs and theirs.host == module.host then
 		return (presence.visible(theirs, session.full_jid));
 	end
-	return client.shown ~= nil and client.shown[bare_of(session)] == true;
+	return client.shown ~= nil and client.shown[account_jid(session)] == true;
 end
 traffic.sees = sees;
 
@@ -82,7 +82,7 @@ function traffic.new(env, parts)
 		if has.received then
 			from, to, id = to, from, elements.acked(stanza);
 		end
-		reports:rejected(plan.rejected, jid_bare(from), to, id, by);
+		reports:rejected(plan.rejected, bare_of(from), to, id, by);
 	end
 
 	local function keep(stanza)
@@ -93,12 +93,12 @@ function traffic.new(env, parts)
 	local function to_occupant(origin, to, what)
 		local joined = rooms:of(origin);
 		if what & bits.occupant == 0 and not joined or not to or not jid_resource(to) then return false; end
-		return what & bits.occupant ~= 0 or joined[jid_bare(to)] == true;
+		return what & bits.occupant ~= 0 or joined[bare_of(to)] == true;
 	end
 
 	-- A receipt has been asked for: what is over a limit has made room for it.
 	local function asked(origin, stanza, what, injected, evicted)
-		local user, to = bare_of(origin), stanza.attr.to;
+		local user, to = account_jid(origin), stanza.attr.to;
 		reports:requested(user, to or user, stanza.attr.id, origin.full_jid, injected, to_occupant(origin, to, what));
 		store:load(origin.username);
 		if evicted then parts.drain(); end
@@ -112,7 +112,7 @@ function traffic.new(env, parts)
 	local function content(event, what)
 		local origin, stanza = event.origin, event.stanza;
 		local attr = stanza.attr;
-		local user = bare_of(origin);
+		local user = account_jid(origin);
 		local sender = capabilities:of(origin.full_jid, user);
 		local yes, why = requests.decide(options.request, sender, support_of, origin, attr.to);
 		if yes and not preferences:asks_for(origin.username) then
@@ -227,7 +227,7 @@ function traffic.new(env, parts)
 		local _, verdict, id, age, injected, _, occupant = pending:incoming(stanza, time_now());
 		if verdict ~= "failed" then return; end
 		local by = stanza.attr.from;
-		reports:outcome(verdict, jid_bare(stanza.attr.to), occupant and by, id, age, by, injected);
+		reports:outcome(verdict, bare_of(stanza.attr.to), occupant and by, id, age, by, injected);
 		decide(stanza, "E6 bounced");
 	end
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Attackers send what they can; ordinary users notice no more of it than they would without the module. Two servers, one with the
--- module and one without, get the same floods in turns. `make attack` is the long form: five such pairs, one after the other, for
--- two servers of the same kind differ by up to a quarter; the median of the five counts.
+-- module and one without, get the same floods in turns. `make attack` is the long form: twelve such pairs, one after the other, for
+-- two servers of the same kind differ by up to a quarter; the median of the twelve counts.
 
 local floods = require "spec.load.floods";
 local line = require "spec.load.line";
@@ -14,8 +14,8 @@ local socket = require "socket";
 
 local LONG = os.getenv("ATTACK") == "long";
 -- Of each flood, on each server; and bursts in a turn. Short turns say little: each hits another part of the garbage collector's cycle.
-local TURNS, TICKS = LONG and 40 or 6, LONG and 40 or 12;
-local ROUNDS = LONG and 5 or 1; -- pairs of servers
+local TURNS, TICKS = LONG and 15 or 6, LONG and 40 or 12;
+local ROUNDS = LONG and 12 or 1; -- pairs of servers
 local BURST, TICK = 10, 0.005; -- stanzas in a burst, and seconds until the next
 local PAIRS = 5; -- of ordinary users, who write to each other all the while
 local RESOURCES = LONG and 1000 or 100; -- of the attacker
@@ -129,15 +129,17 @@ end
 
 local taken = {}; -- of each flood, and each pair of servers: { latency with the module, without, ratio }
 
-local function attackers()
+local function attackers(round)
 	local with, without, before, after;
 	local both;
 	setup(function ()
-		-- Both run before anybody connects: a program inherits what is open when it is started.
-		local ours, peer = start { "receipts" }, start {};
-		with, without = populate(ours, true), populate(peer, false);
+		-- Both run before anybody connects: a program inherits what is open when it is started. Each is the first in every other pair.
+		local started, worlds = { [true] = start { "receipts" }, [false] = start {} }, {};
+		local order = round % 2 == 0 and { true, false } or { false, true };
+		for _, has_module in ipairs(order) do worlds[has_module] = populate(started[has_module], has_module); end
+		for _, has_module in ipairs(order) do arrive(worlds[has_module]); end
+		with, without = worlds[true], worlds[false];
 		both = { with, without };
-		for _, world in ipairs(both) do arrive(world); end
 		before = { with = vitals.of(with.server), without = vitals.of(without.server) };
 	end);
 	teardown(function ()
@@ -241,7 +243,9 @@ local function attackers()
 	end);
 end
 
-for _ = 1, ROUNDS do describe("attackers", attackers); end
+for round = 1, ROUNDS do
+	describe("attackers", function () attackers(round); end);
+end
 
 if LONG then
 	describe("attackers, of all servers", function ()

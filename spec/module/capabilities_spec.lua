@@ -102,6 +102,21 @@ describe("capabilities", function ()
 		assert.equal("incapable", caps:of("a@h/r"), "it shows another ver now");
 	end);
 
+	it("B1 ask who shows the same as somebody who is asked once, however often it is shown", function ()
+		local query = info(R, "urn:x");
+		for _ = 1, 10 do
+			for _, jid in ipairs { "a@h/r", "b@h/r", "c@h/r" } do caps:presence(presence(jid, query), nil, true); end
+		end
+		asked[1].done(nil);
+		caps:presence(presence("c@h/r", query), nil, true);
+		local waiting = caps.flight[calculate_hash(query.tags)].waiting;
+		assert.equal(1, #waiting, "those that wait are in it once");
+		asked[2].done(nil);
+		asked[3].done(query);
+		assert.equal(3, #asked);
+		assert.equal("capable", caps:of("a@h/r"));
+	end);
+
 	it("B1 presence without caps does not unsay them", function ()
 		caps:presence(presence("a@h/r", info(R)), nil, true);
 		asked[1].done(info(R));
