@@ -86,7 +86,8 @@ static const char prelude[] =
 	"end\n"
 	"failures = 0\n"
 #if LUA_VERSION_NUM >= 504 /* which the module's Lua is written for */
-	"hooks = dofile 'mod_receipts/hooks.lib.lua'\n"
+	"module = { require = function (_, name) return dofile('mod_receipts/'..name..'.lib.lua') end }\n"
+	"hooks = module:require 'hooks'\n"
 	"function make_hooks(options)\n"
 	"	t = receipts.pending { per_user = 3 }\n"
 	"	t:journal()\n"
