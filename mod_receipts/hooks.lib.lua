@@ -34,11 +34,6 @@ local function is_subscriber(session, jid)
 	return subscription == "both" or subscription == "from";
 end
 
--- The name of the user at a JID of this host.
-local function user_of(jid)
-	return node_of(jid) or "";
-end
-
 --- @param engine   receipts
 -- @param options  pending (table of receipts.pending); now (function (): seconds since the epoch)
 --                 listening (function (event): does somebody listen to this event of ours?)
@@ -167,7 +162,7 @@ function hooks.new(engine, options)
 
 	local function asks_user(event, what)
 		local attr = event.stanza.attr;
-		if silent[user_of(attr.to or attr.from)] then return; end
+		if silent[node_of(attr.to or attr.from) or ""] then return; end
 		return options.incoming(event, what or examine(event.stanza));
 	end
 

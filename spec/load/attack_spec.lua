@@ -16,8 +16,8 @@ local LONG = os.getenv("ATTACK") == "long";
 -- Of each flood, on each server; and bursts in a turn. Short turns say little: each hits another part of the garbage collector's cycle.
 local TURNS, TICKS = LONG and 15 or 6, LONG and 40 or 12;
 local ROUNDS = LONG and 12 or 1; -- pairs of servers
-local BURST, TICK = 10, 0.005; -- stanzas in a burst, and seconds until the next; in the long form it is as many bursts as the server
-local BUSY = 0.5; -- without the module needs this share of a core for: else the figures would be those of the machine
+local BURST, TICK = 10, 0.005; -- stanzas in a burst, and seconds until the next; in the long form these are measured, so that
+local BUSY = 0.5; -- the server without the module needs this share of a core, however fast the machine is
 local PAIRS = 5; -- of ordinary users, who write to each other all the while
 local RESOURCES = LONG and 1000 or 100; -- of the attacker
 local BYSTANDERS, AWAITED = 5, 20; -- users whose receipts are awaited all the while, and how many of each

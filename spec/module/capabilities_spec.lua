@@ -117,6 +117,33 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("a@h/r"));
 	end);
 
+	it("B1 ask who waited and could not be asked then, or found no place to wait, when they show themselves again", function ()
+		local query = info(R, "urn:x");
+		caps:presence(presence("a@far/1", query), "u@h", false);
+		caps:presence(presence("b@far/1", query), "shy@h", false);
+		hides["shy@h"] = true;
+		asked[1].done(nil);
+		assert.equal(1, #asked);
+		hides["shy@h"] = nil;
+		caps:presence(presence("b@far/1", query), "shy@h", false);
+		assert.equal("b@far/1", asked[2].jid);
+		for i = 1, 21 do caps:presence(presence("c"..i.."@far/1", query), "u@h", false); end
+		for i = 2, 22 do asked[i].done(nil); end
+		assert.equal(22, #asked);
+		caps:presence(presence("c21@far/1", query), "u@h", false);
+		assert.equal("c21@far/1", asked[23].jid);
+	end);
+
+	it("B1 ask who waited before a reload, in turn again", function ()
+		local again = {};
+		local other = new(function (jid, _, _, done) table.insert(again, { jid = jid, done = done }); end);
+		for _, jid in ipairs { "a@h/r", "b@h/r" } do caps:presence(presence(jid, info(R)), nil, true); end
+		other:take_over(caps);
+		assert.equal(1, #again);
+		again[1].done(nil);
+		assert.equal(2, #again);
+	end);
+
 	it("B1 presence without caps does not unsay them", function ()
 		caps:presence(presence("a@h/r", info(R)), nil, true);
 		asked[1].done(info(R));
