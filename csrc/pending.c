@@ -451,8 +451,9 @@ static bool evict(struct rcpt_pending *t, rcpt_ref ref)
 }
 
 /* Room for one more entry of `from`. Two go at the most, so that a table over new, lower limits shrinks as it is used. Once one
- * has gone it is well: one in for one out is no more than there was. */
-static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from)
+ * has gone it is well: one in for one out is no more than there was. In a full table nothing that is awaited goes for an entry that
+ * is `stored`: that can be read again. */
+static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from, bool stored)
 {
 	const struct list *own = jid_at(t, from)->list;
 	int gone = 0;
@@ -460,7 +461,7 @@ static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from)
 		if (!evict(t, oldest(t, own)))
 			return gone ? RCPT_OK : RCPT_NO_MEMORY;
 	for (; gone < 2 && t->entries.count >= t->limits.capacity; gone++) {
-		const rcpt_ref victim = t->list[DONE].head ? t->list[DONE].head : own[OPEN].head;
+		const rcpt_ref victim = t->list[DONE].head || stored ? t->list[DONE].head : own[OPEN].head;
 		if (!victim)
 			return gone ? RCPT_OK : RCPT_FULL;
 		if (!evict(t, victim))
@@ -538,7 +539,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 		return RCPT_NO_MEMORY;
 	const rcpt_ref asked_ref = jid_hold(t, q->asked, q->asked_hash);
 	const rcpt_ref ref = asked_ref ? rcpt_slab_alloc(&t->slab, offsetof(struct entry, id) + id.n) : 0;
-	enum rcpt_status status = ref ? make_room(t, from_ref) : RCPT_NO_MEMORY;
+	enum rcpt_status status = ref ? make_room(t, from_ref, flags & STORED) : RCPT_NO_MEMORY;
 	if (status != RCPT_OK) {
 		if (ref)
 			rcpt_slab_free(&t->slab, ref);
@@ -782,6 +783,30 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 				return;
 }
 
+/* Is a requester at the limit, and all that they have younger than that? */
+static bool is_surplus(const struct rcpt_pending *t, rcpt_ref jid, int64_t time)
+{
+	const struct list *own = jid_at(t, jid)->list;
+	return own[OPEN].n + own[DONE].n >= t->limits.per_user && time < time_of(entry_at(t, oldest(t, own)));
+}
+
+/* What comes and makes room at once. */
+static enum rcpt_status turn_away(const struct rcpt_pending *t, const struct query *q, enum rcpt_state state, int64_t time,
+								  unsigned flags)
+{
+	const struct rcpt_entry shown = {
+		.from = q->from,
+		.asked = q->asked,
+		.id = q->id,
+		.time = (double)time / TICKS,
+		.state = state,
+		.flags = flags,
+		.stored = true,
+		.keep = state != RCPT_DELIVERED_ONCE || (flags & RCPT_INJECTED),
+	};
+	return t->evicted && !t->evicted(t->evicted_ud, &shown) ? RCPT_NO_MEMORY : RCPT_OK;
+}
+
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now)
 {
 	const double span = entry->state == RCPT_DELIVERED_ONCE ? t->limits.remember : t->limits.ttl;
@@ -800,6 +825,9 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	if (now - entry->time >= span)
 		return RCPT_TOO_OLD;
 	const int64_t time = ticks(entry->time < now ? entry->time : now);
+	const rcpt_ref jid = jid_find(t, q.from, q.from_hash);
+	if (jid && is_surplus(t, jid, time))
+		return turn_away(t, &q, entry->state, time, flags & SHOWN);
 	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
 }
 

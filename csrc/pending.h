@@ -52,7 +52,7 @@ enum rcpt_status {
 	RCPT_OK,
 	RCPT_KNOWN, /* add: this very entry is pending already; it keeps its time. Asked for by its client, it is no longer injected
 				 */
-	RCPT_FULL,  /* add: the table is full of other people's entries */
+	RCPT_FULL,  /* add: the table is full of other people's entries; put: of entries that are awaited */
 	RCPT_TOO_LONG, /* an id or a JID over its limit, or empty */
 	RCPT_TOO_OLD,  /* put: expired by now */
 	RCPT_NO_MEMORY
@@ -131,7 +131,8 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 
 /* Puts back an entry as each() showed it, and takes it for stored. RCPT_OK, RCPT_KNOWN when it is there already, or why not. A
  * time to come counts as now. Among the requester's entries it comes in its order of time; among all it comes last, so that a
- * walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. */
+ * walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. A full table gives up
+ * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, the oldest makes room, which may be this one. */
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now);
 
 /* Forgets everything that a requester has asked. Returns how many entries that were; none is shown. */
@@ -144,7 +145,8 @@ void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud)
  * the others' records are removed. An empty string when all is written, or waits. Entries that are new to the store, and were
  * asked less than `young` seconds before `now`, wait: 0 for none. */
 struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, double now, double young, rcpt_visit *visit, void *ud);
-/* What rcpt_pending_changed() showed has been written; or it has not, and that requester's turn comes after all others'. */
+/* What rcpt_pending_changed() showed has been written; or it has not, and that requester's turn comes after all others'. Nothing may
+ * be done to the table between the two: it would be taken for written. */
 void rcpt_pending_saved(struct rcpt_pending *t, bool written);
 
 /* Entries not delivered (pending or failed): of all, or of one requester. */

@@ -402,6 +402,7 @@ static void cut(struct rcpt_xml *x, size_t n)
 	x->ended = true;
 	x->end = (uint64_t)XML_GetCurrentByteIndex(x->parser) + n;
 	x->beyond = here(x);
+	x->after_return = false; /* a tag lies before, or begins behind it */
 	if (rest.p)
 		advance(x, &x->beyond, rest.p, n);
 }

@@ -11,7 +11,7 @@
  * stream may be cut off between two stanzas, and another begin there with an XML declaration or a stream root, as in a capture of
  * both directions or of a client that comes back.
  *
- * Memory grows with the number of different names within one stanza (Expat keeps them), and with nothing else.
+ * Memory grows with the number of different names within one stanza or <forwarded/> (Expat keeps them), and with nothing else.
  *
  * Refused, as RFC 6120 §11.1 has it, unless limits say otherwise: DTDs (and so every entity but the five of XML), comments,
  * processing instructions; and what is over the limits. After a refusal or a failure the reader says so again until

@@ -100,6 +100,12 @@ static struct naive_entry *first(const struct naive_order *o, bool delivered)
 	return NULL;
 }
 
+static struct naive_entry *oldest(const struct naive_order *own)
+{
+	struct naive_entry *open = first(own, false), *delivered = first(own, true);
+	return !open || (delivered && delivered->time < open->time) ? delivered : open;
+}
+
 /* -- The journal ----------------------------------------------------------------------------------------------------- */
 
 static void set_dirty(struct naive *t, struct naive_entry *e, bool dirty)
@@ -150,17 +156,15 @@ static void evict(struct naive *t, struct naive_entry *e)
 	drop(t, e);
 }
 
-static enum rcpt_status make_room(struct naive *t, struct rcpt_str from)
+static enum rcpt_status make_room(struct naive *t, struct rcpt_str from, bool put)
 {
 	struct naive_order *own = own_order(t, from);
 	int gone = 0;
-	for (; gone < 2 && own->n >= (int)t->limits.per_user; gone++) {
-		struct naive_entry *open = first(own, false), *delivered = first(own, true);
-		evict(t, !open || (delivered && delivered->time < open->time) ? delivered : open);
-	}
+	for (; gone < 2 && own->n >= (int)t->limits.per_user; gone++)
+		evict(t, oldest(own));
 	for (; gone < 2 && t->all.n >= (int)t->limits.capacity; gone++) {
 		struct naive_entry *victim = first(&t->all, true);
-		victim = victim ? victim : first(own, false);
+		victim = victim || put ? victim : first(own, false);
 		if (!victim)
 			return gone ? RCPT_OK : RCPT_FULL;
 		evict(t, victim);
@@ -170,7 +174,7 @@ static enum rcpt_status make_room(struct naive *t, struct rcpt_str from)
 
 static enum rcpt_status add_new(struct naive *t, struct naive_entry fresh)
 {
-	const enum rcpt_status status = make_room(t, fresh.from);
+	const enum rcpt_status status = make_room(t, fresh.from, fresh.stored);
 	if (status != RCPT_OK)
 		return status;
 	struct naive_entry *e = t->entries;
@@ -386,7 +390,12 @@ enum rcpt_status naive_put(struct naive *t, const struct rcpt_entry *entry, doub
 	if (now - entry->time >= (done(&fresh) ? t->limits.remember : t->limits.ttl))
 		return RCPT_TOO_OLD;
 	fresh.time = ticks(entry->time < now ? entry->time : now);
-	return add_new(t, fresh);
+	const struct naive_order *own = own_order(t, fresh.from);
+	if (own->n < (int)t->limits.per_user || fresh.time >= oldest(own)->time)
+		return add_new(t, fresh);
+	if (t->evicted)
+		show(&fresh, t->evicted, t->ud);
+	return RCPT_OK;
 }
 
 uint32_t naive_forget(struct naive *t, struct rcpt_str from)

@@ -348,6 +348,73 @@ static void what_is_put_back_keeps_to_time_and_address(void **state)
 	rcpt_pending_free(t);
 }
 
+static bool note_id(void *ud, const struct rcpt_entry *e)
+{
+	char *ids = ud;
+	assert_true(e->stored || e->time >= 100);
+	strncat(ids, e->id.p, e->id.n);
+	return true;
+}
+
+static enum rcpt_status put(struct rcpt_pending *t, const char *id, double time)
+{
+	const struct rcpt_entry e = {.from = text("a@h"), .asked = text("b@h"), .id = text(id), .time = time};
+	return rcpt_pending_put(t, &e, 100);
+}
+
+static void what_is_put_back_displaces_nothing_that_is_awaited(void **state)
+{
+	(void)state;
+	char gone[10] = "";
+	struct rcpt_pending *t = make(4, 10, 1000, 1000);
+	rcpt_pending_journal(t, note_id, gone);
+	add(t, "x@h", "y@h", "1", 100);
+	add(t, "x@h", "y@h", "2", 100);
+	add(t, "a@h", "b@h", "n", 100);
+	assert_int_equal(put(t, "o", 50), RCPT_OK);
+	assert_int_equal(put(t, "p", 60), RCPT_FULL);
+	assert_int_equal(put(t, "o", 50), RCPT_KNOWN);
+	assert_string_equal(gone, "");
+	assert_int_equal(match(t, "x@h", "y@h", "1", 101), RCPT_DELIVERED); /* nobody waits for that any more */
+	assert_int_equal(put(t, "p", 60), RCPT_OK);
+	assert_int_equal(put(t, "q", 70), RCPT_FULL);
+	assert_string_equal(gone, "");
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 3);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+static bool too_busy(void *ud, const struct rcpt_entry *e)
+{
+	(void)ud, (void)e;
+	return false;
+}
+
+static void over_the_limit_of_a_user_the_oldest_goes_when_put_back_too(void **state)
+{
+	(void)state;
+	char gone[10] = "";
+	struct rcpt_pending *t = make(10, 2, 1000, 1000);
+	rcpt_pending_journal(t, note_id, gone);
+	add(t, "a@h", "b@h", "n", 100);
+	assert_int_equal(put(t, "p", 60), RCPT_OK);
+	assert_int_equal(put(t, "o", 50), RCPT_OK); /* taken, and it has made room at once */
+	assert_string_equal(gone, "o");
+	assert_int_equal(put(t, "q", 70), RCPT_OK);
+	assert_string_equal(gone, "op");
+	assert_int_equal(put(t, "r", 70), RCPT_OK); /* of the same age: the later goes on */
+	assert_string_equal(gone, "opq");
+	rcpt_pending_journal(t, too_busy, NULL);
+	assert_int_equal(put(t, "o", 50), RCPT_NO_MEMORY);
+	rcpt_pending_journal(t, NULL, NULL);
+	assert_int_equal(put(t, "o", 50), RCPT_OK);
+	assert_int_equal(rcpt_pending_count(t), 2);
+	assert_int_equal(match(t, "a@h", "b@h", "n", 101), RCPT_DELIVERED);
+	assert_int_equal(match(t, "a@h", "b@h", "r", 101), RCPT_DELIVERED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
 static void a_client_that_asks_after_us_gets_its_ack(void **state)
 {
 	(void)state;
@@ -1080,6 +1147,8 @@ int main(void)
 		cmocka_unit_test(long_ids_and_addresses),
 		cmocka_unit_test(entries_can_be_shown_and_put_back),
 		cmocka_unit_test(what_is_put_back_keeps_to_time_and_address),
+		cmocka_unit_test(what_is_put_back_displaces_nothing_that_is_awaited),
+		cmocka_unit_test(over_the_limit_of_a_user_the_oldest_goes_when_put_back_too),
 		cmocka_unit_test(a_client_that_asks_after_us_gets_its_ack),
 		cmocka_unit_test(an_add_that_fails_changes_nothing),
 		cmocka_unit_test(random_operations_agree_with_a_naive_table),

@@ -55,6 +55,9 @@ describe("receipts.scanner", function ()
 		local lines = {};
 		for i, facts in ipairs(all) do lines[i] = facts.line; end
 		assert.same({ 1, 3, 4, 5 }, lines);
+		for _, stanza in ipairs { "<iq/>", "<iq></iq>" } do -- a lone carriage return, and much later a line feed: two lines
+			assert.equal(3, (scan("\r"..stanza.."\n<message/>", 100))[1].line, stanza);
+		end
 	end);
 
 	it("gives the bits that the hooks get", function ()

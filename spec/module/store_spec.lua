@@ -430,6 +430,36 @@ describe("store", function ()
 		assert.equal(1, pending:count("a@h"));
 	end);
 
+	it("F2 a table that is full takes what it has room for, and the store keeps the rest", function ()
+		for i = 1, 5 do ask("a", tostring(i)); end
+		store:flush(10);
+		restart();
+		pending:limit { capacity = 4, per_user = 10 };
+		ask("b", "1");
+		ask("a", "new");
+		assert.is_false(store:load("a"));
+		assert.same({}, evicted);
+		store:flush(10);
+		assert.equal("1 2 3 4 5 new", ids("a"));
+		pending:limit { capacity = 10, per_user = 10 };
+		now = now + 5;
+		assert.is_true(store:load("a"));
+		assert.equal(6, pending:count("a@h"));
+	end);
+
+	it("F2 over a user's limit the oldest goes, though it is loaded after what is younger", function ()
+		for i = 1, 3 do ask("a", tostring(i)); end
+		store:flush(10);
+		restart();
+		pending:limit { per_user = 3 };
+		now = now + 1;
+		for i = 4, 6 do ask("a", tostring(i)); end
+		assert.is_true(store:load("a"));
+		assert.same({ "1", "2", "3" }, evicted);
+		store:flush(10);
+		assert.equal("4 5 6", ids("a"));
+	end);
+
 	it("F1 records that there was no memory for are read again later", function ()
 		ask("a", "1");
 		store:flush(10);
