@@ -451,8 +451,8 @@ static bool evict(struct rcpt_pending *t, rcpt_ref ref)
 }
 
 /* Room for one more entry of `from`. Two go at the most, so that a table over new, lower limits shrinks as it is used. Once one
- * has gone it is well: one in for one out is no more than there was. In a full table nothing that is awaited goes for an entry that
- * is `stored`: that can be read again. */
+ * has gone it is well: one in for one out is no more than there was. In a full table nothing that is awaited goes for an entry
+ * that is `stored`: that can be read again. */
 static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from, bool stored)
 {
 	const struct list *own = jid_at(t, from)->list;

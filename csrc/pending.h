@@ -145,8 +145,8 @@ void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud)
  * the others' records are removed. An empty string when all is written, or waits. Entries that are new to the store, and were
  * asked less than `young` seconds before `now`, wait: 0 for none. */
 struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, double now, double young, rcpt_visit *visit, void *ud);
-/* What rcpt_pending_changed() showed has been written; or it has not, and that requester's turn comes after all others'. Nothing may
- * be done to the table between the two: it would be taken for written. */
+/* What rcpt_pending_changed() showed has been written; or it has not, and that requester's turn comes after all others'. Nothing
+ * may be done to the table between the two: it would be taken for written. */
 void rcpt_pending_saved(struct rcpt_pending *t, bool written);
 
 /* Entries not delivered (pending or failed): of all, or of one requester. */
