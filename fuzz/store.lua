@@ -76,7 +76,8 @@ return function (data)
 		for _, entry in ipairs(entries) do store:dropped(entry); end
 	end
 	local function drain() dropped(pending:evicted() or {}); end
-	store = lib.new("h", pending, { keyval = keyval, map = map }, function () return now; end, log, failed, drain);
+	store = lib.new("h", pending, { keyval = keyval, map = map }, function () return now; end, log, failed, drain,
+		function (entry) assert(type(entry.from) == "string" and type(entry.id) == "string" and entry.time < now); end);
 
 	for user in pairs { a = true, b = true } do
 		assert(store:load(user));

@@ -33,7 +33,7 @@ end
 
 --- What another one remembered, after a reload.
 function methods:take_over(other)
-	self.answers:take_over(other.answers);
+	self.answers:take_over(other.answers, self.env.options.answer == other.env.options.answer);
 	self.asleep_at, self.unsure = other.asleep_at or self.asleep_at, other.unsure or self.unsure;
 end
 
@@ -147,7 +147,7 @@ function methods:bounced(stanza)
 	return self.answers:bounced(stanza);
 end
 
---- The user is gone.
+--- The user is gone, or chooses anew whether they are answered for: messages that came while they were not have passed unnoticed.
 function methods:forget(account)
 	self.answers:forget(account);
 end

@@ -34,9 +34,10 @@ function answers.new()
 end
 
 --- What another one remembered, after a reload.
-function methods:take_over(other)
+-- @param same  answers were given for the same users: else some of what it remembers of messages may be of earlier ones
+function methods:take_over(other, same)
 	self.sent = other.sent;
-	if other.fates then self.fate, self.fates = other.fate, other.fates; end -- else it comes from a version that kept others
+	if same and other.fates then self.fate, self.fates = other.fate, other.fates; end -- else it comes from a version that kept others
 end
 
 local function account_of(session)

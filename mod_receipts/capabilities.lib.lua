@@ -235,7 +235,7 @@ function methods:presence(stanza, to, is_local)
 	if c and (#(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE) then c = nil; end
 	local ver, node = c and c.attr.ver, c and c.attr.node;
 	local key = c and c.attr.hash == "sha-1" and ver or nil;
-	local unknown = c and not is_local and self.by_hash:get(key) == nil;
+	local unknown = not is_local and (not c or self.by_hash:get(key) == nil);
 	if unknown and not client and not self.flight[key] and (is_crowded(self) or is_stranger(self, to, bare, jid)) then return; end
 	if not clients then
 		clients = {};

@@ -94,9 +94,12 @@ local store = store_lib.new(module.host, pending, { keyval = module:open_store("
 	time_now, log, function (...)
 		reports:count("errors", "store");
 		complain_of_store(...);
-	end, function () parts.drain(); end);
+	end, function () parts.drain(); end, guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end));
 local rooms = rooms_lib.new();
-local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer);
+local answering;
+local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer, function (user)
+	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
+end);
 local decisions = asleep.later(function ()
 	return sleeping.decisions.new(function (user) return bare_sessions[user] ~= nil; end);
 end);
@@ -121,8 +124,6 @@ local function later(callback)
 	if not prosody.hosts[module.host].modules.pep then return callback(); end
 	module:add_timer(GRACE, guard("a disco#info query", callback));
 end
-
-local answering;
 
 capabilities = capabilities_lib.new(sleeping.disco, {
 	send = function (jid, from, node, done) queries:ask(jid, from or module.host, node, done); end;
@@ -371,6 +372,7 @@ function module.restore(saved)
 	rooms:take_over(saved.rooms);
 	if asleep.is_awake(saved.answering) then answering:take_over(saved.answering); end
 	capabilities:take_over(saved.capabilities);
+	if asleep.is_awake(answering) then answering:learned(); end -- what was about to be looked at
 	reports:take_over(saved.reports);
 	if asleep.is_awake(saved.decisions) then decisions:take_over(saved.decisions); end
 end
@@ -409,6 +411,15 @@ hook("account-disco-info", account_disco);
 for name, method in pairs { ["delivery/failure"] = "delivery_failed", ["smacks-hibernation-end"] = "stream_resumed" } do
 	hook(name, function (event)
 		if asleep.is_awake(answering) then return answering[method](answering, event); end
+	end);
+end
+-- Rule G1: the client has not sent the copy, and what became of its message is not what becomes of that.
+if options.resend_attempts > 0 then
+	hook("delivery/failure", function (event)
+		local stanza = event.stanza;
+		if stanza.name ~= "message" or not sleeping.resend.is_copy(stanza, module.host) then return; end
+		decide(stanza, "G1 what was sent again has not arrived");
+		return true;
 	end);
 end
 hook("smacks-hibernation-start", function (event)

@@ -16,9 +16,10 @@ local NOTHING_SAID = { answer = "default", ask = "default" };
 
 --- @param store  a keyval store
 -- @param mode   the option receipts_answer
-function preferences.new(store, mode)
+-- @param changed  function (user): from now on the server answers for that user, or no longer does
+function preferences.new(store, mode, changed)
 	return setmetatable({
-		store = store, mode = mode;
+		store = store, mode = mode, changed = changed;
 		wanted = bounded.new(MAX_CACHED);
 		silent = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
 	}, mt);
@@ -41,9 +42,11 @@ end
 
 --- Returns true; or nil and the reason when the store fails.
 function methods:set(user, wanted)
+	local before = self:answers_for(user);
 	local ok, err = self.store:set(user, wanted);
 	if not ok then return nil, err; end
 	self:forget(user);
+	if self:answers_for(user) ~= before then self.changed(user); end
 	return true;
 end
 

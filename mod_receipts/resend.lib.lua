@@ -25,6 +25,13 @@ function resend.new(attempts, after, actions)
 	return setmetatable({ attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {} }, mt);
 end
 
+--- Is this a message that was sent again?
+-- @param host  the server's name
+function resend.is_copy(stanza, host)
+	return stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host) ~= nil
+		and stanza:get_child("no-store", "urn:xmpp:hints") ~= nil and stanza:get_child("no-copy", "urn:xmpp:hints") ~= nil;
+end
+
 local function forget(self, key)
 	local message = self.kept[key];
 	local from = jid_bare(message.content.attr.from);

@@ -16,6 +16,7 @@ local MAX_PUT_OFF = 1000; -- users whose records could not be read or written, a
 local RETRY_AFTER = 5; -- seconds until that is tried again; when it fails again,
 local LONGER, LONGEST = 10, 600; -- so many times longer, and at the most: one user's damaged file is not to look like a store that fails
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
+local PATIENCE = 5; -- seconds for which all are tried nevertheless, when it is the last time
 
 local store = {};
 local methods = {};
@@ -29,10 +30,12 @@ local mt = { __index = methods };
 -- @param failed   function (what, err): called for each failure
 -- @param drain    function (): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to
 --                 be before anything is read, written, or forgotten
-function store.new(host, pending, stores, now, log, failed, drain)
+-- @param expired  function (entry): what only the store knew of is over its time, and removed
+function store.new(host, pending, stores, now, log, failed, drain, expired)
 	pending:journal();
 	return setmetatable({
-		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed, drain = drain;
+		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed;
+		drain = drain, expired = expired;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
 		put_off = bounded.new(MAX_PUT_OFF); -- user -> { till = time to try again, wait = seconds that this was put off for, served = as below }
 		served = 0; -- how often the store has done what it was asked for
@@ -44,7 +47,7 @@ function store.new(host, pending, stores, now, log, failed, drain)
 		is_restored = {}; -- the same as a set
 		written = {}; -- set of users who have been written since flush() said "more"
 		began = nil; -- when that was
-		failures = 0, failed_user = nil, retry_at = -math.huge;
+		failures = 0, failed_user = nil, retry_at = -math.huge, patient_until = -math.huge;
 	}, mt);
 end
 
@@ -132,19 +135,29 @@ local function remove_record(self, user, entry)
 	self.gone[user][store.key(entry.to, entry.id)] = true;
 end
 
+-- A record that is not in the table is over its time.
+local function expire(self, user, entry)
+	remove_record(self, user, entry);
+	entry.from = jid_join(user, self.host);
+	self.expired(entry);
+end
+
+local function is_gone(self, user, entry)
+	return self.gone[user] ~= nil and self.gone[user][store.key(entry.to, entry.id)] ~= nil;
+end
+
 -- Puts a user's records into the table. Returns whether there was room for all.
 local function take_in(self, user, data)
 	local entries, damaged = store.entries(data);
-	local gone = self.gone[user] or {};
 	local alive = {};
 	for _, entry in ipairs(entries) do
-		if not gone[store.key(entry.to, entry.id)] then table.insert(alive, entry); end
+		if not is_gone(self, user, entry) then table.insert(alive, entry); end
 	end
 	local _, _, why = self.pending:import(jid_join(user, self.host), alive, self.now());
 	local complete = true;
 	for i, reason in pairs(why) do
 		if reason == "expired" then
-			remove_record(self, user, alive[i]);
+			expire(self, user, alive[i]);
 		elseif reason == "full" or reason == "out of memory" then
 			complete = false;
 		else
@@ -236,6 +249,11 @@ local function write(self, user, entries)
 	return true;
 end
 
+-- Is the store down?
+local function gives_up(self)
+	return self.failures >= GIVE_UP_AFTER and self.now() >= self.patient_until;
+end
+
 --- Writes what has changed, user by user, but for those who are put off. Until all have had their turn nobody is written twice: one
 -- user who asks without end, and whose records take long to write, would have the store written all the time.
 -- @param max      users at the most
@@ -251,7 +269,7 @@ function methods:flush(max, seconds, young)
 	local function done(ok)
 		left = left - 1;
 		failing = failing or not ok;
-		return left > 0 and self.now() < deadline and self.failures < GIVE_UP_AFTER;
+		return left > 0 and self.now() < deadline and not gives_up(self);
 	end
 	local more = true;
 	while more do
@@ -272,7 +290,7 @@ function methods:flush(max, seconds, young)
 		if not more then break; end
 		more = done(not is_put_off(self, user) and purge(self, user));
 	end
-	if not more and self.failures < GIVE_UP_AFTER then
+	if not more and not gives_up(self) then
 		self.began = began;
 		return "more";
 	end
@@ -280,11 +298,12 @@ function methods:flush(max, seconds, young)
 	return failing and "failing" or "done";
 end
 
---- Writes everything, unless the store fails. It is the last time: so also what was put off.
+--- Writes everything, unless the store fails. It is the last time: so also what was put off, and though some cannot be written.
 function methods:flush_all()
 	local result;
 	self.written, self.began = {}, nil;
 	self.put_off:clear();
+	self.patient_until = self.now() + PATIENCE;
 	repeat result = self:flush(1000); until result ~= "more";
 	return result == "done";
 end
@@ -332,7 +351,7 @@ function methods:sweep(ttl)
 		if user and not self.known.at[user] then
 			local data = attempt(self.keyval, "get", user);
 			for _, entry in ipairs(type(data) == "table" and store.entries(data) or {}) do
-				if self.now() - entry.time >= ttl then remove_record(self, user, entry); end
+				if self.now() - entry.time >= ttl and not is_gone(self, user, entry) then expire(self, user, entry); end
 			end
 		end
 		return user;

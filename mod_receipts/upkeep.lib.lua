@@ -30,6 +30,11 @@ local function dropped(entry, outcome, now, parts)
 	return true;
 end
 
+--- What only the store knew of has expired.
+function upkeep.expired(entry, now, parts)
+	if entry.state == "pending" then tell(entry, "expired", parts.reports, parts.decisions, now); end
+end
+
 --- Deals with what the table has evicted. That may wait, and many at once cost less than one by one. After an error the next call goes
 -- on with the rest.
 -- @param parts      pending, store, reports, decisions

@@ -201,14 +201,17 @@ describe("answers", function ()
 			all:forget("u210@h");
 			assert.equal(before - 500, all.fates);
 			local other = lib.new();
-			other:take_over(all);
+			other:take_over(all, true);
 			assert.equal(before - 500, other.fates);
+			other = lib.new();
+			other:take_over(all, false);
+			assert.same({ 0, all.sent }, { other.fates, other.sent });
 		end);
 
 		it("D8 take over from a version that remembered otherwise what it sent", function ()
 			local sent = all.sent;
 			local other = lib.new();
-			other:take_over({ sent = sent, fate = "of another kind" });
+			other:take_over({ sent = sent, fate = "of another kind" }, true);
 			assert.equal(sent, other.sent);
 			other:delivering("b@h", { phone }, content("1"), nobody);
 			assert.equal(1, other.fates);
@@ -259,7 +262,8 @@ describe("preferences", function ()
 		local store = {};
 		function store.get(_, user) if broken then return nil, "disk on fire"; end return data[user]; end
 		function store.set(_, user, value) if broken then return nil, "disk on fire"; end data[user] = value; return true; end
-		local users = preferences.new(store, "opt-in");
+		local changes = {};
+		local users = preferences.new(store, "opt-in", function (user) table.insert(changes, user); end);
 		assert.same({ answer = "default", ask = "no" }, users:get("bob"));
 		assert.same({ answer = "default", ask = "default" }, users:get("eve"));
 		assert.same({ answer = "default", ask = "default" }, users:get("nobody"));
@@ -267,6 +271,11 @@ describe("preferences", function ()
 		assert.is_true(users:set("bob", { answer = "yes", ask = "yes" }));
 		assert.is_true(users:answers_for("bob"), "what is known of a user goes with their choice");
 		assert.same({ answer = "yes", ask = "yes" }, users:get("bob"));
+		users:set("bob", { answer = "yes", ask = "no" });
+		assert.same({ "bob" }, changes);
+		users:set("bob", { answer = "no", ask = "yes" });
+		assert.same({ "bob", "bob" }, changes);
+		users:set("bob", { answer = "yes", ask = "yes" });
 		broken = true;
 		assert.same({ nil, "disk on fire" }, { users:get("somebody") });
 		assert.same({ nil, "disk on fire" }, { users:set("bob", {}) });

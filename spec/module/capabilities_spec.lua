@@ -209,7 +209,10 @@ describe("capabilities", function ()
 		strangers = { ["a@far"] = true, ["b@far"] = true };
 		local common = info(R);
 		caps:presence(presence("a@far/1", info("urn:x")), "shy@h", false);
+		caps:presence(presence("b@far/1"), "shy@h", false);
 		assert.equal(0, caps.people:count());
+		caps:presence(presence("c@far/1"), "shy@h", false);
+		assert.equal(1, caps.people:count(), "no stranger");
 		caps:presence(presence("a@far/1", common), "open@h", false);
 		asked[1].done(common);
 		caps:presence(presence("b@far/1", common), "shy@h", false);

@@ -6,7 +6,7 @@ local lib = paths.lib("store");
 local receipts = require "receipts";
 
 describe("store", function ()
-	local pending, data, broken, store, now, lines, failures, writes, evicted;
+	local pending, data, broken, store, now, lines, failures, writes, evicted, expired;
 
 	local function time() return now; end
 	local function log(level, format, ...) table.insert(lines, level..": "..format:format(...)); end
@@ -43,12 +43,12 @@ describe("store", function ()
 				self:dropped(entry);
 				table.insert(evicted, entry.id);
 			end
-		end);
+		end, function (entry) table.insert(expired, entry.from.." "..entry.id.." "..entry.state); end);
 		return self;
 	end
 
 	before_each(function ()
-		data, broken, now, lines, failures, writes, evicted = {}, false, 1764000000, {}, 0, 0, {};
+		data, broken, now, lines, failures, writes, evicted, expired = {}, false, 1764000000, {}, 0, 0, {}, {};
 		store = new_store();
 	end);
 
@@ -214,6 +214,24 @@ describe("store", function ()
 		assert.equal("2", ids("a"));
 		for _, user in ipairs { "b", "c", "d" } do assert.equal("1 2", ids(user)); end
 		assert.truthy(table.concat(lines, "\n"):find("info: The store of what is pending works again", 1, true));
+	end);
+
+	it("F1 at the end all are tried, though many cannot be written; for some seconds where that takes long", function ()
+		broken = { a = true, b = true, c = true, d = true };
+		for _, user in ipairs { "a", "b", "c", "d", "e" } do ask(user, "1"); end
+		assert.is_false(store:flush_all());
+		assert.equal("1", ids("e"));
+		assert.equal(4, failures);
+		ask("e", "2");
+		local set_keys = map.set_keys;
+		function map.set_keys(...)
+			now = now + 2;
+			return set_keys(...);
+		end
+		finally(function () map.set_keys = set_keys; end);
+		assert.is_false(store:flush_all());
+		assert.equal(7, failures, "three in six seconds");
+		assert.equal("1", ids("e"));
 	end);
 
 	it("F1 one user who cannot be written holds up nobody else", function ()
@@ -383,10 +401,24 @@ describe("store", function ()
 		local step, seen = store:sweep(1000), {};
 		for user in step do seen[user] = true; end
 		assert.is_true(seen.b and seen.c and not seen.a);
+		assert.same({ "b@h 1 pending" }, expired);
+		for _ in store:sweep(1000) do end
+		assert.equal(1, #expired, "once, though the store has it still");
 		store:flush(10);
 		assert.equal("2", ids("b"));
 		assert.equal("1", ids("a"), "who is in memory is dealt with there");
 		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end }, map = map }, time, log, failed):sweep(1)());
+	end);
+
+	it("F2 F3 tells of what is over its time when it is read, and removes it", function ()
+		ask("a", "1");
+		store:flush(10);
+		restart();
+		now = now + 1000;
+		assert.is_true(store:load("a"));
+		assert.same({ "a@h 1 pending" }, expired);
+		store:flush(10);
+		assert.is_nil(data.a);
 	end);
 
 	it("F1 an entry that made room does not come back with the user's records", function ()

@@ -45,7 +45,8 @@ describe("a week", function ()
 		end
 		local parts = { pending = pending, decisions = { note = function () end } };
 		function parts.drain() end
-		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain);
+		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain,
+			function (entry) upkeep_lib.expired(entry, now(), parts); end);
 		local function count(outcome, id)
 			local outcomes = messages[id].outcomes;
 			outcomes[outcome] = (outcomes[outcome] or 0) + 1;

@@ -98,6 +98,13 @@ describe("upkeep", function ()
 		assert.equal(0, pending:count());
 	end);
 
+	it("F2 F3 tells of what has expired in the store, once it was awaited", function ()
+		lib.expired({ from = "a@h", to = "x@h", id = "1", time = now - 1000, state = "pending" }, now, parts);
+		lib.expired({ from = "a@h", to = "x@h", id = "2", time = now - 1000, state = "failed" }, now, parts);
+		assert.same({ { "expired", "a@h", "x@h", "1", 1000 } }, told);
+		assert.truthy(noted[1][4]:find("^F2 expired"));
+	end);
+
 	it("F2 goes on at once where there is more than one step's work", function ()
 		for user = 1, 3 do
 			for i = 1, 400 do pending:add("u"..user.."@h", "x@h", tostring(i), now); end

@@ -681,6 +681,46 @@ suite("by default", {}, function (on)
 	end);
 end);
 
+suite("with a choice that is taken back", { options = 'receipts_answer = "opt-in"' }, function (on)
+	it("D1 E6 nobody takes a later message with the same id for the one that was answered", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local function choose(what)
+			on.server:run(("prosody.hosts.localhost.modules.receipts.module.save().answering.env.preferences:set('bob', { answer = %q })"):format(what));
+		end
+		choose("yes");
+		local one = on.client("bob@localhost/1", NONE);
+		on.ask("bob@localhost", "1");
+		on.proves(one);
+		assert.same({ "1" }, on.acks());
+		choose("no");
+		on.client("bob@localhost/2", NONE);
+		on.ask(one.jid, "1");
+		one:sync();
+		one:close(); -- without having acked
+		local got = on.alice:messages();
+		assert.equal(1, #got);
+		assert.same({ "error", "1" }, { got[1].attr.type, got[1].attr.id });
+	end);
+
+	it("D1 what was answered is forgotten when receipts_answer is another, and else outlives a reload", function ()
+		on.friends("alice", "carol");
+		on.alice = on.client("alice", RECEIPTS);
+		local function fates()
+			on.server:reload();
+			return on.server:run("return prosody.hosts.localhost.modules.receipts.module.save().answering.answers.fates");
+		end
+		on.server:run("prosody.hosts.localhost.modules.receipts.module.save().answering.env.preferences:set('carol', { answer = 'yes' })");
+		local carol = on.client("carol", NONE);
+		on.ask("carol@localhost", "d1");
+		on.proves(carol);
+		assert.same({ "d1" }, on.acks());
+		assert.equal("1", fates());
+		on.server:run("require 'core.configmanager'.set('localhost', 'receipts_answer', 'opt-out')");
+		assert.equal("0", fates());
+	end);
+end);
+
 suite("with receipts_answer = \"never\"", { options = 'receipts_answer = "never"' }, function (on)
 	it("D1 come for nobody", function ()
 		on.friends("alice", "bob");
@@ -920,6 +960,22 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		on.server:reload();
 		settle(bob);
 		assert.same({ "reloaded" }, on.acks());
+	end);
+
+	it("D4 are not lost to a reload in the moment after it has answered", function ()
+		local bob = fresh("bob", { "urn:example:nothing", "urn:example:moment" });
+		on.ask("bob@localhost", "moment");
+		prove(bob, 1);
+		on.server:run([[
+			local capabilities = prosody.hosts.localhost.modules.receipts.module.save().capabilities;
+			local learned = capabilities.actions.learned;
+			function capabilities.actions.learned(...)
+				learned(...);
+				require "core.modulemanager".reload("localhost", "receipts");
+			end
+		]]);
+		settle(bob);
+		assert.same({ "moment" }, on.acks());
 	end);
 end);
 

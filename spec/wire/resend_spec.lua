@@ -130,6 +130,22 @@ describe("sending again", function ()
 		assert.equal(1, times);
 	end);
 
+	it("G1 E6 a copy that has not arrived bounces to nobody", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS, true);
+		local other = client("bob@localhost/other", RECEIPTS);
+		alice:send(stanzas.ask({ to = bob.jid, id = "dies" }));
+		alice:sync();
+		assert.equal(1, #bob:messages());
+		bob:acknowledge();
+		assert.equal(1, #within(1.5));
+		bob:close(); -- without having acked the copy
+		other:sync();
+		assert.same({}, alice:messages());
+		assert.equal("pending", server:run([[
+			return prosody.hosts.localhost.modules.receipts.module.save().pending:state("alice@localhost", "bob@localhost", "dies");
+		]]));
+	end);
+
 	it("G1 not to who has blocked the sender", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "blocked" }));
