@@ -151,6 +151,7 @@ describe("a user's deletion", function ()
 		};
 		finally(function () server:stop(); end);
 		server:roster("alice", "bob@localhost", "from");
+		for _, user in ipairs { "alice", "bob" } do server:roster(user, "friend@elsewhere", "both"); end
 		local alice, bob, carol = server:connect("alice"), server:connect("bob"), server:connect("carol");
 		for _, one in ipairs { alice, carol } do
 			one:send(stanzas.ask { to = "bob@localhost", id = "x" });
@@ -160,7 +161,7 @@ describe("a user's deletion", function ()
 		bob:send(stanzas.ask { to = "alice@localhost", id = "y" });
 		bob:sync();
 		server:run(STATE..[[
-			r.answering.env.preferences:set("alice", { answer = "no", ask = "no" });
+			r.answering.env.preferences:set("alice", { answer = "yes", ask = "no" });
 			r.answering.env.preferences:get("alice");
 			local presence = require "util.stanza".presence;
 			r.capabilities:presence(presence { from = "friend@elsewhere/a" }, "alice@localhost", false);
