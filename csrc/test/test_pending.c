@@ -353,6 +353,7 @@ static bool note_id(void *ud, const struct rcpt_entry *e)
 	char *ids = ud;
 	assert_true(e->stored || e->time >= 100);
 	strncat(ids, e->id.p, e->id.n);
+	strcat(ids, e->keep ? "" : "-");
 	return true;
 }
 
@@ -404,6 +405,11 @@ static void over_the_limit_of_a_user_the_oldest_goes_when_put_back_too(void **st
 	assert_string_equal(gone, "op");
 	assert_int_equal(put(t, "r", 70), RCPT_OK); /* of the same age: the later goes on */
 	assert_string_equal(gone, "opq");
+	struct rcpt_entry e = {.from = text("a@h"), .asked = text("b@h"), .id = text("d"), .time = 50, .state = RCPT_DELIVERED_ONCE};
+	assert_int_equal(rcpt_pending_put(t, &e, 100), RCPT_OK);
+	e.flags = RCPT_INJECTED;
+	assert_int_equal(rcpt_pending_put(t, &e, 100), RCPT_OK);
+	assert_string_equal(gone, "opqd-d");
 	rcpt_pending_journal(t, too_busy, NULL);
 	assert_int_equal(put(t, "o", 50), RCPT_NO_MEMORY);
 	rcpt_pending_journal(t, NULL, NULL);
