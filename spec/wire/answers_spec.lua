@@ -561,6 +561,13 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 				bob:send("<presence to='"..carol.jid.."' type='unavailable'/>");
 				bob:sync();
 			end },
+			{ "directed presence of before the subscription was cancelled, after others had some and it was looked for", false, function (carol, bob)
+				bob:send(bob:presence { to = "dave@localhost" });
+				bob:send(stanzas.ack("erin@localhost/erin", "looks for it"));
+				bob:send(bob:presence { to = carol.jid });
+				bob:send("<presence to='carol@localhost' type='unsubscribed'/>");
+				bob:sync();
+			end, "both" },
 			{ "both, and the session is not available", false, function (_, bob) bob:send("<presence type='unavailable'/>"); bob:sync(); end, "both" },
 			{ "both, and blocked once the message has come", false, nil, "both", block("block"), block("unblock") },
 		};
