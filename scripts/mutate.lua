@@ -2,7 +2,7 @@
 -- One of the workers of scripts/mutate, in a copy of the sources that it may break. Prints a line for each condition, of an `if` or
 -- before a `?`: what became of it when it was inverted, where it is, and what caught it.
 --   scripts/mutate.lua N OF [FILE[:LINE] …]    does every OF-th, starting with the Nth
---   scripts/mutate.lua list FILE[:LINE] …      only says which there are
+--   scripts/mutate.lua list [FILE[:LINE] …]    only says which there are
 
 -- Seconds, and MB: an endless loop is caught. `fast` runs many, and beside whatever else the machine does.
 local TIMEOUT, FAST_TIMEOUT, WIRE_TIMEOUT = 60, 240, 240;
@@ -22,6 +22,7 @@ local LUA_FILES = {
 	["answering.lib"] = "wire/answers wire/lifetime wire/privacy wire/reports wire/remote";
 	["answers.lib"] = "module/answers wire/answers";
 	["asleep.lib"] = "wire/advertise wire/adhoc";
+	["blocks.lib"] = "wire/privacy wire/answers wire/checks";
 	["bounded.lib"] = "module/bounded";
 	["capabilities.lib"] = "module/capabilities wire/capabilities wire/requests wire/remote";
 	["checks.lib"] = "module/checks wire/checks wire/reports";
@@ -44,6 +45,7 @@ local LUA_FILES = {
 	["preferences.lib"] = "module/answers wire/adhoc wire/answers wire/lifetime";
 	["presence.lib"] = "wire/checks wire/answers wire/privacy";
 	["prosodyctl.lib"] = "wire/command";
+	["queries.lib"] = "module/queries wire/capabilities";
 	["reports.lib"] = "module/reports wire/metrics wire/reports";
 	["requests.lib"] = "module/requests";
 	["resend.lib"] = "module/resend wire/resend";
@@ -241,15 +243,18 @@ end
 local function default_files()
 	local list = {};
 	for path in pairs(C_FILES) do table.insert(list, path); end
-	for name in pairs(LUA_FILES) do table.insert(list, "mod_receipts/"..name..".lua"); end
+	local pipe = assert(io.popen("ls mod_receipts/*.lua"));
+	for path in pipe:lines() do table.insert(list, path); end
+	pipe:close();
 	table.sort(list);
 	return list;
 end
 
 if arg[1] == "list" then
-	for _, name in ipairs { table.unpack(arg, 2) } do
+	for _, name in ipairs(arg[2] and { table.unpack(arg, 2) } or default_files()) do
 		for _, mutant in ipairs(mutants(name)) do
 			assert(mutant.path:match("%.c$") or load(mutant.text));
+			assert(arg[2] or suites_of(mutant.path));
 			print(("%s:%d: %s"):format(mutant.path, mutant.line, mutant.condition));
 		end
 	end

@@ -33,6 +33,13 @@ elseif (function () if c then return d; end end)() then notify(gif, s, q, l); en
 ]=]));
 	end);
 
+	it("knows specs for every file of the module", function ()
+		local found = table.concat(conditions(), "\n");
+		for _, name in ipairs { "csrc/pending%.c", "mod_receipts/blocks%.lib%.lua", "mod_receipts/mod_receipts%.lua" } do
+			assert.truthy(found:find(name..":%d"), name);
+		end
+	end);
+
 	it("finds conditions in C", function ()
 		assert.same({ "5: (a && (b || c))", "7: (d)" }, of("sample.c", [[
 /* if (x) { */
