@@ -35,7 +35,7 @@ local LUA_FILES = {
 	["forms.lib"] = "wire/adhoc";
 	["guard.lib"] = "module/guard";
 	["hooks.lib"] = "module/hooks wire/transparency wire/checks wire/requests";
-	["inspection.lib"] = "wire/shell wire/adhoc wire/reports";
+	["inspection.lib"] = "module/inspection wire/shell wire/adhoc wire/reports";
 	["lint.lib"] = "module/lint wire/command";
 	["mod_receipts"] = "wire/advertise wire/requests wire/checks wire/capabilities wire/lifetime wire/answers wire/resend wire/reports "
 		.."wire/transparency wire/limits wire/remote wire/privacy wire/command wire/metrics wire/adhoc wire/components";
@@ -43,7 +43,7 @@ local LUA_FILES = {
 	["options.lib"] = "module/options";
 	["outlet.lib"] = "wire/checks wire/answers";
 	["preferences.lib"] = "module/answers wire/adhoc wire/answers wire/lifetime";
-	["presence.lib"] = "wire/checks wire/answers wire/privacy";
+	["presence.lib"] = "module/presence wire/checks wire/answers wire/privacy";
 	["prosodyctl.lib"] = "wire/command";
 	["queries.lib"] = "module/queries wire/capabilities";
 	["reports.lib"] = "module/reports wire/metrics wire/reports";
