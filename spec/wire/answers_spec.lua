@@ -550,7 +550,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			{ "both", true }, { "from", true }, { "to", false }, { "none", false },
 			{ "directed presence", true, function (carol, bob) bob:send(bob:presence { to = carol.jid }); bob:sync(); end },
 			{ "directed presence, after others had some and it was looked for", true, function (carol, bob)
-				bob:send(bob:presence { to = "dave@localhost" });
+				bob:send(bob:presence { to = "zoe@localhost" }); -- in nobody's roster
 				bob:send(stanzas.ack(carol.jid, "looks for it"));
 				bob:sync();
 				bob:send(bob:presence { to = carol.jid });
@@ -562,7 +562,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 				bob:sync();
 			end },
 			{ "directed presence of before the subscription was cancelled, after others had some and it was looked for", false, function (carol, bob)
-				bob:send(bob:presence { to = "dave@localhost" });
+				bob:send(bob:presence { to = "zoe@localhost" }); -- in nobody's roster
 				bob:send(stanzas.ack("erin@localhost/erin", "looks for it"));
 				bob:send(bob:presence { to = carol.jid });
 				bob:send("<presence to='carol@localhost' type='unsubscribed'/>");
