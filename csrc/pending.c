@@ -794,6 +794,7 @@ static bool is_surplus(const struct rcpt_pending *t, rcpt_ref jid, int64_t time)
 static enum rcpt_status turn_away(const struct rcpt_pending *t, const struct query *q, enum rcpt_state state, int64_t time,
 								  unsigned flags)
 {
+	const struct entry kept = {.state = state & 3u, .flags = flags & 0xffu};
 	const struct rcpt_entry shown = {
 		.from = q->from,
 		.asked = q->asked,
@@ -802,7 +803,7 @@ static enum rcpt_status turn_away(const struct rcpt_pending *t, const struct que
 		.state = state,
 		.flags = flags,
 		.stored = true,
-		.keep = state != RCPT_DELIVERED_ONCE || (flags & RCPT_INJECTED),
+		.keep = belongs_in_store(&kept),
 	};
 	return t->evicted && !t->evicted(t->evicted_ud, &shown) ? RCPT_NO_MEMORY : RCPT_OK;
 }

@@ -417,7 +417,7 @@ end
 if options.resend_attempts > 0 then
 	hook("delivery/failure", function (event)
 		local stanza = event.stanza;
-		if stanza.name ~= "message" or not sleeping.resend.is_copy(stanza, module.host) then return; end
+		if not sleeping.resend.is_copy(stanza, module.host) then return; end
 		decide(stanza, "G1 what was sent again has not arrived");
 		return true;
 	end);
