@@ -282,29 +282,33 @@ static enum XML_Error open_prefixed(struct rcpt_namespaces *s, unsigned depth, c
 }
 
 enum XML_Error rcpt_namespaces_open(struct rcpt_namespaces *s, unsigned depth, const char *raw, const char **attributes,
-									struct rcpt_name *name)
+									bool inner_names, struct rcpt_name *name)
 {
 	struct qname element, attribute;
-	const char *own = NULL;
+	struct rcpt_str own = {NULL, 0};
 	bool prefixed = false; /* xml:lang, which is common, is right in any case */
 	if (!split(raw, &element))
 		return XML_ERROR_INVALID_TOKEN;
 	for (const char **a = attributes; *a; a += 2) {
 		if (**a == 'x' && strcmp(*a, "xmlns") == 0)
-			own = a[1];
+			own = (struct rcpt_str){a[1], strlen(a[1])};
 		else if (strchr(*a, ':') && !(split(*a, &attribute) && is_xml(attribute.prefix)))
 			prefixed = true;
 	}
 	enum XML_Error error = XML_ERROR_NONE;
 	if (prefixed)
 		error = open_prefixed(s, depth, attributes);
-	else if (own)
-		error = bind(s, depth, (struct rcpt_str){raw, 0}, (struct rcpt_str){own, strlen(own)});
+	else if (own.p && inner_names)
+		error = bind(s, depth, (struct rcpt_str){raw, 0}, own);
+	else if (own.p)
+		error = check_binding((struct rcpt_str){raw, 0}, own);
 	*name = (struct rcpt_name){{NULL, 0}, element.local};
 	if (error == XML_ERROR_NONE && element.prefix.n && !namespace_of(s, element.prefix, &name->ns))
 		error = XML_ERROR_UNBOUND_PREFIX;
 	if (error != XML_ERROR_NONE)
 		rcpt_namespaces_close(s, depth);
+	else if (element.prefix.n == 0 && own.p)
+		name->ns = own;
 	else if (element.prefix.n == 0 && s->unprefixed)
 		name->ns = ns_of(s, &s->stack[s->unprefixed - 1]);
 	return error;

@@ -230,9 +230,12 @@ static void publish(struct rcpt_xml *x)
 	x->record[x->read++] = x->current;
 }
 
+/* What is not set is not looked at. */
 static void new_record(struct rcpt_xml *x)
 {
-	x->current = (struct record){0};
+	for (int i = 0; i < STRINGS; i++)
+		x->current.string[i].set = false;
+	x->current.has = x->current.problems = 0;
 	x->current_at = x->used;
 	x->complete = false;
 }
@@ -286,9 +289,9 @@ static void begin_message(struct rcpt_xml *x, const char **attr)
 
 static void XMLCALL on_text(void *ud, const char *text, int n);
 
-static bool is_delay(struct rcpt_name name)
+static bool is_delay(const struct rcpt_name *name)
 {
-	return rcpt_str_eq(name.local, RCPT_STR("delay")) && rcpt_str_eq(name.ns, RCPT_STR("urn:xmpp:delay"));
+	return rcpt_str_eq(name->local, RCPT_STR("delay")) && rcpt_str_eq(name->ns, RCPT_STR("urn:xmpp:delay"));
 }
 
 static bool keep_attribute(struct rcpt_xml *x, int which, const char *name, const char **attr)
@@ -299,11 +302,11 @@ static bool keep_attribute(struct rcpt_xml *x, int which, const char *name, cons
 	return false;
 }
 
-static void begin_child(struct rcpt_xml *x, struct rcpt_name name, const char **attr)
+static void begin_child(struct rcpt_xml *x, const struct rcpt_name *name, const char **attr)
 {
-	if (x->limits.only_count && !rcpt_receipts_ns(name.ns))
+	if (x->limits.only_count && !rcpt_receipts_ns(name->ns))
 		return;
-	const enum rcpt_child kind = rcpt_child_kind(name.local, name.ns);
+	const enum rcpt_child kind = rcpt_child_kind(name->local, name->ns);
 	const bool first = !(x->current.has & RCPT_HAS_RECEIVED);
 	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
 	rcpt_facts_child(&f, kind, f.received_id, true);
@@ -408,11 +411,11 @@ static void cut(struct rcpt_xml *x, size_t n)
 }
 
 /* An element outside stanzas begins. */
-static void begin_container(struct rcpt_xml *x, struct rcpt_name name, const char **attr)
+static void begin_container(struct rcpt_xml *x, const struct rcpt_name *name, const char **attr)
 {
 	const bool replaying = XML_GetCurrentByteIndex(x->parser) < (XML_Index)x->replayed;
 	const bool stream =
-		rcpt_str_eq(name.local, RCPT_STR("stream")) && rcpt_str_eq(name.ns, RCPT_STR("http://etherx.jabber.org/streams"));
+		rcpt_str_eq(name->local, RCPT_STR("stream")) && rcpt_str_eq(name->ns, RCPT_STR("http://etherx.jabber.org/streams"));
 	if (stream && x->streams + 1 == x->depth) {
 		if (x->streams == STREAMS_MAX && x->saved == STREAMS_MAX && !replaying) {
 			forget_outermost_tag(x);
@@ -425,7 +428,7 @@ static void begin_container(struct rcpt_xml *x, struct rcpt_name name, const cha
 	if (replaying)
 		return;
 	save_tag(x);
-	if (!x->forwarded && rcpt_str_eq(name.local, RCPT_STR("forwarded")) && rcpt_str_eq(name.ns, RCPT_STR("urn:xmpp:forward:0"))) {
+	if (!x->forwarded && rcpt_str_eq(name->local, RCPT_STR("forwarded")) && rcpt_str_eq(name->ns, RCPT_STR("urn:xmpp:forward:0"))) {
 		x->forwarded = x->depth;
 		new_record(x);
 	} else if (x->forwarded && x->forwarded + 1 == x->depth && is_delay(name) && !x->current.string[STAMP].set) {
@@ -459,7 +462,7 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 	struct rcpt_name name;
 	if (x->status != RCPT_XML_OK)
 		return;
-	x->expat_error = rcpt_namespaces_open(&x->namespaces, ++x->depth, raw, attr, &name);
+	x->expat_error = rcpt_namespaces_open(&x->namespaces, ++x->depth, raw, attr, !x->stanza_depth, &name);
 	if (x->expat_error != XML_ERROR_NONE) {
 		refuse(x, status_of(x->expat_error));
 		return;
@@ -472,7 +475,7 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 		return;
 	if (x->stanza_depth) {
 		if (x->in_message && x->depth == x->stanza_depth + 1)
-			begin_child(x, name, attr);
+			begin_child(x, &name, attr);
 		else if (x->child)
 			child_not_empty(x);
 		return;
@@ -486,7 +489,7 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 	} else if (stanza_ns && (rcpt_str_eq(name.local, RCPT_STR("presence")) || rcpt_str_eq(name.local, RCPT_STR("iq")))) {
 		x->stanza_depth = x->depth;
 	} else {
-		begin_container(x, name, attr);
+		begin_container(x, &name, attr);
 	}
 }
 

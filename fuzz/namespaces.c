@@ -37,7 +37,7 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 	if (r->namespaces && r->error != XML_ERROR_NONE)
 		return;
 	if (r->namespaces) {
-		r->error = rcpt_namespaces_open(r->namespaces, ++r->depth, raw, attr, &name);
+		r->error = rcpt_namespaces_open(r->namespaces, ++r->depth, raw, attr, true, &name);
 		if (r->error != XML_ERROR_NONE) {
 			r->at = XML_GetCurrentByteIndex(r->parser);
 			XML_StopParser(r->parser, XML_FALSE);

@@ -83,6 +83,7 @@ static const struct {
 struct reader {
 	XML_Parser parser;
 	struct rcpt_namespaces *namespaces; /* NULL: they are the parser's */
+	bool inner_names;
 	unsigned depth;
 	enum XML_Error error;
 	char names[1024];
@@ -109,7 +110,7 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 	struct reader *r = ud;
 	struct rcpt_name name = {{NULL, 0}, {raw, strlen(raw)}};
 	if (r->namespaces)
-		r->error = rcpt_namespaces_open(r->namespaces, ++r->depth, raw, attr, &name);
+		r->error = rcpt_namespaces_open(r->namespaces, ++r->depth, raw, attr, r->inner_names, &name);
 	if (r->error != XML_ERROR_NONE) {
 		XML_StopParser(r->parser, XML_FALSE);
 		return;
@@ -130,9 +131,9 @@ static void XMLCALL on_end(void *ud, const char *name)
 		rcpt_namespaces_close(r->namespaces, r->depth--);
 }
 
-static enum XML_Error read_all(struct reader *r, struct rcpt_namespaces *namespaces, const char *xml)
+static enum XML_Error read_all(struct reader *r, struct rcpt_namespaces *namespaces, const char *xml, bool inner_names)
 {
-	*r = (struct reader){.namespaces = namespaces};
+	*r = (struct reader){.namespaces = namespaces, .inner_names = inner_names};
 	r->parser = namespaces ? XML_ParserCreate("UTF-8") : XML_ParserCreateNS("UTF-8", '\1');
 	XML_SetUserData(r->parser, r);
 	XML_SetElementHandler(r->parser, on_start, on_end);
@@ -158,12 +159,29 @@ static void as_expat_does(void **state)
 	struct rcpt_namespaces namespaces = make();
 	for (size_t i = 0; i < CASES; i++) {
 		struct reader ours, expats;
-		const enum XML_Error error = read_all(&ours, &namespaces, cases[i].xml);
-		if (error != cases[i].error || read_all(&expats, NULL, cases[i].xml) != error)
+		const enum XML_Error error = read_all(&ours, &namespaces, cases[i].xml, true);
+		if (error != cases[i].error || read_all(&expats, NULL, cases[i].xml, true) != error)
 			fail_msg("%s: ours %s, Expat's %s", cases[i].xml, XML_ErrorString(error), XML_ErrorString(expats.error));
 		assert_string_equal(ours.names, cases[i].names);
 		assert_string_equal(expats.names, cases[i].names);
 	}
+	rcpt_namespaces_free(&namespaces);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* Where nobody asks for names of elements within others, no tag keeps its default namespace, and nothing else is different. */
+static void without_names_within(void **state)
+{
+	(void)state;
+	struct rcpt_namespaces namespaces = make();
+	for (size_t i = 0; i < CASES; i++) {
+		struct reader ours;
+		if (read_all(&ours, &namespaces, cases[i].xml, false) != cases[i].error)
+			fail_msg("%s: %s", cases[i].xml, XML_ErrorString(ours.error));
+	}
+	struct reader r;
+	read_all(&r, &namespaces, "<a xmlns='u'><b/><c xmlns='v'/><p:d xmlns:p='w' xmlns='v' p:e=''><f/></p:d></a>", false);
+	assert_string_equal(r.names, "{u}a b {v}c {w}d {w}e {v}f "); /* all declarations of a tag with prefixes are kept */
 	rcpt_namespaces_free(&namespaces);
 	assert_int_equal(rcpt_mem_held(), 0);
 }
@@ -187,7 +205,7 @@ static void what_a_local_name_may_begin_with(void **state)
 		}
 		snprintf(xml, sizeof xml, "<p:%sa xmlns:p='u'/>", utf8);
 		struct reader ours, expats;
-		if (read_all(&ours, &namespaces, xml) != read_all(&expats, NULL, xml))
+		if (read_all(&ours, &namespaces, xml, true) != read_all(&expats, NULL, xml, true))
 			fail_msg("U+%04X: ours %s, Expat's %s", c, XML_ErrorString(ours.error), XML_ErrorString(expats.error));
 	}
 	rcpt_namespaces_free(&namespaces);
@@ -197,7 +215,7 @@ static void what_a_local_name_may_begin_with(void **state)
 static enum XML_Error open_tag(struct rcpt_namespaces *namespaces, unsigned depth, char **attr)
 {
 	struct rcpt_name name;
-	return rcpt_namespaces_open(namespaces, depth, "a", (const char **)attr, &name);
+	return rcpt_namespaces_open(namespaces, depth, "a", (const char **)attr, true, &name);
 }
 
 #define MANY 50000u
@@ -279,9 +297,9 @@ static void running_out_of_memory(void **state)
 		rcpt_namespaces_close(&namespaces, 2);
 		struct rcpt_name name;
 		const char *none[] = {NULL};
-		assert_int_equal(rcpt_namespaces_open(&namespaces, 2, "p:a", none, &name), XML_ERROR_NONE);
+		assert_int_equal(rcpt_namespaces_open(&namespaces, 2, "p:a", none, true, &name), XML_ERROR_NONE);
 		assert_true(rcpt_str_eq(name.ns, RCPT_STR("v")));
-		assert_int_equal(rcpt_namespaces_open(&namespaces, 2, "q0:a", none, &name), XML_ERROR_UNBOUND_PREFIX);
+		assert_int_equal(rcpt_namespaces_open(&namespaces, 2, "q0:a", none, true, &name), XML_ERROR_UNBOUND_PREFIX);
 		rcpt_namespaces_free(&namespaces);
 		failures += (long)rcpt_mem_failed();
 		if (rcpt_mem_failed() == 0)
@@ -298,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_expat_does),
+		cmocka_unit_test(without_names_within),
 		cmocka_unit_test(what_a_local_name_may_begin_with),
 		cmocka_unit_test(many_prefixes),
 		cmocka_unit_test(running_out_of_memory),
