@@ -57,8 +57,8 @@ void rcpt_namespaces_free(struct rcpt_namespaces *s);
 void rcpt_namespaces_reset(struct rcpt_namespaces *s);
 
 /* A start tag, as Expat gives it to its handler, and the name of its element, which holds until that returns. Without
- * `inner_names` nobody will ask for names of elements within this one: then a namespace that it declares for those without a prefix
- * need not be kept. After an error, XML_ERROR_NO_MEMORY included, nothing that the tag declares is in force. */
+ * `inner_names` nobody will ask for names of elements within this one: then a namespace that it declares for those without a
+ * prefix need not be kept. After an error, XML_ERROR_NO_MEMORY included, nothing that the tag declares is in force. */
 enum XML_Error rcpt_namespaces_open(struct rcpt_namespaces *s, unsigned depth, const char *raw, const char **attributes,
 									bool inner_names, struct rcpt_name *name);
 /* The name of an attribute of the tag that was opened last; false where it is a declaration. */

@@ -61,12 +61,7 @@ static struct rcpt_str copy(struct rcpt_single *s, const char *value)
 /* A name without prefix, with its length; absent where there is a prefix. */
 static struct rcpt_str plain(const char *name)
 {
-	for (size_t n = 0;; n++) {
-		if (name[n] == '\0')
-			return (struct rcpt_str){name, n};
-		if (name[n] == ':')
-			return (struct rcpt_str){NULL, 0};
-	}
+	return strchr(name, ':') ? (struct rcpt_str){NULL, 0} : text_of(name);
 }
 
 /* Two namespaces may not be declared. Most are told from those by their first letter. */
@@ -76,23 +71,32 @@ static bool may_be_default(const char *ns)
 		   (strcmp(ns, "http://www.w3.org/XML/1998/namespace") != 0 && strcmp(ns, "http://www.w3.org/2000/xmlns/") != 0);
 }
 
+/* Where the value of an attribute with this name is kept; NULL for one that does not matter. */
+static const char **place_of(struct attributes *a, const char *name)
+{
+	switch (name[0]) {
+	case 'x':
+		return strcmp(name, "xmlns") == 0 ? &a->ns : NULL;
+	case 'i':
+		return strcmp(name, "id") == 0 ? &a->id : NULL;
+	case 'f':
+		return strcmp(name, "from") == 0 ? &a->from : NULL;
+	case 't':
+		return strcmp(name, "to") == 0 ? &a->to : strcmp(name, "type") == 0 ? &a->type : NULL;
+	default:
+		return NULL;
+	}
+}
+
 /* False where a parser that knows namespaces may understand something else. */
 static bool read_attributes(const char **attr, struct attributes *a)
 {
 	*a = (struct attributes){0};
 	for (; *attr; attr += 2) {
-		const char *name = attr[0], *value = attr[1];
-		if (strcmp(name, "xmlns") == 0)
-			a->ns = value;
-		else if (strcmp(name, "id") == 0)
-			a->id = value;
-		else if (strcmp(name, "from") == 0)
-			a->from = value;
-		else if (strcmp(name, "to") == 0)
-			a->to = value;
-		else if (strcmp(name, "type") == 0)
-			a->type = value;
-		else if (!plain(name).p && strcmp(name, "xml:lang") != 0)
+		const char **place = place_of(a, attr[0]);
+		if (place)
+			*place = attr[1];
+		else if (!plain(attr[0]).p && strcmp(attr[0], "xml:lang") != 0)
 			return false;
 	}
 	return may_be_default(a->ns);

@@ -428,7 +428,8 @@ static void begin_container(struct rcpt_xml *x, const struct rcpt_name *name, co
 	if (replaying)
 		return;
 	save_tag(x);
-	if (!x->forwarded && rcpt_str_eq(name->local, RCPT_STR("forwarded")) && rcpt_str_eq(name->ns, RCPT_STR("urn:xmpp:forward:0"))) {
+	if (!x->forwarded && rcpt_str_eq(name->local, RCPT_STR("forwarded")) &&
+		rcpt_str_eq(name->ns, RCPT_STR("urn:xmpp:forward:0"))) {
 		x->forwarded = x->depth;
 		new_record(x);
 	} else if (x->forwarded && x->forwarded + 1 == x->depth && is_delay(name) && !x->current.string[STAMP].set) {
