@@ -155,7 +155,8 @@ static int least_reader(lua_State *L)
 			s.body = s.request = s.received = false;
 			memset(s.string, 0, sizeof s.string);
 			s.used = 0;
-			XML_Parse(parser, xml, (int)n, 0);
+			if (XML_Parse(parser, xml, (int)n, 0) != XML_STATUS_OK)
+				return luaL_error(L, "message %d: %s", (int)i, XML_ErrorString(XML_GetErrorCode(parser)));
 			push_table(L, &s);
 			if (round < rounds - 1 || i < count)
 				lua_pop(L, 1);

@@ -38,14 +38,14 @@ end
 local contestants = {
 	ours = each(receipts.parse);
 	long_lived = function () bare.long_lived(messages, REPEATS); end;
-	least = function () return bare.least_reader(messages, REPEATS); end;
+	least = function () bare.least_reader(messages, REPEATS); end;
 	reset_each = function () bare.reset_each(messages, REPEATS); end;
 	lxp = each(with_lxp);
 };
 
--- The least reader has the same table as ours.
-do
-	local found, expected = contestants.least(), receipts.parse(messages[#messages]);
+-- The least reader's table is the same as ours.
+for i = 1, 5 do
+	local found, expected = bare.least_reader({ messages[i] }, 1), receipts.parse(messages[i]);
 	found.problems = expected.problems;
 	for key, value in pairs(expected) do assert(found[key] == value, key); end
 	for key in pairs(found) do assert(expected[key] ~= nil, key); end

@@ -14,7 +14,7 @@
  * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id.
  *
  * In a large table nearly every block is out of the processor's caches and its page out of the TLB, and an operation's time goes
- * into that: what counts is how few blocks it touches, and that an add asks for its first ones together (struct query). Hence,
+ * into that: what counts is how few blocks it touches, and that it asks for its first ones together (send_for_buckets()). Hence,
  * too, small entries, whose hash is reckoned again when a bucket is split.
  */
 #include "pending.h"
@@ -316,14 +316,21 @@ struct query {
 	uint32_t from_hash, asked_hash, hash;
 };
 
-/* Sends for what finding them will read, the three at once: the buckets while it hashes, then the blocks that head the chains. */
+/* The hash of an entry, and its requester's. Sends for the two buckets while it hashes. */
+static uint32_t send_for_buckets(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str id, uint32_t *from_hash)
+{
+	*from_hash = jid_hash(t, from);
+	rcpt_lhash_prefetch(&t->jids, *from_hash);
+	const uint32_t hash = entry_hash(t, *from_hash, id);
+	rcpt_lhash_prefetch(&t->entries, hash);
+	return hash;
+}
+
+/* The same, and sends for what finding them will read, the three at once: the buckets, then the blocks that head the chains. */
 static struct query query(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str asked, struct rcpt_str id)
 {
 	struct query q = {.from = from, .asked = asked, .id = id};
-	q.from_hash = jid_hash(t, from);
-	rcpt_lhash_prefetch(&t->jids, q.from_hash);
-	q.hash = entry_hash(t, q.from_hash, id);
-	rcpt_lhash_prefetch(&t->entries, q.hash);
+	q.hash = send_for_buckets(t, from, id, &q.from_hash);
 	q.asked_hash = jid_hash(t, asked);
 	rcpt_lhash_prefetch(&t->jids, q.asked_hash);
 	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q.from_hash));
@@ -362,12 +369,14 @@ static rcpt_ref find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
 static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
 {
 	const struct rcpt_str requester = rcpt_jid_bare(from);
-	const uint32_t from_hash = jid_hash(t, requester);
+	uint32_t from_hash;
+	const uint32_t hash = send_for_buckets(t, requester, id, &from_hash);
 	*about = false;
+	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, hash));
 	const rcpt_ref jid = jid_find(t, requester, from_hash);
 	if (!jid)
 		return 0;
-	rcpt_ref ref = rcpt_lhash_chain(&t->entries, entry_hash(t, from_hash, id));
+	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
 	while ((ref = seek(t, ref, jid, id))) {
 		const struct entry *e = entry_at(t, ref);
 		*about = *about || kind_of(e) == OPEN;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Our namespaces on an Expat that does none, beside Expat's own: the same expanded names, in the same order, and the same error
- * at the same place; the second time too, and when memory runs out at some point. */
+ * at the same place; the second time too, where names are asked for down to some depth only, and when memory runs out at some
+ * point. */
 #include "namespaces.h"
+
+#include <limits.h>
 
 #include "facts_text.h"
 #include "fuzz.h"
@@ -11,8 +14,8 @@ struct reading {
 	XML_Parser parser;
 	struct text names;
 	struct rcpt_namespaces *namespaces; /* NULL: they are the parser's */
-	unsigned depth;
-	enum XML_Error error; /* ours */
+	unsigned depth, named;              /* names are asked for down to this depth */
+	enum XML_Error error;               /* ours */
 	XML_Index at;
 	bool refused; /* a DTD or an instruction, which no reader of ours goes on after */
 };
@@ -36,14 +39,17 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 	struct rcpt_name name = {{NULL, 0}, {raw, strlen(raw)}};
 	if (r->namespaces && r->error != XML_ERROR_NONE)
 		return;
+	r->depth++;
 	if (r->namespaces) {
-		r->error = rcpt_namespaces_open(r->namespaces, ++r->depth, raw, attr, true, &name);
+		r->error = rcpt_namespaces_open(r->namespaces, r->depth, raw, attr, r->depth < r->named, &name);
 		if (r->error != XML_ERROR_NONE) {
 			r->at = XML_GetCurrentByteIndex(r->parser);
 			XML_StopParser(r->parser, XML_FALSE);
 			return;
 		}
 	}
+	if (r->depth > r->named)
+		return;
 	add_name(r, name);
 	for (; *attr; attr += 2) {
 		struct rcpt_name attribute = {{NULL, 0}, {*attr, strlen(*attr)}};
@@ -66,7 +72,8 @@ static void XMLCALL on_end(void *ud, const char *name)
 		return;
 	text_add(&r->names, "/", 1);
 	if (r->namespaces)
-		rcpt_namespaces_close(r->namespaces, r->depth--);
+		rcpt_namespaces_close(r->namespaces, r->depth);
+	r->depth--;
 }
 
 static void refuse(struct reading *r)
@@ -88,9 +95,9 @@ static void XMLCALL on_instruction(void *ud, const char *target, const char *dat
 }
 
 /* Expat's error, or ours where there is one. */
-static enum XML_Error read_all(struct reading *r, struct rcpt_namespaces *namespaces, const char *xml, size_t n)
+static enum XML_Error read_all(struct reading *r, struct rcpt_namespaces *namespaces, const char *xml, size_t n, unsigned named)
 {
-	*r = (struct reading){.namespaces = namespaces};
+	*r = (struct reading){.namespaces = namespaces, .named = named};
 	r->parser = namespaces ? XML_ParserCreate("UTF-8") : XML_ParserCreateNS("UTF-8", '\1');
 	XML_SetUserData(r->parser, r);
 	XML_SetHashSalt(r->parser, 1);
@@ -110,10 +117,10 @@ static enum XML_Error read_all(struct reading *r, struct rcpt_namespaces *namesp
 	return error;
 }
 
-static void compare(struct rcpt_namespaces *namespaces, const char *xml, size_t n)
+static void compare(struct rcpt_namespaces *namespaces, const char *xml, size_t n, unsigned named)
 {
 	struct reading ours, expats;
-	const enum XML_Error error = read_all(&ours, namespaces, xml, n), expected = read_all(&expats, NULL, xml, n);
+	const enum XML_Error error = read_all(&ours, namespaces, xml, n, named), expected = read_all(&expats, NULL, xml, n, named);
 	if (!ours.refused) {
 		/* What is wrong without namespaces may be wrong for another reason with them. */
 		if (ours.error != XML_ERROR_NONE || error == XML_ERROR_NONE)
@@ -134,10 +141,10 @@ static void read_with_little_memory(const char *xml, size_t n, uint32_t seed)
 	struct reading little;
 	rcpt_namespaces_init(&namespaces, seed);
 	rcpt_mem_fail(seed % 8, seed & 8 ? -1 : 1);
-	read_all(&little, &namespaces, xml, n);
+	read_all(&little, &namespaces, xml, n, UINT_MAX);
 	rcpt_mem_fail_after(-1);
 	text_free(&little.names);
-	compare(&namespaces, xml, n);
+	compare(&namespaces, xml, n, UINT_MAX);
 	rcpt_namespaces_free(&namespaces);
 }
 
@@ -146,8 +153,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	const char *xml = (const char *)data;
 	struct rcpt_namespaces namespaces = {.bindings = 0};
 	rcpt_namespaces_init(&namespaces, 1);
-	compare(&namespaces, xml, n);
-	compare(&namespaces, xml, n);
+	compare(&namespaces, xml, n, UINT_MAX);
+	compare(&namespaces, xml, n, UINT_MAX);
+	for (unsigned named = 1; named <= 3; named++)
+		compare(&namespaces, xml, n, named);
 	rcpt_namespaces_free(&namespaces);
 	read_with_little_memory(xml, n, fuzz_hash(data, n));
 	CHECK(rcpt_mem_held() == 0, "%zu blocks are leaked", rcpt_mem_held());
