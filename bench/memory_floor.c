@@ -2,7 +2,8 @@
 /* What waiting for memory alone makes of pending-growth. An operation of the table touches 15 slots and blocks in the mean, see
  * pending_pause.c. Where the heads of its chains lie is known beforehand; where an entry is, a head tells; where its user and its
  * neighbours in the lists are, the entry tells. So here an operation reads 15 places in memory of the table's size, in three waves of
- * five: as few waves as any table with entries in lists can have. No hashing, no comparing, no Lua.
+ * five: as few waves as any table with entries in lists can have. What the next operation reads does not hang on this one, so the
+ * processor may begin with it. No hashing, no comparing, no Lua.
  *
  *   memory_floor ENTRIES      prints microseconds of an operation
  */
@@ -25,6 +26,12 @@ static uint64_t next_random(void)
 	return state;
 }
 
+/* Somewhere; which hangs on what was read before. */
+static uint64_t place(uint64_t before, uint64_t size)
+{
+	return (next_random() + before) % size;
+}
+
 int main(int argc, char **argv)
 {
 	const uint64_t size = (argc == 2 ? strtoull(argv[1], NULL, 10) : 0) * BYTES;
@@ -36,13 +43,13 @@ int main(int argc, char **argv)
 	uint64_t sum = 0;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &began);
 	for (int n = 0; n < OPERATIONS; n++) {
+		uint64_t read = 0;
 		for (int wave = 0; wave < WAVES; wave++) {
-			uint64_t read = 0;
+			const uint64_t before = read; /* this wave's addresses come of the one before */
 			for (int i = 0; i < PLACES; i++)
-				read += (uint64_t)memory[next_random() % size];
-			state += read; /* the next wave's addresses come of this one */
-			sum += read;
+				read += (uint64_t)memory[place(before, size)];
 		}
+		sum += read;
 	}
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ended);
 	if (sum != (uint64_t)WAVES * PLACES * OPERATIONS)

@@ -11,7 +11,7 @@ local process = require "spec.support.process";
 local servers = require "spec.support.server";
 
 local QUICK = arg[1] == "quick";
-local SERVERS, ROUNDS = QUICK and 1 or 3, QUICK and 5 or 11;
+local SERVERS, ROUNDS = QUICK and 1 or 3, QUICK and 4 or 12;
 local MESSAGES = 6000; -- in a round, about
 local EACH = 400; -- of one session, at most: more would await acks than receipts_max_pending_per_user allows
 

@@ -58,6 +58,16 @@ local function is_encrypted(tag)
 	return ns and (ns == "eu.siacs.conversations.axolotl" or ns:sub(1, 15) == "urn:xmpp:omemo:");
 end
 
+-- Children that are content: names alone say no more than that there may be some.
+local function has_content(tags)
+	for i = 1, #tags do
+		local tag = tags[i];
+		local what, ns = sees[tag.name], tag.attr.xmlns;
+		if what == SEES_BODY and (not ns or stanza_ns[ns]) or what == SEES_ENCRYPTED and is_encrypted(tag) then return true; end
+	end
+	return false;
+end
+
 -- The bits of a message that has a receipt element or is of type error, and its first <received/>; nothing for another stanza.
 local function read(stanza)
 	local tags, attr, bits, received = stanza.tags, stanza.attr, 0, nil;
@@ -103,8 +113,10 @@ local function read(stanza)
 end
 
 --- @param limits  as of receipts.pending, all of them required
+-- @param capable  set of full JIDs that ask by themselves, so that their content messages do not matter (C2); or none
 -- @return a table of functions, outgoing(stanza, now, rooms), incoming(stanza, now), expire(now), count()
-function pure_lua.new(limits)
+function pure_lua.new(limits, capable)
+	capable = capable or {};
 	local capacity, per_user, ttl, remember = limits.capacity, limits.per_user, limits.ttl, limits.remember;
 
 	local young, old, young_count = {}, {}, 0; -- bare JIDs by full ones
@@ -228,30 +240,32 @@ function pure_lua.new(limits)
 	local pending = {};
 
 	function pending.outgoing(stanza, now, rooms)
-		local tags, bits = stanza.tags, 0;
+		local tags, bits, content = stanza.tags, 0, false;
 		for i = 1, #tags do
 			local tag = tags[i];
 			local what = sees[tag.name];
 			if what then
-				local ns = tag.attr.xmlns;
 				if what == SEES_BODY then
-					if not ns or stanza_ns[ns] then bits = bits | CONTENT; end
+					content = true;
 				elseif what == SEES_REQUEST then
-					if ns == RECEIPTS then
-						if #tag > 0 and not is_empty(tag) then return (read(stanza)); end
+					if tag.attr.xmlns == RECEIPTS then
+						if tag[1] and not is_empty(tag) then return (read(stanza)); end
 						bits = bits | REQUEST;
 					end
 				elseif what == SEES_RECEIVED then
-					if ns == RECEIPTS then return (read(stanza)); end
+					if tag.attr.xmlns == RECEIPTS then return (read(stanza)); end
 				elseif what == SEES_X then
-					if ns == MUC_USER then bits = bits | OCCUPANT; end
-				elseif is_encrypted(tag) then
-					bits = bits | CONTENT;
+					if tag.attr.xmlns == MUC_USER then bits = bits | OCCUPANT; end
+				else
+					content = true;
 				end
 			end
 		end
-		if bits & (REQUEST | CONTENT) == 0 then return; end
 		local attr = stanza.attr;
+		if bits & REQUEST == 0 then
+			if not content or capable[attr.from] or not has_content(tags) then return; end
+			bits = bits | CONTENT;
+		end
 		local ns = attr.xmlns;
 		if stanza.name ~= "message" or ns and not stanza_ns[ns] then return; end
 		local from, to, kind = attr.from, attr.to, types[attr.type or "normal"];

@@ -17,8 +17,11 @@ local limits = { capacity = tables.LIVE + 2 * tables.BATCH, per_user = 1000, ttl
 
 -- Who sends all of it, and a set of all users.
 tables.session = { username = "user0000000", full_jid = "user0000000@example.net.x/gajim.RU3R8QMB" };
-local users = {};
-for n = 0, 999 do users[corpus.jid(n):match("^[^@]+")] = true; end
+local users, capable = {}, { [tables.session.full_jid] = true };
+for n = 0, 999 do
+	users[corpus.jid(n):match("^[^@]+")] = true;
+	capable[corpus.jid(n).."/gajim.RU3R8QMB"] = true;
+end
 
 -- Both return a table of functions, outgoing(message, now) and incoming(message, now), and count(): entries not answered.
 -- `takes` says what a message is to them: a stanza, or an event as Prosody's.
@@ -30,7 +33,7 @@ function tables.ours()
 	local outgoing, incoming, uncounted;
 	outgoing, incoming, uncounted = hooks.new(receipts, {
 		pending = pending, now = function () return time; end, listening = function () return nil; end;
-		known = users, silent = users, capable = { [tables.session.full_jid] = true }, rooms = {}, asks = true, protect = true;
+		known = users, silent = users, capable = capable, rooms = {}, asks = true, protect = true;
 		content = handed_over, outgoing = handed_over, incoming = handed_over;
 		failed = function (err) wrong = err; end, full = function () uncounted(ignored); end;
 	});
@@ -43,9 +46,26 @@ function tables.ours()
 	};
 end
 
+-- As ours, it lets no error out to the server (rule F0).
+local function guarded(handler)
+	return function (stanza, now)
+		local ok, bits = pcall(handler, stanza, now);
+		return ok and bits or nil;
+	end;
+end
+
 function tables.peer()
-	local peer = pure_lua.new(limits);
-	return { takes = "stanza", outgoing = peer.outgoing, incoming = peer.incoming, set_time = function () end, count = peer.count };
+	local peer = pure_lua.new(limits, capable);
+	return {
+		takes = "stanza", outgoing = guarded(peer.outgoing), incoming = guarded(peer.incoming);
+		set_time = function () end, count = peer.count;
+	};
+end
+
+-- Nothing at all, called as the others are.
+function tables.none()
+	local function nothing() end
+	return { takes = "stanza", outgoing = nothing, incoming = nothing, set_time = nothing, count = function () return tables.LIVE; end };
 end
 
 -- Reads, and that is all: the least that C can do (bare_reader.c).
