@@ -157,9 +157,8 @@ static int least_reader(lua_State *L)
 			s.used = 0;
 			if (XML_Parse(parser, xml, (int)n, 0) != XML_STATUS_OK)
 				return luaL_error(L, "message %d: %s", (int)i, XML_ErrorString(XML_GetErrorCode(parser)));
+			lua_settop(L, 2);
 			push_table(L, &s);
-			if (round < rounds - 1 || i < count)
-				lua_pop(L, 1);
 		}
 	XML_ParserFree(parser);
 	return 1; /* the last, to be looked at */
@@ -231,10 +230,10 @@ int luaopen_bare_expat(lua_State *L);
 int luaopen_bare_expat(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{"long_lived", long_lived}, {"reset_each", reset_each},
-		{"least_reader", least_reader},
-		{"streamer", streamer},     {"feed", feed},
-		{"close", close_streamer},  {NULL, NULL},
+		{"long_lived", long_lived},     {"reset_each", reset_each},
+		{"least_reader", least_reader}, {"streamer", streamer},
+		{"feed", feed},                 {"close", close_streamer},
+		{NULL, NULL},
 	};
 	luaL_newlib(L, functions);
 	return 1;
