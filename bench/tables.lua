@@ -34,7 +34,7 @@ function tables.ours()
 	outgoing, incoming, uncounted = hooks.new(receipts, {
 		pending = pending, now = function () return time; end, listening = function () return nil; end;
 		known = users, silent = users, capable = capable, rooms = {}, asks = true, protect = true;
-		content = handed_over, outgoing = handed_over, incoming = handed_over;
+		content = handed_over, outgoing = handed_over, incoming = handed_over, other_ack = handed_over;
 		failed = function (err) wrong = err; end, full = function () uncounted(ignored); end;
 	});
 	return {

@@ -87,7 +87,7 @@ local function hooks(input, pending)
 		known = { a = true, b = input:value(1) }, silent = { a = input:value(1) }, capable = { ["a@h/1"] = input:value(1) }, rooms = {};
 		asks = input:number(2) == 1, protect = input:number(2) == 1;
 	};
-	for _, name in ipairs { "content", "outgoing", "incoming", "evicted", "failed", "full" } do options[name] = sometimes(input, name); end
+	for _, name in ipairs { "content", "outgoing", "incoming", "evicted", "other_ack", "failed", "full" } do options[name] = sometimes(input, name); end
 	return new_hooks(receipts, options);
 end
 

@@ -43,6 +43,7 @@ end
 --                 content (function (event, bits)): a content message of who may not ask by itself
 --                 outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))
 --                 evicted (function (): much has made room by now, that pending:evicted() tells of)
+--                 other_ack (function (): an ack passes that is not of type chat, so that mod_carbons does not copy it by itself)
 --                 failed (function (error)), full (function (): calls uncounted())
 -- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
 --         uncounted (function (sample)): how many asked, were delivered and were duplicates since the last call;
@@ -60,6 +61,11 @@ function hooks.new(engine, options)
 	end
 
 	local asked, delivered, sampled, duplicate, ages = 0, 0, 0, 0, {};
+
+	-- Of an ack, or a bounce.
+	local function see_type(type)
+		if type ~= "chat" and type ~= "error" then options.other_ack(); end
+	end
 
 	-- A message that asks, or acks, or has something odd.
 	-- @param what    its bits; or PLAIN_ASK for short
@@ -87,8 +93,11 @@ function hooks.new(engine, options)
 	local function read_sent(event)
 		local origin = event.origin;
 		if not origin.username then return; end -- some module's own, not a client's
-		local what, status, evicted = pending:outgoing(event.stanza, now(), rooms[origin]);
-		if what then return sends(event, what, status, evicted); end
+		local stanza = event.stanza;
+		local what, status, evicted = pending:outgoing(stanza, now(), rooms[origin]);
+		if not what then return; end
+		if what & BIT_RECEIVED ~= 0 then see_type(stanza.attr.type); end
+		return sends(event, what, status, evicted);
 	end
 
 	local function outgoing(event)
@@ -132,7 +141,7 @@ function hooks.new(engine, options)
 			end
 			return sends(event, PLAIN_ASK, status, evicted);
 		end
-		if not silent[user] or protect and not is_subscriber(origin, attr.to) then return read_sent(event); end
+		if not silent[user] or attr.type ~= "chat" or protect and not is_subscriber(origin, attr.to) then return read_sent(event); end
 	end
 
 	-- Room for the age of one more ack.
@@ -145,13 +154,15 @@ function hooks.new(engine, options)
 	-- @param what  its bits; nil where it has an ack as it should be, and they have not been read
 	local function comes(event, what, verdict, id, age, injected, kind, occupant)
 		local stanza = event.stanza;
+		local own = stanza.attr.type;
+		see_type(own);
 		if (verdict == "delivered" or verdict == "duplicate") and not injected and (not what or what & (ODD | BIT_REQUEST) == 0) then
 			if verdict == "duplicate" then
 				duplicate = duplicate + 1;
 				return;
 			end
 			if not listening("receipts/delivered")
-				and (kind == (stanza.attr.type or "normal") or (what or examine(stanza)) & BIT_MORE ~= 0) then
+				and (kind == (own or "normal") or (what or examine(stanza)) & BIT_MORE ~= 0) then
 				delivered = delivered + 1;
 				ages[delivered] = age;
 				return;
@@ -198,7 +209,7 @@ function hooks.new(engine, options)
 		if request then return asks_user(event); end
 		if delivered == AGES then make_room(); end
 		local verdict, age, injected, kind, occupant = match(pending, to, from, id, now());
-		if verdict == "delivered" and not injected and kind == (attr.type or "normal") and not listening("receipts/delivered") then -- likewise
+		if verdict == "delivered" and not injected and kind == "chat" and attr.type == kind and not listening("receipts/delivered") then -- likewise
 			delivered = delivered + 1;
 			ages[delivered] = age;
 			return;

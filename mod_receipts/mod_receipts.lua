@@ -271,6 +271,34 @@ local traffic = asleep.later(function ()
 	return sleeping.traffic.new({ options = options, engine = engine, is_awake = asleep.is_awake, decide = decide }, parts);
 end);
 
+-- Behind mod_blocklist (100), before mod_mam (0), mod_carbons (-0.5) and mod_message (-1): rule C5.
+local PRIORITY = 20;
+
+-- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
+-- for a reason it still does.
+local copy_other = guard("carbons-should-copy", function (event)
+	local stanza, session = event.stanza, event.session;
+	local what = engine.examine(stanza);
+	if not what or what & bits.acks == 0 or what & bits.more ~= 0 then return; end
+	local to = stanza.attr.to;
+	if stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints") then return; end
+	local incoming_pm = to and jid_resource(to) and not (session and session.full_jid == stanza.attr.from)
+		and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
+	if incoming_pm or stanza.attr.type == "groupchat" then return; end
+	event.reason = "receipt";
+	return true;
+end);
+
+-- Nearly all are of type chat, and a hook costs every message: so there is none before an ack of another type passes.
+local copying = false;
+function parts.other_ack()
+	if copying then return; end
+	copying = true;
+	module:hook("carbons-should-copy", function (event)
+		if event.stanza.attr.type ~= "chat" then return copy_other(event); end
+	end, PRIORITY);
+end
+
 local always = function () return true; end;
 local tell_error = guard("a message hook", error);
 local outgoing, incoming, uncounted = hooks.new(engine, {
@@ -282,7 +310,7 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	content = guard("putting in a request", function (...) return traffic.content(...); end);
 	outgoing = guard("a message that is sent", function (...) return traffic.outgoing(...); end);
 	incoming = guard("a message that comes", function (...) return traffic.incoming(...); end);
-	evicted = parts.drain;
+	evicted = parts.drain, other_ack = parts.other_ack;
 	failed = function (err) tell_error(err, 0); end;
 	full = function () reports:settle(); end;
 });
@@ -313,25 +341,6 @@ local function joined_before(session)
 		local host = prosody.hosts[jid_host(jid)];
 		if jid_resource(jid) and host and host.modules.muc then rooms:join(session, jid_bare(jid)); end
 	end
-end
-
--- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
--- for a reason it still does.
-local copy_other = guard("carbons-should-copy", function (event)
-	local stanza, session = event.stanza, event.session;
-	local what = engine.examine(stanza);
-	if not what or what & bits.acks == 0 or what & bits.more ~= 0 then return; end
-	local to = stanza.attr.to;
-	if stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints") then return; end
-	local incoming_pm = to and jid_resource(to) and not (session and session.full_jid == stanza.attr.from)
-		and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
-	if incoming_pm or stanza.attr.type == "groupchat" then return; end
-	event.reason = "receipt";
-	return true;
-end);
-
-local function copy_acks(event)
-	if event.stanza.attr.type ~= "chat" then return copy_other(event); end -- nearly all are: mod_carbons looks after them
 end
 
 -- Rule F2, F1: what happens without a stanza
@@ -381,8 +390,6 @@ end
 
 module:add_feature(xmlns_receipts); -- rule A1
 
--- Behind mod_blocklist (100), before mod_mam (0), mod_carbons (-0.5) and mod_message (-1): rule C5.
-local PRIORITY = 20;
 local function hook(name, handler)
 	module:hook(name, guard(name, handler), PRIORITY);
 end
@@ -396,7 +403,6 @@ for _, kind in ipairs { "bare", "full" } do
 	module:hook("message/"..kind, incoming, PRIORITY);
 	hook("presence/"..kind, presence_in);
 end
-module:hook("carbons-should-copy", copy_acks, PRIORITY);
 hook("iq-result/bare/disco", overheard);
 for _, name in ipairs { "block", "unblock" } do
 	hook("iq-set/self/urn:xmpp:blocking:"..name, function (event)

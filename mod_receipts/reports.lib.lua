@@ -58,9 +58,10 @@ function reports.new(metric, listening, fire)
 	self.memory = metric("gauge", "memory", "bytes", "Memory of the table of receipts awaited", {}):with_labels();
 	self.seconds = metric("histogram", "delivery", "seconds", "Time from the request to the first ack", {}, { buckets = BUCKETS })
 		:with_labels();
+	local bounds = table.move(BUCKETS, 1, #BUCKETS, 1, { [#BUCKETS + 1] = math.huge });
 	function self.sample(age)
 		local class = 1;
-		while class <= #BUCKETS and age > BUCKETS[class] do class = class + 1; end
+		while age > bounds[class] do class = class + 1; end
 		self.delivery[class] = self.delivery[class] + 1;
 		self.seconds:sample(age);
 	end

@@ -55,6 +55,7 @@ end
 --               decide (function (stanza, why, id)): takes note of what is out of the ordinary
 -- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, reports, decisions;
 --               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
+--               other_ack (function): as of hooks.lib.lua
 -- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls; and bounced (function (stanza)), for errors that go out to a client
 function traffic.new(env, parts)
 	local options, bits, decide = env.options, env.engine.bits, env.decide;
@@ -214,6 +215,7 @@ function traffic.new(env, parts)
 		local has = checks.named(what, bits);
 		local plan = checks.incoming(has, verdict, injected, function () return has_capable_client(account); end, options);
 		plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
+		if plan.type then parts.other_ack(); end
 		if plan.why then decide(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
 		rejected(plan, has, stanza, account);
 		if checks.empty(plan, has) then return true; end

@@ -97,7 +97,7 @@ static const char prelude[] =
 	"		pending = t, now = function () return now end, listening = function () return false end,\n"
 	"		known = { a = true }, silent = { a = true, b = true }, capable = {}, rooms = {}, asks = true, protect = true,\n"
 	"		content = handler, outgoing = handler, incoming = handler, full = function () uncounted(print) end,\n"
-	"		evicted = function () gone = t:evicted(2) end,\n"
+	"		evicted = function () gone = t:evicted(2) end, other_ack = function () end,\n"
 	"		failed = function () failures = failures + 1 end,\n"
 	"	}\n"
 	"	for name, value in pairs(options or {}) do all[name] = value end\n"

@@ -10,7 +10,7 @@ local R = { xmlns = "urn:xmpp:receipts" };
 local bits = receipts.bits;
 
 describe("message hooks", function ()
-	local pending, options, told, heard, outgoing, incoming, uncounted, session;
+	local pending, options, told, heard, other_acks, outgoing, incoming, uncounted, session;
 
 	local function handler(name)
 		return function (event, ...)
@@ -24,14 +24,14 @@ describe("message hooks", function ()
 	end
 
 	before_each(function ()
-		told, heard = {}, {};
+		told, heard, other_acks = {}, {}, 0;
 		pending = receipts.pending { per_user = 3 };
 		options = {
 			pending = pending, now = function () return 1000; end, listening = function (event) return heard[event]; end;
 			known = { a = true }, silent = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {};
 			asks = true, protect = true;
 			content = handler("content"), outgoing = handler("outgoing"), incoming = handler("incoming"), failed = handler("failed");
-			evicted = handler("evicted");
+			evicted = handler("evicted"), other_ack = function () other_acks = other_acks + 1; end;
 			full = handler("full");
 		};
 		session = { username = "a", host = "h", full_jid = "a@h/1", presence = {}, roster = { ["b@h"] = { subscription = "both" } } };
@@ -243,6 +243,38 @@ describe("message hooks", function ()
 		assert.is_nil((send(one)));
 		assert.equal("from outgoing", send(message({ to = "b@h/2", id = "2", body = "hi" }, received("1"), request())), "both in one");
 		assert.equal("from outgoing", send(message({ to = "b@h/2", body = "hi" }, request())), "no id");
+	end);
+
+	it("E7 tell of acks that are not of type chat, before mod_carbons sees them", function ()
+		local function told_of(way, stanza)
+			local before = other_acks;
+			way(stanza);
+			return other_acks > before;
+		end
+		for _, type in ipairs { "normal", "headline", false } do
+			for _, kind in ipairs { "normal", "chat" } do
+				pending:add("a@h", "b@h", "1", 990, { type = kind });
+				assert.is_true(told_of(come, ack("1", { type = type or nil })), kind);
+				assert.is_true(told_of(come, ack("1", { type = type or nil })), "a duplicate");
+				pending:forget("a@h");
+			end
+			assert.is_true(told_of(come, ack("0", { type = type or nil })), "unknown");
+			assert.is_true(told_of(come, message({ from = "b@h/2", to = "a@h/1", type = type or nil }, received("1"), received("2"))), "two in one");
+			assert.is_true(told_of(send, ack("2", { from = "a@h/1", to = "b@h/2", type = type or nil })), "sent");
+			assert.is_true(told_of(send, ack("2", { from = "a@h/1", to = "c@h/2", type = type or nil })), "to a stranger");
+		end
+		for _, type in ipairs { "chat", "error" } do
+			pending:add("a@h", "b@h", "1", 990, { type = "chat" });
+			assert.is_false(told_of(come, ack("1", { type = type })), type);
+			assert.is_false(told_of(come, ack("0", { type = type })), type);
+			assert.is_false(told_of(send, ask("3", { type = type })), type);
+			assert.is_false(told_of(come, message({ from = "b@h", to = "a@h/1", id = "1", type = type, body = "hi" })), type);
+		end
+		assert.is_false(told_of(send, ack("2", { from = "a@h/1", to = "b@h/2", type = "chat" })));
+		for _, way in ipairs { send, come } do
+			assert.is_false(told_of(way, ask("4", { to = "b@h/2" })));
+			assert.is_false(told_of(way, message { body = "hi" }));
+		end
 	end);
 
 	it("hand over requests to users who may be answered for", function ()

@@ -283,6 +283,7 @@ suite("", function (on)
 	it("E7 gives an ack the type of what it acks, and copies it to the requester's other devices", function ()
 		on.phone = on.server:connect("alice@localhost/phone", { carbons = true });
 		for i, types in ipairs { { "chat", "none" }, { "chat", "headline" }, { "none", "chat" }, { "none", "none" } } do
+			on.server:reload(); -- each is the first of its kind
 			on.send("alice", stanzas.ask { to = "bob@localhost", id = "e7-"..i, type = types[1] });
 			on.bob:sync();
 			on.phone:sync();
@@ -292,6 +293,20 @@ suite("", function (on)
 			assert.is_table(carbon, "copied, "..types[2].." for "..types[1]);
 			local copy = carbon:get_child("received", "urn:xmpp:carbons:2"):get_child("forwarded", "urn:xmpp:forward:0").tags[1];
 			assert.equal("e7-"..i, stanzas.acked(copy));
+		end
+	end);
+
+	it("E7 copies an ack of any type to the other devices of who sends it", function ()
+		on.phone = on.server:connect("bob@localhost/phone", { carbons = true });
+		for i, type in ipairs { "none", "headline", "chat" } do
+			on.server:reload();
+			on.send("alice", stanzas.ask { to = "bob@localhost/bob", id = "e7s-"..i, type = "chat" });
+			on.phone:sync();
+			on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e7s-"..i, { type = type }));
+			local carbon = on.phone:messages()[1];
+			assert.is_table(carbon, "copied, "..type);
+			local copy = carbon:get_child("sent", "urn:xmpp:carbons:2"):get_child("forwarded", "urn:xmpp:forward:0").tags[1];
+			assert.equal("e7s-"..i, stanzas.acked(copy));
 		end
 	end);
 
