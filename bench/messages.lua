@@ -3,7 +3,7 @@
 --   message-path      added to a process that reads messages (message_process.lua), by an ask and its ack, collector running; µs of CPU
 --   message-path-hot  the calls alone, of an ask and its ack that were read before, collector stopped; µs
 --   message-idle      the same of a message without receipt elements: a call on its way out, and one on its way in
---   …-floor           the same three with the least that can be read of these stanzas from C (bare_reader.c) in place of ours
+--   …-floor           the same three with the least that finds out from C what was acked (bare_matcher.c) in place of ours
 --   message-garbage   Lua memory that the calls make, for an idle message and for an ask and its ack; bytes
 
 require "spec.support.paths";

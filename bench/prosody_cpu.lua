@@ -2,7 +2,8 @@
 -- prosody-cpu: CPU time of the Prosody process per message, with the module against without it; and what it adds against what
 -- plugins/mod_id_match.lua adds. One server has the module loaded, the peer, or neither, in turn: two servers, even of the same kind,
 -- differ by more than what is measured here. The peer's lines are in its file. The lines with "floor" are the same for
--- plugins/mod_floor.lua, which looks at each message and does nothing: what no module with our rules goes below.
+-- plugins/mod_floor.lua, which looks at each message, matches ids by the engine and does nothing else: what no module with our rules
+-- goes below.
 
 local paths = require "spec.support.paths";
 local figures = require "bench.figures";

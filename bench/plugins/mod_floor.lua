@@ -1,31 +1,53 @@
 -- SPDX-License-Identifier: MIT
--- The floor of prosody-cpu: no module that holds to our rules costs less. It is called for every message on its way out and in, lets no
--- error reach Prosody (F0), looks for receipt elements by name and namespace (E8), and sees what goes out to clients (E6) and what is
--- copied to their other devices (E7). It keeps nothing, decides nothing and calls nothing.
+-- The floor of prosody-cpu: the least that a module can do with our rules. It is called for every message on its way out and in, lets no
+-- error reach Prosody (F0), looks for receipt elements by name and namespace (E8), has the engine add what is asked and match what is
+-- acked (E1, F2), and sees what goes out to clients (E6). It knows of nobody's clients, rosters or wishes, writes and counts nothing,
+-- answers and asks for nobody, and takes what is malformed for what it looks like.
 
 local filters = require "util.filters";
+local receipts = require "receipts";
+local now = require "util.time".now;
 
 local pcall = pcall;
 local names = { request = true, received = true };
+local pending = receipts.pending();
+local ask, match = pending.ask, pending.match;
 
-local function look(event)
-	local tags = event.stanza.tags;
+local function receipt(stanza)
+	local tags = stanza.tags;
 	for i = 1, #tags do
 		local tag = tags[i];
-		if names[tag.name] and tag.attr.xmlns == "urn:xmpp:receipts" then return; end
+		if names[tag.name] and tag.attr.xmlns == "urn:xmpp:receipts" then return tag; end
 	end
 end
 
-local function guarded(event)
-	local ok, result = pcall(look, event);
-	if ok then return result; end
+local function outgoing(event)
+	local stanza = event.stanza;
+	local found = receipt(stanza);
+	if not found or found.name ~= "request" then return; end
+	local attr = stanza.attr;
+	ask(pending, attr.from, attr.to, attr.id, now(), attr.type);
+end
+
+local function incoming(event)
+	local stanza = event.stanza;
+	local found = receipt(stanza);
+	if not found or found.name ~= "received" then return; end
+	local attr = stanza.attr;
+	match(pending, attr.to, attr.from, found.attr.id, now());
+end
+
+local function guarded(handler)
+	return function (event)
+		local ok, result = pcall(handler, event);
+		if ok then return result; end
+	end;
 end
 
 for _, kind in ipairs { "bare", "full" } do
-	module:hook("pre-message/"..kind, guarded, 20);
-	module:hook("message/"..kind, guarded, 20);
+	module:hook("pre-message/"..kind, guarded(outgoing), 20);
+	module:hook("message/"..kind, guarded(incoming), 20);
 end
-module:hook("carbons-should-copy", function () end, 20);
 
 local function passing(stanza) return stanza; end
 local function each(visit)
