@@ -8,16 +8,20 @@ local loader = require "core.modulemanager".loader;
 
 local asleep = {};
 
+-- What was asleep becomes what was made: with its fields, and its metatable.
+local function become(self, made)
+	for name, value in next, made do rawset(self, name, value); end
+	setmetatable(self, getmetatable(made));
+end
+
 --- Something that is made when it is first used.
 -- @param make  function (): returns a table
--- @return a table that becomes what `make` returned, as soon as it is looked into: with its fields, and its metatable
+-- @return a table that becomes what `make` returned, as soon as it is looked into
 function asleep.later(make)
 	return setmetatable({}, {
 		asleep = true;
 		__index = function (self, key)
-			local made = make();
-			for name, value in next, made do rawset(self, name, value); end
-			setmetatable(self, getmetatable(made));
+			become(self, make());
 			return self[key];
 		end;
 	});
@@ -37,11 +41,18 @@ function asleep.libs(names, libs)
 	-- What a lib takes for Prosody's `module`.
 	local api = setmetatable({ require = function (_, name) return libs[name]; end }, { __index = module });
 	local environment = setmetatable({ module = api }, { __index = module.environment });
+	-- One for all libs, each of which has its code at 1: the collector has fewer to look at.
+	local mt = { asleep = true };
+	function mt:__index(key)
+		local code = load(rawget(self, 1), nil, "b", environment);
+		self[1] = nil;
+		become(self, code());
+		return self[key];
+	end
 	for _, name in ipairs(names) do
 		local code, err = loader:load_code_ext(module.name, name, "lib.lua", environment);
 		if not code then error(name..": "..err); end
-		local bytes = string.dump(code);
-		libs[name] = asleep.later(function () return load(bytes, name, "b", environment)(); end);
+		libs[name] = setmetatable({ string.dump(code) }, mt);
 	end
 	return libs;
 end
