@@ -14,7 +14,7 @@ local DBI = require "DBI";
 
 local QUICK = arg[1] == "quick"; -- a hundredth of the entries
 local USERS, ENTRIES = QUICK and 1000 or 100000, 10;
-local RUNS = QUICK and 3 or 7;
+local RUNS = QUICK and 3 or 31;
 
 -- The records of a user, as store.lib.lua keeps them.
 local function records(user)
