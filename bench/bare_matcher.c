@@ -13,9 +13,11 @@
 
 enum { NAME = 1, TAGS, ATTR, XMLNS, ID, FROM, TO, TYPE, KEYS = TYPE };
 
-/* Hashes, in three times as many slots as are used. Not in Lua's memory: the larger that is, the less often it is collected. */
-enum { SLOTS = 32768 };
-static uint64_t slots[SLOTS];
+/* Hashes, one cache line a bucket; there are so many that none is ever full. Not in Lua's memory: the larger that is, the less often it
+ * is collected. */
+enum { BUCKETS = 8192, SLOTS = 8 };
+static _Alignas(64) uint64_t bucket[BUCKETS][SLOTS];
+static lua_Integer kept;
 
 struct str {
 	const char *p;
@@ -51,11 +53,22 @@ static uint64_t mix(uint64_t hash, const char *p, size_t n)
 	return hash ^ hash >> 32;
 }
 
-static uint64_t *slot(struct str requester, struct str id, uint64_t *hash)
+static uint64_t hash_of(struct str requester, struct str id)
 {
 	const char *slash = memchr(requester.p, '/', requester.n);
-	*hash = mix(mix(184, requester.p, slash ? (size_t)(slash - requester.p) : requester.n), id.p, id.n);
-	return slots + *hash % SLOTS;
+	return mix(mix(184, requester.p, slash ? (size_t)(slash - requester.p) : requester.n), id.p, id.n);
+}
+
+/* Makes the first slot of the hash's bucket that has this have that, if one has. */
+static lua_Integer exchange(uint64_t hash, uint64_t have, uint64_t shall)
+{
+	uint64_t *slots = bucket[hash % BUCKETS];
+	for (int i = 0; i < SLOTS; i++)
+		if (slots[i] == have) {
+			slots[i] = shall;
+			return 1;
+		}
+	return 0;
 }
 
 /* read(stanza) */
@@ -93,17 +106,19 @@ static int l_read(lua_State *L)
 	if (!found || ns.n != 17 || memcmp(ns.p, "urn:xmpp:receipts", 17) != 0)
 		return 0;
 	const struct str own = field(L, ATTR_AT, ID), from = field(L, ATTR_AT, FROM), to = field(L, ATTR_AT, TO);
-	uint64_t hash;
-	if (found == 7) {
-		uint64_t *free = slot(from, own, &hash);
-		if (!*free)
-			*free = hash;
-	} else {
-		uint64_t *there = slot(to, id, &hash);
-		if (*there == hash)
-			*there = 0;
-	}
+	const uint64_t hash = found == 7 ? hash_of(from, own) : hash_of(to, id);
+	if (found == 7)
+		kept += exchange(hash, 0, hash);
+	else
+		kept -= exchange(hash, hash, 0);
 	return 0;
+}
+
+/* count(): how many are not acked. */
+static int l_count(lua_State *L)
+{
+	lua_pushinteger(L, kept);
+	return 1;
 }
 
 int luaopen_bare_matcher(lua_State *L)
@@ -114,5 +129,7 @@ int luaopen_bare_matcher(lua_State *L)
 		lua_pushstring(L, keys[i]);
 	lua_pushcclosure(L, l_read, KEYS);
 	lua_setfield(L, -2, "read");
+	lua_pushcfunction(L, l_count);
+	lua_setfield(L, -2, "count");
 	return 1;
 }

@@ -149,7 +149,7 @@ local function hot()
 	local exchanged, idle = messages(pairs_of_messages(8 * BATCH)), messages(texts);
 	local pair, bytes_pair = measure(exchange, exchanged, contestants);
 	local one, bytes_one = measure(pass_by, idle, contestants);
-	for _, name in ipairs { "ours", "peer" } do
+	for _, name in ipairs { "ours", "peer", "floor" } do
 		assert(contestants[name].count() == tables.LIVE, name.." did not match every ack");
 	end
 	figures.report("message-path-hot", pair.ours, pair.peer, pair.peer / pair.ours, ">=2.5");

@@ -71,8 +71,8 @@ end
 -- The least that C can do and know what was acked (bare_matcher.c).
 function tables.floor()
 	package.cpath = "./build/bench/?.so;"..package.cpath;
-	local read = require "bare_matcher".read;
-	return { takes = "stanza", outgoing = read, incoming = read, set_time = function () end, count = function () return tables.LIVE; end };
+	local matcher = require "bare_matcher";
+	return { takes = "stanza", outgoing = matcher.read, incoming = matcher.read, set_time = function () end, count = matcher.count };
 end
 
 return tables;

@@ -44,9 +44,8 @@ function asleep.libs(names, libs)
 	-- One for all libs, each of which has its code at 1: the collector has fewer to look at.
 	local mt = { asleep = true };
 	function mt:__index(key)
-		local code = load(rawget(self, 1), nil, "b", environment);
-		self[1] = nil;
-		become(self, code());
+		become(self, load(rawget(self, 1), nil, "b", environment)());
+		rawset(self, 1, nil); -- last: until nothing can fail it may be tried again
 		return self[key];
 	end
 	for _, name in ipairs(names) do

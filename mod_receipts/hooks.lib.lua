@@ -62,9 +62,9 @@ function hooks.new(engine, options)
 
 	local asked, delivered, sampled, duplicate, ages = 0, 0, 0, 0, {};
 
-	-- Of an ack, or a bounce.
+	-- Types that are never copied are no others.
 	local function see_type(type)
-		if type ~= "chat" and type ~= "error" then options.other_ack(); end
+		if type ~= "chat" and type ~= "error" and type ~= "groupchat" then options.other_ack(); end
 	end
 
 	-- A message that asks, or acks, or has something odd.
@@ -155,7 +155,7 @@ function hooks.new(engine, options)
 	local function comes(event, what, verdict, id, age, injected, kind, occupant)
 		local stanza = event.stanza;
 		local own = stanza.attr.type;
-		see_type(own);
+		if not what or what & BIT_RECEIVED ~= 0 then see_type(own); end
 		if (verdict == "delivered" or verdict == "duplicate") and not injected and (not what or what & (ODD | BIT_REQUEST) == 0) then
 			if verdict == "duplicate" then
 				duplicate = duplicate + 1;

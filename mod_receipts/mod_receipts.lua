@@ -289,15 +289,15 @@ local copy_other = guard("carbons-should-copy", function (event)
 	return true;
 end);
 
--- Nearly all are of type chat, and a hook costs every message: so there is none before an ack of another type passes.
+-- A hook costs every message: so there is none before an ack passes that is not of type chat.
 local copying = false;
-function parts.other_ack()
+parts.other_ack = guard("an ack that is not of type chat", function ()
 	if copying then return; end
-	copying = true;
 	module:hook("carbons-should-copy", function (event)
 		if event.stanza.attr.type ~= "chat" then return copy_other(event); end
 	end, PRIORITY);
-end
+	copying = true;
+end);
 
 local always = function () return true; end;
 local tell_error = guard("a message hook", error);

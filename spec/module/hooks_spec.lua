@@ -263,7 +263,7 @@ describe("message hooks", function ()
 			assert.is_true(told_of(send, ack("2", { from = "a@h/1", to = "b@h/2", type = type or nil })), "sent");
 			assert.is_true(told_of(send, ack("2", { from = "a@h/1", to = "c@h/2", type = type or nil })), "to a stranger");
 		end
-		for _, type in ipairs { "chat", "error" } do
+		for _, type in ipairs { "chat", "error", "groupchat" } do
 			pending:add("a@h", "b@h", "1", 990, { type = "chat" });
 			assert.is_false(told_of(come, ack("1", { type = type })), type);
 			assert.is_false(told_of(come, ack("0", { type = type })), type);
@@ -273,6 +273,8 @@ describe("message hooks", function ()
 		assert.is_false(told_of(send, ack("2", { from = "a@h/1", to = "b@h/2", type = "chat" })));
 		for _, way in ipairs { send, come } do
 			assert.is_false(told_of(way, ask("4", { to = "b@h/2" })));
+			assert.is_false(told_of(way, ask("4", { to = "b@h/2", type = "groupchat" })));
+			assert.is_false(told_of(way, ask(nil, { to = "b@h/2" })), "no id");
 			assert.is_false(told_of(way, message { body = "hi" }));
 		end
 	end);
