@@ -13,10 +13,10 @@
 
 enum { NAME = 1, TAGS, ATTR, XMLNS, ID, FROM, TO, TYPE, KEYS = TYPE };
 
-/* Hashes, one cache line a bucket; there are so many that none is ever full. Not in Lua's memory: the larger that is, the less often it
- * is collected. */
-enum { BUCKETS = 8192, SLOTS = 8 };
-static _Alignas(64) uint64_t bucket[BUCKETS][SLOTS];
+/* Hashes, each in one of the first free slots after where it belongs; a third are in use. Not in Lua's memory: the larger that is, the
+ * less often it is collected. */
+enum { SLOTS = 32768, REACH = 64 };
+static uint64_t slots[SLOTS];
 static lua_Integer kept;
 
 struct str {
@@ -59,15 +59,16 @@ static uint64_t hash_of(struct str requester, struct str id)
 	return mix(mix(184, requester.p, slash ? (size_t)(slash - requester.p) : requester.n), id.p, id.n);
 }
 
-/* Makes the first slot of the hash's bucket that has this have that, if one has. */
+/* Makes the first slot within the hash's reach that has this have that, if one has. */
 static lua_Integer exchange(uint64_t hash, uint64_t have, uint64_t shall)
 {
-	uint64_t *slots = bucket[hash % BUCKETS];
-	for (int i = 0; i < SLOTS; i++)
-		if (slots[i] == have) {
-			slots[i] = shall;
+	for (unsigned i = 0; i < REACH; i++) {
+		uint64_t *slot = &slots[(hash + i) % SLOTS];
+		if (*slot == have) {
+			*slot = shall;
 			return 1;
 		}
+	}
 	return 0;
 }
 

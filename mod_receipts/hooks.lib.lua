@@ -141,7 +141,8 @@ function hooks.new(engine, options)
 			end
 			return sends(event, PLAIN_ASK, status, evicted);
 		end
-		if not silent[user] or attr.type ~= "chat" or protect and not is_subscriber(origin, attr.to) then return read_sent(event); end
+		if not silent[user] or protect and not is_subscriber(origin, attr.to) then return read_sent(event); end
+		if attr.type ~= "chat" then options.other_ack(); end
 	end
 
 	-- Room for the age of one more ack.

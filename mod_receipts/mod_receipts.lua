@@ -291,13 +291,15 @@ end);
 
 -- A hook costs every message: so there is none before an ack passes that is not of type chat.
 local copying = false;
-parts.other_ack = guard("an ack that is not of type chat", function ()
-	if copying then return; end
+local copy_others = guard("an ack that is not of type chat", function ()
 	module:hook("carbons-should-copy", function (event)
 		if event.stanza.attr.type ~= "chat" then return copy_other(event); end
 	end, PRIORITY);
 	copying = true;
 end);
+function parts.other_ack()
+	if not copying then copy_others(); end
+end
 
 local always = function () return true; end;
 local tell_error = guard("a message hook", error);

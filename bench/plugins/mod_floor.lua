@@ -9,32 +9,30 @@ local receipts = require "receipts";
 local now = require "util.time".now;
 
 local pcall = pcall;
-local names = { request = true, received = true };
 local pending = receipts.pending();
 local ask, match = pending.ask, pending.match;
 
-local function receipt(stanza)
+local function child(stanza, name)
 	local tags = stanza.tags;
 	for i = 1, #tags do
 		local tag = tags[i];
-		if names[tag.name] and tag.attr.xmlns == "urn:xmpp:receipts" then return tag; end
+		if tag.name == name and tag.attr.xmlns == "urn:xmpp:receipts" then return tag; end
 	end
 end
 
 local function outgoing(event)
 	local stanza = event.stanza;
-	local found = receipt(stanza);
-	if not found or found.name ~= "request" then return; end
+	if not child(stanza, "request") then return; end
 	local attr = stanza.attr;
 	ask(pending, attr.from, attr.to, attr.id, now(), attr.type);
 end
 
 local function incoming(event)
 	local stanza = event.stanza;
-	local found = receipt(stanza);
-	if not found or found.name ~= "received" then return; end
+	local received = child(stanza, "received");
+	if not received then return; end
 	local attr = stanza.attr;
-	match(pending, attr.to, attr.from, found.attr.id, now());
+	match(pending, attr.to, attr.from, received.attr.id, now());
 end
 
 local function guarded(handler)

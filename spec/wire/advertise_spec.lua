@@ -72,14 +72,19 @@ describe("advertising", function ()
 		module("unload");
 		local before = server:run(SURVEY);
 		module("load");
-		alice:send(stanzas.ask({ to = "bob@localhost", id = "a3" }));
-		alice:sync();
-		bob:send(stanzas.ack("alice@localhost/alice", "a3"));
-		bob:sync();
+		local function exchange(id, type)
+			alice:send(stanzas.ask({ to = "bob@localhost", id = id }));
+			alice:sync();
+			bob:send(stanzas.ack("alice@localhost/alice", id, { type = type }));
+			bob:sync();
+		end
+		exchange("a3");
 		local loaded = server:run(SURVEY);
 		assert.not_equal(before, loaded, "the survey sees hooks");
 		for _ = 1, 3 do module("reload"); end
 		assert.equal(loaded, server:run(SURVEY));
+		exchange("a3-other", "none");
+		assert.not_equal(loaded, server:run(SURVEY), "the hook that such an ack puts in");
 		module("unload");
 		assert.equal(before, server:run(SURVEY));
 		module("load");
