@@ -28,8 +28,8 @@ build = {
 	modules = {
 		receipts = {
 			sources = {
-				"csrc/receipts.c", "csrc/mem.c", "csrc/siphash.c", "csrc/slab.c", "csrc/lhash.c", "csrc/pending.c", "csrc/facts.c",
-				"csrc/namespaces.c", "csrc/xml.c", "csrc/single.c",
+				"csrc/receipts.c", "csrc/mem.c", "csrc/siphash.c", "csrc/uuid.c", "csrc/slab.c", "csrc/lhash.c", "csrc/pending.c",
+				"csrc/facts.c", "csrc/namespaces.c", "csrc/xml.c", "csrc/single.c",
 			},
 			libraries = { "expat" },
 			incdirs = { "$(EXPAT_INCDIR)" },

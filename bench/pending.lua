@@ -3,7 +3,8 @@
 -- collector.
 --   pending-rate            microseconds for an add or a match in the mean
 --   pending-stall           milliseconds of the worst batch of 500
---   pending-bytes           resident bytes an entry: the ratio is ours alone. pending-bytes-vs-cache: beside the peer's
+--   pending-bytes           resident bytes an entry: the ratio is ours alone. pending-bytes-vs-cache: beside the peer's;
+--                           pending-bytes-no-uuids: with ids that are as long as UUIDs, and are none
 --   pending-growth          microseconds for an add or a match on a table of ten million entries, beside one of ten thousand
 --   pending-pause           the most that one operation touches (the ratio, again, is ours alone), beside the mean: a count, made by
 --                           pending_pause.c
@@ -25,6 +26,7 @@ local new = {
 	ours = function (entries) return receipts.pending { capacity = entries }; end;
 	cache = function (entries) return require "bench.pending_cache".new(entries); end;
 };
+new.no_uuids = new.ours;
 
 local function resident()
 	for line in io.lines("/proc/self/status") do
@@ -38,7 +40,7 @@ local function child(which, entries)
 	load.new(new[which](1000), 1000):run(1000); -- what is loaded or grows once is no entry's
 	collectgarbage();
 	local before = resident();
-	local one = load.new(new[which](entries), entries);
+	local one = load.new(new[which](entries), entries, which == "no_uuids" and load.NO_UUID);
 	one:run(entries);
 	collectgarbage();
 	collectgarbage();
@@ -70,6 +72,8 @@ local function beside_cache()
 	figures.report("pending-stall", worst * 1e3, cache_worst * 1e3, cache_worst / worst, ">=100");
 	figures.report("pending-bytes", bytes, cache_bytes, bytes, "<=88");
 	figures.report("pending-bytes-vs-cache", bytes, cache_bytes, cache_bytes / bytes, ">=4");
+	local as_they_are = measure("no_uuids").bytes;
+	figures.report("pending-bytes-no-uuids", as_they_are, cache_bytes, as_they_are, "<=88");
 end
 
 -- The first numbers that a program of ours prints, about a table of so many entries.

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The load of the pending benches: for each message that is asked one is acked, of those asked a quarter of the table ago, in no
 -- order; once `entries` are in the table, each ask makes the oldest that is delivered go. So a quarter is awaited, the rest is
--- remembered, and what is acked or goes has not been touched for long. Ten entries a user; from and to are 25 bytes, ids are 36.
+-- remembered, and what is acked or goes has not been touched for long. Ten entries a user; from and to are 25 bytes, ids are UUIDs.
 
 local jid = require "bench.corpus".jid;
 
@@ -12,10 +12,14 @@ local mt = { __index = methods };
 local BATCH = 250; -- asks and as many acks
 local STRIDE = 514229; -- a prime: multiples of it visit a block of messages in an order that no processor foresees
 
+load.UUID = "%08x-5eed-4184-a%03x-%012x";
+load.NO_UUID = "%08x.5eed.4184.a%03x.%012x"; -- as long
+
 --- A load on a table that has methods add and match, and room for `entries`.
-function load.new(pending, entries)
+-- @param ids  optional: the form of ids
+function load.new(pending, entries, ids)
 	local batch = { from = {}, to = {}, id = {}, acked_from = {}, acked_to = {}, acked_id = {} };
-	local self = setmetatable({ pending = pending, users = entries // 10, asked = 0, batch = batch }, mt);
+	local self = setmetatable({ pending = pending, ids = ids or load.UUID, users = entries // 10, asked = 0, batch = batch }, mt);
 	self:acks_after(entries // 4);
 	return self;
 end
@@ -30,7 +34,7 @@ end
 function methods:message(n)
 	local mixed = n * 0x9E3779B97F4A7C15;
 	return jid((mixed >> 33) % self.users), jid((mixed >> 17 & 0x7fffffff) % self.users),
-		("%08x-5eed-4184-a%03x-%012x"):format(mixed >> 32, mixed & 0xfff, n);
+		self.ids:format(mixed >> 32, mixed & 0xfff, n);
 end
 
 -- The message that is acked after the n-th ask: every one of the block before, once.

@@ -58,9 +58,10 @@ static uint32_t bucket_of(const struct rcpt_lhash *t, uint32_t hash)
 	return b < t->buckets ? b : b - half;
 }
 
-int rcpt_lhash_init(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of, const void *owner)
+int rcpt_lhash_init(struct rcpt_lhash *t, uint32_t for_two, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of,
+					const void *owner)
 {
-	*t = (struct rcpt_lhash){.slab = slab, .hash_of = hash_of, .owner = owner};
+	*t = (struct rcpt_lhash){.for_two = for_two, .slab = slab, .hash_of = hash_of, .owner = owner};
 	t->segment[0] = rcpt_malloc(sizeof(rcpt_ref) * RCPT_LHASH_BASE);
 	if (!t->segment[0])
 		return -1;
@@ -74,6 +75,12 @@ void rcpt_lhash_clear(struct rcpt_lhash *t)
 	for (uint32_t k = 0; k < RCPT_LHASH_SEGMENTS; k++)
 		rcpt_free(t->segment[k]);
 	memset(t, 0, sizeof *t);
+}
+
+/* Twice the number of buckets that there should be. */
+static uint64_t twice_wanted(const struct rcpt_lhash *t)
+{
+	return (uint64_t)t->count * t->for_two;
 }
 
 /* Bucket b = the number of buckets comes into use: it takes its nodes from bucket b - level. */
@@ -139,7 +146,8 @@ void rcpt_lhash_insert(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash)
 	rcpt_ref *bucket = bucket_at(t, bucket_of(t, hash));
 	*next_of(t, ref) = *bucket;
 	*bucket = ref;
-	if (++t->count > t->buckets)
+	t->count++;
+	for (uint32_t i = 0; i < t->for_two && twice_wanted(t) > 2 * (uint64_t)t->buckets; i++)
 		split(t);
 }
 
@@ -150,7 +158,7 @@ void rcpt_lhash_remove(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash)
 		link = next_of(t, *link);
 	*link = *next_of(t, ref);
 	t->count--;
-	for (int i = 0; i < 2 && t->count < t->buckets / 2 && t->buckets > RCPT_LHASH_BASE; i++)
+	for (uint32_t i = 0; i < t->for_two && twice_wanted(t) < t->buckets && t->buckets > RCPT_LHASH_BASE; i++)
 		merge(t);
 }
 

@@ -5,7 +5,7 @@
  *                    |
  *   bucket           +--> node --> node --> 0      nodes are linked through their first word
  *
- * An insert splits at most one bucket, a removal merges at most two: there is no rehash and no pause. A split that finds no
+ * An insert splits a few buckets at most, a removal merges as few: there is no rehash and no pause. A split that finds no
  * memory is left out (the chains are longer then) and tried again at the next insert.
  *
  * Every block in the table starts with the reference of the next one in its chain. Hashes are not kept here: a split asks whoever
@@ -24,15 +24,18 @@ typedef uint32_t rcpt_lhash_of(const void *owner, rcpt_ref ref);
 
 struct rcpt_lhash {
 	rcpt_ref *segment[RCPT_LHASH_SEGMENTS];
-	uint32_t buckets; /* in use; splits when count exceeds it, merges when count is under half of it */
+	uint32_t buckets; /* in use */
 	uint32_t count;   /* nodes */
+	uint32_t for_two; /* buckets wanted for two nodes; twice as many are not yet too many */
 	const struct rcpt_slab *slab;
 	rcpt_lhash_of *hash_of;
 	const void *owner;
 };
 
-/* Returns 0, or -1 when memory has run out. */
-int rcpt_lhash_init(struct rcpt_lhash *t, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of, const void *owner);
+/* With `for_two` buckets, 1 or more, for every two nodes: the more, the shorter the chains. No insert splits and no removal
+ * merges more than so many. Returns 0, or -1 when memory has run out. */
+int rcpt_lhash_init(struct rcpt_lhash *t, uint32_t for_two, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of,
+					const void *owner);
 /* Gives the buckets back, not the nodes. */
 void rcpt_lhash_clear(struct rcpt_lhash *t);
 

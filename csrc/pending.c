@@ -11,7 +11,8 @@
  *   JIDs with entries to be written are in a queue of their own, the journal; each counts them. They are near the young ends of
  *   its lists, so that finding them touches few others.
  *
- * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id.
+ * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id, which takes 16
+ * where it is a UUID.
  *
  * In a large table nearly every block is out of the processor's caches and its page out of the TLB, and an operation's time goes
  * into that: what counts is how few blocks it touches, and that it asks for its first ones together (send_for_buckets()). Hence,
@@ -23,6 +24,7 @@
 #include "mem.h"
 #include "slab.h"
 #include "touch.h"
+#include "uuid.h"
 
 enum { OPEN, DONE, KINDS };
 enum { TABLE, USER, LISTS };
@@ -51,7 +53,7 @@ struct entry {
 	struct link link[LISTS];
 	uint32_t time_low; /* in ticks */
 	uint32_t time_high : TICK_BITS - 32;
-	uint32_t id_len : 10;
+	uint32_t id_len : 10; /* 0: it is a UUID, packed */
 	uint32_t state : 2;
 	uint32_t flags : 8;
 	char id[];
@@ -133,9 +135,28 @@ static struct rcpt_str jid_text(const struct jid *jid)
 	return (struct rcpt_str){jid->text, jid->len};
 }
 
-static struct rcpt_str entry_id(const struct entry *e)
+/* An id as it is kept. */
+struct id {
+	struct rcpt_str kept;
+	bool packed;
+};
+
+/* `bytes` has room for a UUID's, and is to last as long as what is returned. */
+static struct id id_of(struct rcpt_str text, char bytes[RCPT_UUID_BYTES])
 {
-	return (struct rcpt_str){e->id, e->id_len};
+	const bool packed = rcpt_uuid_pack(text, bytes);
+	return (struct id){packed ? (struct rcpt_str){bytes, RCPT_UUID_BYTES} : text, packed};
+}
+
+static struct id entry_id(const struct entry *e)
+{
+	return (struct id){{e->id, e->id_len ? e->id_len : RCPT_UUID_BYTES}, e->id_len == 0};
+}
+
+static bool id_is(const struct entry *e, const struct id *id)
+{
+	const struct id own = entry_id(e);
+	return own.packed == id->packed && rcpt_str_eq(own.kept, id->kept);
 }
 
 static int kind_of(const struct entry *e)
@@ -298,26 +319,29 @@ static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state st
 /* -- Finding --------------------------------------------------------------------------------------------------------- */
 
 /* Of an id, under the hash of its requester: ids like "1" and "2" recur with every user. */
-static uint32_t entry_hash(const struct rcpt_pending *t, uint32_t from_hash, struct rcpt_str id)
+static uint32_t entry_hash(const struct rcpt_pending *t, uint32_t from_hash, const struct id *id)
 {
-	return (uint32_t)rcpt_siphash(&t->key, from_hash, id.p, id.n);
+	return (uint32_t)rcpt_siphash(&t->key, from_hash, id->kept.p, id->kept.n);
 }
 
 static uint32_t hash_of_entry(const void *owner, rcpt_ref ref)
 {
 	const struct entry *e = entry_at(owner, ref);
-	return entry_hash(owner, jid_at(owner, e->from)->hash, entry_id(e));
+	const struct id id = entry_id(e);
+	return entry_hash(owner, jid_at(owner, e->from)->hash, &id);
 }
 
 /* What an entry is looked up by: the requester's bare JID, the asked JID as it is kept, and the id; with their hashes, reckoned
  * once. */
 struct query {
-	struct rcpt_str from, asked, id;
+	struct rcpt_str from, asked;
+	struct id id;
+	char id_bytes[RCPT_UUID_BYTES]; /* for that */
 	uint32_t from_hash, asked_hash, hash;
 };
 
 /* The hash of an entry, and its requester's. Sends for the two buckets while it hashes. */
-static uint32_t send_for_buckets(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str id, uint32_t *from_hash)
+static uint32_t send_for_buckets(const struct rcpt_pending *t, struct rcpt_str from, const struct id *id, uint32_t *from_hash)
 {
 	*from_hash = jid_hash(t, from);
 	rcpt_lhash_prefetch(&t->jids, *from_hash);
@@ -327,24 +351,26 @@ static uint32_t send_for_buckets(const struct rcpt_pending *t, struct rcpt_str f
 }
 
 /* The same, and sends for what finding them will read, the three at once: the buckets, then the blocks that head the chains. */
-static struct query query(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str asked, struct rcpt_str id)
+static void look_up(const struct rcpt_pending *t, struct query *q, struct rcpt_str from, struct rcpt_str asked,
+					struct rcpt_str id)
 {
-	struct query q = {.from = from, .asked = asked, .id = id};
-	q.hash = send_for_buckets(t, from, id, &q.from_hash);
-	q.asked_hash = jid_hash(t, asked);
-	rcpt_lhash_prefetch(&t->jids, q.asked_hash);
-	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q.from_hash));
-	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q.asked_hash));
-	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, q.hash));
-	return q;
+	q->from = from;
+	q->asked = asked;
+	q->id = id_of(id, q->id_bytes);
+	q->hash = send_for_buckets(t, from, &q->id, &q->from_hash);
+	q->asked_hash = jid_hash(t, asked);
+	rcpt_lhash_prefetch(&t->jids, q->asked_hash);
+	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q->from_hash));
+	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q->asked_hash));
+	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, q->hash));
 }
 
 /* From `ref` on along its chain, the first entry about this id of this requester. */
-static rcpt_ref seek(const struct rcpt_pending *t, rcpt_ref ref, rcpt_ref from, struct rcpt_str id)
+static rcpt_ref seek(const struct rcpt_pending *t, rcpt_ref ref, rcpt_ref from, const struct id *id)
 {
 	while (ref) {
 		const struct entry *e = entry_at(t, ref);
-		if (e->from == from && rcpt_str_eq(entry_id(e), id))
+		if (e->from == from && id_is(e, id))
 			return ref;
 		ref = e->next;
 	}
@@ -366,18 +392,20 @@ static rcpt_ref find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
 
 /* The entry that an answer of `to` about (from, id) belongs to. `*about` tells whether anybody's answer about this id is still
  * awaited. */
-static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
+static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str text, bool *about)
 {
 	const struct rcpt_str requester = rcpt_jid_bare(from);
+	char bytes[RCPT_UUID_BYTES];
+	const struct id id = id_of(text, bytes);
 	uint32_t from_hash;
-	const uint32_t hash = send_for_buckets(t, requester, id, &from_hash);
+	const uint32_t hash = send_for_buckets(t, requester, &id, &from_hash);
 	*about = false;
 	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, hash));
 	const rcpt_ref jid = jid_find(t, requester, from_hash);
 	if (!jid)
 		return 0;
 	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
-	while ((ref = seek(t, ref, jid, id))) {
+	while ((ref = seek(t, ref, jid, &id))) {
 		const struct entry *e = entry_at(t, ref);
 		*about = *about || kind_of(e) == OPEN;
 		if (asked_is(t, e, to))
@@ -394,7 +422,7 @@ static rcpt_ref find_exact(const struct rcpt_pending *t, const struct query *q)
 	if (!jid)
 		return 0;
 	rcpt_ref ref = rcpt_lhash_chain(&t->entries, q->hash);
-	while ((ref = seek(t, ref, jid, q->id))) {
+	while ((ref = seek(t, ref, jid, &q->id))) {
 		const struct entry *e = entry_at(t, ref);
 		if (rcpt_str_eq(jid_text(jid_at(t, e->asked)), q->asked))
 			return ref;
@@ -405,18 +433,27 @@ static rcpt_ref find_exact(const struct rcpt_pending *t, const struct query *q)
 
 /* -- Showing --------------------------------------------------------------------------------------------------------- */
 
+static void show_id(const struct entry *e, struct rcpt_entry *out)
+{
+	out->id = entry_id(e).kept;
+	if (e->id_len > 0)
+		return;
+	rcpt_uuid_text(e->id, out->uuid);
+	out->id = (struct rcpt_str){out->uuid, RCPT_UUID_TEXT};
+}
+
 static void show(const struct rcpt_pending *t, const struct entry *e, struct rcpt_entry *out)
 {
 	*out = (struct rcpt_entry){
 		.from = jid_text(jid_at(t, e->from)),
 		.asked = jid_text(jid_at(t, e->asked)),
-		.id = entry_id(e),
 		.time = (double)time_of(e) / TICKS,
 		.state = (enum rcpt_state)e->state,
 		.flags = e->flags & SHOWN,
 		.stored = e->flags & STORED,
 		.keep = belongs_in_store(e),
 	};
+	show_id(e, out);
 }
 
 static bool visit_entry(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud)
@@ -505,8 +542,9 @@ struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, 
 	t->key = *key;
 	rcpt_pending_limit(t, limits);
 	rcpt_slab_init(&t->slab);
-	if (rcpt_lhash_init(&t->entries, &t->slab, hash_of_entry, t) != 0 ||
-		rcpt_lhash_init(&t->jids, &t->slab, hash_of_jid, t) != 0) {
+	/* JIDs are fewer, and are looked up more often. */
+	if (rcpt_lhash_init(&t->entries, 3, &t->slab, hash_of_entry, t) != 0 ||
+		rcpt_lhash_init(&t->jids, 6, &t->slab, hash_of_jid, t) != 0) {
 		rcpt_pending_free(t);
 		return NULL;
 	}
@@ -542,7 +580,7 @@ static struct rcpt_str asked_jid(struct rcpt_str to, unsigned *flags)
 static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, enum rcpt_state state, int64_t time,
 								unsigned flags)
 {
-	const struct rcpt_str id = q->id;
+	const struct rcpt_str id = q->id.kept;
 	const rcpt_ref from_ref = jid_hold(t, q->from, q->from_hash);
 	if (!from_ref)
 		return RCPT_NO_MEMORY;
@@ -561,7 +599,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 	*e = (struct entry){
 		.from = from_ref,
 		.asked = asked_ref,
-		.id_len = id.n & 0x3ff,
+		.id_len = q->id.packed ? 0 : id.n & 0x3ff,
 		.state = state & 3u,
 		.flags = flags & 0xffu,
 	};
@@ -581,7 +619,8 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 	if (!length_ok(id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	const int64_t time = ticks(now);
-	const struct query q = query(t, requester, asked, id);
+	struct query q;
+	look_up(t, &q, requester, asked, id);
 	const rcpt_ref known = find_exact(t, &q);
 	if (!known)
 		return add_new(t, &q, RCPT_PENDING, time, flags);
@@ -800,14 +839,14 @@ static bool is_surplus(const struct rcpt_pending *t, rcpt_ref jid, int64_t time)
 }
 
 /* What comes and makes room at once. */
-static enum rcpt_status turn_away(const struct rcpt_pending *t, const struct query *q, enum rcpt_state state, int64_t time,
-								  unsigned flags)
+static enum rcpt_status turn_away(const struct rcpt_pending *t, const struct query *q, struct rcpt_str id, enum rcpt_state state,
+								  int64_t time, unsigned flags)
 {
 	const struct entry kept = {.state = state & 3u, .flags = flags & 0xffu};
 	const struct rcpt_entry shown = {
 		.from = q->from,
 		.asked = q->asked,
-		.id = q->id,
+		.id = id,
 		.time = (double)time / TICKS,
 		.state = state,
 		.flags = flags,
@@ -825,7 +864,8 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	const struct rcpt_str asked = asked_jid(entry->asked, &flags);
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
-	const struct query q = query(t, requester, asked, entry->id);
+	struct query q;
+	look_up(t, &q, requester, asked, entry->id);
 	const rcpt_ref ref = find_exact(t, &q);
 	if (ref) {
 		entry_at(t, ref)->flags |= STORED;
@@ -837,7 +877,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	const int64_t time = ticks(entry->time < now ? entry->time : now);
 	const rcpt_ref jid = jid_find(t, q.from, q.from_hash);
 	if (jid && is_surplus(t, jid, time))
-		return turn_away(t, &q, entry->state, time, flags & SHOWN);
+		return turn_away(t, &q, entry->id, entry->state, time, flags & SHOWN);
 	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
 }
 

@@ -26,6 +26,7 @@
 
 #include "siphash.h"
 #include "str.h"
+#include "uuid.h"
 
 #define RCPT_ID_MAX 1023u            /* bytes in a message id that we track */
 #define RCPT_JID_MAX 3071u           /* bytes in a JID (RFC 7622 §3.1) */
@@ -73,14 +74,15 @@ enum rcpt_verdict {
 
 enum rcpt_state { RCPT_PENDING, RCPT_FAILED, RCPT_DELIVERED_ONCE };
 
-/* One entry, as it is shown to others. The strings belong to the table, until it is changed. */
+/* One entry, as it is shown to others. The strings belong to the table, until it is changed; or, a UUID, to this. */
 struct rcpt_entry {
 	struct rcpt_str from, asked, id;
 	double time; /* when asked; in the last state when delivered */
 	enum rcpt_state state;
 	unsigned flags;
-	bool stored; /* the store has a record of it, of now or of before */
-	bool keep;   /* the store should have one */
+	bool stored;               /* the store has a record of it, of now or of before */
+	bool keep;                 /* the store should have one */
+	char uuid[RCPT_UUID_TEXT]; /* what `id` may point to */
 };
 
 /* What a match or a bounce found. Valid for DELIVERED and DUPLICATE, and for what has failed. */

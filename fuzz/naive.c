@@ -23,8 +23,14 @@ static bool to_be_kept(const struct naive_entry *e)
 
 static void show(const struct naive_entry *e, rcpt_visit *visit, void *ud)
 {
-	const struct rcpt_entry shown = {e->from,  e->asked,         e->id,     (double)e->time / 64,
-									 e->state, e->flags & SHOWN, e->stored, to_be_kept(e)};
+	const struct rcpt_entry shown = {.from = e->from,
+									 .asked = e->asked,
+									 .id = e->id,
+									 .time = (double)e->time / 64,
+									 .state = e->state,
+									 .flags = e->flags & SHOWN,
+									 .stored = e->stored,
+									 .keep = to_be_kept(e)};
 	visit(ud, &shown);
 }
 

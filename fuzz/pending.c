@@ -8,6 +8,7 @@
 #include "naive.h"
 
 static char big[RCPT_JID_MAX + 2];
+static char uuid[RCPT_UUID_BYTES]; /* as one of the ids is kept */
 
 #define TEXT(literal)                                                                                                            \
 	{                                                                                                                            \
@@ -27,7 +28,10 @@ static const struct rcpt_str ids[] = {TEXT("1"),
 									  TEXT("a longer id, of some 30 bytes"),
 									  TEXT(""),
 									  {big, RCPT_ID_MAX},
-									  {big, RCPT_ID_MAX + 1}};
+									  {big, RCPT_ID_MAX + 1},
+									  TEXT("f81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
+									  TEXT("F81D4FAE-7DEC-41D0-A765-00A0C91E6BF6"),
+									  {uuid, RCPT_UUID_BYTES}};
 
 #define PICK(input, list) (list)[next(input) % (sizeof(list) / sizeof *(list))]
 
@@ -265,6 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct input in = {data, data + n};
 	struct both b = {.now = 1700000000};
 	memset(big, 'x', sizeof big);
+	rcpt_uuid_pack((struct rcpt_str)TEXT("f81d4fae-7dec-41d0-a765-00a0c91e6bf6"), uuid);
 	const struct rcpt_pending_limits limits = some_limits(&in);
 	b.ours = rcpt_pending_new(&limits, &key);
 	naive_init(&b.naive, &limits);

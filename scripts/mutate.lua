@@ -14,6 +14,7 @@ local C_FILES = {
 	["csrc/facts.c"] = { "test_xml", "engine" };
 	["csrc/namespaces.c"] = { "test_namespaces" };
 	["csrc/pending.c"] = { "test_pending" };
+	["csrc/uuid.c"] = { "test_uuid" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
 	["csrc/receipts.c"] = { "engine", "test_binding" };
 	["csrc/xml.c"] = { "test_xml", "test_salt", "engine", "test_single", "test_edges" };

@@ -293,6 +293,70 @@ static void long_ids_and_addresses(void **state)
 	rcpt_pending_free(t);
 }
 
+/* An id that the entries shown have. */
+struct expected_id {
+	struct rcpt_str id;
+	unsigned shown;
+};
+
+static bool expect_id(void *ud, const struct rcpt_entry *e)
+{
+	struct expected_id *expected = ud;
+	assert_int_equal(e->id.n, expected->id.n);
+	assert_memory_equal(e->id.p, expected->id.p, e->id.n);
+	expected->shown++;
+	return true;
+}
+
+/* Neither a UUID in capitals, nor the sixteen bytes it is kept in, is the same id. */
+static void uuids_are_ids_like_others(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	static const char lower[] = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6", upper[] = "F81D4FAE-7DEC-41D0-A765-00A0C91E6BF6";
+	char bytes[RCPT_UUID_BYTES];
+	assert_true(rcpt_uuid_pack(text(lower), bytes));
+	const struct rcpt_str ids[] = {text(lower), text(upper), {bytes, sizeof bytes}};
+	for (unsigned i = 0; i < 3; i++) {
+		char from[] = "0@h";
+		from[0] = (char)('0' + i);
+		assert_int_equal(rcpt_pending_add(t, text(from), text("b@h"), ids[i], 1, 0), RCPT_OK);
+		assert_int_equal(rcpt_pending_add(t, text(from), text("b@h"), ids[i], 2, 0), RCPT_KNOWN);
+		struct expected_id expected = {.id = ids[i]};
+		rcpt_pending_each(t, text(from), false, expect_id, &expected);
+		assert_int_equal(expected.shown, 1);
+		for (unsigned k = 0; k < 3; k++)
+			if (k != i)
+				assert_int_equal(rcpt_pending_match(t, text(from), text("b@h"), ids[k], 3, &answer), RCPT_UNKNOWN);
+		assert_int_equal(rcpt_pending_match(t, text(from), text("b@h"), ids[i], 3, &answer), RCPT_DELIVERED);
+	}
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+/* So many entries, whose ids are of this form. */
+static size_t bytes_with_ids(const char *form)
+{
+	struct rcpt_pending *t = make(100000, 100000, 100, 10);
+	for (int i = 0; i < 20000; i++) {
+		char id[64];
+		snprintf(id, sizeof id, form, i);
+		assert_int_equal(add(t, "a@h", "b@h", id, 0), RCPT_OK);
+	}
+	const size_t bytes = rcpt_pending_bytes(t);
+	sound(t);
+	rcpt_pending_free(t);
+	return bytes;
+}
+
+static void uuids_take_sixteen_bytes(void **state)
+{
+	(void)state;
+	const size_t packed = bytes_with_ids("f81d4fae-7dec-41d0-a765-0000000%05x"), as_it_is = bytes_with_ids("%016x");
+	assert_int_equal(packed, as_it_is);
+	assert_true(bytes_with_ids("f81d4fae-7dec-41d0-c765-0000000%05x") > packed + 19 * 20000);
+}
+
 static bool put_into(void *ud, const struct rcpt_entry *e)
 {
 	return rcpt_pending_put(ud, e, 1764000004) == RCPT_OK;
@@ -544,7 +608,10 @@ static void random_operations_agree_with_a_naive_table(void **state)
 		char from[32], to[32], id[64];
 		snprintf(from, sizeof from, "user%d@example.org/r%d", e->from, rand_r(&seed) % 3);
 		snprintf(to, sizeof to, "peer%d@example.net/r%d", e->to, rand_r(&seed) % 3);
-		snprintf(id, sizeof id, "%.*s%d", e->id, "----------------------------------------", e->id);
+		if (e->id % 3 == 0)
+			snprintf(id, sizeof id, "%08x-7dec-41d0-a765-00a0c91e6bf6", (unsigned)e->id);
+		else
+			snprintf(id, sizeof id, "%.*s%d", e->id, "----------------------------------------", e->id);
 		switch (rand_r(&seed) % 8) {
 		case 0:
 		case 1:
@@ -1151,6 +1218,8 @@ int main(void)
 		cmocka_unit_test(a_clock_that_steps_back_stops_nothing),
 		cmocka_unit_test(a_clock_that_leaps_ages_all_that_is_older),
 		cmocka_unit_test(long_ids_and_addresses),
+		cmocka_unit_test(uuids_are_ids_like_others),
+		cmocka_unit_test(uuids_take_sixteen_bytes),
 		cmocka_unit_test(entries_can_be_shown_and_put_back),
 		cmocka_unit_test(what_is_put_back_keeps_to_time_and_address),
 		cmocka_unit_test(what_is_put_back_displaces_nothing_that_is_awaited),
