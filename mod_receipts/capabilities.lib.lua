@@ -3,6 +3,7 @@
 --
 --   by_hash   ver (sha-1) -> true | false        verified: true for every client that shows this ver
 --   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
+--   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
 --   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
 --   kept      what people elsewhere take, in slots: so many for each client, and for each user that it is shown to
 --   full      set of bare JIDs that have MAX_CLIENTS clients
@@ -25,7 +26,7 @@ local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local MAX_HASHES = 10000; -- verified vers kept
-local MAX_PEOPLE = 20000; -- bare JIDs kept
+local MAX_PEOPLE = 20000; -- bare JIDs kept, strangers included
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
 local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
 local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each user that it is shown to
@@ -48,14 +49,15 @@ local mt = { __index = methods };
 --                 learned(jid): something is known that was not, of this client, or (nil) of all that show some ver
 function capabilities.new(disco, actions)
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), kept = 0, full = {}, seen_by = {}, locals = {}, able = {};
+		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), strangers = new_cache(MAX_PEOPLE + 1), kept = 0;
+		full = {}, seen_by = {}, locals = {}, able = {};
 		flight = {}, in_flight = 0, asking = {}, backlog = {},
 		disco = disco, actions = actions,
 	}, mt);
 end
 
 local function clients_of(self, bare)
-	return self.locals[bare] or self.people:get(bare);
+	return self.locals[bare] or self.people:get(bare) or self.strangers:get(bare);
 end
 
 local function client_of(self, jid)
@@ -182,13 +184,21 @@ local function drop(self, jid, client)
 	self.kept = self.kept - CLIENT;
 end
 
+local function forget_person(self, bare)
+	self.people:set(bare, nil);
+	self.strangers:set(bare, nil);
+	self.full[bare] = nil;
+end
+
 -- People elsewhere are dropped until the others fit.
 local function make_room(self)
-	while self.kept > MAX_KEPT and self.people:count() > 1 or self.people:count() > MAX_PEOPLE do
-		local bare, clients = self.people:tail();
+	while true do
+		local strangers = self.strangers:count();
+		local people = self.people:count() + strangers;
+		if people <= 1 or self.kept <= MAX_KEPT and people <= MAX_PEOPLE then return; end
+		local bare, clients = (strangers > 0 and self.strangers or self.people):tail();
 		for jid, client in next, clients do drop(self, jid, client); end
-		self.people:set(bare, nil);
-		self.full[bare] = nil;
+		forget_person(self, bare);
 	end
 end
 
@@ -201,6 +211,16 @@ end
 -- Nor is anybody who has nothing to do with the user.
 local function is_stranger(self, user, bare, jid)
 	return not self.actions.is_contact(user, bare) and not self.actions.may_see(user, jid);
+end
+
+-- Somebody elsewhere was seen just now. Whom a user knows is no stranger, whoever else they are shown to.
+local function seen(self, bare, clients, user, jid)
+	if not self.people:get(bare) and is_stranger(self, user, bare, jid) then
+		self.strangers:set(bare, clients);
+	else
+		self.people:set(bare, clients);
+		self.strangers:set(bare, nil);
+	end
 end
 
 local function count(clients)
@@ -241,7 +261,7 @@ function methods:presence(stanza, to, is_local)
 		clients = {};
 		if is_local then self.locals[bare] = clients; end
 	end
-	if not is_local then self.people:set(bare, clients); end -- seen just now
+	if not is_local then seen(self, bare, clients, to, jid); end
 	-- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.
 	if not client or c and (client.ver ~= ver or client.node ~= node or client.key ~= key) then
 		if not client and count(clients) == MAX_CLIENTS - 1 then self.full[bare] = true; end
@@ -298,7 +318,7 @@ function methods:forget(jid)
 	self.asking[jid] = nil;
 	if next(clients) ~= nil then return; end
 	self.locals[bare] = nil;
-	self.people:set(bare, nil);
+	forget_person(self, bare);
 end
 
 --- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash.
@@ -345,16 +365,19 @@ end
 --- What another one knew, after a reload. Queries under way are lost with it: clients here are asked again.
 function methods:take_over(other)
 	self.people, self.locals, self.by_hash, self.full = other.people, other.locals, other.by_hash, other.full or {};
+	self.strangers = other.strangers or self.strangers;
 	local function ask_again(clients)
 		for _, client in pairs(clients) do client.asked, client.waits = known(self, client) ~= nil, nil; end
 	end
-	for _, clients in self.people:items() do
-		ask_again(clients);
-		for jid, client in next, clients do
-			local shown = client.shown;
-			client.shown = {};
-			self.kept = self.kept + CLIENT;
-			for to in next, shown do show(self, jid, client, to); end
+	for _, cache in ipairs { self.people, self.strangers } do
+		for _, clients in cache:items() do
+			ask_again(clients);
+			for jid, client in next, clients do
+				local shown = client.shown;
+				client.shown = {};
+				self.kept = self.kept + CLIENT;
+				for to in next, shown do show(self, jid, client, to); end
+			end
 		end
 	end
 	for _, clients in pairs(self.locals) do

@@ -284,6 +284,43 @@ describe("capabilities", function ()
 		assert.equal(20000, caps.people:count());
 	end);
 
+	it("B3 of people whom a user knows are not crowded out by strangers, whatever those show", function ()
+		local common = info(R);
+		hides = { ["shy@h"] = true };
+		strangers = setmetatable({}, { __index = function (_, bare) return bare:find("^stranger") ~= nil; end });
+		local function come(bare) caps:presence(presence(bare.."/r", common), bare:find("^open") and "open@h" or "shy@h", false); end
+		come("open@far");
+		asked[1].done(common);
+		come("friend@far");
+		for i = 1, 20100 do come("stranger"..i.."@far"); end
+		assert.same({ "capable", "capable" }, { caps:of("friend@far/r"), caps:of("stranger20100@far/r") });
+		assert.equal(20000, caps.people:count() + caps.strangers:count());
+		strangers["stranger20099@far"] = false;
+		come("stranger20099@far");
+		local again = new(function () end, function () end);
+		again:take_over(caps);
+		caps = again;
+		for i = 1, 19997 do come("friend"..i.."@far"); end
+		assert.same({ "capable", "silent", "capable", "capable" }, { caps:of("friend@far/r"), caps:of("stranger20100@far/r"),
+			caps:of("stranger20099@far/r"), caps:of("friend1@far/r") }, "strangers go first");
+		come("stranger1@far");
+		assert.equal("silent", caps:of("stranger1@far/r"));
+		assert.equal(20000, caps.people:count() + caps.strangers:count());
+	end);
+
+	it("B3 what strangers have shown is forgotten with them", function ()
+		local common = info(R);
+		hides = { ["shy@h"] = true };
+		caps:presence(presence("a@far/r", common), "open@h", false);
+		asked[1].done(common);
+		local before = caps.kept;
+		strangers = { ["b@far"] = true };
+		caps:presence(presence("b@far/r", common), "shy@h", false);
+		assert.equal("capable", caps:of("b@far/r"));
+		caps:presence(presence("b@far/r", nil, { type = "unavailable" }), "shy@h", false);
+		assert.same({ "silent", before, 0 }, { caps:of("b@far/r"), caps.kept, caps.strangers:count() });
+	end);
+
 	it("B3 are bounded: in queries at once, and in clients of one person", function ()
 		for i = 1, 300 do caps:presence(presence("a"..i.."@far/r", info("urn:"..i)), "u@h", false); end
 		assert.equal(100, #asked);
