@@ -544,7 +544,7 @@ struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, 
 	rcpt_slab_init(&t->slab);
 	/* JIDs are fewer, and are looked up more often. */
 	if (rcpt_lhash_init(&t->entries, 3, &t->slab, hash_of_entry, t) != 0 ||
-		rcpt_lhash_init(&t->jids, 6, &t->slab, hash_of_jid, t) != 0) {
+		rcpt_lhash_init(&t->jids, 4, &t->slab, hash_of_jid, t) != 0) {
 		rcpt_pending_free(t);
 		return NULL;
 	}
