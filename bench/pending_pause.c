@@ -98,26 +98,28 @@ static unsigned long expire(struct load *l, double now, uint32_t max, unsigned l
 	return calls.most;
 }
 
-/* From nothing to full; half of the messages are acked. */
+/* From nothing to full; three in four messages are acked. */
 static void grow(struct load *l, unsigned long entries)
 {
 	for (unsigned long n = 0; n < entries; n++) {
 		add(l, n, 0);
-		if (n % 2 == 0)
-			match(l, n / 2, 0);
+		if (n % 4 != 0)
+			match(l, n / 4 * 3 + n % 4 - 1, 0);
 	}
 }
 
-/* The table is full: first the oldest goes for each, then, under lower limits, two do. */
+/* The table is full: first the oldest goes for each, then, under lower limits, two do, until buckets are given back. */
 static void evict(struct load *l, unsigned long entries, struct rcpt_pending_limits limits)
 {
 	for (unsigned long n = entries; n < entries + entries / 20; n++)
 		add(l, n, 1);
-	limits.capacity -= (uint32_t)(entries / 4);
+	limits.capacity = (uint32_t)(entries / 10 * 3);
 	limits.per_user = 12; /* they have 10 in the mean */
 	rcpt_pending_limit(l->t, &limits);
-	for (unsigned long n = entries * 2; n < entries * 2 + entries / 5; n++)
+	for (unsigned long n = entries * 2; n < entries * 2 + entries / 10 * 8; n++) {
 		add(l, n, 2);
+		match(l, n, 2);
+	}
 }
 
 int main(int argc, char **argv)

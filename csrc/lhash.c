@@ -2,6 +2,7 @@
 /* Linear hashing over blocks of a slab. */
 #include "lhash.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "mem.h"
@@ -83,16 +84,17 @@ static uint64_t twice_wanted(const struct rcpt_lhash *t)
 	return (uint64_t)t->count * t->for_two;
 }
 
-/* Bucket b = the number of buckets comes into use: it takes its nodes from bucket b - level. */
-static void split(struct rcpt_lhash *t)
+/* Bucket b = the number of buckets comes into use: it takes its nodes from bucket b - level. False when there is no memory for
+ * it. */
+static bool split(struct rcpt_lhash *t)
 {
 	const uint32_t b = t->buckets, k = segment_of(b);
 	if (k == RCPT_LHASH_SEGMENTS)
-		return;
+		return false;
 	if (!t->segment[k]) {
 		t->segment[k] = rcpt_malloc(sizeof(rcpt_ref) * segment_size(k));
 		if (!t->segment[k])
-			return;
+			return false;
 	}
 	const uint32_t half = level(t);
 	rcpt_ref *stay = bucket_at(t, b - half), *move = bucket_at(t, b);
@@ -108,6 +110,7 @@ static void split(struct rcpt_lhash *t)
 	}
 	*move = 0;
 	t->buckets++;
+	return true;
 }
 
 /* The last bucket goes out of use: its nodes go back to the bucket it was split from. */
@@ -148,7 +151,8 @@ void rcpt_lhash_insert(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash)
 	*bucket = ref;
 	t->count++;
 	for (uint32_t i = 0; i < t->for_two && twice_wanted(t) > 2 * (uint64_t)t->buckets; i++)
-		split(t);
+		if (!split(t))
+			return;
 }
 
 void rcpt_lhash_remove(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash)

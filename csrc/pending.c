@@ -336,7 +336,7 @@ static uint32_t hash_of_entry(const void *owner, rcpt_ref ref)
 struct query {
 	struct rcpt_str from, asked;
 	struct id id;
-	char id_bytes[RCPT_UUID_BYTES]; /* for that */
+	char id_bytes[RCPT_UUID_BYTES]; /* what `id` may point to: so this is not to be copied */
 	uint32_t from_hash, asked_hash, hash;
 };
 
@@ -435,11 +435,10 @@ static rcpt_ref find_exact(const struct rcpt_pending *t, const struct query *q)
 
 static void show_id(const struct entry *e, struct rcpt_entry *out)
 {
-	out->id = entry_id(e).kept;
-	if (e->id_len > 0)
-		return;
-	rcpt_uuid_text(e->id, out->uuid);
-	out->id = (struct rcpt_str){out->uuid, RCPT_UUID_TEXT};
+	const struct id id = entry_id(e);
+	if (id.packed)
+		rcpt_uuid_text(e->id, out->uuid);
+	out->id = id.packed ? (struct rcpt_str){out->uuid, RCPT_UUID_TEXT} : id.kept;
 }
 
 static void show(const struct rcpt_pending *t, const struct entry *e, struct rcpt_entry *out)

@@ -74,15 +74,16 @@ enum rcpt_verdict {
 
 enum rcpt_state { RCPT_PENDING, RCPT_FAILED, RCPT_DELIVERED_ONCE };
 
-/* One entry, as it is shown to others. The strings belong to the table, until it is changed; or, a UUID, to this. */
+/* One entry, as it is shown to others. The strings belong to the table, until it is changed; the id may be in `uuid`, to which
+ * that of a copy still points. */
 struct rcpt_entry {
 	struct rcpt_str from, asked, id;
 	double time; /* when asked; in the last state when delivered */
 	enum rcpt_state state;
 	unsigned flags;
-	bool stored;               /* the store has a record of it, of now or of before */
-	bool keep;                 /* the store should have one */
-	char uuid[RCPT_UUID_TEXT]; /* what `id` may point to */
+	bool stored; /* the store has a record of it, of now or of before */
+	bool keep;   /* the store should have one */
+	char uuid[RCPT_UUID_TEXT];
 };
 
 /* What a match or a bounce found. Valid for DELIVERED and DUPLICATE, and for what has failed. */

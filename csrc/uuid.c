@@ -3,8 +3,8 @@
  *
  *   aaaaaaaa-bbbb-bbbb-cccc-ccccdddddddd      a byte has a digit of a and one of b, or one of c and one of d
  *                      ^
- *                      8 to b (10.. in binary) in all UUIDs of the variant that is in use: the second bit says that letters are
- * capital
+ *                      8 to b in all UUIDs of the variant that is in use: bit 2 of this digit, which is never set, says that
+ * letters are capital
  */
 #include "uuid.h"
 
@@ -17,26 +17,29 @@
 /* Eight digits of the text, four at each place: a byte each, in an integer. */
 static inline uint64_t load(const char *low, const char *high)
 {
-	uint32_t four[2];
-	memcpy(&four[0], low, 4);
-	memcpy(&four[1], high, 4);
-	return (uint64_t)four[1] << 32 | four[0];
+	char eight[8];
+	uint64_t digits;
+	memcpy(eight, low, 4);
+	memcpy(eight + 4, high, 4);
+	memcpy(&digits, eight, 8);
+	return digits;
 }
 
 static inline void store(uint64_t digits, char *low, char *high)
 {
-	const uint32_t four[2] = {(uint32_t)digits, (uint32_t)(digits >> 32)};
-	memcpy(low, &four[0], 4);
-	memcpy(high, &four[1], 4);
+	char eight[8];
+	memcpy(eight, &digits, 8);
+	memcpy(low, eight, 4);
+	memcpy(high, eight + 4, 4);
 }
 
 /* What they stand for, 0 to 15. Of what is no digit, anything. */
-static inline uint64_t values(uint64_t digits)
+static inline uint64_t values_of(uint64_t digits)
 {
 	return ((digits & EACH * 0x0f) + (digits >> 6 & EACH) * 9) & EACH * 0x0f;
 }
 
-static inline uint64_t digits(uint64_t values, unsigned capital)
+static inline uint64_t digits_of(uint64_t values, unsigned capital)
 {
 	const uint64_t letters = (values + EACH * 6) >> 4 & EACH;
 	return values + EACH * '0' + letters * (capital ? 'A' - '0' - 10u : 'a' - '0' - 10u);
@@ -54,7 +57,7 @@ bool rcpt_uuid_pack(struct rcpt_str text, char bytes[RCPT_UUID_BYTES])
 		return false;
 	const char *p = text.p;
 	const uint64_t a = load(p, p + 4), b = load(p + 9, p + 14), c = load(p + 19, p + 24), d = load(p + 28, p + 32);
-	const uint64_t half[2] = {values(a) | values(b) << 4, values(c) | values(d) << 4};
+	const uint64_t half[2] = {values_of(a) | values_of(b) << 4, values_of(c) | values_of(d) << 4};
 	memcpy(bytes, half, sizeof half);
 	if ((bytes[8] & (VARIANT | CAPITAL)) != VARIANT)
 		return false;
@@ -74,9 +77,9 @@ void rcpt_uuid_text(const char bytes[RCPT_UUID_BYTES], char text[RCPT_UUID_TEXT]
 	memcpy(plain, bytes, sizeof plain);
 	plain[8] &= ~CAPITAL;
 	memcpy(half, plain, sizeof half);
-	store(digits(half[0] & EACH * 0x0f, capital), text, text + 4);
-	store(digits(half[0] >> 4 & EACH * 0x0f, capital), text + 9, text + 14);
-	store(digits(half[1] & EACH * 0x0f, capital), text + 19, text + 24);
-	store(digits(half[1] >> 4 & EACH * 0x0f, capital), text + 28, text + 32);
+	store(digits_of(half[0] & EACH * 0x0f, capital), text, text + 4);
+	store(digits_of(half[0] >> 4 & EACH * 0x0f, capital), text + 9, text + 14);
+	store(digits_of(half[1] & EACH * 0x0f, capital), text + 19, text + 24);
+	store(digits_of(half[1] >> 4 & EACH * 0x0f, capital), text + 28, text + 32);
 	text[8] = text[13] = text[18] = text[23] = '-';
 }

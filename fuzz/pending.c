@@ -52,10 +52,10 @@ struct log {
 };
 static struct log real_log, naive_log;
 
-/* The first bytes and the length tell the strings above from one another. */
+/* All of a UUID; of what is longer the first bytes and the length tell the strings above from one another. */
 static void note_str(struct log *log, struct rcpt_str s)
 {
-	const int shown = s.n < 8 ? (int)s.n : 8;
+	const int shown = s.n < 40 ? (int)s.n : 8;
 	log->n += (size_t)snprintf(log->text + log->n, sizeof log->text - log->n, "%zu:%.*s ", s.n, shown, s.p);
 }
 

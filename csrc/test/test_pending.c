@@ -609,7 +609,8 @@ static void random_operations_agree_with_a_naive_table(void **state)
 		snprintf(from, sizeof from, "user%d@example.org/r%d", e->from, rand_r(&seed) % 3);
 		snprintf(to, sizeof to, "peer%d@example.net/r%d", e->to, rand_r(&seed) % 3);
 		if (e->id % 3 == 0)
-			snprintf(id, sizeof id, "%08x-7dec-41d0-a765-00a0c91e6bf6", (unsigned)e->id);
+			snprintf(id, sizeof id, e->id % 2 ? "%08x-7dec-41d0-a765-00a0c91e6bf6" : "%08X-7DEC-41D0-A765-00A0C91E6BF6",
+					 (unsigned)e->id);
 		else
 			snprintf(id, sizeof id, "%.*s%d", e->id, "----------------------------------------", e->id);
 		switch (rand_r(&seed) % 8) {
