@@ -115,12 +115,12 @@ build/bench/pending_pause: bench/pending_pause.c $(PENDING:%=csrc/%.c) $(HEADERS
 	mkdir -p build/bench
 	$(CC) -std=c11 $(WARN) -O2 -DRCPT_COUNT_TOUCHED -Icsrc -o $@ $(filter %.c,$^)
 
-build/bench/memory_floor: bench/memory_floor.c
+build/bench/memory_floor build/bench/bare_entries: build/bench/%: bench/%.c
 	mkdir -p build/bench
 	$(CC) -std=c11 $(WARN) -O2 -o $@ $<
 
 BENCHES = xml scan messages pending startup memory latency prosody_cpu
-BENCH_BUILD = $(addprefix build/bench/,bare_expat.so bare_matcher.so pending_pause memory_floor)
+BENCH_BUILD = $(addprefix build/bench/,bare_expat.so bare_matcher.so pending_pause memory_floor bare_entries)
 run_benches = status=0; for bench in $(BENCHES); do lua5.4 bench/$$bench.lua $(1) || status=1; done; exit $$status
 
 bench: deps all $(BENCH_BUILD) ## Measure ours beside a peer, one line a figure; fails when a goal is missed

@@ -1,0 +1,95 @@
+-- SPDX-License-Identifier: MIT
+-- The peer of prosody-memory does the job: held against a list of entries that is walked over from end to end.
+
+require "spec.support.paths";
+local lua_pending = require "bench.lua_pending";
+local bare = require "util.jid".bare;
+
+local LIMITS = { per_user = 7, ttl = 100 };
+
+local naive = {};
+naive.__index = naive;
+
+function naive:find(from, to, id)
+	local other;
+	for _, e in ipairs(self) do
+		if e.from == from and e.id == id then
+			if e.to == to then return e; end
+			other = true;
+		end
+	end
+	return nil, other;
+end
+
+function naive:first_of(from)
+	local first, count = nil, 0;
+	for i, e in ipairs(self) do
+		if e.from == from then first, count = first or i, count + 1; end
+	end
+	return first, count;
+end
+
+function naive:add(from, to, id, now)
+	from, to = bare(from), bare(to);
+	if self:find(from, to, id) then return true, "known"; end
+	local first, count = self:first_of(from);
+	if count >= LIMITS.per_user then table.remove(self, first); end
+	table.insert(self, { from = from, to = to, id = id, time = now });
+	return true;
+end
+
+function naive:match(from, to, id, now)
+	local e, other = self:find(bare(from), bare(to), id);
+	if not e then return other and "forged" or "unknown"; end
+	local verdict = e.delivered and "duplicate" or "delivered";
+	e.delivered = true;
+	return verdict, now - e.time;
+end
+
+function naive:expire(now, max)
+	local done = 0;
+	while done < max and self[1] and now - self[1].time > LIMITS.ttl do
+		table.remove(self, 1);
+		done = done + 1;
+	end
+	return done;
+end
+
+local ids = { "1", ("x"):rep(255), ("x"):rep(256), ("x"):rep(1023), "5eed0000-0000-4184-a000-00000000000g" };
+for n = 1, 9 do
+	local uuid = ("%08x-5eed-4184-a%03x-ffffffffff%02x"):format(n, n, n);
+	table.insert(ids, uuid);
+	table.insert(ids, uuid:upper());
+	table.insert(ids, (string.pack("<i8i8", tonumber(uuid:sub(1, 8)..uuid:sub(10, 13).."4184", 16), n)));
+end
+
+describe("the pending table in Lua", function ()
+	it("says what a plain list says", function ()
+		local random = 184;
+		local function pick(n)
+			random = (random * 1103515245 + 12345) % 2147483648;
+			return random // 65536 % n + 1;
+		end
+		local ours, model = lua_pending.new(LIMITS), setmetatable({}, naive);
+		local now, seen = 1700000000, {};
+		for step = 1, 20000 do
+			now = now + pick(64) / 64; -- what a table counts in
+			local from, to = ("u%d@a.example/r"):format(pick(12)), ("u%d@a.example/%d"):format(pick(6), pick(3));
+			local what = ({ "add", "add", "add", "match", "match", "expire" })[pick(6)];
+			local a, b;
+			if what == "expire" then
+				local max = pick(20) - 1;
+				a, b = { ours:expire(now, max) }, { model:expire(now, max) };
+			else
+				local id = ids[pick(#ids)];
+				a, b = { ours[what](ours, from, to, id, now) }, { model[what](model, from, to, id, now) };
+			end
+			assert.same(b, a, ("step %d, %s"):format(step, what));
+			assert.equal(#model, ours:count());
+			seen[a[2] == "known" and "known" or type(a[1]) == "string" and a[1] or what] = true;
+		end
+		assert.same({ add = true, known = true, delivered = true, duplicate = true, forged = true, unknown = true, expire = true }, seen);
+		assert.equal(ours:count(), ours:expire(now + LIMITS.ttl + 1, 1e9));
+		assert.same({}, ours.numbers); -- nobody is named any more
+	end);
+end);
