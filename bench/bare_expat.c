@@ -69,6 +69,14 @@ struct least {
 	size_t used;
 };
 
+static void begin(struct least *s)
+{
+	s->depth = 0;
+	s->body = s->request = s->received = false;
+	memset(s->string, 0, sizeof s->string);
+	s->used = 0;
+}
+
 static void keep(struct least *s, int which, const char *value)
 {
 	const size_t n = strlen(value);
@@ -116,10 +124,11 @@ static void XMLCALL least_end(void *ud, const char *name)
 	s->depth--;
 }
 
-static void push_table(lua_State *L, const struct least *s)
+/* With room for `more` fields. */
+static void push_table(lua_State *L, const struct least *s, int more)
 {
 	static const char *const fields[] = {"id", "from", "to", "type", "received_id"};
-	lua_createtable(L, 0, s->received ? 9 : 8);
+	lua_createtable(L, 0, more + (s->received ? 9 : 8));
 	for (int f = 0; f < STRINGS; f++)
 		if (s->string[f].n) {
 			lua_pushlstring(L, s->text + s->string[f].at, s->string[f].n);
@@ -151,24 +160,24 @@ static int least_reader(lua_State *L)
 			const char *xml = message(L, i, &n);
 			if (n > sizeof s.text)
 				return luaL_error(L, "message %d is too long for this", (int)i);
-			s.depth = 0;
-			s.body = s.request = s.received = false;
-			memset(s.string, 0, sizeof s.string);
-			s.used = 0;
+			begin(&s);
 			if (XML_Parse(parser, xml, (int)n, 0) != XML_STATUS_OK)
 				return luaL_error(L, "message %d: %s", (int)i, XML_ErrorString(XML_GetErrorCode(parser)));
 			lua_settop(L, 2);
-			push_table(L, &s);
+			push_table(L, &s, 0);
 		}
 	XML_ParserFree(parser);
 	return 1; /* the last, to be looked at */
 }
 
-/* A parser for feed() and close(), and for one that counts what it has found. */
+/* A parser for feed() and close(), and for one that counts what it has found, or makes tables of it. */
 struct streamer {
 	XML_Parser parser;
 	unsigned depth;
 	lua_Integer requests, acks;
+	struct least message;
+	lua_State *L; /* while it is fed: an array at the top of its stack, which has so many tables */
+	int tables;
 };
 
 /* The least that somebody must do who counts receipt elements by their namespace: know which elements are the children of
@@ -192,27 +201,61 @@ static void XMLCALL on_end(void *ud, const char *name)
 	s->depth--;
 }
 
-/* streamer(counting): with those handlers, or with none. */
+/* The least that somebody must do who makes a table, with its line, for each message with a receipt element: what least_reader()
+ * does. */
+static void XMLCALL facts_start(void *ud, const char *name, const char **attr)
+{
+	struct streamer *s = ud;
+	if (++s->depth == 2)
+		begin(&s->message);
+	if (s->depth > 1)
+		least_start(&s->message, name, attr);
+}
+
+static void XMLCALL facts_end(void *ud, const char *name)
+{
+	struct streamer *s = ud;
+	struct least *message = &s->message;
+	s->depth--;
+	least_end(message, name);
+	if (s->depth != 1 || !(message->request || message->received))
+		return;
+	s->requests += message->request;
+	s->acks += message->received;
+	push_table(s->L, message, 2);
+	lua_pushinteger(s->L, (lua_Integer)XML_GetCurrentLineNumber(s->parser));
+	lua_setfield(s->L, -2, "line");
+	lua_pushinteger(s->L, s->tables);
+	lua_setfield(s->L, -2, "bits");
+	lua_rawseti(s->L, -2, ++s->tables);
+}
+
+/* streamer("count", "facts" or nil): with those handlers, or with none. */
 static int streamer(lua_State *L)
 {
+	static const char *const kinds[] = {"bare", "count", "facts", NULL};
+	const int kind = luaL_checkoption(L, 1, "bare", kinds);
 	struct streamer *s = lua_newuserdata(L, sizeof *s);
 	*s = (struct streamer){.parser = XML_ParserCreate("UTF-8")};
-	if (lua_toboolean(L, 1)) {
-		XML_SetUserData(s->parser, s);
-		XML_SetElementHandler(s->parser, on_start, on_end);
-	}
+	XML_SetUserData(s->parser, s);
+	if (kind > 0)
+		XML_SetElementHandler(s->parser, kind == 1 ? on_start : facts_start, kind == 1 ? on_end : facts_end);
 	return 1;
 }
 
-/* feed(streamer, chunk) */
+/* feed(streamer, chunk): an array of tables. */
 static int feed(lua_State *L)
 {
-	const struct streamer *s = lua_touserdata(L, 1);
+	struct streamer *s = lua_touserdata(L, 1);
 	size_t n;
 	const char *chunk = luaL_checklstring(L, 2, &n);
+	lua_settop(L, 2);
+	lua_newtable(L);
+	s->L = L;
+	s->tables = 0;
 	if (XML_Parse(s->parser, chunk, (int)n, 0) != XML_STATUS_OK)
 		return luaL_error(L, "%s", XML_ErrorString(XML_GetErrorCode(s->parser)));
-	return 0;
+	return 1;
 }
 
 /* close(streamer): how many requests and acks there were. */

@@ -122,6 +122,15 @@ static int l_count(lua_State *L)
 	return 1;
 }
 
+/* clear(): forgets all. */
+static int l_clear(lua_State *L)
+{
+	(void)L;
+	memset(slots, 0, sizeof slots);
+	kept = 0;
+	return 0;
+}
+
 int luaopen_bare_matcher(lua_State *L)
 {
 	static const char *const keys[] = {"name", "tags", "attr", "xmlns", "id", "from", "to", "type"};
@@ -132,5 +141,7 @@ int luaopen_bare_matcher(lua_State *L)
 	lua_setfield(L, -2, "read");
 	lua_pushcfunction(L, l_count);
 	lua_setfield(L, -2, "count");
+	lua_pushcfunction(L, l_clear);
+	lua_setfield(L, -2, "clear");
 	return 1;
 }

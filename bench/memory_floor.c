@@ -1,61 +1,116 @@
 /* SPDX-License-Identifier: MIT */
-/* What waiting for memory alone makes of pending-growth. An operation of the table touches 15 slots and blocks in the mean, see
- * pending_pause.c. Where the heads of its chains lie is known beforehand; where an entry is, a head tells; where its user and its
- * neighbours in the lists are, the entry tells. So here an operation reads 15 places in memory of the table's size, in three waves of
- * five: as few waves as any table with entries in lists can have. What the next operation reads does not hang on this one, so the
- * processor may begin with it. No hashing, no comparing, no Lua.
+/* The floor below pending-growth: a table that keeps nothing, and waits for memory as one has to that keeps entries in lists.
  *
- *   memory_floor ENTRIES      prints microseconds of an operation
+ * Where the heads of its chains are, the hashes of JIDs and id tell. Where the blocks of the requester, of the one who is asked and of
+ * the entry are, the heads tell; and where an entry's neighbours in the lists are, or its user, only the block tells. So an operation
+ * reads in three waves, of which each knows its addresses from the one before: as few as any such table. Nor can any touch fewer places:
+ *
+ *   add     the heads of three chains    two JIDs, the entry that goes    its requester, its chain, the requester's newest entry
+ *   match   the heads of two chains      a JID, the entry                 who was asked, two neighbours
+ *
+ * An address is as good as random in memory of the size that the table takes. It is called from Lua as the table is, and has the engine's
+ * hash for JIDs and ids, which the processor is busy with before it can begin. It compares, writes and allocates nothing.
  */
-#define _POSIX_C_SOURCE 199309L /* clock_gettime; NOLINT(bugprone-reserved-identifier,cert-*) */
-#include <stdint.h>
-#include <stdio.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { WAVES = 3, PLACES = 5, OPERATIONS = 1000000, BYTES = 84 /* an entry and what goes with it */ };
+#include "siphash.h"
 
-static uint64_t state = 184;
+enum { BYTES = 66 /* an entry and what goes with it: pending-bytes */ };
 
-static uint64_t next_random(void)
+struct memory {
+	char *at;
+	uint64_t size;
+};
+
+static const struct rcpt_key key = {184, 184};
+
+/* What is read in one wave, of places that hang on what was read before. */
+static uint64_t wave(const struct memory *m, uint64_t before, const uint64_t *places, int count)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state;
+	uint64_t read = 0;
+	for (int i = 0; i < count; i++)
+		read += (uint64_t)m->at[(places[i] + before) % m->size];
+	return read;
 }
 
-/* Somewhere; which hangs on what was read before. */
-static uint64_t place(uint64_t before, uint64_t size)
+/* Three waves: the heads that these arguments tell, so many blocks, and three neighbours. True when all was as it was written. */
+static bool operate(lua_State *L, const int *arguments, int heads, int blocks)
 {
-	return (next_random() + before) % size;
-}
-
-int main(int argc, char **argv)
-{
-	const uint64_t size = (argc == 2 ? strtoull(argv[1], NULL, 10) : 0) * BYTES;
-	char *memory = size ? malloc(size) : NULL;
-	if (!memory)
-		return 2;
-	memset(memory, 1, size); /* 0 might leave it one page, which the system lets all share */
-	struct timespec began, ended;
-	uint64_t sum = 0;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &began);
-	for (int n = 0; n < OPERATIONS; n++) {
-		uint64_t read = 0;
-		for (int wave = 0; wave < WAVES; wave++) {
-			const uint64_t before = read; /* this wave's addresses come of the one before */
-			for (int i = 0; i < PLACES; i++)
-				read += (uint64_t)memory[place(before, size)];
-		}
-		sum += read;
+	const struct memory *m = luaL_checkudata(L, 1, "memory_floor");
+	uint64_t places[3], seed = 0;
+	for (int i = 0; i < heads; i++) {
+		size_t n;
+		const char *text = luaL_checklstring(L, arguments[i], &n);
+		places[i] = rcpt_siphash(&key, 0, text, n);
+		seed ^= places[i];
 	}
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ended);
-	if (sum != (uint64_t)WAVES * PLACES * OPERATIONS)
-		return 1;
-	const double ns = (double)(ended.tv_sec - began.tv_sec) * 1e9 + (double)(ended.tv_nsec - began.tv_nsec);
-	printf("%.3f\n", ns / OPERATIONS / 1000);
-	free(memory);
+	uint64_t read = wave(m, 0, places, heads);
+	for (int waves = 0; waves < 2; waves++) {
+		for (int i = 0; i < 3; i++)
+			places[i] = (seed += 0x9E3779B97F4A7C15u) >> 16;
+		read = wave(m, read, places, waves == 0 ? blocks : 3);
+	}
+	return read == 3;
+}
+
+enum { FROM = 2, TO, ID };
+
+/* add(memory, from, to, id, now) */
+static int l_add(lua_State *L)
+{
+	static const int arguments[] = {FROM, TO, ID};
+	lua_pushboolean(L, operate(L, arguments, 3, 3));
+	return 1;
+}
+
+/* match(memory, from, to, id, now) */
+static int l_match(lua_State *L)
+{
+	static const int arguments[] = {FROM, ID};
+	lua_pushstring(L, operate(L, arguments, 2, 2) ? "delivered" : "unknown");
+	return 1;
+}
+
+static int l_free(lua_State *L)
+{
+	struct memory *m = lua_touserdata(L, 1);
+	free(m->at);
+	m->at = NULL;
 	return 0;
+}
+
+/* new(entries) */
+static int l_new(lua_State *L)
+{
+	struct memory *m = lua_newuserdatauv(L, sizeof *m, 0);
+	m->size = (uint64_t)luaL_checkinteger(L, 1) * BYTES;
+	m->at = malloc(m->size);
+	if (!m->at)
+		return luaL_error(L, "not enough memory");
+	luaL_setmetatable(L, "memory_floor");
+	memset(m->at, 1, m->size); /* 0 might leave it one page, which the system lets all share */
+	return 1;
+}
+
+int luaopen_memory_floor(lua_State *L);
+
+int luaopen_memory_floor(lua_State *L)
+{
+	luaL_newmetatable(L, "memory_floor");
+	lua_pushcfunction(L, l_free);
+	lua_setfield(L, -2, "__gc");
+	lua_newtable(L);
+	lua_pushcfunction(L, l_add);
+	lua_setfield(L, -2, "add");
+	lua_pushcfunction(L, l_match);
+	lua_setfield(L, -2, "match");
+	lua_setfield(L, -2, "__index");
+	lua_newtable(L);
+	lua_pushcfunction(L, l_new);
+	lua_setfield(L, -2, "new");
+	return 1;
 }

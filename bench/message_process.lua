@@ -1,39 +1,52 @@
 -- SPDX-License-Identifier: MIT
--- One of the processes that messages.lua compares: it reads messages as a server does, and shows them to one contestant (tables.lua).
+-- A process of messages.lua: it reads messages as a server does, and shows them to one contestant (tables.lua) after the other.
 --
---     lua5.4 bench/message_process.lua ours|peer|floor|none
+--     lua5.4 bench/message_process.lua
 --
--- For each line of its input, the name of a file of messages, it prints the microseconds of CPU that the file took.
+-- For each line of its input, "ours", "peer", "floor" or "none" and the name of a file of messages, it makes that contestant anew, with
+-- its entries that are never answered, and prints the microseconds of CPU that the file took.
 
 require "spec.support.paths";
+local corpus = require "bench.corpus";
 local tables = require "bench.tables";
+local st = require "util.stanza";
 local xmppstream = require "util.xmppstream";
 
 local CHUNK = 8192; -- what a server reads at once from a connection
 
 collectgarbage("incremental", 105, 500); -- as Prosody sets it
 
-local pending = tables[arg[1]]();
-local now, seen = 0, 0;
+local contestant, now, seen;
 
--- The first LIVE messages ask. After them come batches that ask, and batches that ack.
-local function show(_, stanza)
-	now, seen = now + 0.001, seen + 1;
-	local event = { origin = tables.session, stanza = stanza };
-	pending.set_time(now);
-	local message = pending.takes == "event" and event or stanza;
-	if seen <= tables.LIVE or (seen - tables.LIVE - 1) % (2 * tables.BATCH) < tables.BATCH then
-		pending.outgoing(message, now);
-	else
-		pending.incoming(message, now);
-	end
+local function show(way, stanza)
+	now = now + 0.001;
+	contestant.set_time(now);
+	contestant[way](contestant.takes == "event" and { origin = tables.session, stanza = stanza } or stanza, now);
 end
 
+local function take_turn(name)
+	contestant, now, seen = tables[name](), 0, 0;
+	for i = 1, tables.LIVE do
+		local from, to, id = corpus.jid(i * 7 % 1000), corpus.jid(i * 11 % 1000), ("%08x-0184-4184-8184-%012x"):format(i, i);
+		show("outgoing", st.message({ from = from, to = to, id = id, type = "chat" }):tag("request", { xmlns = "urn:xmpp:receipts" }):up());
+	end
+	collectgarbage();
+	collectgarbage();
+end
+
+-- Batches that ask, and batches that ack.
 local stream = xmppstream.new({ notopen = true }, {
-	default_ns = "jabber:client", streamopened = function (session) session.notopen = nil; end, handlestanza = show;
+	default_ns = "jabber:client", streamopened = function (session) session.notopen = nil; end;
+	handlestanza = function (_, stanza)
+		show(seen % (2 * tables.BATCH) < tables.BATCH and "outgoing" or "incoming", stanza);
+		seen = seen + 1;
+	end;
 });
 assert(stream:feed("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"));
-for path in io.lines() do
+
+for line in io.lines() do
+	local name, path = line:match("^(%l+) (.+)$");
+	take_turn(name);
 	local file = assert(io.open(path));
 	local before = os.clock();
 	repeat
@@ -43,5 +56,5 @@ for path in io.lines() do
 	print((os.clock() - before) * 1e6);
 	io.stdout:flush();
 	file:close();
-	assert(pending.count() == tables.LIVE, "not every ack was matched");
+	assert(contestant.count() == tables.LIVE, "not every ack was matched");
 end

@@ -38,40 +38,33 @@ local function pairs_of_messages(count)
 	return list;
 end
 
--- Four processes take turns, each with the same messages. Where memory lies and how strings are hashed is drawn anew with each process
--- and is good or bad for all of its rounds, so there are several of each.
+-- In one process after another, for where memory lies and how strings are hashed is drawn anew with each, contestants take turns, and what
+-- one adds is reckoned in each round from what the messages take without it.
 local function path()
-	local GENERATIONS, ROUNDS, PAIRS = QUICK and 2 or 12, QUICK and 8 or 15, 20 * BATCH;
+	local PROCESSES, ROUNDS, PAIRS = QUICK and 1 or 12, QUICK and 8 or 20, 20 * BATCH;
 	local order = { "none", "ours", "peer", "floor" };
 	local added = { ours = {}, peer = {}, floor = {} };
 	local dir = process.temp_dir();
-	local file = dir.."/messages";
-	for _ = 1, GENERATIONS do
-		local running = {};
-		for _, name in ipairs(order) do
-			local output = dir.."/"..name;
-			assert(os.execute("mkfifo "..output));
-			local input = assert(io.popen(("exec lua5.4 bench/message_process.lua %s >%s"):format(name, output), "w"));
-			running[name] = { input = input, output = assert(io.open(output)) };
-			os.remove(output);
-		end
-		for round = -2, ROUNDS do -- the first holds what is never answered, two more are for warming up
-			process.write(file, table.concat(round == -2 and asks(tables.LIVE) or pairs_of_messages(PAIRS)));
+	local file, fifo = dir.."/messages", dir.."/output";
+	assert(os.execute("mkfifo "..fifo));
+	for _ = 1, PROCESSES do
+		local input = assert(io.popen("exec lua5.4 bench/message_process.lua >"..fifo, "w"));
+		local output = assert(io.open(fifo));
+		for round = 0, ROUNDS do -- the first is for warming up
+			process.write(file, table.concat(pairs_of_messages(PAIRS)));
 			local took = {};
 			for i = 1, #order do
 				local name = order[(round + i) % #order + 1];
-				running[name].input:write(file, "\n");
-				running[name].input:flush();
-				took[name] = assert(running[name].output:read("n"), name.." has failed") / PAIRS;
+				input:write(name, " ", file, "\n");
+				input:flush();
+				took[name] = assert(output:read("n"), name.." has failed") / PAIRS;
 			end
 			for name, list in pairs(added) do
 				if round > 0 then table.insert(list, took[name] - took.none); end
 			end
 		end
-		for _, one in pairs(running) do
-			one.input:close();
-			one.output:close();
-		end
+		input:close();
+		output:close();
 	end
 	os.execute("rm -r "..dir);
 	local ours, peer, floor = figures.median(added.ours), figures.median(added.peer), figures.median(added.floor);

@@ -5,12 +5,14 @@
 --   pending-stall           milliseconds of the worst batch of 500
 --   pending-bytes           resident bytes an entry: the ratio is ours alone. pending-bytes-vs-cache: beside the peer's;
 --                           pending-bytes-no-uuids: with ids that are as long as UUIDs, and are none
---   pending-growth          microseconds for an add or a match on a table of ten million entries, beside one of ten thousand
+--   pending-growth          microseconds for an add or a match on a table of ten million entries, beside one of ten thousand;
+--                           pending-growth-floor: were it only longer by what memory_floor.c takes longer
 --   pending-pause           the most that one operation touches (the ratio, again, is ours alone), beside the mean: a count, made by
 --                           pending_pause.c
 -- Rate, stall and bytes come from processes that have one table each and take turns: a collector has nothing of the other's to walk.
 
 require "spec.support.paths";
+package.cpath = "./build/bench/?.so;"..package.cpath;
 local figures = require "bench.figures";
 local load = require "bench.pending_load";
 local receipts = require "receipts";
@@ -25,6 +27,7 @@ local LARGE, SMALL = QUICK and 100000 or 10000000, 10000;
 local new = {
 	ours = function (entries) return receipts.pending { capacity = entries }; end;
 	cache = function (entries) return require "bench.pending_cache".new(entries); end;
+	floor = function (entries) return require "memory_floor".new(entries); end;
 };
 new.no_uuids = new.ours;
 
@@ -76,32 +79,31 @@ local function beside_cache()
 	figures.report("pending-bytes-no-uuids", as_they_are, cache_bytes, as_they_are, "<=88");
 end
 
--- The first numbers that a program of ours prints, about a table of so many entries.
-local function run(program, entries, ...)
-	local pipe = assert(io.popen(("build/bench/%s %d"):format(program, entries)));
-	local results = { pipe:read(...) };
-	assert(pipe:close(), program);
-	return table.unpack(results);
-end
-
--- One process, since neither table is in Lua's memory.
-local function growth()
-	local large, small = load.new(new.ours(LARGE), LARGE), load.new(new.ours(SMALL), SMALL);
+-- Microseconds of an operation, in tables of LARGE and of SMALL entries. One process, since neither is in Lua's memory.
+local function grown(make)
+	local large, small = load.new(make(LARGE), LARGE), load.new(make(SMALL), SMALL);
 	large:run(LARGE);
 	small:run(SMALL);
 	local large_times, small_times = {}, {};
 	for round = 1, 3 * ROUNDS do
 		large_times[round], small_times[round] = large:run(SMALL), small:run(SMALL);
 	end
-	local ours, peer = figures.median(large_times), figures.median(small_times);
+	return figures.median(large_times), figures.median(small_times);
+end
+
+local function growth()
+	local ours, peer = grown(new.ours);
 	figures.report("pending-growth", ours, peer, ours / peer, "<=3");
-	local floor_large, floor_small = run("memory_floor", LARGE, "n"), run("memory_floor", SMALL, "n");
+	collectgarbage(); -- the tables go
+	local floor_large, floor_small = grown(new.floor);
 	local floor = peer + floor_large - floor_small; -- what the small table's operation would take, were waiting all that grows
 	figures.report("pending-growth-floor", floor, peer, floor / peer, "<=3");
 end
 
 local function pause()
-	local most, mean = run("pending_pause", LARGE, "n", "n");
+	local pipe = assert(io.popen("build/bench/pending_pause "..LARGE));
+	local most, mean = pipe:read("n", "n");
+	assert(pipe:close());
 	figures.report("pending-pause", most, mean, most, "<=64");
 end
 
