@@ -41,7 +41,7 @@ end
 -- In one process after another, for where memory lies and how strings are hashed is drawn anew with each, contestants take turns, and what
 -- one adds is reckoned in each round from what the messages take without it.
 local function path()
-	local PROCESSES, ROUNDS, PAIRS = QUICK and 1 or 12, QUICK and 8 or 20, 20 * BATCH;
+	local PROCESSES, ROUNDS, PAIRS = QUICK and 2 or 16, QUICK and 4 or 6, 60 * BATCH;
 	local order = { "none", "ours", "peer", "floor" };
 	local added = { ours = {}, peer = {}, floor = {} };
 	local dir = process.temp_dir();
@@ -51,7 +51,7 @@ local function path()
 		local input = assert(io.popen("exec lua5.4 bench/message_process.lua >"..fifo, "w"));
 		local output = assert(io.open(fifo));
 		for round = 0, ROUNDS do -- the first is for warming up
-			process.write(file, table.concat(pairs_of_messages(PAIRS)));
+			process.write(file, table.concat(pairs_of_messages(PAIRS), "\n"));
 			local took = {};
 			for i = 1, #order do
 				local name = order[(round + i) % #order + 1];

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The peer of messages.lua: what the engine's calls outgoing() and incoming() do, in Lua alone, written to be fast.
+-- The peer of messages.lua and memory.lua: what the engine's calls outgoing() and incoming() do, in Lua alone, written to be fast.
 --
 -- It has the engine's rules and return values: requests and acks that count and those that are malformed, acks of revision 1.0, what an
 -- ack has beside it, content messages without a request (C2), room occupants, bounces (E6), verdicts (E1), the limits of lengths, of a

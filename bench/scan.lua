@@ -104,8 +104,8 @@ for round = 1, 5 do
 	for name in pairs(readers) do ratio[name][round] = rates[name][round] / rates.expat[round]; end
 	assert(found.summary == found.facts and found.summary == found.least and found.summary == found.least_facts and found.expat == "0 0");
 end
-for _, line in ipairs { { "scan-rate", "summary" }, { "scan-rate-floor", "least" }, { "scan-rate-facts", "facts" }, { "scan-rate-facts-floor", "least_facts" } } do
-	local name, reader = line[1], line[2];
+for _, line in ipairs { { "", "summary" }, { "-floor", "least" }, { "-facts", "facts" }, { "-facts-floor", "least_facts" } } do
+	local name, reader = "scan-rate"..line[1], line[2];
 	figures.report(name, figures.median(rates[reader]), figures.median(rates.expat), figures.median(ratio[reader]), ">=0.90");
 end
 

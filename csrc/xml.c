@@ -277,7 +277,7 @@ static void begin_message(struct rcpt_xml *x, const char **attr)
 	if (x->complete || !x->forwarded)
 		new_record(x);
 	if (!x->limits.only_count)
-		x->current.line = here(x).line; /* which has Expat look at every byte once more */
+		x->current.line = here(x).line;
 	x->own_stamp = false;
 	x->in_message = true;
 	for (; *attr; attr += 2) {
