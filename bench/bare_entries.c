@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The floor below prosody-memory-vs-packed: what is pending, and nothing to find it by. The ids as sixteen bytes; whom each was asked of, as
+/* The floor below prosody-memory: what is pending, and nothing to find it by. The ids as sixteen bytes; whom each was asked of, as
  * two; when, to the second; every JID once, as text with an end. The requester is told by the order. It is three arrays and no more:
  * no hash, no order of all, no state, no length, nothing between what the allocator hands out, no room to grow.
  *

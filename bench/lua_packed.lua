@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The smaller peer of prosody-memory: a pending table in Lua that takes as little memory as can be, whatever it costs in time. All is in a
--- few thousand strings, by the hash of a JID; a string is written anew when something in it changes.
+-- The peer of prosody-memory: the smallest pending table in Lua that we found, whatever it costs in time. All is in a few thousand strings,
+-- by the hash of a JID; a string is written anew when something in it changes.
 --
 --   requesters   bucket of groups: bare JID, bytes, records, oldest first      record = time and flags, number of who was asked, id
 --   asked        bucket of: slot, uses, bare JID                               number = bucket and slot
@@ -107,43 +107,55 @@ local function record_at(groups, at)
 	return meta, asked, id_at, next_at;
 end
 
--- Where the entry is, and its meta; or nil, and whether somebody else was asked about that id. Then how many entries there are.
+-- Where the entry is, its meta, and where the next one is; or nil, and whether an answer about that id is awaited from somebody else. Last,
+-- how many entries there are.
 local function find(groups, first, last, asked, id, flag)
 	local other, count, at = false, 0, first;
 	while at and at < last do
 		local meta, its_asked, id_at, next_at = record_at(groups, at);
 		if meta & UUID == flag and groups:sub(id_at, next_at - 1) == id then
-			if its_asked == asked then return at, meta; end
-			other = true;
+			if its_asked == asked then return at, meta, next_at; end
+			other = other or meta & DELIVERED == 0;
 		end
 		count, at = count + 1, next_at;
 	end
-	return nil, other, count;
+	return nil, other, nil, count;
+end
+
+-- Takes out a record of a group whose records begin at `first`.
+local function remove(self, bucket, first, at, next_at)
+	local groups = self.requesters[bucket];
+	local bytes = unpack("<I3", groups, first - 3) - (next_at - at);
+	local _, asked = record_at(groups, at);
+	self.requesters[bucket] = groups:sub(1, first - 4)..pack("<I3", bytes)..groups:sub(first, at - 1)..groups:sub(next_at);
+	self.count_all = self.count_all - 1;
+	use(self, asked, -1);
 end
 
 function methods:add(from, to, id, now, how)
 	from, to = jid_bare(from), jid_bare(to);
 	local kept, flag = packed(id);
 	local bucket, first, last = group_of(self, from);
-	local groups = self.requesters[bucket];
-	local at, _, count = find(groups, first, last, (number_of(self, to)), kept, flag);
-	if at then return true, "known"; end
+	local at, meta, next_at, count = find(self.requesters[bucket], first, last, (number_of(self, to)), kept, flag);
+	if at and meta & DELIVERED == 0 then return true, "known"; end
+	if at then
+		remove(self, bucket, first, at, next_at); -- it starts anew
+	elseif count >= self.limits.per_user then
+		remove(self, bucket, first, first, (select(4, record_at(self.requesters[bucket], first))));
+	end
 	self.epoch = self.epoch or now;
-	local meta = types[how and how.type or "normal"] + (how and how.injected and INJECTED or 0) + flag
-		+ (math.tointeger((now - self.epoch) * TICKS // 1) << TIME);
+	meta = types[how and how.type or "normal"] + (how and how.injected and INJECTED or 0) + flag
+		+ (math.tointeger(math.max(0, now - self.epoch) * TICKS // 1) << TIME);
 	local record = pack(RECORD, meta, hold(self, to))..kept;
 	self.count_all = self.count_all + 1;
+	local groups = self.requesters[bucket];
 	if not first then
 		self.requesters[bucket] = groups..pack(GROUP, from, #record)..record;
 		return true;
 	end
-	local stay = first;
-	if count >= self.limits.per_user then
-		local _, asked, _, next_at = record_at(groups, first);
-		use(self, asked, -1);
-		self.count_all, stay = self.count_all - 1, next_at;
-	end
-	self.requesters[bucket] = groups:sub(1, first - 4)..pack("<I3", last - stay + #record)..groups:sub(stay, last - 1)..record..groups:sub(last);
+	local bytes = unpack("<I3", groups, first - 3);
+	last = first + bytes;
+	self.requesters[bucket] = groups:sub(1, first - 4)..pack("<I3", bytes + #record)..groups:sub(first, last - 1)..record..groups:sub(last);
 	return true;
 end
 

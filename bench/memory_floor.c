@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The floor below pending-growth: a table that keeps nothing, and waits for memory as one has to that keeps entries in lists.
  *
- * Where the heads of its chains are, the hashes of JIDs and id tell. Where the blocks of the requester, of the one who is asked and of
- * the entry are, the heads tell; and where an entry's neighbours in the lists are, or its user, only the block tells. So an operation
- * reads in three waves, of which each knows its addresses from the one before: as few as any such table. Nor can any touch fewer places:
+ * The hashes of JIDs and id tell at once where their blocks are, as if there were no collisions and no chains; which entry goes is
+ * known too. The rest only a block tells: who was asked, whose the entry is, its neighbours. What is only written there, nobody waits
+ * for.
  *
- *   add     the heads of three chains    two JIDs, the entry that goes    its requester, its chain, the requester's newest entry
- *   match   the heads of two chains      a JID, the entry                 who was asked, two neighbours
+ *   add     reads two JIDs, where the entry will be, the one that goes     writes to that one's requester, the requester's newest entry
+ *   match   reads a JID, the entry; who was asked                          writes to two neighbours
  *
- * An address is as good as random in memory of the size that the table takes. It is called from Lua as the table is, and has the engine's
- * hash for JIDs and ids, which the processor is busy with before it can begin. It compares, writes and allocates nothing.
+ * It is called from Lua as the table is, and has the engine's hash for JIDs and ids, with which the processor is busy before it can
+ * begin. It compares, links and allocates nothing. JIDs lie together, as there are fewer of them.
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -19,80 +19,95 @@
 
 #include "siphash.h"
 
-enum { BYTES = 66 /* an entry and what goes with it: pending-bytes */ };
+enum { BYTES = 66 /* of an entry and what goes with it: pending-bytes */, JID_BYTES = 10 /* of those */ };
 
 struct memory {
-	char *at;
-	uint64_t size;
+	char *jids, *entries;
+	uint64_t jids_size, entries_size;
 };
 
-static const struct rcpt_key key = {184, 184};
-
-/* What is read in one wave, of places that hang on what was read before. */
-static uint64_t wave(const struct memory *m, uint64_t before, const uint64_t *places, int count)
-{
-	uint64_t read = 0;
-	for (int i = 0; i < count; i++)
-		read += (uint64_t)m->at[(places[i] + before) % m->size];
-	return read;
-}
-
-/* Three waves: the heads that these arguments tell, so many blocks, and three neighbours. True when all was as it was written. */
-static bool operate(lua_State *L, const int *arguments, int heads, int blocks)
-{
-	const struct memory *m = luaL_checkudata(L, 1, "memory_floor");
-	uint64_t places[3], seed = 0;
-	for (int i = 0; i < heads; i++) {
-		size_t n;
-		const char *text = luaL_checklstring(L, arguments[i], &n);
-		places[i] = rcpt_siphash(&key, 0, text, n);
-		seed ^= places[i];
-	}
-	uint64_t read = wave(m, 0, places, heads);
-	for (int waves = 0; waves < 2; waves++) {
-		for (int i = 0; i < 3; i++)
-			places[i] = (seed += 0x9E3779B97F4A7C15u) >> 16;
-		read = wave(m, read, places, waves == 0 ? blocks : 3);
-	}
-	return read == 3;
-}
-
 enum { FROM = 2, TO, ID };
+
+static uint64_t next_of(uint64_t hash)
+{
+	return (hash ^ hash >> 29) * 0x9E3779B97F4A7C15u;
+}
+
+static uint64_t hash_of(lua_State *L, int argument)
+{
+	static const struct rcpt_key key = {184, 184};
+	size_t n;
+	const char *text = lua_tolstring(L, argument, &n);
+	return next_of(rcpt_siphash(&key, 0, text, n));
+}
+
+/* As good as random. */
+static char *place(char *memory, uint64_t size, uint64_t hash)
+{
+	return memory + ((hash >> 32) * size >> 32);
+}
+
+static char *jid(const struct memory *m, uint64_t hash)
+{
+	return place(m->jids, m->jids_size, hash);
+}
+
+static char *entry(const struct memory *m, uint64_t hash)
+{
+	return place(m->entries, m->entries_size, hash);
+}
+
+/* All memory is 1. What is read is added to the next address less 1, so that nobody can know that before. */
 
 /* add(memory, from, to, id, now) */
 static int l_add(lua_State *L)
 {
-	static const int arguments[] = {FROM, TO, ID};
-	lua_pushboolean(L, operate(L, arguments, 3, 3));
+	const struct memory *m = lua_touserdata(L, 1);
+	const uint64_t from_hash = hash_of(L, FROM), asked_hash = hash_of(L, TO), hash = hash_of(L, ID);
+	const uint64_t a = next_of(from_hash ^ hash), b = next_of(a), c = next_of(b);
+	const char from = *jid(m, from_hash), asked = *jid(m, asked_hash), there = *entry(m, hash), goes = *entry(m, a);
+	jid(m, b)[goes - 1] = 1;
+	entry(m, c)[from - 1] = 1;
+	lua_pushboolean(L, asked == 1 && there == 1);
 	return 1;
 }
 
 /* match(memory, from, to, id, now) */
 static int l_match(lua_State *L)
 {
-	static const int arguments[] = {FROM, ID};
-	lua_pushstring(L, operate(L, arguments, 2, 2) ? "delivered" : "unknown");
+	const struct memory *m = lua_touserdata(L, 1);
+	const uint64_t from_hash = hash_of(L, FROM), hash = hash_of(L, ID);
+	const uint64_t a = next_of(from_hash ^ hash), b = next_of(a), c = next_of(b);
+	const char from = *jid(m, from_hash), found = *entry(m, hash);
+	const char asked = jid(m, a)[found - 1];
+	entry(m, b)[found - 1] = 1;
+	entry(m, c)[found - 1] = 1;
+	lua_pushvalue(L, lua_upvalueindex(from == 1 && asked == 1 ? 1 : 2));
 	return 1;
 }
 
 static int l_free(lua_State *L)
 {
-	struct memory *m = lua_touserdata(L, 1);
-	free(m->at);
-	m->at = NULL;
+	const struct memory *m = lua_touserdata(L, 1);
+	free(m->jids);
+	free(m->entries);
 	return 0;
 }
 
 /* new(entries) */
 static int l_new(lua_State *L)
 {
+	const uint64_t entries = (uint64_t)luaL_checkinteger(L, 1);
 	struct memory *m = lua_newuserdatauv(L, sizeof *m, 0);
-	m->size = (uint64_t)luaL_checkinteger(L, 1) * BYTES;
-	m->at = malloc(m->size);
-	if (!m->at)
-		return luaL_error(L, "not enough memory");
+	m->jids_size = entries * JID_BYTES;
+	m->entries_size = entries * (BYTES - JID_BYTES);
+	m->jids = malloc(m->jids_size);
+	m->entries = malloc(m->entries_size);
 	luaL_setmetatable(L, "memory_floor");
-	memset(m->at, 1, m->size); /* 0 might leave it one page, which the system lets all share */
+	if (!m->jids || !m->entries)
+		return luaL_error(L, "not enough memory");
+	memset(m->jids, 1, m->jids_size); /* 0 might leave them one page, which the system lets all share */
+	memset(m->entries, 1, m->entries_size);
 	return 1;
 }
 
@@ -106,7 +121,9 @@ int luaopen_memory_floor(lua_State *L)
 	lua_newtable(L);
 	lua_pushcfunction(L, l_add);
 	lua_setfield(L, -2, "add");
-	lua_pushcfunction(L, l_match);
+	lua_pushliteral(L, "delivered");
+	lua_pushliteral(L, "unknown");
+	lua_pushcclosure(L, l_match, 2);
 	lua_setfield(L, -2, "match");
 	lua_setfield(L, -2, "__index");
 	lua_newtable(L);

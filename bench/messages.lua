@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- What messages cost: the engine's outgoing() and incoming() against the same in Lua alone (pure_lua.lua), with 10,000 live entries.
 --   message-path      added to a process that reads messages (message_process.lua), by an ask and its ack, collector running; µs of CPU
+--   message-path-equal-heap   the same where Lua's memory has the same size for all
 --   message-path-hot  the calls alone, of an ask and its ack that were read before, collector stopped; µs
 --   message-idle      the same of a message without receipt elements: a call on its way out, and one on its way in
---   …-floor           the same three with the least that finds out from C what was acked (bare_matcher.c) in place of ours
+--   …-floor           the same four with the least that finds out from C what was acked (bare_matcher.c) in place of ours
 --   message-garbage   Lua memory that the calls make, for an idle message and for an ask and its ack; bytes
 
 require "spec.support.paths";
@@ -38,11 +39,23 @@ local function pairs_of_messages(count)
 	return list;
 end
 
+local CONTESTANTS = { "none", "ours", "peer", "floor" };
+
+local function shuffled(list)
+	local out = table.move(list, 1, #list, 1, {});
+	for i = #out, 2, -1 do
+		local k = math.random(i);
+		out[i], out[k] = out[k], out[i];
+	end
+	return out;
+end
+
 -- In one process after another, for where memory lies and how strings are hashed is drawn anew with each, contestants take turns, and what
--- one adds is reckoned in each round from what the messages take without it.
-local function path()
-	local PROCESSES, ROUNDS, PAIRS = QUICK and 2 or 16, QUICK and 4 or 6, 60 * BATCH;
-	local order = { "none", "ours", "peer", "floor" };
+-- one adds is reckoned in each round from what the messages take without it. Rounds differ in length, so that the collector is not always
+-- as far when they end.
+-- @param bytes  as of message_process.lua
+local function path(figure, bytes)
+	local PROCESSES, ROUNDS = QUICK and 1 or 8, QUICK and 4 or 8;
 	local added = { ours = {}, peer = {}, floor = {} };
 	local dir = process.temp_dir();
 	local file, fifo = dir.."/messages", dir.."/output";
@@ -51,13 +64,13 @@ local function path()
 		local input = assert(io.popen("exec lua5.4 bench/message_process.lua >"..fifo, "w"));
 		local output = assert(io.open(fifo));
 		for round = 0, ROUNDS do -- the first is for warming up
-			process.write(file, table.concat(pairs_of_messages(PAIRS), "\n"));
+			local pairs_sent = (40 + 3 * round) * BATCH;
+			process.write(file, table.concat(pairs_of_messages(pairs_sent), "\n"));
 			local took = {};
-			for i = 1, #order do
-				local name = order[(round + i) % #order + 1];
-				input:write(name, " ", file, "\n");
+			for _, name in ipairs(shuffled(CONTESTANTS)) do
+				input:write(name, " ", bytes, " ", file, "\n");
 				input:flush();
-				took[name] = assert(output:read("n"), name.." has failed") / PAIRS;
+				took[name] = assert(output:read("n"), name.." has failed") / pairs_sent;
 			end
 			for name, list in pairs(added) do
 				if round > 0 then table.insert(list, took[name] - took.none); end
@@ -68,8 +81,8 @@ local function path()
 	end
 	os.execute("rm -r "..dir);
 	local ours, peer, floor = figures.median(added.ours), figures.median(added.peer), figures.median(added.floor);
-	figures.report("message-path", ours, peer, peer / ours, ">=8");
-	figures.report("message-path-floor", floor, peer, peer / floor, ">=8");
+	figures.report(figure, ours, peer, peer / ours, ">=8");
+	figures.report(figure.."-floor", floor, peer, peer / floor, ">=8");
 end
 
 -- Messages as those take them who take stanzas, and as those who take events.
@@ -154,6 +167,7 @@ local function hot()
 	figures.report("message-garbage-pair", bytes_pair.ours, bytes_pair.peer, bytes_pair.ours, "<=0");
 end
 
-path();
+path("message-path", 0);
+path("message-path-equal-heap", 8 * 1024 * 1024);
 hot();
 os.exit(figures.missed == 0);

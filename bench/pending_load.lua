@@ -70,6 +70,11 @@ function methods:step()
 	return took;
 end
 
+--- Goes on as if so many messages had been asked and acked.
+function methods:skip(asks)
+	self.asked = self.asked + asks;
+end
+
 --- Asks and acks `asks` messages. Returns the microseconds of an add or a match in the mean, and the seconds of the worst batch.
 function methods:run(asks)
 	local total, worst, batches = 0, 0, asks // BATCH;
@@ -80,5 +85,7 @@ function methods:run(asks)
 	end
 	return total / (2 * batches * BATCH) * 1e6, worst;
 end
+
+load.run, load.skip = methods.run, methods.skip;
 
 return load;

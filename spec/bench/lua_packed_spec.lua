@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The smaller peer of prosody-memory does the job: held against a list of entries that is walked over from end to end.
+-- The peer of prosody-memory does the job: held against a list of entries that is walked over from end to end.
 
 require "spec.support.paths";
 local lua_packed = require "bench.lua_packed";
@@ -12,10 +12,10 @@ naive.__index = naive;
 
 function naive:find(from, to, id)
 	local other;
-	for _, e in ipairs(self) do
+	for i, e in ipairs(self) do
 		if e.from == from and e.id == id then
-			if e.to == to then return e; end
-			other = true;
+			if e.to == to then return e, i; end
+			other = other or not e.delivered;
 		end
 	end
 	return nil, other;
@@ -31,9 +31,10 @@ end
 
 function naive:add(from, to, id, now)
 	from, to = bare(from), bare(to);
-	if self:find(from, to, id) then return true, "known"; end
+	local e, i = self:find(from, to, id);
+	if e and not e.delivered then return true, "known"; end
 	local first, count = self:first_of(from);
-	if count >= LIMITS.per_user then table.remove(self, first); end
+	if e then table.remove(self, i); elseif count >= LIMITS.per_user then table.remove(self, first); end
 	table.insert(self, { from = from, to = to, id = id, time = now });
 	return true;
 end
@@ -58,9 +59,10 @@ end
 local ids = { "1", ("x"):rep(255), ("x"):rep(256), ("x"):rep(1023), "5eed0000-0000-4184-a000-00000000000g" };
 for n = 1, 9 do
 	local uuid = ("%08x-5eed-4184-a%03x-ffffffffff%02x"):format(n, n, n);
+	local digits = uuid:gsub("-", "");
 	table.insert(ids, uuid);
 	table.insert(ids, uuid:upper());
-	table.insert(ids, (string.pack("<i8i8", tonumber(uuid:sub(1, 8)..uuid:sub(10, 13).."4184", 16), n)));
+	table.insert(ids, (string.pack("<i8i8", tonumber(digits:sub(1, 16), 16), tonumber(digits:sub(17), 16)))); -- the bytes that it is kept as
 end
 
 describe("the pending table in Lua", function ()
