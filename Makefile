@@ -127,7 +127,7 @@ run_benches = status=0; for bench in $(BENCHES); do lua5.4 bench/$$bench.lua $(1
 bench: deps all $(BENCH_BUILD) ## Measure ours beside a peer, one line a figure; fails when a goal is missed
 	@$(call run_benches,)
 
-bench-quick: all $(BENCH_BUILD) ## The same in a minute: fewer rounds, less load
+bench-quick: all $(BENCH_BUILD) ## The same in two minutes: fewer rounds, less load
 	@$(call run_benches,quick)
 
 coverage: deps ## Say which share of lines and branches the C tests and specs execute, and list the rest

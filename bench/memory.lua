@@ -47,8 +47,8 @@ local fill = [[
 		collectgarbage();
 		return tonumber(io.open("/proc/self/status"):read("a"):match("VmRSS:%%s*(%%d+)"));
 	end
-	local add, match, count = (function () %s end)();
 	local before = resident();
+	local add, match, count = (function () %s end)();
 	for i = 1, %d do
 		local user = i %% %d;
 		add(("user%%d@example.org/phone"):format(user), ("friend%%d@example.net"):format(user * 7 %% %d),
