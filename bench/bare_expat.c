@@ -230,11 +230,11 @@ static void XMLCALL facts_end(void *ud, const char *name)
 	lua_rawseti(s->L, -2, ++s->tables);
 }
 
-/* streamer("count", "facts" or nil): with those handlers, or with none. */
+/* streamer("count" or "facts"): with those handlers; streamer("bare"): with none. */
 static int streamer(lua_State *L)
 {
 	static const char *const kinds[] = {"bare", "count", "facts", NULL};
-	const int kind = luaL_checkoption(L, 1, "bare", kinds);
+	const int kind = luaL_checkoption(L, 1, NULL, kinds);
 	struct streamer *s = lua_newuserdata(L, sizeof *s);
 	*s = (struct streamer){.parser = XML_ParserCreate("UTF-8")};
 	XML_SetUserData(s->parser, s);

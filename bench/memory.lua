@@ -14,16 +14,18 @@ local servers = require "spec.support.server";
 local ROUNDS = arg[1] == "quick" and 1 or 5;
 local ENTRIES, REQUESTERS, ASKED = 100000, 10000, 5000;
 
--- A function that adds an entry, one that acks it, and one that counts.
+-- Lua that returns a function that adds an entry, one that acks it, and one that counts.
 local limits = ("{ capacity = %d, per_user = 1000, ttl = 7 * 86400, remember = 3600 }"):format(2 * ENTRIES);
 local from_here = ("dofile(%q..%%q)"):format(process.output("pwd").."/bench/");
-local makers = {
-	ours = [[
-		local pending = prosody.hosts.localhost.modules.receipts.module.save().pending;
+local methods = [[
+		local pending = %s;
 		local chat = { type = "chat" };
 		return function (from, to, id) pending:add(from, to, id, os.time(), chat); end,
 			function (from, to, id) return (pending:match(from, to, id, os.time())); end,
 			function () return pending:count(); end]];
+local makers = {
+	ours = methods:format("prosody.hosts.localhost.modules.receipts.module.save().pending");
+	packed = methods:format(("%s.new(%s)"):format(from_here:format("lua_packed.lua"), limits));
 	tables = ([[
 		local pending = %s.new(%s);
 		local st = require "util.stanza";
@@ -33,12 +35,6 @@ local makers = {
 		return function (from, to, id) pending.outgoing(message(from, to, id, "request"), os.time()); end,
 			function (from, to, id) return select(2, pending.incoming(message(to, from, id, "received"), os.time())); end,
 			pending.count]]):format(from_here:format("pure_lua.lua"), limits);
-	packed = ([[
-		local pending = %s.new(%s);
-		local chat = { type = "chat" };
-		return function (from, to, id) pending:add(from, to, id, os.time(), chat); end,
-			function (from, to, id) return (pending:match(from, to, id, os.time())); end,
-			function () return pending:count(); end]]):format(from_here:format("lua_packed.lua"), limits);
 };
 
 local fill = [[

@@ -13,7 +13,6 @@
  */
 #include <lauxlib.h>
 #include <lua.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
