@@ -2,24 +2,29 @@
 -- Chapter B: who supports receipts, learned from presence caps (XEP-0115) and disco#info (XEP-0030).
 --
 --   by_hash   ver (sha-1) -> true | false        verified: true for every client that shows this ver
---   people    bare JID -> full JID -> client      what each client shows, and what only holds for it
+--   here      full JID -> client                 of this host: all of them, so that nobody elsewhere can crowd them out
+--   shapes    ver -> client                      the one client that all of this host are which show a verified ver
+--   people    bare JID -> full JID -> client     of people elsewhere: what each client shows, and what only holds for it
 --   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
---   locals    the same for this host's users      apart and complete, so that nobody elsewhere can crowd them out
 --   kept      what people elsewhere take, in slots: so many for each client, and for each user that it is shown to
 --   full      set of bare JIDs that have MAX_CLIENTS clients
 --   seen_by   local user (bare JID) -> set of full JIDs elsewhere that are shown to them
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
--- A client is { key, ver, node, own, asked, waits, asker, room, is_local, shown }: key into by_hash when it shows verifiable caps, own =
--- true | false for what was learned of this client alone, waits = it is among those of a query under way, shown = the local users that
+-- A client is { key, ver, node, own, asked, waits, is_local, is_shape, asker, room, shown }: key into by_hash when it shows verifiable caps,
+-- own = true | false for what was learned of this client alone, waits = it is among those of a query under way, shown = the local users that
 -- its presence goes to, asker = the latest of them whose presence it may see; both for clients elsewhere only. In the name of another one
 -- it is not asked: that would tell who is online.
+--
+-- A server has many sessions, and the garbage collector walks over what is kept for each again and again. So a client of this host whose
+-- ver says all is one slot in a table, and whose it is Prosody knows.
 --
 -- Nothing here sends or waits, or reads what disco#info says (disco.lib.lua does): `new` is given functions for that.
 
 local new_cache = require "util.cache".new;
 
+local bounded = module:require "bounded";
 local bare_of = (module:require "jids").bare;
 
 local xmlns_caps = "http://jabber.org/protocol/caps";
@@ -46,23 +51,40 @@ local mt = { __index = methods };
 --                 later(callback): calls back when whoever else asks the same has had time to;
 --                 may_see(user, jid): may the client there know that this user (bare JID) is online?
 --                 is_contact(user, bare): does the user's roster have that bare JID?
+--                 sessions(bare): resource -> session, of a user of this host who is online; else an empty table
 --                 learned(jid): something is known that was not, of this client, or (nil) of all that show some ver
 function capabilities.new(disco, actions)
 	return setmetatable({
 		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), strangers = new_cache(MAX_PEOPLE + 1), kept = 0;
-		full = {}, seen_by = {}, locals = {}, able = {};
+		here = {}, shapes = bounded.new(MAX_HASHES), full = {}, seen_by = {}, able = {};
 		flight = {}, in_flight = 0, asking = {}, backlog = {},
 		disco = disco, actions = actions,
 	}, mt);
 end
 
+-- The clients of somebody elsewhere: full JID -> client.
 local function clients_of(self, bare)
-	return self.locals[bare] or self.people:get(bare) or self.strangers:get(bare);
+	return self.people:get(bare) or self.strangers:get(bare);
 end
 
-local function client_of(self, jid)
-	local clients = clients_of(self, bare_of(jid));
+-- @param bare  optional: the bare JID, where the caller has it
+local function client_of(self, jid, bare)
+	local client = self.here[jid];
+	if client then return client; end
+	local clients = clients_of(self, bare or bare_of(jid));
 	return clients and clients[jid];
+end
+
+-- A person's clients, wherever they are, or the one that has this full JID: full JID -> client.
+local function clients_at(self, jid)
+	if jid ~= bare_of(jid) then return { [jid] = client_of(self, jid) }; end
+	local clients = clients_of(self, jid);
+	if clients then return clients; end
+	clients = {};
+	for _, session in next, self.actions.sessions(jid) do
+		if session.full_jid then clients[session.full_jid] = self.here[session.full_jid]; end
+	end
+	return clients;
 end
 
 local function known(self, client)
@@ -136,6 +158,10 @@ end
 
 function want(self, jid, client)
 	if client.room or client.asked or client.waits or known(self, client) ~= nil then return; end
+	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
+		client = { key = client.key, ver = client.ver, node = client.node, is_local = true };
+		self.here[jid] = client;
+	end
 	local key = client.key or client; -- what only holds for one client is asked for by itself
 	local flight = self.flight[key];
 	if flight then
@@ -169,7 +195,7 @@ local function show(self, jid, client, to)
 end
 
 local function unshow(self, jid, client, to)
-	if not client.shown or not client.shown[to] then return; end
+	if not client.shown[to] then return; end
 	client.shown[to] = nil;
 	local seen = self.seen_by[to];
 	seen[jid] = nil;
@@ -179,7 +205,6 @@ end
 
 -- The client is no longer kept.
 local function drop(self, jid, client)
-	if not client.shown then return; end
 	for to in next, client.shown do unshow(self, jid, client, to); end
 	self.kept = self.kept - CLIENT;
 end
@@ -229,96 +254,124 @@ local function count(clients)
 	return n;
 end
 
+-- What caps a presence has: whether it has any, their ver, their node, and the ver once more where it can be verified.
+local function caps_of(stanza)
+	local c = stanza:get_child("c", xmlns_caps);
+	if not c or #(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE then return false; end
+	return true, c.attr.ver, c.attr.node, c.attr.hash == "sha-1" and c.attr.ver or nil;
+end
+
+-- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.
+local function shows_other(client, has_caps, ver, node, key)
+	return has_caps and (client.ver ~= ver or client.node ~= node or client.key ~= key);
+end
+
+-- A client of this host that shows this.
+local function client_here(self, ver, node, key)
+	local shape = self.shapes.at[key or ""];
+	if shape and shape.node == node then return shape; end
+	local client = { key = key, ver = ver, node = node, is_local = true };
+	if key and self.by_hash:get(key) ~= nil then
+		client.is_shape = true;
+		self.shapes:set(key, client);
+	end
+	return client;
+end
+
+-- A client of this host shows itself.
+local function shown_here(self, stanza, jid)
+	local client = self.here[jid];
+	local has_caps, ver, node, key = caps_of(stanza);
+	if not client or shows_other(client, has_caps, ver, node, key) then
+		client = client_here(self, ver, node, key);
+		self.here[jid], self.able[jid] = client, nil;
+		if known(self, client) ~= nil then self.actions.learned(jid); end
+	end
+	want(self, jid, client); -- without caps too (rule D4)
+end
+
+-- A client elsewhere shows itself to a user of this host.
+local function shown_to(self, stanza, jid, bare, to)
+	local clients = clients_of(self, bare) or {};
+	local client = clients[jid];
+	if not client and self.full[bare] then return; end
+	local has_caps, ver, node, key = caps_of(stanza);
+	local unknown = not has_caps or self.by_hash:get(key) == nil;
+	if unknown and not client and not self.flight[key] and (is_crowded(self) or is_stranger(self, to, bare, jid)) then return; end
+	seen(self, bare, clients, to, jid);
+	if not client or shows_other(client, has_caps, ver, node, key) then
+		if not client then
+			self.kept = self.kept + CLIENT;
+			if count(clients) == MAX_CLIENTS - 1 then self.full[bare] = true; end
+		end
+		client = { key = key, ver = ver, node = node, shown = client and client.shown or {} };
+		clients[jid] = client;
+	end
+	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
+	show(self, jid, client, to);
+	if unknown and not client.room and self.actions.may_see(to, jid) then client.asker = to; end
+	make_room(self);
+	if has_caps and client.asker then want(self, jid, client); end
+end
+
+-- It does not any more.
+local function hidden_from(self, jid, client, to)
+	unshow(self, jid, client, to);
+	if next(client.shown) == nil then self:forget(jid); end
+end
+
 --- Takes note of presence.
--- @param stanza    <presence/> with `from` a full JID
--- @param to        the local user (bare JID) it goes to, nil when a local client broadcasts it
--- @param is_local  it comes from a client of this host
-function methods:presence(stanza, to, is_local)
+-- @param stanza  <presence/> with `from` a full JID
+-- @param to      the local user (bare JID) it goes to, from elsewhere; nil when a client of this host broadcasts it
+function methods:presence(stanza, to)
 	local jid, type = stanza.attr.from, stanza.attr.type;
 	if not jid or #jid > MAX_JID then return; end
 	local bare = bare_of(jid);
-	if jid == bare then
-		if type == "unavailable" and to then self:hidden(bare, to); end
-		return;
-	end
-	local clients = clients_of(self, bare);
-	local client = clients and clients[jid];
 	if type == "unavailable" then
-		if not client then return; end
-		if to then unshow(self, jid, client, to); end
-		if not to or (client.shown and next(client.shown) == nil) then self:forget(jid); end
+		if not to then
+			self:forget(jid);
+		elseif jid == bare then
+			self:hidden(bare, to);
+		else
+			local client = client_of(self, jid, bare);
+			if client then hidden_from(self, jid, client, to); end
+		end
+	elseif type or jid == bare then
 		return;
-	elseif type or not client and self.full[bare] then
-		return;
+	elseif to then
+		shown_to(self, stanza, jid, bare, to);
+	else
+		shown_here(self, stanza, jid);
 	end
-	local c = stanza:get_child("c", xmlns_caps);
-	if c and (#(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE) then c = nil; end
-	local ver, node = c and c.attr.ver, c and c.attr.node;
-	local key = c and c.attr.hash == "sha-1" and ver or nil;
-	local unknown = not is_local and (not c or self.by_hash:get(key) == nil);
-	if unknown and not client and not self.flight[key] and (is_crowded(self) or is_stranger(self, to, bare, jid)) then return; end
-	if not clients then
-		clients = {};
-		if is_local then self.locals[bare] = clients; end
-	end
-	if not is_local then seen(self, bare, clients, to, jid); end
-	-- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.
-	if not client or c and (client.ver ~= ver or client.node ~= node or client.key ~= key) then
-		if not client and count(clients) == MAX_CLIENTS - 1 then self.full[bare] = true; end
-		local shown = not is_local and (client and client.shown or {}) or nil;
-		if not is_local and not client then self.kept = self.kept + CLIENT; end
-		client = { key = key, ver = ver, node = node, is_local = is_local or nil }; -- one for each session: each field counts
-		client.shown = shown;
-		clients[jid] = client;
-		self.able[jid] = nil;
-		if is_local and known(self, client) ~= nil then self.actions.learned(jid); end
-	end
-	if not is_local and stanza:get_child("x", xmlns_muc_user) then client.room = true; end
-	if to and not is_local then
-		show(self, jid, client, to);
-		if unknown and not client.room and self.actions.may_see(to, jid) then client.asker = to; end
-		make_room(self);
-	end
-	-- A local client without caps is asked too (rule D4); a remote one is left alone.
-	if is_local or c and client.asker then want(self, jid, client); end
 end
 
 --- Takes note of presence that a client of this host sends to somebody. While that client is being asked, this can wait: whoever shows
 -- another ver with each would only cost time.
 function methods:directed(stanza)
-	if not self.asking[stanza.attr.from] then self:presence(stanza, nil, true); end
+	if not self.asking[stanza.attr.from] then self:presence(stanza); end
 end
 
 --- Nothing of this person (or room) is shown to that user any more.
 function methods:hidden(bare, to)
-	for jid, client in pairs(clients_of(self, bare) or {}) do
-		unshow(self, jid, client, to);
-		if client.shown and next(client.shown) == nil then self:forget(jid); end
-	end
+	for jid, client in pairs(clients_of(self, bare) or {}) do hidden_from(self, jid, client, to); end
 end
 
 --- The local user has gone offline. Who was shown to them goes without their being told, and shows itself anew when they come again.
 function methods:gone(user)
-	for jid in next, self.seen_by[user] or {} do
-		local client = client_of(self, jid);
-		unshow(self, jid, client, user);
-		if next(client.shown) == nil then self:forget(jid); end
-	end
+	for jid in next, self.seen_by[user] or {} do hidden_from(self, jid, client_of(self, jid), user); end
 end
 
 --- The client is gone.
 function methods:forget(jid)
+	self.asking[jid] = nil;
+	self.here[jid], self.able[jid] = nil, nil;
 	local bare = bare_of(jid);
 	local clients = clients_of(self, bare);
 	local client = clients and clients[jid];
 	if not client then return; end
 	drop(self, jid, client);
 	clients[jid], self.full[bare] = nil, nil;
-	self.able[jid] = nil;
-	self.asking[jid] = nil;
-	if next(clients) ~= nil then return; end
-	self.locals[bare] = nil;
-	forget_person(self, bare);
+	if next(clients) == nil then forget_person(self, bare); end
 end
 
 --- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash.
@@ -336,8 +389,7 @@ end
 --- What is known of the client at a full JID: "capable", "incapable", "unknown", or "silent" when it shows no caps.
 -- @param bare  optional: its bare JID, where the caller has it
 function methods:of(jid, bare)
-	local clients = clients_of(self, bare or bare_of(jid));
-	local client = clients and clients[jid];
+	local client = client_of(self, jid, bare);
 	if not client then return "silent"; end
 	local capable = known(self, client);
 	if capable == nil then return client.ver and "unknown" or "silent"; end
@@ -349,11 +401,9 @@ end
 -- @param visible  function (by, full JID, client): may the one that asks see this client's presence?
 -- @param by       the one that asks
 function methods:of_person(jid, visible, by)
-	local bare = bare_of(jid);
-	local clients = clients_of(self, bare);
 	local any, all = false, true;
-	for full, client in next, clients or {} do
-		if (jid == bare or jid == full) and visible(by, full, client) then
+	for full, client in next, clients_at(self, jid) do
+		if visible(by, full, client) then
 			local capable = known(self, client);
 			if capable then return "capable"; end
 			any, all = true, all and capable == false;
@@ -364,25 +414,21 @@ end
 
 --- What another one knew, after a reload. Queries under way are lost with it: clients here are asked again.
 function methods:take_over(other)
-	self.people, self.locals, self.by_hash, self.full = other.people, other.locals, other.by_hash, other.full or {};
-	self.strangers = other.strangers or self.strangers;
-	local function ask_again(clients)
-		for _, client in pairs(clients) do client.asked, client.waits = known(self, client) ~= nil, nil; end
-	end
+	self.people, self.strangers, self.here, self.by_hash, self.full = other.people, other.strangers, other.here, other.by_hash, other.full;
+	self.shapes = other.shapes;
 	for _, cache in ipairs { self.people, self.strangers } do
 		for _, clients in cache:items() do
-			ask_again(clients);
 			for jid, client in next, clients do
 				local shown = client.shown;
-				client.shown = {};
+				client.asked, client.waits, client.shown = nil, nil, {};
 				self.kept = self.kept + CLIENT;
 				for to in next, shown do show(self, jid, client, to); end
 			end
 		end
 	end
-	for _, clients in pairs(self.locals) do
-		ask_again(clients);
-		for jid, client in pairs(clients) do want(self, jid, client); end
+	for jid, client in next, self.here do
+		client.asked, client.waits = nil, nil;
+		want(self, jid, client);
 	end
 end
 
@@ -390,9 +436,8 @@ end
 -- @param visible  as for of_person, and by
 function methods:capable_clients(jid, visible, by)
 	local list = {};
-	local bare = bare_of(jid);
-	for full, client in pairs(clients_of(self, bare) or {}) do
-		if (jid == bare or jid == full) and visible(by, full, client) and known(self, client) then table.insert(list, full); end
+	for full, client in pairs(clients_at(self, jid)) do
+		if visible(by, full, client) and known(self, client) then table.insert(list, full); end
 	end
 	table.sort(list);
 	return list;
@@ -402,9 +447,8 @@ end
 -- @return array of { jid =, support = as `of` says it, ver = of its caps, nil when it shows none }
 function methods:clients(jid)
 	local list = {};
-	local bare = bare_of(jid);
-	for full, client in pairs(clients_of(self, bare) or {}) do
-		if jid == bare or jid == full then table.insert(list, { jid = full, support = self:of(full), ver = client.ver }); end
+	for full, client in pairs(clients_at(self, jid)) do
+		table.insert(list, { jid = full, support = self:of(full), ver = client.ver });
 	end
 	table.sort(list, function (a, b) return a.jid < b.jid; end);
 	return list;

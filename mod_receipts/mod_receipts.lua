@@ -133,6 +133,10 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		local online = bare_sessions[user];
 		return online ~= nil and online.roster ~= nil and online.roster[bare] ~= nil;
 	end;
+	sessions = function (user)
+		local online = bare_sessions[user];
+		return online and online.sessions or {};
+	end;
 	learned = guard("what was learned", function (jid)
 		if asleep.is_awake(answering) then answering:learned(jid); end
 	end);
@@ -182,10 +186,10 @@ local function presence_in(event)
 	local stanza = event.stanza;
 	local to, from = stanza.attr.to, stanza.attr.from;
 	if not to then
-		capabilities:presence(stanza, nil, true);
+		capabilities:presence(stanza);
 	elseif from and not is_ours(from) then -- of clients of this host all is known by what they broadcast
 		local account = jids.bare(to);
-		if bare_sessions[account] then capabilities:presence(stanza, account, false); end -- who is not online is shown nothing
+		if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
 	end
 end
 
@@ -449,7 +453,7 @@ load_hashes();
 if not module.reloading then -- else restore() brings it
 	for _, user in pairs(prosody.hosts[module.host].sessions) do
 		for _, session in pairs(user.sessions) do
-			if session.presence then capabilities:presence(session.presence, nil, true); end
+			if session.presence then capabilities:presence(session.presence); end
 			joined_before(session);
 		end
 	end

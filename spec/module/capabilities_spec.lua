@@ -24,7 +24,7 @@ local function presence(from, query, attr)
 end
 
 describe("capabilities", function ()
-	local caps, asked, hides, strangers, learned, of;
+	local caps, asked, hides, strangers, online, learned, of;
 
 	-- Everybody may see everybody, and is in their roster, but for whom a spec excepts.
 	local function new(send, later)
@@ -32,12 +32,13 @@ describe("capabilities", function ()
 			send = send, later = later or function (callback) callback(); end;
 			may_see = function (user) return user ~= nil and not hides[user]; end;
 			is_contact = function (_, bare) return not strangers[bare]; end;
+			sessions = function (user) return online[user] or {}; end;
 			learned = function (jid) learned = learned + 1; of = jid; end;
 		});
 	end
 
 	before_each(function ()
-		asked, hides, strangers, learned = {}, {}, {}, 0;
+		asked, hides, strangers, online, learned = {}, {}, {}, {}, 0;
 		caps = new(function (jid, from, node, done)
 			local one = { jid = jid, from = from, node = node };
 			-- As clients answer; another node where a spec says so.
@@ -52,7 +53,7 @@ describe("capabilities", function ()
 
 	it("B1 cost one query a ver, whoever shows it, and B3 none is repeated", function ()
 		local query = info(R, "urn:x");
-		for i = 1, 50 do caps:presence(presence("a"..i.."@h/r", query), nil, true); end
+		for i = 1, 50 do caps:presence(presence("a"..i.."@h/r", query)); end
 		assert.equal(1, #asked);
 		assert.equal("urn:n#"..calculate_hash(query.tags), asked[1].node);
 		asked[1].done(query);
@@ -60,28 +61,56 @@ describe("capabilities", function ()
 		for i = 1, 50 do assert.equal("capable", caps:of("a"..i.."@h/r")); end
 	end);
 
+	it("B1 of clients here that show a verified ver are kept once, and B3 asked for anew when that has been forgotten", function ()
+		local query = info(R, "urn:x");
+		caps:presence(presence("a@h/1", query));
+		asked[1].done(query);
+		for _, jid in ipairs { "b@h/1", "b@h/2", "c@h/1" } do caps:presence(presence(jid, query)); end
+		assert.equal(caps.here["b@h/1"], caps.here["c@h/1"]);
+		caps:forget("b@h/2");
+		assert.same({ "capable", "silent" }, { caps:of("b@h/1"), caps:of("b@h/2") });
+		local elsewhere = presence("d@h/1", query);
+		elsewhere:get_child("c", "http://jabber.org/protocol/caps").attr.node = "urn:other";
+		caps:presence(elsewhere);
+		assert.same({ "urn:n", "urn:other" }, { caps.here["b@h/1"].node, caps.here["d@h/1"].node });
+		assert.equal(1, #asked);
+
+		local list = {};
+		for i = 1, 10000 do list["ver"..i] = true; end
+		caps:import(list);
+		assert.equal("unknown", caps:of("b@h/1"));
+		for _ = 1, 2 do
+			for _, jid in ipairs { "b@h/1", "c@h/1" } do caps:presence(presence(jid, query)); end
+		end
+		assert.equal("b@h/1", asked[2].jid);
+		asked[2].done(info("urn:another"));
+		assert.equal("c@h/1", asked[3].jid);
+		asked[3].done(nil);
+		assert.same({ "incapable", "unknown", 3 }, { caps:of("b@h/1"), caps:of("c@h/1"), #asked });
+	end);
+
 	it("B1 ask the next one when an answer is of no use, each once", function ()
 		local query = info(R, "urn:x");
-		for i = 1, 3 do caps:presence(presence("a"..i.."@h/r", query), "u@h", false); end
+		for i = 1, 3 do caps:presence(presence("a"..i.."@h/r", query), "u@h"); end
 		asked[1].done(nil);
 		assert.equal("a2@h/r", asked[2].jid);
 		asked[2].done(info("urn:lie"));
 		asked[3].done(query);
 		assert.same({ "capable", "incapable", "capable" }, { caps:of("a1@h/r"), caps:of("a2@h/r"), caps:of("a3@h/r") });
-		caps:presence(presence("a1@h/r", query), "u@h", false);
+		caps:presence(presence("a1@h/r", query), "u@h");
 		assert.equal(3, #asked);
 	end);
 
 	it("B1 ask people here first", function ()
 		local query = info(R, "urn:x");
-		for i = 1, 30 do caps:presence(presence("a"..i.."@far/r", query), "u@h", false); end
-		caps:presence(presence("b@h/r", query), nil, true);
+		for i = 1, 30 do caps:presence(presence("a"..i.."@far/r", query), "u@h"); end
+		caps:presence(presence("b@h/r", query));
 		asked[1].done(nil);
 		assert.equal("b@h/r", asked[2].jid);
 	end);
 
 	it("B3 ask a client one question at a time", function ()
-		for i = 1, 10 do caps:presence(presence("a@h/r", info(R, "urn:"..i)), nil, true); end
+		for i = 1, 10 do caps:presence(presence("a@h/r", info(R, "urn:"..i))); end
 		assert.equal(1, #asked);
 		asked[1].done(info(R, "urn:1"));
 		assert.equal(2, #asked, "what it shows by now");
@@ -105,10 +134,10 @@ describe("capabilities", function ()
 	it("B1 ask who shows the same as somebody who is asked once, however often it is shown", function ()
 		local query = info(R, "urn:x");
 		for _ = 1, 10 do
-			for _, jid in ipairs { "a@h/r", "b@h/r", "c@h/r" } do caps:presence(presence(jid, query), nil, true); end
+			for _, jid in ipairs { "a@h/r", "b@h/r", "c@h/r" } do caps:presence(presence(jid, query)); end
 		end
 		asked[1].done(nil);
-		caps:presence(presence("c@h/r", query), nil, true);
+		caps:presence(presence("c@h/r", query));
 		local waiting = caps.flight[calculate_hash(query.tags)].waiting;
 		assert.equal(1, #waiting, "those that wait are in it once");
 		asked[2].done(nil);
@@ -119,25 +148,25 @@ describe("capabilities", function ()
 
 	it("B1 ask who waited and could not be asked then, or found no place to wait, when they show themselves again", function ()
 		local query = info(R, "urn:x");
-		caps:presence(presence("a@far/1", query), "u@h", false);
-		caps:presence(presence("b@far/1", query), "shy@h", false);
+		caps:presence(presence("a@far/1", query), "u@h");
+		caps:presence(presence("b@far/1", query), "shy@h");
 		hides["shy@h"] = true;
 		asked[1].done(nil);
 		assert.equal(1, #asked);
 		hides["shy@h"] = nil;
-		caps:presence(presence("b@far/1", query), "shy@h", false);
+		caps:presence(presence("b@far/1", query), "shy@h");
 		assert.equal("b@far/1", asked[2].jid);
-		for i = 1, 21 do caps:presence(presence("c"..i.."@far/1", query), "u@h", false); end
+		for i = 1, 21 do caps:presence(presence("c"..i.."@far/1", query), "u@h"); end
 		for i = 2, 22 do asked[i].done(nil); end
 		assert.equal(22, #asked);
-		caps:presence(presence("c21@far/1", query), "u@h", false);
+		caps:presence(presence("c21@far/1", query), "u@h");
 		assert.equal("c21@far/1", asked[23].jid);
 	end);
 
 	it("B1 ask who waited before a reload, in turn again", function ()
 		local again = {};
 		local other = new(function (jid, _, _, done) table.insert(again, { jid = jid, done = done }); end);
-		for _, jid in ipairs { "a@h/r", "b@h/r" } do caps:presence(presence(jid, info(R)), nil, true); end
+		for _, jid in ipairs { "a@h/r", "b@h/r" } do caps:presence(presence(jid, info(R))); end
 		other:take_over(caps);
 		assert.equal(1, #again);
 		again[1].done(nil);
@@ -145,9 +174,9 @@ describe("capabilities", function ()
 	end);
 
 	it("B1 presence without caps does not unsay them", function ()
-		caps:presence(presence("a@h/r", info(R)), nil, true);
+		caps:presence(presence("a@h/r", info(R)));
 		asked[1].done(info(R));
-		caps:presence(presence("a@h/r"), nil, true);
+		caps:presence(presence("a@h/r"));
 		assert.equal("capable", caps:of("a@h/r"));
 		assert.equal(1, #asked);
 	end);
@@ -155,23 +184,23 @@ describe("capabilities", function ()
 	it("B4 what is shown to a user ends with unavailable presence, of the client or of the person", function ()
 		local function shown(jid) return caps:of_person(jid, function (_, _, client) return client.shown["u@h"]; end); end
 		local query = info(R);
-		for _, jid in ipairs { "a@far/1", "a@far/2", "b@far/1" } do caps:presence(presence(jid, query), "u@h", false); end
+		for _, jid in ipairs { "a@far/1", "a@far/2", "b@far/1" } do caps:presence(presence(jid, query), "u@h"); end
 		asked[1].done(query);
-		caps:presence(presence("b@far/1", query), "other@h", false);
+		caps:presence(presence("b@far/1", query), "other@h");
 		assert.equal("capable", shown("a@far"));
-		caps:presence(presence("a@far/1", nil, { type = "unavailable" }), "u@h", false);
+		caps:presence(presence("a@far/1", nil, { type = "unavailable" }), "u@h");
 		assert.equal("silent", caps:of("a@far/1"));
-		caps:presence(presence("a@far", nil, { type = "unavailable" }), "u@h", false);
+		caps:presence(presence("a@far", nil, { type = "unavailable" }), "u@h");
 		assert.equal("silent", caps:of("a@far/2"));
-		caps:presence(presence("b@far", nil, { type = "unavailable" }), "u@h", false);
+		caps:presence(presence("b@far", nil, { type = "unavailable" }), "u@h");
 		assert.equal("unknown", shown("b@far"));
 		assert.equal("capable", caps:of("b@far/1"), "still shown to another");
 	end);
 
 	it("B1 of a client that comes again do not wait for the answer of the one that went", function ()
-		caps:presence(presence("a@h/r"), nil, true);
+		caps:presence(presence("a@h/r"));
 		caps:forget("a@h/r");
-		caps:presence(presence("a@h/r"), nil, true);
+		caps:presence(presence("a@h/r"));
 		assert.equal(2, #asked);
 		asked[2].done(info(R));
 		assert.equal("capable", caps:of("a@h/r"));
@@ -182,22 +211,22 @@ describe("capabilities", function ()
 	it("B3 B4 are asked only in the name of a user whose presence the client may see, as it is when they are asked", function ()
 		hides = { ["shy@h"] = true };
 		local query = info(R);
-		caps:presence(presence("a@far/1", query), "shy@h", false);
+		caps:presence(presence("a@far/1", query), "shy@h");
 		assert.same({}, asked);
 		assert.equal("unknown", caps:of("a@far/1"), "a contact is kept all the same");
-		caps:presence(presence("a@far/1", query), "open@h", false);
-		caps:presence(presence("a@far/1", query), "shy@h", false);
+		caps:presence(presence("a@far/1", query), "open@h");
+		caps:presence(presence("a@far/1", query), "shy@h");
 		assert.equal("open@h", asked[1].from);
 		assert.equal(1, #asked);
-		caps:presence(presence("b@far/1", query), "open@h", false);
-		caps:presence(presence("c@far/1", query), "late@h", false);
+		caps:presence(presence("b@far/1", query), "open@h");
+		caps:presence(presence("c@far/1", query), "late@h");
 		hides["open@h"] = true;
 		asked[1].done(nil);
 		assert.same({ "c@far/1", "late@h" }, { asked[2].jid, asked[2].from });
 		hides["late@h"] = true;
 		local waiting;
 		caps = new(function (jid) table.insert(asked, jid); end, function (callback) waiting = callback; end);
-		caps:presence(presence("a@far/1", query), "u@h", false);
+		caps:presence(presence("a@far/1", query), "u@h");
 		hides["u@h"] = true;
 		waiting();
 		assert.equal(2, #asked);
@@ -208,20 +237,20 @@ describe("capabilities", function ()
 		hides = { ["shy@h"] = true };
 		strangers = { ["a@far"] = true, ["b@far"] = true };
 		local common = info(R);
-		caps:presence(presence("a@far/1", info("urn:x")), "shy@h", false);
-		caps:presence(presence("b@far/1"), "shy@h", false);
+		caps:presence(presence("a@far/1", info("urn:x")), "shy@h");
+		caps:presence(presence("b@far/1"), "shy@h");
 		assert.equal(0, caps.people:count());
-		caps:presence(presence("c@far/1"), "shy@h", false);
+		caps:presence(presence("c@far/1"), "shy@h");
 		assert.equal(1, caps.people:count(), "no stranger");
-		caps:presence(presence("a@far/1", common), "open@h", false);
+		caps:presence(presence("a@far/1", common), "open@h");
 		asked[1].done(common);
-		caps:presence(presence("b@far/1", common), "shy@h", false);
+		caps:presence(presence("b@far/1", common), "shy@h");
 		assert.equal("capable", caps:of("b@far/1"));
 	end);
 
 	it("B3 of clients here are asked for again after a reload, where the answer was awaited", function ()
-		caps:presence(presence("a@h/1"), nil, true);
-		caps:presence(presence("b@h/1", info(R)), nil, true);
+		caps:presence(presence("a@h/1"));
+		caps:presence(presence("b@h/1", info(R)));
 		asked[2].done(info(R));
 		local again = {};
 		local other = new(function (jid) table.insert(again, jid); end);
@@ -231,29 +260,29 @@ describe("capabilities", function ()
 
 	it("are told of when something is learned", function ()
 		local query = info(R);
-		caps:presence(presence("a@h/1"), nil, true);
-		caps:presence(presence("b@h/1", query), nil, true);
+		caps:presence(presence("a@h/1"));
+		caps:presence(presence("b@h/1", query));
 		assert.equal(0, learned);
 		asked[1].done(info(R));
 		assert.same({ 1, "a@h/1" }, { learned, of });
 		asked[2].done(query);
 		assert.same({ 2 }, { learned, of });
-		caps:presence(presence("b@h/1", info("urn:x")), nil, true);
+		caps:presence(presence("b@h/1", info("urn:x")));
 		caps:overheard("b@h/1", info("urn:x"));
 		caps:overheard("b@h/1", info("urn:x"));
 		assert.equal(3, learned, "once");
-		caps:presence(presence("a@h/1", query), nil, true);
+		caps:presence(presence("a@h/1", query));
 		assert.same({ 4, "a@h/1" }, { learned, of });
-		caps:presence(presence("a@h/1", query), nil, true);
-		caps:presence(presence("a@far/1", query), "u@h", false);
+		caps:presence(presence("a@h/1", query));
+		caps:presence(presence("a@far/1", query), "u@h");
 		assert.equal(4, learned);
 	end);
 
 	it("B2 of a client are not learned from its answer to an earlier question", function ()
 		local first, second = info("urn:first"), info(R, "urn:second");
-		caps:presence(presence("a@h/1", first), nil, true);
+		caps:presence(presence("a@h/1", first));
 		caps:forget("a@h/1");
-		caps:presence(presence("a@h/1", second), nil, true);
+		caps:presence(presence("a@h/1", second));
 		asked[2].done(first, asked[1].node);
 		assert.equal("unknown", caps:of("a@h/1"));
 		caps:late("a@h/1", second);
@@ -262,23 +291,23 @@ describe("capabilities", function ()
 
 	it("B3 of a client that answers late are learned all the same, while it is what was asked", function ()
 		local query = info(R);
-		caps:presence(presence("a@h/1"), nil, true);
+		caps:presence(presence("a@h/1"));
 		asked[1].done(nil);
 		caps:late("b@h/1", query);
 		caps:late("a@h/1", query);
 		assert.equal("capable", caps:of("a@h/1"));
 		caps:late("a@h/1", info("urn:x"));
 		assert.equal("capable", caps:of("a@h/1"));
-		caps:presence(presence("c@far/1", query), "u@h", false);
-		caps:presence(presence("c@far/1", info("urn:y")), "u@h", false);
+		caps:presence(presence("c@far/1", query), "u@h");
+		caps:presence(presence("c@far/1", info("urn:y")), "u@h");
 		caps:late("c@far/1", query);
 		assert.equal("unknown", caps:of("c@far/1"));
 	end);
 
 	it("B3 of people here are not crowded out by others", function ()
-		caps:presence(presence("here@h/r", info(R)), nil, true);
+		caps:presence(presence("here@h/r", info(R)));
 		asked[1].done(info(R));
-		for i = 1, 20100 do caps:presence(presence("there"..i.."@far/r"), "here@h", false); end
+		for i = 1, 20100 do caps:presence(presence("there"..i.."@far/r"), "here@h"); end
 		assert.equal("capable", caps:of("here@h/r"));
 		assert.equal("silent", caps:of("there1@far/r"));
 		assert.equal(20000, caps.people:count());
@@ -288,7 +317,7 @@ describe("capabilities", function ()
 		local common = info(R);
 		hides = { ["shy@h"] = true };
 		strangers = setmetatable({}, { __index = function (_, bare) return bare:find("^stranger") ~= nil; end });
-		local function come(bare) caps:presence(presence(bare.."/r", common), bare:find("^open") and "open@h" or "shy@h", false); end
+		local function come(bare) caps:presence(presence(bare.."/r", common), bare:find("^open") and "open@h" or "shy@h"); end
 		come("open@far");
 		asked[1].done(common);
 		come("friend@far");
@@ -311,28 +340,28 @@ describe("capabilities", function ()
 	it("B3 what strangers have shown is forgotten with them", function ()
 		local common = info(R);
 		hides = { ["shy@h"] = true };
-		caps:presence(presence("a@far/r", common), "open@h", false);
+		caps:presence(presence("a@far/r", common), "open@h");
 		asked[1].done(common);
 		local before = caps.kept;
 		strangers = { ["b@far"] = true };
-		caps:presence(presence("b@far/r", common), "shy@h", false);
+		caps:presence(presence("b@far/r", common), "shy@h");
 		assert.equal("capable", caps:of("b@far/r"));
-		caps:presence(presence("b@far/r", nil, { type = "unavailable" }), "shy@h", false);
+		caps:presence(presence("b@far/r", nil, { type = "unavailable" }), "shy@h");
 		assert.same({ "silent", before, 0 }, { caps:of("b@far/r"), caps.kept, caps.strangers:count() });
 	end);
 
 	it("B3 are bounded: in queries at once, and in clients of one person", function ()
-		for i = 1, 300 do caps:presence(presence("a"..i.."@far/r", info("urn:"..i)), "u@h", false); end
+		for i = 1, 300 do caps:presence(presence("a"..i.."@far/r", info("urn:"..i)), "u@h"); end
 		assert.equal(100, #asked);
-		caps:presence(presence("b@h/r", info("urn:here")), nil, true);
+		caps:presence(presence("b@h/r", info("urn:here")));
 		assert.equal(101, #asked, "people here do not wait for others");
 		for i = 1, 301 do asked[i].done(nil); end
 		assert.equal(301, #asked, "and the others' time comes");
-		for i = 1, 300 do caps:presence(presence("room@h/"..i, info(R)), "u@h", false); end
+		for i = 1, 300 do caps:presence(presence("room@h/"..i, info(R)), "u@h"); end
 		assert.equal("unknown", caps:of("room@h/100"));
 		assert.equal("silent", caps:of("room@h/101"));
 		local function others()
-			for i = 101, 300 do caps:presence(presence("room@h/"..i, info(R)), "u@h", false); end
+			for i = 101, 300 do caps:presence(presence("room@h/"..i, info(R)), "u@h"); end
 			local n = 0;
 			for i = 101, 300 do n = n + (caps:of("room@h/"..i) == "silent" and 0 or 1); end
 			return n;
@@ -346,10 +375,10 @@ describe("capabilities", function ()
 	end);
 
 	it("B3 are bounded anew, when a person who had the most clients is dropped for others", function ()
-		for i = 1, 100 do caps:presence(presence("room@h/"..i, info(R)), "u@h", false); end
-		for i = 1, 20000 do caps:presence(presence("there"..i.."@far/r"), "u@h", false); end
+		for i = 1, 100 do caps:presence(presence("room@h/"..i, info(R)), "u@h"); end
+		for i = 1, 20000 do caps:presence(presence("there"..i.."@far/r"), "u@h"); end
 		assert.equal("silent", caps:of("room@h/1"));
-		caps:presence(presence("room@h/1", info(R)), "u@h", false);
+		caps:presence(presence("room@h/1", info(R)), "u@h");
 		assert.equal("unknown", caps:of("room@h/1"));
 	end);
 
@@ -368,25 +397,25 @@ describe("capabilities", function ()
 	it("B3 are bounded: in clients of all people elsewhere, and the longest unseen go first", function ()
 		local plain = info(R);
 		for i = 1, 600 do
-			for n = 1, 100 do caps:presence(presence("a"..i.."@far/"..n), "u@h", false); end
+			for n = 1, 100 do caps:presence(presence("a"..i.."@far/"..n), "u@h"); end
 		end
 		assert.is_true(kept() <= 50000 and kept() > 40000, kept());
 		assert.is_nil(caps.people:get("a1@far"));
 		assert.truthy(caps.people:get("a600@far"));
-		caps:presence(presence("b@far/1", plain), "u@h", false);
+		caps:presence(presence("b@far/1", plain), "u@h");
 		asked[1].done(plain);
 		assert.equal("capable", caps:of("b@far/1"));
 	end);
 
 	it("B3 are not kept of strangers in a flood of whom nothing will be learned", function ()
 		local common = info(R, "urn:common");
-		caps:presence(presence("a@h/r", common), nil, true);
+		caps:presence(presence("a@h/r", common));
 		asked[1].done(common);
-		for i = 1, 3000 do caps:presence(presence("a"..i.."@far/r", info("urn:x:"..i)), "u@h", false); end
+		for i = 1, 3000 do caps:presence(presence("a"..i.."@far/r", info("urn:x:"..i)), "u@h"); end
 		assert.is_true(kept() < 1500, kept());
-		caps:presence(presence("friend@far/r", common), "u@h", false);
-		caps:presence(presence("a1@far/r", info("urn:other")), "u@h", false);
-		caps:presence(presence("b@h/r", info("urn:new")), nil, true);
+		caps:presence(presence("friend@far/r", common), "u@h");
+		caps:presence(presence("a1@far/r", info("urn:other")), "u@h");
+		caps:presence(presence("b@h/r", info("urn:new")));
 		assert.equal("capable", caps:of("friend@far/r"));
 		assert.truthy(caps.people:get("a1@far")["a1@far/r"]);
 		assert.equal("unknown", caps:of("b@h/r"));
@@ -396,18 +425,18 @@ describe("capabilities", function ()
 	it("B3 are bounded: in users that they are shown to", function ()
 		for i = 1, 40 do
 			local stanza = presence("a"..i.."@far/1");
-			for n = 1, 10000 do caps:presence(stanza, "u"..n.."@h", false); end
+			for n = 1, 10000 do caps:presence(stanza, "u"..n.."@h"); end
 		end
 		local _, shown = kept();
 		assert.is_true(shown <= 350000 and shown > 300000, shown);
 	end);
 
 	it("B3 what is gone makes room", function ()
-		local function come(i) caps:presence(presence("a@far/"..i), "u@h", false); end
+		local function come(i) caps:presence(presence("a@far/"..i), "u@h"); end
 		for i = 1, 100 do come(i); end
 		local before = caps.kept;
 		for i = 1, 100 do
-			caps:presence(presence("a@far/"..i, nil, { type = "unavailable" }), i % 2 == 0 and "u@h" or nil, false);
+			caps:presence(presence("a@far/"..i, nil, { type = "unavailable" }), i % 2 == 0 and "u@h" or nil);
 		end
 		assert.equal(0, caps.kept);
 		for i = 1, 100 do
@@ -415,20 +444,20 @@ describe("capabilities", function ()
 			come(i);
 		end
 		assert.equal(before, caps.kept);
-		caps:presence(presence("a@far/1"), "v@h", false);
+		caps:presence(presence("a@far/1"), "v@h");
 		caps:gone("u@h");
 		assert.same({ 1, 1 }, { kept() });
 		local other = new(function () end, function () end);
 		other:take_over(caps);
 		other:gone("v@h");
 		assert.equal(0, other.kept);
-		caps:presence(presence(("x"):rep(1000).."@far/1"), "u@h", false);
+		caps:presence(presence(("x"):rep(1000).."@far/1"), "u@h");
 		assert.same({ 0, 0 }, { kept() }, "addresses of unusual length are left alone");
 	end);
 
 	it("B2 B1 count what is overheard by its hash alone", function ()
 		local query = info(R, "urn:x");
-		caps:presence(presence("a@h/r", query), nil, true);
+		caps:presence(presence("a@h/r", query));
 		caps:overheard("a@h/r", info(R));
 		assert.equal("unknown", caps:of("a@h/r"));
 		caps:overheard("b@h/r", query);
@@ -458,8 +487,8 @@ describe("capabilities", function ()
 				:tag("value"):text("b"):up():up():up(),
 		} do
 			local one = new(function (_, _, _, done) done(query); end);
-			one:presence(presence("a@h/r", query), nil, true);
-			one:presence(presence("room@h/r", query):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up(), "u@h", false);
+			one:presence(presence("a@h/r", query));
+			one:presence(presence("room@h/r", query):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up(), "u@h");
 			assert.not_equal("silent", one:of("a@h/r"));
 			assert.equal("unknown", one:of("room@h/r"));
 		end
@@ -470,21 +499,22 @@ describe("capabilities", function ()
 			:tag("x", { xmlns = "jabber:x:data", type = "result" })
 			:tag("field", { var = "FORM_TYPE", type = "hidden" }):tag("value"):text("urn:xmpp:dataforms:softwareinfo"):up():up()
 			:tag("field", { var = "os" }):tag("value"):text("Linux"):up():tag("value"):text("Debian"):up():up():up();
-		caps:presence(presence("a@h/r", query), nil, true);
+		caps:presence(presence("a@h/r", query));
 		asked[1].done(query);
-		caps:presence(presence("b@h/r", query), nil, true);
+		caps:presence(presence("b@h/r", query));
 		assert.equal("capable", caps:of("b@h/r"));
 		assert.equal(1, #asked);
 	end);
 
 	it("C3 of a person are those of the clients that may be seen", function ()
 		local function all() return true; end
+		online["a@h"] = { ["1"] = { full_jid = "a@h/1" }, ["2"] = { full_jid = "a@h/2" }, unbound = {} };
 		assert.equal("unknown", caps:of_person("a@h", all));
-		caps:presence(presence("a@h/1", info("urn:no")), nil, true);
+		caps:presence(presence("a@h/1", info("urn:no")));
 		assert.equal("unknown", caps:of_person("a@h", all));
 		asked[1].done(info("urn:no"));
 		assert.equal("incapable", caps:of_person("a@h", all));
-		caps:presence(presence("a@h/2", info(R)), nil, true);
+		caps:presence(presence("a@h/2", info(R)));
 		assert.equal("unknown", caps:of_person("a@h", all), "one of them is not known");
 		asked[2].done(info(R));
 		assert.equal("capable", caps:of_person("a@h", all));
@@ -500,8 +530,9 @@ describe("capabilities", function ()
 
 	it("are listed for a person, or for one client", function ()
 		local query = info(R);
-		caps:presence(presence("a@h/2", query), nil, true);
-		caps:presence(presence("a@h/1"), nil, true);
+		online["a@h"] = { ["1"] = { full_jid = "a@h/1" }, ["2"] = { full_jid = "a@h/2" } };
+		caps:presence(presence("a@h/2", query));
+		caps:presence(presence("a@h/1"));
 		asked[1].done(query);
 		local one, two = { jid = "a@h/1", support = "silent" }, { jid = "a@h/2", support = "capable", ver = calculate_hash(query.tags) };
 		assert.same({ one, two }, caps:clients("a@h"));
@@ -512,13 +543,13 @@ describe("capabilities", function ()
 
 	it("B1 outlive a restart by ver, and B3 damaged records are left out", function ()
 		local query = info(R);
-		caps:presence(presence("a@h/r", query), nil, true);
+		caps:presence(presence("a@h/r", query));
 		asked[1].done(query);
 		local other = new(function () error("asked"); end);
 		local list = caps:export();
 		list[5], list.x = true, "yes";
 		other:import(list);
-		other:presence(presence("b@h/r", query), nil, true);
+		other:presence(presence("b@h/r", query));
 		assert.equal("capable", other:of("b@h/r"));
 	end);
 end);
