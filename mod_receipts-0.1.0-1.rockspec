@@ -56,6 +56,7 @@ build = {
 		["mod_receipts.inspection"] = "mod_receipts/inspection.lib.lua",
 		["mod_receipts.jids"] = "mod_receipts/jids.lib.lua",
 		["mod_receipts.lint"] = "mod_receipts/lint.lib.lua",
+		["mod_receipts.manual"] = "mod_receipts/manual.lib.lua",
 		["mod_receipts.offers"] = "mod_receipts/offers.lib.lua",
 		["mod_receipts.options"] = "mod_receipts/options.lib.lua",
 		["mod_receipts.outlet"] = "mod_receipts/outlet.lib.lua",

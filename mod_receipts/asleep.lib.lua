@@ -15,13 +15,13 @@ local function become(self, made)
 end
 
 --- Something that is made when it is first used.
--- @param make  function (): returns a table
--- @return a table that becomes what `make` returned, as soon as it is looked into
+-- @param make  function (self): returns a table
+-- @return a table that becomes what `make` returned, as soon as it is looked into: whoever keeps it is to keep this one, `self`
 function asleep.later(make)
 	return setmetatable({}, {
 		asleep = true;
 		__index = function (self, key)
-			become(self, make());
+			become(self, make(self));
 			return self[key];
 		end;
 	});

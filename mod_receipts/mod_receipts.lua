@@ -25,7 +25,6 @@ if not engine then
 end
 
 local user_exists = require "core.usermanager".user_exists;
-local new_id = require "util.id".medium;
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_join = require "util.jid".join;
@@ -48,7 +47,7 @@ local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "checks", "components", "decisions", "disco", "elements", "forms",
-	"inspection", "presence", "queries", "requests", "resend", "shell", "traffic", "views",
+	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views",
 }, { jids = jids });
 
 local xmlns_receipts = "urn:xmpp:receipts";
@@ -79,6 +78,13 @@ reports = reports_lib.new(
 	function (event) return get_handlers(event) ~= nil; end,
 	guard("a listener to our events", function (event, data) module:fire_event(event, data); end)
 );
+
+-- Behind mod_blocklist (100), before mod_mam (0), mod_carbons (-0.5) and mod_message (-1): rule C5.
+local PRIORITY = 20;
+
+local function hook(name, handler)
+	module:hook(name, guard(name, handler), PRIORITY);
+end
 
 local limits = {
 	capacity = options.max_pending;
@@ -112,12 +118,8 @@ local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, bef
 
 local capabilities;
 
-local queries = asleep.later(function ()
-	return sleeping.queries.new(new_id(), {
-		send = function (jid, from, node, id) module:send(sleeping.disco.query(jid, from, node, id)); end;
-		later = function (seconds, callback) return module:add_timer(seconds, guard("a disco#info query", callback)); end;
-		late = function (jid, query) capabilities:late(jid, query); end;
-	});
+local queries = asleep.later(function (self)
+	return sleeping.queries.start(self, hook, guard, function (jid, query) capabilities:late(jid, query); end);
 end);
 
 local function later(callback)
@@ -154,11 +156,13 @@ local function decide(stanza, why, id)
 	if other ~= one and jids.host(other) == module.host then decisions:note(other, time, id, from, to, why); end
 end
 
-answering = asleep.later(function ()
-	return sleeping.answering.new {
+answering = asleep.later(function (self)
+	local made = sleeping.answering.new {
 		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
 		answered = function () reports:count("answers"); end;
 	};
+	sleeping.answering.listen(self, hook, guard, preferences);
+	return made;
 end);
 
 -- Rule A2: the account's disco#info has the feature while the server answers for it.
@@ -193,13 +197,6 @@ local function presence_in(event)
 	end
 end
 
--- An answer to a question of ours, or an error.
-local function answered(event)
-	local stanza = event.stanza;
-	queries:came(stanza.attr.from, sleeping.disco.result(stanza));
-	return true;
-end
-
 local function overheard(event)
 	local query = sleeping.disco.result(event.stanza);
 	if query then capabilities:overheard(event.stanza.attr.from, query); end
@@ -208,7 +205,6 @@ end
 local function unbound(event)
 	local jid = event.session.full_jid;
 	if not jid then return; end
-	if asleep.is_awake(answering) then answering:gone(event.session); end
 	capabilities:forget(jid);
 	if not bare_sessions[jid_bare(jid)] then capabilities:gone(jid_bare(jid)); end
 end
@@ -233,34 +229,8 @@ end
 
 -- Rule G1: send again
 
--- Stream management will deliver it to this session by itself.
-local function still_has(session, content)
-	local queue = session.smacks and session.outgoing_stanza_queue;
-	if session.hibernating then return true; end
-	for _, stanza in ipairs(queue and queue:table() or {}) do
-		if stanza.attr.id == content.attr.id and stanza.attr.from == content.attr.from then return true; end
-	end
-	return false;
-end
-
 local resend = asleep.later(function ()
-	return sleeping.resend.new(options.resend_attempts, options.resend_after, {
-		later = function (seconds, callback) return module:add_timer(seconds, guard("sending again", callback)); end;
-		state = function (from, to, id) return (pending:state(from, to, id)); end;
-		capable = function (content)
-			local user = bare_sessions[jid_bare(content.attr.from)];
-			local _, session = next(user and user.sessions or {});
-			return session and capabilities:capable_clients(content.attr.to, function (by, jid, client)
-				local theirs = full_sessions[jid];
-				return sleeping.traffic.sees(by, jid, client) and not (theirs and still_has(theirs, content));
-			end, session) or {};
-		end;
-		deliver = function (stanza)
-			decide(stanza, "G1 sent again");
-			reports:count("resent");
-			module:send(stanza);
-		end;
-	});
+	return sleeping.resend.start(options, parts, guard, decide);
 end);
 
 -- Chapters C and E
@@ -274,9 +244,6 @@ parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resen
 local traffic = asleep.later(function ()
 	return sleeping.traffic.new({ options = options, engine = engine, is_awake = asleep.is_awake, decide = decide }, parts);
 end);
-
--- Behind mod_blocklist (100), before mod_mam (0), mod_carbons (-0.5) and mod_message (-1): rule C5.
-local PRIORITY = 20;
 
 -- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
 -- for a reason it still does.
@@ -357,7 +324,7 @@ local upkeep = upkeep_lib.start(module, guard, options, time_now, parts);
 
 parts.upkeep = upkeep;
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, parts.exists, time_now, parts); end);
-local withdraw = offers.make(inspection, module.host, preferences, options, sleeping.shell, sleeping.forms);
+local withdraw = offers.make(inspection, module.host, preferences, options, sleeping);
 
 -- Rule F1: an account and its data go together.
 local function user_deleted(event)
@@ -396,9 +363,6 @@ end
 
 module:add_feature(xmlns_receipts); -- rule A1
 
-local function hook(name, handler)
-	module:hook(name, guard(name, handler), PRIORITY);
-end
 for _, kind in ipairs { "bare", "full", "host" } do
 	module:hook("pre-message/"..kind, outgoing, PRIORITY); -- those of hooks.lib.lua guard themselves
 end
@@ -410,44 +374,14 @@ for _, kind in ipairs { "bare", "full" } do
 	hook("presence/"..kind, presence_in);
 end
 hook("iq-result/bare/disco", overheard);
-for _, name in ipairs { "block", "unblock" } do
-	hook("iq-set/self/urn:xmpp:blocking:"..name, function (event)
-		if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(event.origin.username); end
-	end);
-end
-for _, type in ipairs { "result", "error" } do
-	for _, to in ipairs { "bare", "host" } do hook("iq-"..type.."/"..to.."/"..queries.id, answered); end
-end
+local blocked = guard("blocking", function (event)
+	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(event.origin.username); end
+end);
+for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmpp:blocking:"..name, blocked, PRIORITY); end
 hook("resource-unbind", unbound);
 hook("account-disco-info", account_disco);
-for name, method in pairs { ["delivery/failure"] = "delivery_failed", ["smacks-hibernation-end"] = "stream_resumed" } do
-	hook(name, function (event)
-		if asleep.is_awake(answering) then return answering[method](answering, event); end
-	end);
-end
--- Rule G1: the client has not sent the copy, and what became of its message is not what becomes of that.
-if options.resend_attempts > 0 then
-	hook("delivery/failure", function (event)
-		local stanza = event.stanza;
-		if not sleeping.resend.is_copy(stanza, module.host) then return; end
-		decide(stanza, "G1 what was sent again has not arrived");
-		return true;
-	end);
-end
-hook("smacks-hibernation-start", function (event)
-	local user = event.origin.username;
-	if user and preferences:answers_for(user) then answering:hibernating(event.origin); end
-end);
+if options.resend_attempts > 0 then sleeping.resend.watch(hook, decide); end
 module:hook_global("user-deleted", guard("user-deleted", user_deleted));
-for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
-	for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
-		module:hook_tag(xmlns, name, guard("<"..name.."/>", function (session, stanza)
-			local user = session.username;
-			if user and preferences:answers_for(user) then answering[method](answering, session, stanza); end
-		end), 10);
-	end
-end
-
 reports:start();
 load_hashes();
 if not module.reloading then -- else restore() brings it

@@ -2,36 +2,9 @@
 -- Rules D1, F4: the ways in which people get at the module: `prosodyctl shell receipts …`, for all hosts together, and ad-hoc commands.
 -- Here is what they are called and who may; what they do (shell.lib.lua, forms.lib.lua) sleeps until then.
 
+local is_loaded = require "core.modulemanager".is_loaded;
+
 local offers = {};
-
-local DESCRIPTION = "Delivery receipts (mod_receipts)";
-
-local SHELL = {
-	stats = {
-		args = { { name = "host", type = "string" } };
-		desc = "Show what became of messages: of a host, or of all and in total";
-	};
-	pending = {
-		args = { { name = "jid", type = "string" } };
-		desc = "Show a user's messages whose receipt is awaited";
-	};
-	why = {
-		args = { { name = "jid", type = "string" }, { name = "id", type = "string" } };
-		desc = "Show which rules decided about a user's recent messages: about one, or about all";
-	};
-	caps = {
-		args = { { name = "jid", type = "string" } };
-		desc = "Show what is known of a person's clients: whether they support receipts";
-	};
-	expire = {
-		args = { { name = "host", type = "string" } };
-		desc = "Drop what has been pending for longer than receipts_expire_after, without waiting for the timer";
-	};
-	forget = {
-		args = { { name = "jid", type = "string" } };
-		desc = "Forget what is pending of a user, in memory and in the store";
-	};
-};
 
 -- Node, name, who may, and which of forms.lib.lua's.
 local ADHOC = {
@@ -43,43 +16,36 @@ local ADHOC = {
 
 -- The hosts that the module is on: host -> { inspection =, register = adds the commands of that instance }
 local hosts = module:shared("/*/receipts/hosts");
--- Prosody 0.12 has its commands here, and 13.0 keeps there those it was told of.
+-- The commands of Prosody's shell, section by section.
 local environment = module:shared("/*/admin_shell/env");
 
 -- Prosody 13.0 takes commands as items. Those of a host must name one in their arguments, and these are for all hosts: so they are
--- items of the server as a whole, offered anew when the shell is loaded.
-local function offer(event)
-	for name, command in pairs(SHELL) do
-		prosody.events.fire_event(event, { source = module, item = {
-			section = "receipts", section_desc = DESCRIPTION, name = name, desc = command.desc, args = command.args, handler = command.run;
-		} });
+-- items of the server as a whole, offered anew when the shell is loaded. 0.12 has no such items.
+local function register(shell, manual)
+	local event = "item-added/shell-command";
+	if prosody.events.get_handlers(event) then
+		for name, command in pairs(manual.commands) do
+			prosody.events.fire_event(event, { source = module, item = {
+				section = "receipts", section_desc = manual.section, name = name, desc = command.desc, args = command.args;
+				handler = function (...) return shell[name](...); end;
+			} });
+		end
+	elseif is_loaded("*", "admin_shell") then
+		environment.receipts = shell;
 	end
 end
 
-local function register()
-	offer("item-added/shell-command");
-	if not environment.receipts then -- 0.12, or no shell yet
-		local section = {};
-		for name, command in pairs(SHELL) do section[name] = command.run; end
-		environment.receipts = section;
-	end
-end
-
-local function offer_in_shell(inspection, host, shell)
-	for name, command in pairs(SHELL) do
-		command.run = function (...) return shell[name](...); end;
-	end
-	hosts[host] = { inspection = inspection, register = register };
-	register();
+local function offer_in_shell(inspection, host, shell, manual)
+	local function register_ours() register(shell, manual); end
+	hosts[host] = { inspection = inspection, register = register_ours };
+	register_ours();
 	module:hook_global("module-loaded", function (event)
-		if event.module == "admin_shell" then register(); end
+		if event.module == "admin_shell" then register_ours(); end
 	end);
 end
 
 local function leave_shell(host)
-	hosts[host] = nil;
-	offer("item-removed/shell-command");
-	environment.receipts = nil;
+	hosts[host], environment.receipts = nil, nil;
 	local _, other = next(hosts);
 	if other then other.register(); end
 end
@@ -99,11 +65,11 @@ end
 
 --- Makes the offers for this host.
 -- @param inspection   inspection.lib.lua's; preferences: preferences.lib.lua's; options: those in force
--- @param shell        shell.lib.lua, forms: forms.lib.lua
+-- @param libs         shell, manual and forms: the libs
 -- @return function that takes those away which Prosody does not take away by itself
-function offers.make(inspection, host, preferences, options, shell, forms)
-	offer_in_shell(inspection, host, shell);
-	offer_adhoc(inspection, preferences, options, forms);
+function offers.make(inspection, host, preferences, options, libs)
+	offer_in_shell(inspection, host, libs.shell, libs.manual);
+	offer_adhoc(inspection, preferences, options, libs.forms);
 	return function () leave_shell(host); end;
 end
 

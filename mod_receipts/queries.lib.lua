@@ -4,6 +4,10 @@
 -- Prosody's send_iq() would hold 256 for all of the module, give up the oldest for a further one, and not know an answer that comes
 -- late: that of a session which slept.
 
+local new_id = require "util.id".medium;
+
+local disco = module:require "disco";
+
 local queries = {};
 local methods = {};
 local mt = { __index = methods };
@@ -51,6 +55,26 @@ end
 function methods:stop()
 	for _, query in pairs(self.waiting) do query.timer:stop(); end
 	self.waiting = {};
+end
+
+--- Queries by this host, whose answers are heard from now on.
+-- @param self   what this is going to be, see asleep.lib.lua
+-- @param hook   function (event name, handler): hooks an event of the host, guarded; guard: guard.lib.lua's
+-- @param late   see new
+function queries.start(self, hook, guard, late)
+	local own_id = new_id();
+	local function answered(event)
+		self:came(event.stanza.attr.from, disco.result(event.stanza));
+		return true;
+	end
+	for _, type in ipairs { "result", "error" } do
+		for _, to in ipairs { "bare", "host" } do hook("iq-"..type.."/"..to.."/"..own_id, answered); end
+	end
+	return queries.new(own_id, {
+		send = function (jid, from, node, id) module:send(disco.query(jid, from, node, id)); end;
+		later = function (seconds, callback) return module:add_timer(seconds, guard("a disco#info query", callback)); end;
+		late = late;
+	});
 end
 
 return queries;

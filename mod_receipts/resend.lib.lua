@@ -7,6 +7,10 @@
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 
+local traffic = module:require "traffic";
+
+local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+
 local MAX_KEPT = 10000; -- messages
 local MAX_KEPT_OF = 100; -- of one user
 local MAX_AGE = 86400; -- seconds
@@ -30,6 +34,17 @@ end
 function resend.is_copy(stanza, host)
 	return stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host) ~= nil
 		and stanza:get_child("no-store", "urn:xmpp:hints") ~= nil and stanza:get_child("no-copy", "urn:xmpp:hints") ~= nil;
+end
+
+--- The client has not sent the copies, and what becomes of one is not what becomes of its message.
+-- @param hook    function (event name, handler): hooks an event of the host, guarded
+-- @param decide  function (stanza, why): takes note of a decision
+function resend.watch(hook, decide)
+	hook("delivery/failure", function (event)
+		if not resend.is_copy(event.stanza, module.host) then return; end
+		decide(event.stanza, "G1 what was sent again has not arrived");
+		return true;
+	end);
 end
 
 local function forget(self, key)
@@ -98,6 +113,45 @@ function methods:keep(stanza, host, stamp)
 	self.count = self.count + 1;
 	self.count_of[from] = count + 1;
 	message.timer = self.actions.later(self.after, function () look(self, key, message); end);
+end
+
+-- Stream management will deliver it to this session by itself.
+local function still_has(session, content)
+	local queue = session.smacks and session.outgoing_stanza_queue;
+	if session.hibernating then return true; end
+	for _, stanza in ipairs(queue and queue:table() or {}) do
+		if stanza.attr.id == content.attr.id and stanza.attr.from == content.attr.from then return true; end
+	end
+	return false;
+end
+
+-- May the client's user see it, and will it not get the message anyway?
+local function lacks(content)
+	return function (session, jid, client)
+		local theirs = full_sessions[jid];
+		return traffic.sees(session, jid, client) and not (theirs and still_has(theirs, content));
+	end;
+end
+
+--- Sends again what this host's users have sent.
+-- @param options  those in force
+-- @param parts    pending, capabilities, reports
+-- @param guard    guard.lib.lua's; decide: see watch
+function resend.start(options, parts, guard, decide)
+	return resend.new(options.resend_attempts, options.resend_after, {
+		later = function (seconds, callback) return module:add_timer(seconds, guard("sending again", callback)); end;
+		state = function (from, to, id) return (parts.pending:state(from, to, id)); end;
+		capable = function (content)
+			local user = bare_sessions[jid_bare(content.attr.from)];
+			local _, session = next(user and user.sessions or {});
+			return session and parts.capabilities:capable_clients(content.attr.to, lacks(content), session) or {};
+		end;
+		deliver = function (stanza)
+			decide(stanza, "G1 sent again");
+			parts.reports:count("resent");
+			module:send(stanza);
+		end;
+	});
 end
 
 return resend;

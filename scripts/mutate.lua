@@ -38,6 +38,7 @@ local LUA_FILES = {
 	["hooks.lib"] = "module/hooks wire/transparency wire/checks wire/requests";
 	["inspection.lib"] = "module/inspection wire/shell wire/adhoc wire/reports";
 	["lint.lib"] = "module/lint wire/command";
+	["manual.lib"] = "wire/shell";
 	["mod_receipts"] = "wire/advertise wire/requests wire/checks wire/capabilities wire/lifetime wire/answers wire/resend wire/reports "
 		.."wire/transparency wire/limits wire/remote wire/privacy wire/command wire/metrics wire/adhoc wire/components";
 	["offers.lib"] = "wire/adhoc wire/shell";

@@ -23,8 +23,9 @@ describe("What sleeps", function ()
 
 	it("is not there before it is looked into, and is what was made from then on", function ()
 		local made = 0;
-		local thing = asleep.later(function ()
-			made = made + 1;
+		local itself;
+		local thing = asleep.later(function (self)
+			itself, made = self, made + 1;
 			return setmetatable({ field = "own" }, { __index = { method = function () return "inherited"; end } });
 		end);
 		assert.is_false(asleep.is_awake(thing));
@@ -33,6 +34,7 @@ describe("What sleeps", function ()
 		assert.equal("inherited", thing:method());
 		assert.is_true(asleep.is_awake(thing));
 		assert.equal(1, made);
+		assert.equal(thing, itself);
 		assert.is_nil(thing.nothing);
 	end);
 
