@@ -49,13 +49,20 @@ local function log_in(host, port, domain, user, presence)
 	return conn;
 end
 
+--- Sessions that are logged in.
+-- @param conns  array of sockets with no timeout: an even number, each two after another are a pair
+function load.over(conns, domain)
+	return setmetatable({ conns = conns, domain = domain, sessions = #conns }, mt);
+end
+
 --- Logs sessions in. Users are load1, load2 …, and their password is "secret".
 -- @param sessions  an even number
 -- @param presence  optional: the <presence/> that they send, as text
 function load.new(port, sessions, presence, host, domain)
-	local self = setmetatable({ conns = {}, domain = domain or "localhost", sessions = sessions }, mt);
-	for i = 1, sessions do self.conns[i] = log_in(host or "127.0.0.1", port, self.domain, "load"..i, presence or "<presence/>"); end
-	return self;
+	domain = domain or "localhost";
+	local conns = {};
+	for i = 1, sessions do conns[i] = log_in(host or "127.0.0.1", port, domain, "load"..i, presence or "<presence/>"); end
+	return load.over(conns, domain);
 end
 
 -- Reads from all until each has got so many messages.
@@ -75,9 +82,12 @@ local function await(self, wanted)
 		assert(socket.gettime() < deadline, "messages or acks are missing: are the accounts in each other's rosters?");
 		if fd then
 			local one = waiting[fd];
-			local chunk, err, partial = one.conn:receive(65536);
-			assert(err ~= "closed", "the server closed a connection");
-			local data = one.rest..(chunk or partial);
+			local data = one.rest;
+			repeat -- till nothing is left: of what the socket's library has read ahead, no poll tells
+				local chunk, err, partial = one.conn:receive(65536);
+				assert(err ~= "closed", "the server closed a connection");
+				data = data..(chunk or partial);
+			until err;
 			one.left = one.left - select(2, data:gsub("</message>", ""));
 			one.rest = data:match("<[^>]*$") or "";
 			if one.left <= 0 then

@@ -33,10 +33,12 @@ local function split(self, data)
 end
 
 local function read(self)
-	local chunk, err, partial = self.conn:receive(65536);
-	chunk = chunk or partial;
-	if err == "closed" then self:drop(); end
-	if chunk ~= "" then self.rest = split(self, self.rest..chunk); end
+	repeat -- till nothing is left: of what the socket's library has read ahead, no poll tells
+		local chunk, err, partial = self.conn:receive(65536);
+		chunk = chunk or partial;
+		if err == "closed" then self:drop(); end
+		if chunk ~= "" then self.rest = split(self, self.rest..chunk); end
+	until err or not self.conn;
 end
 
 -- Sends on, as far as the network takes it.
