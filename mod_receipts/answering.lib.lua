@@ -154,25 +154,14 @@ end
 
 -- Events
 
---- From now on it is heard what becomes of stanzas. What went before was for nobody who is answered for.
--- @param self         what `new` returned
--- @param hook         function (event name, handler): hooks an event of the host, guarded; guard: guard.lib.lua's
--- @param preferences  preferences.lib.lua's
-function answering.listen(self, hook, guard, preferences)
-	local function answers_for(session) return session.username and preferences:answers_for(session.username); end
+--- From now on it is heard what becomes of what is remembered. The events that prove something are heard without that, in
+-- mod_receipts.lua: what comes from offline storage is remembered by nobody before it is proven.
+-- @param self  what this is going to be, see asleep.lib.lua
+-- @param hook  function (event name, handler): hooks an event of the host, guarded
+function answering.listen(self, hook)
 	hook("resource-unbind", function (event) self:gone(event.session); end);
 	hook("delivery/failure", function (event) return self:delivery_failed(event); end);
-	hook("smacks-hibernation-start", function (event)
-		if answers_for(event.origin) then self:hibernating(event.origin); end
-	end);
 	hook("smacks-hibernation-end", function (event) self:stream_resumed(event); end);
-	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
-		for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
-			module:hook_tag(xmlns, name, guard("<"..name.."/>", function (session, stanza)
-				if answers_for(session) then self[method](self, session, stanza); end
-			end), 10);
-		end
-	end
 end
 
 --- <a/> (XEP-0198 §4).

@@ -142,7 +142,7 @@ local function ask(self, flight, jid)
 		end
 		landed(self, flight);
 	end
-	if not client or known(self, client) ~= nil or self.asking[jid]
+	if not client or client.is_shape or known(self, client) ~= nil or self.asking[jid]
 		or not client.is_local and not self.actions.may_see(client.asker, jid) then return next_one(); end
 	client.asked = true;
 	self.asking[jid] = client;
@@ -415,7 +415,6 @@ end
 --- What another one knew, after a reload. Queries under way are lost with it: clients here are asked again.
 function methods:take_over(other)
 	self.people, self.strangers, self.here, self.by_hash, self.full = other.people, other.strangers, other.here, other.by_hash, other.full;
-	self.shapes = other.shapes;
 	for _, cache in ipairs { self.people, self.strangers } do
 		for _, clients in cache:items() do
 			for jid, client in next, clients do

@@ -161,7 +161,7 @@ answering = asleep.later(function (self)
 		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
 		answered = function () reports:count("answers"); end;
 	};
-	sleeping.answering.listen(self, hook, guard, preferences);
+	sleeping.answering.listen(self, hook);
 	return made;
 end);
 
@@ -381,6 +381,17 @@ for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmp
 hook("resource-unbind", unbound);
 hook("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(hook, decide); end
+hook("smacks-hibernation-start", function (event)
+	local user = event.origin.username;
+	if user and preferences:answers_for(user) then answering:hibernating(event.origin); end
+end);
+for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
+	local proves = guard("<"..name.."/>", function (session, stanza)
+		local user = session.username;
+		if user and preferences:answers_for(user) then answering[method](answering, session, stanza); end
+	end);
+	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do module:hook_tag(xmlns, name, proves, 10); end
+end
 module:hook_global("user-deleted", guard("user-deleted", user_deleted));
 reports:start();
 load_hashes();

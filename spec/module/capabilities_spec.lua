@@ -89,6 +89,23 @@ describe("capabilities", function ()
 		assert.same({ "incapable", "unknown", 3 }, { caps:of("b@h/1"), caps:of("c@h/1"), #asked });
 	end);
 
+	it("B3 of clients here that are kept once are not asked for in the turn of what one of them showed before", function ()
+		local query, other = info(R, "urn:x"), info(R, "urn:y");
+		caps:presence(presence("a@h/1", query));
+		asked[1].done(query);
+		caps:presence(presence("b@h/1", other));
+		caps:presence(presence("c@h/1", other)); -- waits for what b answers
+		caps:presence(presence("c@h/1", query));
+		caps:presence(presence("d@h/1", query));
+		local list = {};
+		for i = 1, 10000 do list["ver"..i] = true; end
+		caps:import(list);
+		asked[2].done(nil);
+		assert.equal(2, #asked);
+		caps:presence(presence("d@h/1", query));
+		assert.equal("d@h/1", asked[3].jid);
+	end);
+
 	it("B1 ask the next one when an answer is of no use, each once", function ()
 		local query = info(R, "urn:x");
 		for i = 1, 3 do caps:presence(presence("a"..i.."@h/r", query), "u@h"); end

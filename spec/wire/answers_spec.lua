@@ -1006,6 +1006,33 @@ suite("with offline storage", { options = 'receipts_answer = "opt-out"',
 		assert.same({}, on.acks());
 	end);
 
+	-- As after a restart: nothing is in memory.
+	local function load_anew()
+		for _, what in ipairs { "unload", "load" } do
+			on.server:run(("require 'core.modulemanager'.%s('localhost', 'receipts')"):format(what));
+		end
+	end
+
+	it("D7 come when what waited is delivered by a module that has answered nobody yet", function ()
+		on.ask("bob@localhost", "waited longer");
+		load_anew();
+		local bob = on.client("bob", NONE);
+		on.proves(bob);
+		assert.same({ "waited longer" }, on.acks());
+	end);
+
+	it("D2 D7 come when it is a resumption that proves so", function ()
+		on.ask("bob@localhost", "slept upon");
+		load_anew();
+		local bob = on.client("bob", NONE);
+		bob:sync();
+		bob:drop();
+		servers.wait(function () return on.server:run("return tostring(prosody.full_sessions['bob@localhost/bob'].hibernating)") ~= "nil"; end);
+		assert.same({}, on.acks());
+		on.server:resume(bob, bob.handled);
+		assert.same({ "slept upon" }, on.acks());
+	end);
+
 	it("D2 D7 do not come from a client that is killed before its <a/>, but from the one that gets it later, once", function ()
 		local bob = on.client("bob", NONE, { managed = "once" });
 		on.ask("bob@localhost", "killed");
