@@ -92,6 +92,16 @@ local function known(self, client)
 	return client.key and self.by_hash:get(client.key);
 end
 
+-- A client of this host that shows this: the one that all are, while it is known what the ver stands for.
+local function client_here(self, ver, node, key)
+	local is_shape = key and self.by_hash:get(key) ~= nil or nil;
+	local shape = is_shape and self.shapes.at[key];
+	if shape and shape.node == node then return shape; end
+	local client = { key = key, ver = ver, node = node, is_local = true, is_shape = is_shape };
+	if is_shape then self.shapes:set(key, client); end
+	return client;
+end
+
 -- Is this answer what the client's ver stands for? Then it is noted for all that show it.
 local function verified(self, client, query)
 	if not client.key or self.disco.hash(query) ~= client.key or not self.disco.hash_is_safe(query) then return false; end
@@ -159,7 +169,7 @@ end
 function want(self, jid, client)
 	if client.room or client.asked or client.waits or known(self, client) ~= nil then return; end
 	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
-		client = { key = client.key, ver = client.ver, node = client.node, is_local = true };
+		client = client_here(self, client.ver, client.node, client.key);
 		self.here[jid] = client;
 	end
 	local key = client.key or client; -- what only holds for one client is asked for by itself
@@ -264,18 +274,6 @@ end
 -- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.
 local function shows_other(client, has_caps, ver, node, key)
 	return has_caps and (client.ver ~= ver or client.node ~= node or client.key ~= key);
-end
-
--- A client of this host that shows this.
-local function client_here(self, ver, node, key)
-	local shape = self.shapes.at[key or ""];
-	if shape and shape.node == node then return shape; end
-	local client = { key = key, ver = ver, node = node, is_local = true };
-	if key and self.by_hash:get(key) ~= nil then
-		client.is_shape = true;
-		self.shapes:set(key, client);
-	end
-	return client;
 end
 
 -- A client of this host shows itself.

@@ -393,6 +393,7 @@ for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
 	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do module:hook_tag(xmlns, name, proves, 10); end
 end
 module:hook_global("user-deleted", guard("user-deleted", user_deleted));
+
 reports:start();
 load_hashes();
 if not module.reloading then -- else restore() brings it
