@@ -189,4 +189,4 @@ Component "gateway.localhost"
 	component_secret = "secret"
 ]];
 
-return { start = start, rooms = rooms, gateway = gateway, wait = process.wait };
+return { start = start, rooms = rooms, gateway = gateway, wait = process.wait, swiftly = process.swiftly };

@@ -12,7 +12,7 @@ local FAULTS, SAVED = "prosody.hosts.localhost.modules.faults.module.faults", "p
 
 describe("memory that runs out in a real Prosody", function ()
 	it("F0 costs no message, is counted, and is logged once a minute at most", function ()
-		local check = memcheck.new(TOOL);
+		local check, began = memcheck.new(TOOL), os.time();
 		local server = servers.start { errors = true, modules = { "faults" }, options = 'receipts_request = "always"',
 			cpath = check.engine, under = check.words };
 		local stopped;
@@ -72,7 +72,7 @@ describe("memory that runs out in a real Prosody", function ()
 		assert.equal("true", server:run("return "..SAVED..".pending:check()"));
 		assert.is_true(tonumber(server:run("return "..SAVED..".reports.counts.errors.hook")) > 3);
 		local lines = select(2, server:log():gsub("Error in [^\n]*the stanza goes on without us", ""));
-		assert.is_true(lines >= 1 and lines <= 2, lines.." lines");
+		assert.is_true(lines >= 1 and lines <= 2 + (os.time() - began) // 60, lines.." lines, one a minute and a little more");
 		local failing = tonumber(server:run("return "..FAULTS..".failing"));
 		assert.is_true(failing > 300, failing.." failures");
 

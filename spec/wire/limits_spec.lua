@@ -10,7 +10,7 @@ describe("limits", function ()
 		server = servers.start { options = [[
 			receipts_max_pending = 8
 			receipts_max_pending_per_user = 5
-			receipts_expire_after = "1s"
+			receipts_expire_after = "1h"
 			receipts_unknown = "drop"
 		]] };
 	end);
@@ -21,7 +21,7 @@ describe("limits", function ()
 	end);
 	after_each(function ()
 		server:disconnect_all();
-		server:run("prosody.hosts.localhost.modules.receipts.module.save().pending:expire(require 'util.time'.now() + 10, 1000)");
+		server:run("prosody.hosts.localhost.modules.receipts.module.save().pending:expire(require 'util.time'.now() + 7200, 1000)");
 	end);
 
 	local function acked(who, id)
@@ -72,7 +72,7 @@ describe("limits", function ()
 		alice:sync();
 		assert.equal("1", server:run([[
 			local pending = prosody.hosts.localhost.modules.receipts.module.save().pending;
-			return (pending:expire(require "util.time".now() + 1, 100));
+			return (pending:expire(require "util.time".now() + 3601, 100));
 		]]));
 		assert.is_false(acked(alice, "old"));
 	end);

@@ -6,6 +6,7 @@ local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
 local adhoc = require "spec.support.adhoc";
 local http = require "socket.http";
+local socket = require "socket";
 
 local xmlns = stanzas.xmlns;
 
@@ -21,7 +22,11 @@ describe("reports", function ()
 		expected[what] = (expected[what] or 0) + (n or 1);
 	end
 
-	setup(function ()
+	-- All that clients do. Returns the most seconds that passed between what has to happen before a timer of the module's comes.
+	local function play()
+		local slowest, began = 0, nil;
+		local function asked() began = socket.gettime(); end
+		local function done(seconds) slowest = math.max(slowest, (socket.gettime() - began) / (seconds or 1)); end
 		expected = {};
 		server = servers.start {
 			modules = { "receipts", "receipts_log", "smacks", "http_openmetrics", "admin_shell" };
@@ -67,8 +72,11 @@ describe("reports", function ()
 			from:sync();
 		end
 
+		asked();
+		local first = began;
 		ask("one");
 		ack(bob, "one");
+		done();
 		count("Delivered");
 		for _ = 1, 2 do
 			ack(bob, "one");
@@ -78,6 +86,7 @@ describe("reports", function ()
 		count("Acks of unknown messages");
 		count("Thrown away: unknown");
 
+		asked();
 		ask("two");
 		for _ = 1, 3 do
 			ack(mallory, "two");
@@ -86,11 +95,13 @@ describe("reports", function ()
 		end
 		bob:send(error_to("alice@localhost/alice", "two"));
 		bob:sync();
+		done();
 		count("Failed (bounced)");
 		ack(bob, "two"); -- a late ack still wins
 		count("Delivered");
 
 		-- The server asks for a client that can't, and its client never sees the ack.
+		asked();
 		legacy:send(stanzas.chat { to = "alice@localhost/alice", id = "three" });
 		legacy:sync();
 		count("Asked for by the server");
@@ -98,6 +109,7 @@ describe("reports", function ()
 		legacy:sync();
 		alice:send(stanzas.ack("legacy@localhost/legacy", "three"));
 		alice:sync();
+		done();
 		count("Delivered");
 
 		-- The server answers for a client that doesn't.
@@ -133,30 +145,47 @@ describe("reports", function ()
 		malformed("received-without-id", stanzas.chat({ to = "alice@localhost/alice" }, false):tag("received", { xmlns = xmlns }):up());
 		count("Acks of unknown messages");
 
+		began = first; -- "one" is remembered for six seconds
+		done(6);
+
 		-- More than the quota; the rest is overdue, and expires.
 		server:connect("silent");
+		asked();
 		for i = 1, 14 do
 			flood:send(stanzas.ask { to = "silent@localhost", id = "f"..i });
 			count("Asked for by clients");
 		end
 		flood:sync();
+		done();
 		count("Forgotten for want of room", 4);
 		count("Overdue", 10);
 		count("Expired", 10);
 
 		-- One that is sent again, and acked then.
 		ask("again");
-		bob:sync();
+		local copies = -1; -- the first is no copy
 		servers.wait(function ()
-			local got = bob:messages();
-			return got[1] and got[1].attr.id == "again";
+			for _, message in ipairs(bob:messages()) do copies = copies + (message.attr.id == "again" and 1 or 0); end
+			return copies > 0;
 		end);
 		count("Sent again");
 		ack(bob, "again");
 		count("Delivered");
 		servers.wait(function ()
-			return server:run("return prosody.hosts.localhost.modules.receipts.module.save().pending:count()") == "0";
+			asked();
+			local none = server:run("return prosody.hosts.localhost.modules.receipts.module.save().pending:count()") == "0";
+			done();
+			return none;
 		end);
+		return slowest;
+	end
+
+	setup(function ()
+		for _ = 1, 5 do
+			if play() < 0.8 then return; end
+			server:stop();
+		end
+		error("this machine is too busy for timers of a second");
 	end);
 	teardown(function () server:stop(); end);
 

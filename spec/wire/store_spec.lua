@@ -269,7 +269,7 @@ describe("kill -9 in the middle of traffic", function ()
 	local function traffic(one, round, seconds)
 		local until_then = socket.gettime() + seconds;
 		local n = 0;
-		one.unhandled = {};
+		one.unhandled, one.late = {}, 0;
 		while socket.gettime() < until_then do
 			for _ = 1, 3 do
 				n = n + 1;
@@ -278,8 +278,10 @@ describe("kill -9 in the middle of traffic", function ()
 				table.insert(one.unhandled, id);
 			end
 			if math.random() < 0.9 or n < 10 then
+				local began = socket.gettime();
 				one.alice:sync();
 				for _, id in ipairs(one.unhandled) do one.sent[id] = socket.gettime(); end
+				one.late = math.max(one.late, socket.gettime() - began);
 				one.unhandled = {};
 			end
 			receive(one);
@@ -313,12 +315,12 @@ describe("kill -9 in the middle of traffic", function ()
 					send(one, id);
 					table.insert(one.unhandled, id);
 				end
-				one.server:kill();
 				one.killed = socket.gettime();
+				one.server:kill();
 				waiting[one] = {};
 				for _, id in ipairs(one.later) do
-					-- 0.3 s: the timer and the writing of many users' changes take their time.
-					if one.sent[id] and one.sent[id] < one.killed - 1.3 then table.insert(waiting[one], id); end
+					-- 0.3 s: the timer and the writing of many users' changes take their time; and as long as the server has been late.
+					if one.sent[id] and one.sent[id] < one.killed - 1.3 - one.late then table.insert(waiting[one], id); end
 				end
 			end
 			for _, one in ipairs(all) do

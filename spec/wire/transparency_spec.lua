@@ -166,6 +166,7 @@ describe("messages", function ()
 	};
 	for name, code in pairs(breaks) do
 		it("F0 are delivered as without the module when there is an error in "..name, function ()
+			local began = os.time();
 			local server = servers.start { errors = true, options = 'receipts_request = "always" receipts_protect_presence = false', hosts = HOSTS };
 			finally(function () server:stop(); end);
 			server:run("local reached = {}; prosody.spec_reached = reached; "..code);
@@ -174,7 +175,7 @@ describe("messages", function ()
 				.."table.sort(n); return table.concat(n, ' ')");
 			assert.truthy(reached:find("bare", 1, true) and reached:find("full", 1, true), reached);
 			local lines = select(2, server:log():gsub("Error in [^\n]*the stanza goes on without us", ""));
-			assert.equal(1, lines, "logged, and once a minute at most");
+			assert.is_true(lines >= 1 and lines <= 1 + (os.time() - began) // 60, lines.." lines, one a minute at most");
 		end);
 	end
 
