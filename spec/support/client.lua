@@ -154,6 +154,18 @@ function client:answer_disco(stanza)
 	self.queries = (self.queries or 0) + 1;
 	self.asked_by = stanza.attr.from;
 	if self.mute then return true; end
+	if self.held then table.insert(self.held, stanza); else self:answer(query, stanza); end
+	return true;
+end
+
+--- Answers the disco#info queries that came since `held` has been a table.
+function client:answer_held()
+	local held = self.held;
+	self.held = nil;
+	for _, stanza in ipairs(held) do self:answer(stanza.tags[1], stanza); end
+end
+
+function client:answer(query, stanza)
 	if self.info then
 		local info = st.clone(self.info);
 		info.attr.node = query.attr.node;
@@ -161,7 +173,6 @@ function client:answer_disco(stanza)
 	else
 		self:send(st.error_reply(stanza, "cancel", "service-unavailable"));
 	end
-	return true;
 end
 
 --- Enables stream management (XEP-0198). From here on `handled` counts stanzas; nothing is acked unless acknowledge() is called.
