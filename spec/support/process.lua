@@ -73,15 +73,12 @@ end
 -- @param attempt  function (n): n is 1, then 2, and so on
 -- @return what the attempt in time returned
 function process.swiftly(seconds, attempt)
-	local n, result, took = 0, nil, nil;
-	repeat
-		n = n + 1;
+	for n = 1, ATTEMPTS do
 		local began = socket.gettime();
-		result = attempt(n);
-		took = socket.gettime() - began;
-	until took < seconds or n == ATTEMPTS;
-	if took >= seconds then error(("%d times it took longer than %g s"):format(n, seconds), 2); end
-	return result;
+		local result = attempt(n);
+		if socket.gettime() - began < seconds then return result; end
+	end
+	error(("%d times it took longer than %g s"):format(ATTEMPTS, seconds), 2);
 end
 
 --- Does somebody listen on this port?
