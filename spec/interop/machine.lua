@@ -21,7 +21,7 @@ local function must(command)
 end
 
 -- No service is started by its package's installation. `systemctl restart prosody` does what systemd does with Debian's unit; Debian's
--- init script does not stop a Prosody of 12 before it starts another.
+-- init script does not stop a Prosody of 12 before it starts another. A signal that comes while that closes a session may be lost.
 local PROGRAMS = {
 	["usr/sbin/policy-rc.d"] = "exit 101";
 	["usr/local/bin/systemctl"] = [[
@@ -29,8 +29,13 @@ set -eu
 [ "$*" = "restart prosody" ]
 pid=$(cat /run/prosody/prosody.pid 2>/dev/null || true)
 if [ -n "$pid" ]; then
-	kill "$pid"
-	while [ -e "/proc/$pid" ]; do sleep 0.1; done
+	while kill "$pid"; do
+		n=50
+		while [ $n -gt 0 ] && [ -e "/proc/$pid" ]; do
+			sleep 0.1
+			n=$((n - 1))
+		done
+	done 2>/dev/null
 fi
 install -d -o prosody -g prosody /run/prosody
 cd /

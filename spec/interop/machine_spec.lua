@@ -24,6 +24,10 @@ local function commands(name, words)
 	error(name.." has no commands with "..words);
 end
 
+-- Prints "<" once Prosody answers: it listens before all modules are loaded, and answers after that.
+local GREET = [[(exec 3<>/dev/tcp/127.0.0.1/5222 && printf "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' ]]
+	..[[to='localhost' version='1.0'>" >&3 && head -c 1 <&3) 2>&1 || true]];
+
 -- Types commands; apt-get alone has the network. Returns what they printed.
 local function type_in(machine, lines)
 	local outputs = {};
@@ -31,7 +35,7 @@ local function type_in(machine, lines)
 		local run = line:find("^apt%-get") and machine.online or machine.run;
 		table.insert(outputs, run(machine, line));
 		if line:find("^systemctl restart") then
-			process.wait(function () return machine:run("true </dev/tcp/127.0.0.1/5222 && echo up || true"):find("up\n"); end, function ()
+			process.wait(function () return machine:run(GREET) == "<"; end, function ()
 				return "Prosody does not answer:\n"..machine:read("/var/log/prosody/prosody.log");
 			end, 0.2);
 		end
@@ -39,8 +43,8 @@ local function type_in(machine, lines)
 	return table.concat(outputs);
 end
 
-local function says_yes(machine)
-	machine:write("/etc/apt/apt.conf.d/yes", 'APT::Get::Assume-Yes "true";\n');
+local function says_yes(machine) -- and tries again, where the network fails for a moment
+	machine:write("/etc/apt/apt.conf.d/yes", 'APT::Get::Assume-Yes "true";\nAPT::Update::Error-Mode "any";\nAcquire::Retries "5";\n');
 end
 
 -- "12.13" for Debian.

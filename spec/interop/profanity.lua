@@ -102,7 +102,11 @@ person.screen = screen;
 --- Logs out.
 function person:stop()
 	enter(self, "/quit");
-	process.wait(function () return not tmux(self, "has-session 2>/dev/null"); end, function () return screen(self); end);
+	local ok, err = pcall(process.wait, function () return not tmux(self, "has-session 2>/dev/null"); end, function () return screen(self); end);
+	if not ok then
+		tmux(self, "kill-server"); -- else it would hold on to what ends a Prosody
+		error(err);
+	end
 	os.execute("rm -rf '"..self.dir.."'");
 end
 

@@ -12,7 +12,7 @@ local sha1 = require "util.hashes".sha1;
 local st = require "util.stanza";
 local calculate_hash = require "util.caps".calculate_hash;
 
-local TIMEOUT = 10; -- seconds for an answer that must come
+local TIMEOUT = 30; -- seconds for an answer that must come
 
 local client = {};
 client.__index = client;
