@@ -179,8 +179,8 @@ local function suite(prosody, program)
 			local second = open(program, alice.."/phone", { receipts = true, carbons = true });
 			local other = server:connect(bob.."/phone", { features = { R } });
 			wait(function () -- a program may say that it is logged in before it asks for copies
-				return server:run(("return tostring(prosody.full_sessions[%q].want_carbons)"):format(alice.."/phone")) ~= "nil" or program == slixmpp;
-			end);
+				return program == slixmpp or server:run(("return tostring(prosody.full_sessions[%q].want_carbons)"):format(alice.."/phone")) ~= "nil";
+			end, function () return "it did not enable carbons:\n"..second:screen(); end);
 			one:say(bob, "hello");
 			local got = message(other, "hello");
 			if program == slixmpp then

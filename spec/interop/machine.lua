@@ -21,7 +21,7 @@ local function must(command)
 end
 
 -- No service is started by its package's installation. `systemctl restart prosody` does what systemd does with Debian's unit; Debian's
--- init script does not stop a Prosody of 12 before it starts another. A signal that comes while that closes a session may be lost.
+-- init script does not stop a Prosody of 12 before it starts another. That it asks again is ours: see spec/support/tethered.
 local PROGRAMS = {
 	["usr/sbin/policy-rc.d"] = "exit 101";
 	["usr/local/bin/systemctl"] = [[

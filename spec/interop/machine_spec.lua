@@ -26,7 +26,7 @@ end
 
 -- Prints "<" once Prosody answers: it listens before all modules are loaded, and answers after that.
 local GREET = [[(exec 3<>/dev/tcp/127.0.0.1/5222 && printf "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' ]]
-	..[[to='localhost' version='1.0'>" >&3 && head -c 1 <&3) 2>&1 || true]];
+	..[[to='localhost' version='1.0'>" >&3 && timeout 5 head -c 1 <&3) 2>&1 || true]];
 
 -- Types commands; apt-get alone has the network. Returns what they printed.
 local function type_in(machine, lines)

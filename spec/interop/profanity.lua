@@ -103,11 +103,9 @@ person.screen = screen;
 function person:stop()
 	enter(self, "/quit");
 	local ok, err = pcall(process.wait, function () return not tmux(self, "has-session 2>/dev/null"); end, function () return screen(self); end);
-	if not ok then
-		tmux(self, "kill-server"); -- else it would hold on to what ends a Prosody
-		error(err);
-	end
+	if not ok then tmux(self, "kill-server"); end -- else it would hold on to what ends a Prosody
 	os.execute("rm -rf '"..self.dir.."'");
+	if not ok then error(err, 0); end
 end
 
 return person;

@@ -154,21 +154,21 @@ function client:answer_disco(stanza)
 	self.queries = (self.queries or 0) + 1;
 	self.asked_by = stanza.attr.from;
 	if self.mute then return true; end
-	if self.held then table.insert(self.held, stanza); else self:answer(query, stanza); end
+	if self.held then table.insert(self.held, stanza); else self:answer(stanza); end
 	return true;
 end
 
---- Answers the disco#info queries that came since `held` has been a table.
+--- Answers the disco#info queries that are in the list `held`; those that come later are answered at once.
 function client:answer_held()
 	local held = self.held;
 	self.held = nil;
-	for _, stanza in ipairs(held) do self:answer(stanza.tags[1], stanza); end
+	for _, stanza in ipairs(held) do self:answer(stanza); end
 end
 
-function client:answer(query, stanza)
+function client:answer(stanza)
 	if self.info then
 		local info = st.clone(self.info);
-		info.attr.node = query.attr.node;
+		info.attr.node = stanza.tags[1].attr.node;
 		self:send(st.reply(stanza):add_child(info));
 	else
 		self:send(st.error_reply(stanza, "cancel", "service-unavailable"));

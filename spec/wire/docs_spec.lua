@@ -206,7 +206,7 @@ describe("documents", function ()
 			modules = env.modules_enabled or { "receipts" };
 			options = filled_in(text):gsub("modules_enabled = %b{}", "");
 			cpath = own_paths and "" or nil;
-			http = true; -- whatever it loads, it listens where nobody else does
+			http = text:find("http_openmetrics", 1, true) ~= nil; -- then it listens where nobody else does
 		};
 		finally(function () if other then other:stop(); end end);
 		local client = other:connect("romeo");

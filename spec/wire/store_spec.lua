@@ -270,7 +270,7 @@ describe("kill -9 in the middle of traffic", function ()
 		local until_then = socket.gettime() + seconds;
 		local n = 0;
 		one.unhandled, one.late = {}, 0;
-		while socket.gettime() < until_then do
+		while socket.gettime() < until_then + one.late do
 			for _ = 1, 3 do
 				n = n + 1;
 				local id = ("r%d-%d"):format(round, n);
