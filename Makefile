@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 CFLAGS ?= -O2 -g
-WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 ENGINE_CFLAGS = -std=c11 $(WARN) -fPIC -fvisibility=hidden -fno-plt $(CFLAGS)
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 

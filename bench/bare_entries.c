@@ -30,7 +30,7 @@ int main(int argc, char **argv)
 {
 	size_t n[4] = {0};
 	for (int i = 0; i < 4 && i + 1 < argc; i++)
-		n[i] = strtoull(argv[i + 1], NULL, 10);
+		n[i] = strtoul(argv[i + 1], NULL, 10);
 	const size_t entries = n[0], names = (n[1] + n[2]) * (n[3] + 1);
 	resident(); /* what reading it takes is there from now on */
 	const size_t before = resident();

@@ -100,13 +100,13 @@ static int l_new(lua_State *L)
 	struct memory *m = lua_newuserdatauv(L, sizeof *m, 0);
 	m->jids_size = entries * JID_BYTES;
 	m->entries_size = entries * (BYTES - JID_BYTES);
-	m->jids = malloc(m->jids_size);
-	m->entries = malloc(m->entries_size);
+	m->jids = malloc((size_t)m->jids_size);
+	m->entries = malloc((size_t)m->entries_size);
 	luaL_setmetatable(L, "memory_floor");
 	if (!m->jids || !m->entries)
 		return luaL_error(L, "not enough memory");
-	memset(m->jids, 1, m->jids_size); /* 0 might leave them one page, which the system lets all share */
-	memset(m->entries, 1, m->entries_size);
+	memset(m->jids, 1, (size_t)m->jids_size); /* 0 might leave them one page, which the system lets all share */
+	memset(m->entries, 1, (size_t)m->entries_size);
 	return 1;
 }
 

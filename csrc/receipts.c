@@ -359,7 +359,7 @@ static struct rcpt_str top_str(lua_State *L, int type)
 /* Nothing between an element's tags but white space. */
 static bool is_empty(lua_State *L, int element)
 {
-	const size_t n = lua_rawlen(L, element);
+	const size_t n = (size_t)lua_rawlen(L, element);
 	for (size_t i = 1; i <= n; i++) {
 		const struct rcpt_str text = top_str(L, lua_rawgeti(L, element, (lua_Integer)i));
 		const bool blank = text.p && strspn(text.p, " \t\r\n") == text.n;
@@ -402,7 +402,7 @@ static void read_child(lua_State *L, struct rcpt_str name, int id_slot, struct r
 /* Of children of other names one thing is asked, and of acks alone: whether one of them means something by itself. */
 static void read_children(lua_State *L, int tags, int base, unsigned wanted, struct rcpt_facts *f)
 {
-	const size_t n = lua_rawlen(L, tags);
+	const size_t n = (size_t)lua_rawlen(L, tags);
 	const int name_key = base + LEFT_NAME_KEY, id_slot = base + LEFT_RECEIVED_ID;
 	const bool content = wanted == RCPT_ANYTHING || (wanted & RCPT_CONTENT);
 	size_t passed = 0; /* the last of those that came before it was known for an ack */
@@ -1250,7 +1250,7 @@ static int l_pending_import(lua_State *L)
 	lua_settop(L, 3);
 	lua_newtable(L);
 	lua_Integer taken = 0, left = 0;
-	const size_t n = lua_rawlen(L, 3);
+	const size_t n = (size_t)lua_rawlen(L, 3);
 	for (size_t i = 1; i <= n; i++) {
 		struct rcpt_entry e = {.from = from};
 		lua_rawgeti(L, 3, (int)i);

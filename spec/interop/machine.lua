@@ -43,17 +43,19 @@ setsid setpriv --reuid=prosody --regid=prosody --init-groups prosody -F >/dev/nu
 };
 
 --- Starts one.
--- @param codename  of the Debian release
+-- @param codename      of the Debian release
+-- @param architecture  optional: other than this machine's, which can run it all the same
 -- @return the machine; the source of this checkout is under /root/mod_receipts
-function machine.start(codename)
-	must(paths.root.."/spec/interop/debian-root "..codename);
+function machine.start(codename, architecture)
+	local name = codename..(architecture and "-"..architecture or "");
+	must(("%s/spec/interop/debian-root %s %s"):format(paths.root, codename, architecture or ""));
 	local self = setmetatable({ dir = process.temp_dir() }, machine);
 	self.root = self.dir.."/root";
 	must(("mkdir '%s' && tar -C '%s' -xf '%s/.deps/debian-%s.tar' && cp -L /etc/resolv.conf /etc/hosts '%s/etc/'")
-		:format(self.root, self.root, paths.root, codename, self.root));
-	for name, line in pairs(PROGRAMS) do
-		process.write(self.root.."/"..name, "#!/bin/sh\n"..line.."\n");
-		must("chmod 755 '"..self.root.."/"..name.."'");
+		:format(self.root, self.root, paths.root, name, self.root));
+	for program, line in pairs(PROGRAMS) do
+		process.write(self.root.."/"..program, "#!/bin/sh\n"..line.."\n");
+		must("chmod 755 '"..self.root.."/"..program.."'");
 	end
 	must(("mkdir '%s/root/mod_receipts' && cd '%s' && git ls-files -z | tar -c --null -T - | tar -C '%s/root/mod_receipts' -x")
 		:format(self.root, paths.root, self.root));

@@ -52,34 +52,44 @@ local function release(machine)
 	return (machine:read("/etc/debian_version"):gsub("%s+", ""));
 end
 
-describe("with make and git, an empty Debian 12", function ()
-	local machine;
-	setup(function ()
-		machine = machines.start("bookworm");
-		says_yes(machine);
-		machine:online("apt-get -qq update && apt-get -qq install --no-install-recommends make git");
-	end);
-	teardown(function () if machine then machine:stop(); end end);
+local FAST = os.getenv("MACHINE_TEST") == "fast";
 
-	it("runs the demo", function ()
-		assert.truthy(commands("README.md", "make demo")[1]:find("^make demo "));
-		local output = machine:online("make demo");
-		assert.truthy(output:find("Installing Debian packages: ", 1, true), output);
-		assert.truthy(output:find("%d+ checks right, 0 wrong\n$"), output);
-		assert.truthy(machine:run("dpkg-query -W prosody 2>&1 || true"):find("no packages found", 1, true));
-		note("Debian", release(machine), "none", "make, git and this source; `make demo`",
-			"It says which packages it installs and what happened, every scene came out right, and no Prosody is installed after it");
-	end);
+-- @param architecture  as machines.start has it
+-- @param name          of that, for the title and the table
+local function source_alone(architecture, name)
+	describe("with make and git, an empty Debian 12"..name, function ()
+		local machine;
+		setup(function ()
+			machine = machines.start("bookworm", architecture);
+			says_yes(machine);
+			machine:online("apt-get -qq update && apt-get -qq install --no-install-recommends make git");
+		end);
+		teardown(function () if machine then machine:stop(); end end);
 
-	it("runs the tests", function ()
-		local target = os.getenv("MACHINE_TEST") == "fast" and "test-fast" or "test";
-		local output = machine:online("make "..target);
-		local passed, failed = output:match("\n(%d+) passed, (%d+) failed\n$");
-		assert.truthy(passed and tonumber(passed) > 100, output);
-		assert.equal("0", failed, output);
-		note("Debian", release(machine), "none", "Then `make "..target.."`", "All passed, none skipped");
+		it("runs the demo", function ()
+			assert.truthy(commands("README.md", "make demo")[1]:find("^make demo "));
+			local output = machine:online("make demo");
+			assert.truthy(output:find("Installing Debian packages: ", 1, true), output);
+			assert.truthy(output:find("%d+ checks right, 0 wrong\n$"), output);
+			assert.truthy(machine:run("dpkg-query -W prosody 2>&1 || true"):find("no packages found", 1, true));
+			note("Debian", release(machine)..name, "none", "make, git and this source; `make demo`",
+				"It says which packages it installs and what happened, every scene came out right, and no Prosody is installed after it");
+		end);
+
+		it("runs the tests", function ()
+			local target = FAST and "test-fast" or "test";
+			local output = machine:online("make "..target);
+			local passed, failed = output:match("\n(%d+) passed, (%d+) failed\n$");
+			assert.truthy(passed and tonumber(passed) > 100, output);
+			assert.equal("0", failed, output);
+			note("Debian", release(machine)..name, "none", "Then `make "..target.."`", "All passed, none skipped");
+		end);
 	end);
-end);
+end
+
+source_alone(nil, "");
+-- Of 32 bits, as small computers have it; where there is little time, lint's compiler has to do.
+if not FAST then source_alone("i386", " for 32 bits"); end
 
 -- The configuration with what README.md adds: to the list that is there, and above the first VirtualHost.
 local function with_receipts(config)
