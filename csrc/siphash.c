@@ -5,6 +5,9 @@
 
 #include <string.h>
 #include <unistd.h>
+#ifdef __APPLE__
+#include <sys/random.h> /* where getentropy is there */
+#endif
 
 int rcpt_key_random(struct rcpt_key *key)
 {

@@ -2,7 +2,8 @@
 -- Finds the C engine: the one place where `receipts` is required.
 --
 -- `prosodyctl install` puts C libraries under <installer>/lib/lua/5.4, where Prosody 0.12 and 13.0 do not look for them; LuaRocks
--- into a tree of its own does the same. So the places that belong to where this module lies are tried too.
+-- into a tree of its own does the same. So the places that belong to where this module lies are tried too. Fedora's LuaRocks says
+-- lib64 for lib.
 
 local lua_version = _VERSION:match("%d+%.%d+");
 
@@ -11,16 +12,15 @@ local lua_version = _VERSION:match("%d+%.%d+");
 -- @param installer  Prosody's installer path, or nil
 local function candidates(directory, installer)
 	local list = {};
+	local function in_tree(tree)
+		for _, lib in ipairs { "lib", "lib64" } do table.insert(list, ("%s/%s/lua/%s/receipts.so"):format(tree, lib, lua_version)); end
+	end
 	if directory then
 		table.insert(list, directory.."/receipts.so");
 		local tree = directory:match("^(.*)/share/lua/[%d.]+/mod_receipts/?$");
-		if tree then
-			table.insert(list, tree.."/lib/lua/"..lua_version.."/receipts.so");
-		end
+		if tree then in_tree(tree); end
 	end
-	if installer then
-		table.insert(list, installer.."/lib/lua/"..lua_version.."/receipts.so");
-	end
+	if installer then in_tree(installer); end
 	return list;
 end
 

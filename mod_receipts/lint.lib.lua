@@ -313,18 +313,21 @@ end
 
 local CHUNK = 65536;
 
--- prosodyctl has gone to the data folder; what was typed is meant from where it was typed.
-local function absolute(path, directory)
-	return path:sub(1, 1) == "/" and path or directory.."/"..path;
-end
+local EACCES = 13;
 
+-- prosodyctl has gone to the data folder; what was typed is meant from where it was typed, which sudo does not tell.
 local function open(path, system)
 	if path == "-" then return system.input; end
-	local file, err, code = io.open(absolute(path, system.directory), "rb");
+	local absolute = path:sub(1, 1) == "/";
+	local file, err, code = io.open(absolute and path or (system.directory or ".").."/"..path, "rb");
 	if file then return file; end
-	local reason = err:gsub("^.*: ", "");
-	if code == 13 then reason = reason.." (prosodyctl becomes Prosody's user; give it the file as its input: lint - < "..path..")"; end
-	return nil, reason;
+	local reason, obstacle = err:gsub("^.*: ", ""), nil;
+	if code == EACCES then
+		obstacle = "prosodyctl becomes Prosody's user";
+	elseif not (absolute or system.directory) then
+		obstacle = "prosodyctl was not told in which folder";
+	end
+	return nil, reason..(obstacle and (" (%s; give it the file as its input: lint - < %s)"):format(obstacle, path) or "");
 end
 
 -- Reads one input to its end, or to the fault that is returned.
@@ -361,7 +364,7 @@ end
 --- Checks files, prints, and gives the verdict.
 -- @param paths   array of file names, "-" for the input
 -- @param format  "text" or "json"
--- @param system  { input, out, err: files; directory: what relative names are relative to; progress }
+-- @param system  { input, out, err: files; directory: what relative names are relative to, nil if unknown; progress }
 -- @param engine  the C engine
 -- @return exit code: 0 clean, 1 violations, 2 something could not be read
 function lint.check(paths, format, system, engine)
@@ -416,7 +419,7 @@ function lint.command(engine)
 				input = io.stdin;
 				out = io.stdout;
 				err = io.stderr;
-				directory = os.getenv("PWD") or ".";
+				directory = os.getenv("PWD");
 				progress = lint.progress(io.stderr, isatty, time_now);
 			}, engine);
 		end;

@@ -19,7 +19,9 @@ describe("engine", function ()
 		assert.same({
 			"/srv/t/share/lua/5.4/mod_receipts/receipts.so";
 			"/srv/t/lib/lua/5.4/receipts.so";
+			"/srv/t/lib64/lua/5.4/receipts.so";
 			"/var/lib/prosody/custom_plugins/lib/lua/5.4/receipts.so";
+			"/var/lib/prosody/custom_plugins/lib64/lua/5.4/receipts.so";
 		}, lib.candidates("/srv/t/share/lua/5.4/mod_receipts", "/var/lib/prosody/custom_plugins"));
 		assert.same({ "/opt/mod_receipts/receipts.so" }, lib.candidates("/opt/mod_receipts", nil));
 	end);

@@ -51,7 +51,7 @@ local function check(format, inputs, how)
 	end
 	table.move(how.names or {}, 1, #(how.names or {}), #names + 1, names);
 	local code = lint.check(names, format, {
-		input = input, out = out, err = err, directory = how.directory or "/nowhere";
+		input = input, out = out, err = err, directory = how.directory == nil and "/nowhere" or how.directory;
 		progress = lint.progress(err, function () return how.terminal or false; end, os.clock);
 	}, engine);
 	out:seek("set");
@@ -337,6 +337,12 @@ latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
 			local code, _, complaints = check("text", {}, { names = { "missing", "/" }, directory = "/tmp" });
 			assert.equal(2, code);
 			assert.equal("missing: No such file or directory\n/: Is a directory\n", complaints);
+		end);
+
+		it("that a file is not found whose folder it was not told", function ()
+			local _, _, complaints = check("text", {}, { names = { "missing", "/missing" }, directory = false });
+			assert.equal("missing: No such file or directory (prosodyctl was not told in which folder; give it the file as its input: "
+				.."lint - < missing)\n/missing: No such file or directory\n", complaints);
 		end);
 
 		it("names of files such that none of them steers the terminal", function ()

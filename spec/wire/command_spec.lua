@@ -82,6 +82,13 @@ certificates = %q
 			ends_with("broken.xml:2:12: mismatched tag\nmissing.xml: No such file or directory\n", err);
 		end);
 
+		it("says that it does not know the folder, which sudo does not tell", function ()
+			local code, _, err = run("lint elsewhere.xml", { environment = "env -u PWD" });
+			assert.equal(2, code);
+			ends_with("elsewhere.xml: No such file or directory (prosodyctl was not told in which folder; give it the file as its input: "
+				.."lint - < elsewhere.xml)\n", err);
+		end);
+
 		it("speaks JSON", function ()
 			write(dir.."/bad.xml", "<message><request "..R.."/></message>");
 			local code, out = run("lint --format=json bad.xml");
