@@ -147,6 +147,16 @@ function client:presence(attr)
 	return stanza;
 end
 
+local function answer_query(self, query)
+	if self.info then
+		local info = st.clone(self.info);
+		info.attr.node = query.tags[1].attr.node;
+		self:send(st.reply(query):add_child(info));
+	else
+		self:send(st.error_reply(query, "cancel", "service-unavailable"));
+	end
+end
+
 -- Answers a disco#info query; counts them.
 function client:answer_disco(stanza)
 	local query = stanza.name == "iq" and stanza.attr.type == "get" and stanza:get_child("query", "http://jabber.org/protocol/disco#info");
@@ -154,7 +164,7 @@ function client:answer_disco(stanza)
 	self.queries = (self.queries or 0) + 1;
 	self.asked_by = stanza.attr.from;
 	if self.mute then return true; end
-	if self.held then table.insert(self.held, stanza); else self:answer(stanza); end
+	if self.held then table.insert(self.held, stanza); else answer_query(self, stanza); end
 	return true;
 end
 
@@ -162,17 +172,7 @@ end
 function client:answer_held()
 	local held = self.held;
 	self.held = nil;
-	for _, stanza in ipairs(held) do self:answer(stanza); end
-end
-
-function client:answer(stanza)
-	if self.info then
-		local info = st.clone(self.info);
-		info.attr.node = stanza.tags[1].attr.node;
-		self:send(st.reply(stanza):add_child(info));
-	else
-		self:send(st.error_reply(stanza, "cancel", "service-unavailable"));
-	end
+	for _, query in ipairs(held) do answer_query(self, query); end
 end
 
 --- Enables stream management (XEP-0198). From here on `handled` counts stanzas; nothing is acked unless acknowledge() is called.

@@ -67,8 +67,9 @@ function process.wait(done, complaint, interval)
 	end
 end
 
---- Calls `attempt`, and again whenever that took longer than `seconds`: for what has to be done before a timer of the server's comes, which a busy
--- machine may not let be done. Asserts on what came of it are to follow this, since they can fail in an attempt that took too long.
+--- Calls `attempt`, and again whenever that took longer than `seconds`: for what has to be done before a timer of the server's comes,
+-- which a busy machine may not let be done. Asserts on what came of it are to follow this, since they can fail in an attempt that took
+-- too long.
 -- @param seconds  how long it may take
 -- @param attempt  function (n): n is 1, then 2, and so on
 -- @return what the attempt in time returned

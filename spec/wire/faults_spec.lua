@@ -72,7 +72,7 @@ describe("memory that runs out in a real Prosody", function ()
 		assert.equal("true", server:run("return "..SAVED..".pending:check()"));
 		assert.is_true(tonumber(server:run("return "..SAVED..".reports.counts.errors.hook")) > 3);
 		local lines = select(2, server:log():gsub("Error in [^\n]*the stanza goes on without us", ""));
-		assert.is_true(lines >= 1 and lines <= 2 + (os.time() - began) // 60, lines.." lines, one a minute and a little more");
+		assert.is_true(lines >= 1 and lines <= math.max(2, 1 + (os.time() - began) // 60), lines.." lines");
 		local failing = tonumber(server:run("return "..FAULTS..".failing"));
 		assert.is_true(failing > 300, failing.." failures");
 
