@@ -51,6 +51,23 @@ struct rcpt_facts {
 	unsigned problems;
 };
 
+/* The attributes of a message that are facts, and which of them has this name: RCPT_ATTRIBUTES for any other. */
+enum rcpt_attribute { RCPT_ATTR_ID, RCPT_ATTR_FROM, RCPT_ATTR_TO, RCPT_ATTR_TYPE, RCPT_ATTRIBUTES };
+
+static inline enum rcpt_attribute rcpt_attribute(const char *name)
+{
+	switch (name[0]) {
+	case 'i':
+		return strcmp(name, "id") == 0 ? RCPT_ATTR_ID : RCPT_ATTRIBUTES;
+	case 'f':
+		return strcmp(name, "from") == 0 ? RCPT_ATTR_FROM : RCPT_ATTRIBUTES;
+	case 't':
+		return strcmp(name, "to") == 0 ? RCPT_ATTR_TO : strcmp(name, "type") == 0 ? RCPT_ATTR_TYPE : RCPT_ATTRIBUTES;
+	default:
+		return RCPT_ATTRIBUTES;
+	}
+}
+
 /* What a direct child of a message is to us. */
 enum rcpt_child {
 	RCPT_CHILD_OTHER,

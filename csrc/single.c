@@ -39,7 +39,7 @@ static void give_up(struct rcpt_single *s)
 
 /* What matters of an element's attributes. */
 struct attributes {
-	const char *ns, *id, *from, *to, *type; /* NULL where absent */
+	const char *ns, *value[RCPT_ATTRIBUTES]; /* NULL where absent */
 };
 
 static struct rcpt_str text_of(const char *value)
@@ -71,31 +71,16 @@ static bool may_be_default(const char *ns)
 		   (strcmp(ns, "http://www.w3.org/XML/1998/namespace") != 0 && strcmp(ns, "http://www.w3.org/2000/xmlns/") != 0);
 }
 
-/* Where the value of an attribute with this name is kept; NULL for one that does not matter. */
-static const char **place_of(struct attributes *a, const char *name)
-{
-	switch (name[0]) {
-	case 'x':
-		return strcmp(name, "xmlns") == 0 ? &a->ns : NULL;
-	case 'i':
-		return strcmp(name, "id") == 0 ? &a->id : NULL;
-	case 'f':
-		return strcmp(name, "from") == 0 ? &a->from : NULL;
-	case 't':
-		return strcmp(name, "to") == 0 ? &a->to : strcmp(name, "type") == 0 ? &a->type : NULL;
-	default:
-		return NULL;
-	}
-}
-
 /* False where a parser that knows namespaces may understand something else. */
 static bool read_attributes(const char **attr, struct attributes *a)
 {
 	*a = (struct attributes){0};
 	for (; *attr; attr += 2) {
-		const char **place = place_of(a, attr[0]);
-		if (place)
-			*place = attr[1];
+		const enum rcpt_attribute which = rcpt_attribute(attr[0]);
+		if (which != RCPT_ATTRIBUTES)
+			a->value[which] = attr[1];
+		else if (strcmp(attr[0], "xmlns") == 0)
+			a->ns = attr[1];
 		else if (!plain(attr[0]).p && strcmp(attr[0], "xml:lang") != 0)
 			return false;
 	}
@@ -127,10 +112,10 @@ static void begin_message(struct rcpt_single *s, struct rcpt_str name, const str
 		return;
 	}
 	XML_SetCharacterDataHandler(s->quick, NULL);
-	s->facts.id = copy(s, a->id);
-	s->facts.from = copy(s, a->from);
-	s->facts.to = copy(s, a->to);
-	s->facts.type = copy(s, a->type);
+	s->facts.id = copy(s, a->value[RCPT_ATTR_ID]);
+	s->facts.from = copy(s, a->value[RCPT_ATTR_FROM]);
+	s->facts.to = copy(s, a->value[RCPT_ATTR_TO]);
+	s->facts.type = copy(s, a->value[RCPT_ATTR_TYPE]);
 }
 
 static void begin_child(struct rcpt_single *s, struct rcpt_str name, const struct attributes *a)
@@ -139,7 +124,7 @@ static void begin_child(struct rcpt_single *s, struct rcpt_str name, const struc
 		return;
 	const enum rcpt_child kind = rcpt_child_kind(name, text_of(a->ns));
 	const bool first = kind == RCPT_CHILD_RECEIVED && !(s->facts.has & RCPT_HAS_RECEIVED);
-	rcpt_facts_child(&s->facts, kind, copy(s, first ? a->id : NULL), true);
+	rcpt_facts_child(&s->facts, kind, copy(s, first ? a->value[RCPT_ATTR_ID] : NULL), true);
 	if (rcpt_child_inside_matters(kind)) {
 		s->child = kind;
 		XML_SetCharacterDataHandler(s->quick, on_inner_text);

@@ -27,7 +27,8 @@
 #define RESET_UP_TO 16384        /* bytes read by a parser that is reset; one that has read more is replaced */
 #define STREAMS_MAX 4u           /* streams open within one another: the outermost is forgotten for one more */
 
-enum { ID, FROM, TO, TYPE, RECEIVED_ID, STAMP, STRINGS };
+/* The strings of a message: its attributes, and these. */
+enum { RECEIVED_ID = RCPT_ATTRIBUTES, STAMP, STRINGS };
 
 /* A string by its place in `text`, which moves as it grows. */
 struct place {
@@ -157,12 +158,12 @@ static enum rcpt_xml_status status_of(enum XML_Error error)
 /* -- Keeping what was read ------------------------------------------------------------------------------------------- */
 
 /* Who only counts has no use for others. */
-static bool is_judged(int which)
+static bool is_judged(unsigned which)
 {
-	return which == ID || which == TYPE || which == RECEIVED_ID;
+	return which == RCPT_ATTR_ID || which == RCPT_ATTR_TYPE || which == RECEIVED_ID;
 }
 
-static bool keep(struct rcpt_xml *x, int which, const char *value)
+static bool keep(struct rcpt_xml *x, unsigned which, const char *value)
 {
 	if (x->limits.only_count && !is_judged(which))
 		return true;
@@ -187,10 +188,10 @@ static void as_facts(const struct rcpt_xml *x, const struct record *r, struct rc
 		s[i] = p->set ? (struct rcpt_str){x->text + p->at, p->n} : (struct rcpt_str){NULL, 0};
 	}
 	*f = (struct rcpt_facts){
-		.id = s[ID],
-		.from = s[FROM],
-		.to = s[TO],
-		.type = s[TYPE],
+		.id = s[RCPT_ATTR_ID],
+		.from = s[RCPT_ATTR_FROM],
+		.to = s[RCPT_ATTR_TO],
+		.type = s[RCPT_ATTR_TYPE],
 		.received_id = s[RECEIVED_ID],
 		.stamp = s[STAMP],
 		.has = r->has,
@@ -255,21 +256,6 @@ static bool attributes_fit(struct rcpt_xml *x, const char **attr)
 	return true;
 }
 
-/* Which of a message's attributes is this? STRINGS for none of ours. */
-static int message_attribute(const char *name)
-{
-	switch (name[0]) {
-	case 'i':
-		return strcmp(name, "id") == 0 ? ID : STRINGS;
-	case 'f':
-		return strcmp(name, "from") == 0 ? FROM : STRINGS;
-	case 't':
-		return strcmp(name, "to") == 0 ? TO : strcmp(name, "type") == 0 ? TYPE : STRINGS;
-	default:
-		return STRINGS;
-	}
-}
-
 static void begin_message(struct rcpt_xml *x, const char **attr)
 {
 	if (x->complete)
@@ -281,8 +267,8 @@ static void begin_message(struct rcpt_xml *x, const char **attr)
 	x->own_stamp = false;
 	x->in_message = true;
 	for (; *attr; attr += 2) {
-		const int which = message_attribute(attr[0]);
-		if (which != STRINGS && !keep(x, which, attr[1]))
+		const enum rcpt_attribute which = rcpt_attribute(attr[0]);
+		if (which != RCPT_ATTRIBUTES && !keep(x, which, attr[1]))
 			return;
 	}
 }
@@ -294,7 +280,7 @@ static bool is_delay(const struct rcpt_name *name)
 	return rcpt_str_eq(name->local, RCPT_STR("delay")) && rcpt_str_eq(name->ns, RCPT_STR("urn:xmpp:delay"));
 }
 
-static bool keep_attribute(struct rcpt_xml *x, int which, const char *name, const char **attr)
+static bool keep_attribute(struct rcpt_xml *x, unsigned which, const char *name, const char **attr)
 {
 	for (; *attr; attr += 2)
 		if (strcmp(attr[0], name) == 0)

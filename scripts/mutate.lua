@@ -16,7 +16,13 @@ local C_FILES = {
 	["csrc/pending.c"] = { "test_pending" };
 	["csrc/uuid.c"] = { "test_uuid" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
-	["csrc/receipts.c"] = { "engine", "test_binding" };
+	["csrc/lua_entries.c"] = { "engine", "test_binding" };
+	["csrc/lua_facts.c"] = { "engine", "test_binding" };
+	["csrc/lua_parse.c"] = { "engine", "test_binding" };
+	["csrc/lua_pending.c"] = { "engine", "test_binding" };
+	["csrc/lua_scanner.c"] = { "engine", "test_binding" };
+	["csrc/lua_stanza.c"] = { "engine", "test_binding" };
+	["csrc/lua_values.c"] = { "engine", "test_binding" };
 	["csrc/xml.c"] = { "test_xml", "test_salt", "engine", "test_single", "test_edges" };
 };
 local LUA_FILES = {
