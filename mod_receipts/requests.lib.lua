@@ -15,8 +15,10 @@ local function decide(mode, sender, recipient, ...)
 			return false, "the recipient does not support receipts";
 		end
 		return true, "receipts_request is \"always\"";
-	elseif sender ~= "incapable" and sender ~= "silent" then
+	elseif sender == "capable" then
 		return false, "the sender's client can ask by itself";
+	elseif sender == "unknown" then
+		return false, "the sender's client has not said yet whether it can ask by itself";
 	elseif recipient(...) ~= "capable" then
 		return false, "the recipient is not known to support receipts";
 	end

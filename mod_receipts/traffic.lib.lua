@@ -151,7 +151,7 @@ function traffic.new(env, parts)
 			keep(stanza);
 		elseif tracked and tracked ~= "known" then
 			reports:untracked();
-			decide(stanza, "F2 not kept in mind: "..tracked);
+			decide(stanza, "F2 not tracked: "..tracked);
 		end
 		if what & ODD_REQUEST == 0 then return; end
 		if what & ODD_RECEIVED == 0 and may_see(origin, stanza.attr.to) then

@@ -66,10 +66,10 @@ function views.statistics(all)
 		{ "Failed (bounced)", outcomes.failed };
 		{ "Overdue", outcomes.overdue };
 		{ "Expired", outcomes.expired };
-		{ "Forgotten for want of room", outcomes.evicted };
-		{ "Not kept in mind at all", outcomes.untracked };
+		{ "Evicted: over a limit", outcomes.evicted };
+		{ "Not tracked", outcomes.untracked };
 		{ "Pending now, in memory", all.pending };
-		{ "Further acks of the delivered", outcomes.duplicate };
+		{ "Duplicate acks", outcomes.duplicate };
 		{ "Acks of unknown messages", outcomes.unknown };
 		{ "Forged acks", outcomes.forged };
 		{ "Answered for clients", counts.answers[false] };
@@ -80,10 +80,10 @@ function views.statistics(all)
 		if count > 0 then table.insert(reasons, reason); end
 	end
 	table.sort(reasons);
-	for _, reason in ipairs(reasons) do table.insert(lines, { "Thrown away: "..reason, counts.rejected[reason] }); end
+	for _, reason in ipairs(reasons) do table.insert(lines, { "Removed: "..reason, counts.rejected[reason] }); end
 	table.insert(lines, { "Errors caught", counts.errors.hook });
 	table.insert(lines, { "Failures of the store", counts.errors.store });
-	table.insert(lines, { "Memory of the table", format_units(all.bytes, "B", "b") });
+	table.insert(lines, { "Memory used", format_units(all.bytes, "B", "b") });
 	for _, line in ipairs(lines) do line[2] = tostring(line[2]); end
 	return lines;
 end

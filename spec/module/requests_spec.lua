@@ -41,7 +41,15 @@ describe("requests", function ()
 		assert.is_false((lib.decide("auto", "capable", never)));
 	end);
 
-	it("gives a reason", function ()
-		assert.is_string((select(2, decide("auto", "unknown", "unknown"))));
+	it("gives a reason that is true of this client and this person", function ()
+		local function why(...) return (select(2, decide(...))); end
+		assert.equal("the sender's client can ask by itself", why("auto", "capable", "capable"));
+		assert.equal("the sender's client has not said yet whether it can ask by itself", why("auto", "unknown", "capable"));
+		assert.equal("the recipient is not known to support receipts", why("auto", "incapable", "unknown"));
+		assert.equal("the recipient is not known to support receipts", why("auto", "incapable", "incapable"));
+		assert.equal("the recipient does not support receipts", why("always", "capable", "incapable"));
+		assert.equal("receipts_request is \"always\"", why("always", "unknown", "unknown"));
+		assert.equal("receipts_request is \"never\"", why("never", "incapable", "capable"));
+		assert.equal("the recipient supports receipts and the sender's client does not", why("auto", "silent", "capable"));
 	end);
 end);

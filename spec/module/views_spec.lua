@@ -29,7 +29,7 @@ describe("views", function ()
 		local lines = views.statistics(all);
 		assert.equal("-", line(lines, "  half of them"));
 		assert.equal("3", line(lines, "Pending now, in memory"));
-		assert.equal("2 KiB", line(lines, "Memory of the table"));
+		assert.equal("2 KiB", line(lines, "Memory used"));
 		all.delivery[1], all.delivery[5], all.delivery[13] = 50, 49, 1;
 		lines = views.statistics(all);
 		assert.equal("within 0.1 s", line(lines, "  half of them"));
@@ -43,8 +43,8 @@ describe("views", function ()
 		local all = statistics();
 		all.counts.rejected.forged = 2;
 		local lines = views.statistics(all);
-		assert.equal("2", line(lines, "Thrown away: forged"));
-		assert.is_nil(line(lines, "Thrown away: unknown"));
+		assert.equal("2", line(lines, "Removed: forged"));
+		assert.is_nil(line(lines, "Removed: unknown"));
 	end);
 
 	it("F4 statistics of several hosts add up", function ()

@@ -74,12 +74,7 @@ for _, name in ipairs(storages.names) do
 
 		it("F5 prosodyctl reads it from the store, without a server", function ()
 			local alice = ask("on disk");
-			local function prosodyctl(what)
-				local pipe = assert(io.popen(("LUA_CPATH='%s;;' lua5.4 %s/usr/bin/prosodyctl --config %s mod_receipts pending %s 2>&1")
-					:format(paths.engine, paths.prosody[server.version], server.config, what)));
-				local text = pipe:read("*a");
-				return text, select(3, pipe:close());
-			end
+			local function prosodyctl(...) return server:prosodyctl("mod_receipts", "pending", ...); end
 			alice:send(stanzas.chat { to = "bob@localhost", id = "expired" });
 			alice:sync();
 			server:halt();
@@ -92,7 +87,7 @@ for _, name in ipairs(storages.names) do
 			text, code = prosodyctl("nobody@nowhere.example");
 			assert.equal(2, code);
 			assert.truthy(text:find("The configuration has no host nowhere.example", 1, true), text);
-			assert.equal(2, select(2, prosodyctl("")));
+			assert.equal(2, select(2, prosodyctl()));
 		end);
 
 		it("F1 outlives kill -9 once it is written, and is written when the module is unloaded or reloaded", function ()
