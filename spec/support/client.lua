@@ -27,6 +27,7 @@ local callbacks = { default_ns = "jabber:client" };
 function callbacks.streamopened(self, attr) self.notopen, self.stream_id = nil, attr.id; end
 function callbacks.streamclosed(self) self.closed = true; end
 function callbacks.handlestanza(self, stanza)
+	if stanza.name == "enabled" then self.managed, self.handled = true, 0; end -- what came before does not count
 	if self.managed and (stanza.name == "message" or stanza.name == "presence" or stanza.name == "iq") then
 		self.handled = self.handled + 1;
 	end
@@ -178,7 +179,6 @@ end
 --- Enables stream management (XEP-0198). From here on `handled` counts stanzas; nothing is acked unless acknowledge() is called.
 -- @param how  "once": without the right to resume
 function client:enable_management(how)
-	self.managed, self.handled = true, 0;
 	self:send(st.stanza("enable", { xmlns = "urn:xmpp:sm:3", resume = how ~= "once" and "true" or nil }));
 	self.token = self:expect(named("enabled")).attr.id;
 	return self;
