@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Rule F1 on the wire: what is pending outlives reloads, restarts, crashes and a store that fails, on each kind of storage.
 
-local paths = require "spec.support.paths";
 local servers = require "spec.support.server";
 local storages = require "spec.support.storages";
 local stanzas = require "spec.support.stanzas";
