@@ -99,8 +99,8 @@ extern const luaL_Reg rcpt_scanner_methods[];
 /* -- lua_stanza.c ---------------------------------------------------------------------------------------------------- */
 
 /* The facts of a util.stanza at `stanza`, below the top of the stack at `base`, read to the end where one of `wanted` may be
- * among them. Tells whether one is; false for what is no message, too. The facts' strings are those of the stanza. Whatever the
- * table holds, this raises no error. */
+ * among them. Tells whether one is; false for what is no message, too. The facts' strings are on the stack: up to 7
+ * values stay there. Whatever the table holds, this raises no error. */
 bool rcpt_read_stanza(lua_State *L, int stanza, int base, unsigned wanted, struct rcpt_facts *f);
 
 int rcpt_l_inspect(lua_State *L);

@@ -125,16 +125,16 @@ static int l_scanner_finish(lua_State *L)
 static int l_scanner_summary(lua_State *L)
 {
 	const struct scanner_handle *s = check_scanner(L);
-	const struct rcpt_xml_counts *counts = rcpt_xml_counts(s->x);
+	const struct rcpt_xml_counts counts = *rcpt_xml_counts(s->x); /* a finalizer may close the scanner while values are made */
 	lua_createtable(L, 0, 5);
-	rcpt_set_integer(L, "messages", counts->messages);
-	rcpt_set_integer(L, "requests", counts->requests);
-	rcpt_set_integer(L, "acks", counts->acks);
+	rcpt_set_integer(L, "messages", counts.messages);
+	rcpt_set_integer(L, "requests", counts.requests);
+	rcpt_set_integer(L, "acks", counts.acks);
 	rcpt_set_integer(L, "bytes", s->bytes);
 	lua_newtable(L);
 	for (unsigned i = 0; i < RCPT_PROBLEMS; i++)
-		if (counts->problems[i] > 0)
-			rcpt_set_integer(L, rcpt_problem_name(i), counts->problems[i]);
+		if (counts.problems[i] > 0)
+			rcpt_set_integer(L, rcpt_problem_name(i), counts.problems[i]);
 	lua_setfield(L, -2, "problems");
 	return 1;
 }

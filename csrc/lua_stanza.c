@@ -10,8 +10,9 @@
 #define AT_ONCE 5
 _Static_assert(1 + 5 + 2 * AT_ONCE + 4 <= LUA_MINSTACK, "a stanza is read on the stack that every C function has");
 
-/* What read_stanza() leaves on the stack, above the arguments. */
-enum { LEFT_NAME_KEY = 1, LEFT_RECEIVED_ID, LEFT };
+/* Where rcpt_read_stanza() has things on the stack, above the arguments. All strings of the facts stay there: a finalizer may
+ * change the stanza as soon as somebody makes a Lua value. */
+enum { LEFT_NAME_KEY = 1, LEFT_RECEIVED_ID, LEFT_ATTR };
 
 /* Pushes a field of a table, by one of our key upvalues, and returns its type. */
 static int push_field(lua_State *L, int table, enum rcpt_upvalue key)
@@ -99,7 +100,7 @@ static void read_children(lua_State *L, int tags, int base, unsigned wanted, str
 
 bool rcpt_read_stanza(lua_State *L, int stanza, int base, unsigned wanted, struct rcpt_facts *f)
 {
-	const int attr = base + LEFT;
+	const int attr = base + LEFT_ATTR;
 	f->id = f->from = f->to = f->type = f->received_id = f->stamp = (struct rcpt_str){NULL, 0};
 	f->has = f->problems = 0;
 	if (!lua_istable(L, stanza))
@@ -113,6 +114,7 @@ bool rcpt_read_stanza(lua_State *L, int stanza, int base, unsigned wanted, struc
 		return false;
 	if (push_field(L, stanza, UP_TAGS) == LUA_TTABLE)
 		read_children(L, attr + 2, base, wanted, f);
+	lua_settop(L, attr);
 	if (has_attr)
 		f->type = top_str(L, push_field(L, attr, UP_TYPE));
 	if (!rcpt_facts_could(f, wanted))
@@ -123,7 +125,6 @@ bool rcpt_read_stanza(lua_State *L, int stanza, int base, unsigned wanted, struc
 		f->from = top_str(L, push_field(L, attr, UP_FROM));
 		f->to = top_str(L, push_field(L, attr, UP_TO));
 	}
-	lua_settop(L, base + LEFT - 1);
 	rcpt_facts_judge(f);
 	return wanted == RCPT_ANYTHING || (f->has & wanted);
 }

@@ -243,12 +243,16 @@ static void new_record(struct rcpt_xml *x)
 
 /* -- Handlers -------------------------------------------------------------------------------------------------------- */
 
-/* No value is longer than its tag: without a DTD, what stands for something else is longer than that. */
-static bool attributes_fit(struct rcpt_xml *x, const char **attr)
+/* However many chunks a tag has come in. No value is longer than its tag: without a DTD, what stands for something else is longer
+ * than that. */
+static bool tag_fits(struct rcpt_xml *x, const char **attr)
 {
-	if ((size_t)XML_GetCurrentByteCount(x->parser) <= x->limits.attr)
-		return true;
-	for (; *attr; attr += 2)
+	const size_t n = (size_t)XML_GetCurrentByteCount(x->parser);
+	if (n > x->limits.bytes) {
+		refuse(x, RCPT_XML_TOO_LARGE);
+		return false;
+	}
+	for (; n > x->limits.attr && *attr; attr += 2)
 		if (!rcpt_namespaces_declares(attr[0]) && strlen(attr[1]) > x->limits.attr) {
 			refuse(x, RCPT_XML_ATTR_TOO_LONG);
 			return false;
@@ -347,8 +351,12 @@ static size_t declaration(const struct rcpt_xml *x)
 static void save_tag(struct rcpt_xml *x)
 {
 	const struct rcpt_str tag = {rest_of_input(x).p, (size_t)XML_GetCurrentByteCount(x->parser)};
-	if (!tag.p || x->saved + 1 != x->depth || x->tags_n + tag.n >= x->limits.bytes)
+	if (!tag.p || x->saved + 1 != x->depth) /* of an Expat that keeps no context: nothing is cut then */
 		return;
+	if (x->tags_n + tag.n > x->limits.bytes) {
+		refuse(x, RCPT_XML_TOO_LARGE);
+		return;
+	}
 	void *tags = x->tags;
 	if (!rcpt_grow(&tags, &x->tags_room, 1, x->tags_n + tag.n + 1)) {
 		refuse(x, RCPT_XML_NO_MEMORY);
@@ -356,10 +364,7 @@ static void save_tag(struct rcpt_xml *x)
 	}
 	x->tags = tags;
 	for (size_t i = 0; i < tag.n; i++)
-		x->tags[x->tags_n++] = tag.p[i];
-	for (size_t i = x->tags_n - tag.n; i < x->tags_n; i++)
-		if (x->tags[i] == '\n' || x->tags[i] == '\r')
-			x->tags[i] = ' ';
+		x->tags[x->tags_n++] = tag.p[i] == '\n' || tag.p[i] == '\r' ? ' ' : tag.p[i];
 	x->tags[x->tags_n++] = '\n';
 	x->saved++;
 }
@@ -458,7 +463,7 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 		refuse(x, RCPT_XML_TOO_DEEP);
 		return;
 	}
-	if (!attributes_fit(x, attr))
+	if (!tag_fits(x, attr))
 		return;
 	if (x->stanza_depth) {
 		if (x->in_message && x->depth == x->stanza_depth + 1)
@@ -525,6 +530,8 @@ static void XMLCALL on_comment(void *ud, const char *text)
 	struct rcpt_xml *x = ud;
 	if (!x->limits.comments || x->single || x->stanza_depth)
 		refuse(x, RCPT_XML_COMMENT);
+	else if ((size_t)XML_GetCurrentByteCount(x->parser) > x->limits.bytes)
+		refuse(x, RCPT_XML_TOO_LARGE);
 }
 
 static void XMLCALL on_instruction(void *ud, const char *target, const char *data)
@@ -621,6 +628,26 @@ static enum XML_Error error_of(const struct rcpt_xml *x)
 	return error == XML_ERROR_TAG_MISMATCH && rest.n && rest.p[0] == ':' ? XML_ERROR_INVALID_TOKEN : error;
 }
 
+/* Of 2.6 and later: Expat may put off reading what is unfinished until much more has come. Is that more than a token may have? */
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 6
+static enum XML_Status read_what_is_put_off(struct rcpt_xml *x)
+{
+	const XML_Index done = XML_GetCurrentByteIndex(x->parser);
+	if (x->single || x->fed - (uint64_t)(done > 0 ? done : 0) <= x->limits.bytes)
+		return XML_STATUS_OK;
+	XML_SetReparseDeferralEnabled(x->parser, XML_FALSE);
+	const enum XML_Status status = XML_Parse(x->parser, "", 0, XML_FALSE);
+	XML_SetReparseDeferralEnabled(x->parser, XML_TRUE);
+	return status;
+}
+#else
+static enum XML_Status read_what_is_put_off(struct rcpt_xml *x)
+{
+	(void)x;
+	return XML_STATUS_OK;
+}
+#endif
+
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
 static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 {
@@ -631,8 +658,10 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 		x->where = x->origin;
 		return;
 	}
-	const enum XML_Status status = XML_Parse(x->parser, xml, (int)n, last);
+	enum XML_Status status = XML_Parse(x->parser, xml, (int)n, last);
 	x->fed += n;
+	if (status == XML_STATUS_OK && !last)
+		status = read_what_is_put_off(x);
 	if (x->ended || x->status != RCPT_XML_OK)
 		return;
 	if (status != XML_STATUS_OK) {

@@ -30,7 +30,7 @@
 #include "facts.h"
 
 struct rcpt_xml_limits {
-	size_t bytes;    /* in one message given whole, and in one token (tag or text) of a stream */
+	size_t bytes;    /* in one message given whole; in one tag or comment of a stream, and in the tags of all open containers */
 	unsigned depth;  /* elements within one another, the message itself included */
 	size_t attr;     /* bytes in one attribute's value */
 	bool comments;   /* they may stand between the stanzas of a stream: those who capture write them */

@@ -127,6 +127,25 @@ describe("receipts.inspect", function ()
 		end
 	end);
 
+	it("has the stanza's strings until the facts are made, whatever a finalizer does to the stanza meanwhile", function ()
+		portable.eager();
+		for round = 1, 300 do
+			local function long(name) return name..round..("x"):rep(60); end -- short strings are kept by Lua for longer
+			local stanza = { name = "message", attr = { id = long "i", from = long "f", to = long "t", type = long "type" },
+				tags = { { name = "request", attr = { xmlns = "urn:xmpp:receipts" } } } };
+			portable.finalized(function ()
+				stanza.attr = { id = "other", from = "other", to = "other" };
+				collectgarbage();
+			end);
+			for _ = 1, 200 do
+				local facts = receipts.inspect(stanza);
+				if facts.id == "other" then break; end
+				assert(facts.id == long "i" and facts.from == long "f" and facts.to == long "t" and facts.type == long "type");
+			end
+		end
+		portable.incremental();
+	end);
+
 	it("raises no error whatever a table holds", function ()
 		local trap = setmetatable({}, { __index = function () error("metamethod called"); end });
 		for _, stanza in ipairs {

@@ -185,6 +185,19 @@ describe("receipts.scanner", function ()
 		collectgarbage();
 	end);
 
+	it("outlives a finalizer that closes it while a summary is made", function ()
+		for _ = 1, 300 do
+			local scanner = receipts.scanner {};
+			scanner:feed("<message/>");
+			portable.finalized(function () scanner:close(); end);
+			for _ = 1, 200 do
+				local open, summary = pcall(scanner.summary, scanner);
+				if not open then break; end
+				assert(summary.messages == 1);
+			end
+		end
+	end);
+
 	it("tells a finalizer that it is busy", function ()
 		local messages = ("<message id='1'/>"):rep(20000);
 		local feed, finish;

@@ -47,8 +47,18 @@ function portable.generational()
 	pcall(collectgarbage, "generational");
 end
 
+--- Garbage is collected in many small steps: each allocation may take one.
+function portable.eager()
+	portable.incremental();
+	collectgarbage("setpause", 10);
+	collectgarbage("setstepmul", 1000);
+end
+
+--- As Lua does by itself.
 function portable.incremental()
 	pcall(collectgarbage, "incremental");
+	collectgarbage("setpause", 200);
+	collectgarbage("setstepmul", 100);
 end
 
 return portable;
