@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 {
 	const unsigned long entries = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
 	struct rcpt_key key;
-	if (entries < 1000 || entries > RCPT_CAPACITY_MAX || rcpt_key_random(&key) != 0)
+	if (entries < 1000 || entries > RCPT_CAPACITY_MAX || !rcpt_key_random(&key))
 		return 2;
 	struct rcpt_pending_limits limits = {(uint32_t)entries, 1000, 1000, 1000};
 	struct load l = {.t = rcpt_pending_new(&limits, &key), .users = entries / 10};

@@ -54,7 +54,7 @@ struct rcpt_facts {
 /* The attributes of a message that are facts, and which of them has this name: RCPT_ATTRIBUTES for any other. */
 enum rcpt_attribute { RCPT_ATTR_ID, RCPT_ATTR_FROM, RCPT_ATTR_TO, RCPT_ATTR_TYPE, RCPT_ATTRIBUTES };
 
-static inline enum rcpt_attribute rcpt_attribute(const char *name)
+static inline enum rcpt_attribute rcpt_attribute_of(const char *name)
 {
 	switch (name[0]) {
 	case 'i':
@@ -119,6 +119,7 @@ void rcpt_facts_not_empty(struct rcpt_facts *f, enum rcpt_child kind);
 /* Draw the conclusions, after the last child. */
 void rcpt_facts_judge(struct rcpt_facts *f);
 
+/* What the attribute `type` means. */
 enum rcpt_type rcpt_facts_type(const struct rcpt_facts *f);
 
 /* Could one of `wanted`, of facts.has, be among the facts once they are judged? The children and the type have been read. */

@@ -2,7 +2,6 @@
 /* Linear hashing over blocks of a slab. */
 #include "lhash.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "mem.h"
@@ -59,16 +58,16 @@ static uint32_t bucket_of(const struct rcpt_lhash *t, uint32_t hash)
 	return b < t->buckets ? b : b - half;
 }
 
-int rcpt_lhash_init(struct rcpt_lhash *t, uint32_t for_two, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of,
-					const void *owner)
+bool rcpt_lhash_init(struct rcpt_lhash *t, uint32_t for_two, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of,
+					 const void *owner)
 {
 	*t = (struct rcpt_lhash){.for_two = for_two, .slab = slab, .hash_of = hash_of, .owner = owner};
 	t->segment[0] = rcpt_malloc(sizeof(rcpt_ref) * RCPT_LHASH_BASE);
 	if (!t->segment[0])
-		return -1;
+		return false;
 	memset(t->segment[0], 0, sizeof(rcpt_ref) * RCPT_LHASH_BASE);
 	t->buckets = RCPT_LHASH_BASE;
-	return 0;
+	return true;
 }
 
 void rcpt_lhash_clear(struct rcpt_lhash *t)
@@ -174,12 +173,12 @@ size_t rcpt_lhash_bytes(const struct rcpt_lhash *t)
 	return bytes;
 }
 
-int rcpt_lhash_check(const struct rcpt_lhash *t)
+bool rcpt_lhash_check(const struct rcpt_lhash *t)
 {
 	uint32_t count = 0;
 	for (uint32_t b = 0; b < t->buckets; b++)
 		for (rcpt_ref ref = *bucket_at(t, b); ref; ref = *next_of(t, ref))
 			if (++count > t->count || bucket_of(t, t->hash_of(t->owner, ref)) != b)
-				return -1;
-	return count == t->count ? 0 : -1;
+				return false;
+	return count == t->count;
 }

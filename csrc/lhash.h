@@ -14,13 +14,15 @@
 #ifndef RCPT_LHASH_H
 #define RCPT_LHASH_H
 
+#include <stdbool.h>
+
 #include "slab.h"
 
 /* The hash of a block that is in the table. */
 typedef uint32_t rcpt_lhash_of(const void *owner, rcpt_ref ref);
 
 #define RCPT_LHASH_BASE 16u
-#define RCPT_LHASH_SEGMENTS 29u /* 16 * 2^28 buckets */
+#define RCPT_LHASH_SEGMENTS 28u /* 16 * 2^27 buckets */
 
 struct rcpt_lhash {
 	rcpt_ref *segment[RCPT_LHASH_SEGMENTS];
@@ -33,9 +35,9 @@ struct rcpt_lhash {
 };
 
 /* With `for_two` buckets, 1 or more, for every two nodes: the more, the shorter the chains. No insert splits and no removal
- * merges more than so many. Returns 0, or -1 when memory has run out. */
-int rcpt_lhash_init(struct rcpt_lhash *t, uint32_t for_two, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of,
-					const void *owner);
+ * merges more than so many. False when memory has run out. */
+bool rcpt_lhash_init(struct rcpt_lhash *t, uint32_t for_two, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of,
+					 const void *owner);
 /* Gives the buckets back, not the nodes. */
 void rcpt_lhash_clear(struct rcpt_lhash *t);
 
@@ -52,7 +54,7 @@ void rcpt_lhash_remove(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash);
 
 /* Memory held by the buckets, in bytes. */
 size_t rcpt_lhash_bytes(const struct rcpt_lhash *t);
-/* 0, or -1 when a node is in the wrong bucket or the count is wrong. For tests: it reads everything. */
-int rcpt_lhash_check(const struct rcpt_lhash *t);
+/* False when a node is in the wrong bucket or the count is wrong. For tests: it reads everything. */
+bool rcpt_lhash_check(const struct rcpt_lhash *t);
 
 #endif

@@ -55,12 +55,13 @@ struct rcpt_str rcpt_arg_str(lua_State *L, int arg);
 double rcpt_check_time(lua_State *L, int arg);
 /* A table of these options, or none at all. An option that is misspelt would count as left out: it is an error. */
 void rcpt_check_options(lua_State *L, int table, const char *const names[]);
-/* A number from an options table, or its default. Limits are whole numbers. */
+/* A number from an options table, from `least` to `most`, or its default. */
 double rcpt_option(lua_State *L, int table, const char *key, int least, int most, double standard);
 
 /* Handles begin with the address of their place among these names, so that telling them apart needs no look at metatables. */
 enum rcpt_handle { SCANNER_HANDLE, PENDING_HANDLE };
 extern const char *const rcpt_handle_names[];
+/* The handle that an argument is; else raises an error. */
 void *rcpt_check_handle(lua_State *L, int arg, enum rcpt_handle kind);
 
 /* Fields of a table. */
@@ -84,6 +85,9 @@ void rcpt_push_facts(lua_State *L, const struct rcpt_facts *f, int more);
 void rcpt_push_bits(lua_State *L, const struct rcpt_facts *f);
 /* nil, reason, position. Returns how many those are. */
 int rcpt_push_xml_error(lua_State *L, const char *reason, struct rcpt_xml_position where);
+
+/* The functions of the module and its handles are named rcpt_l_*: what Lua calls. docs/lua-api.md has what they take and return.
+ */
 
 /* -- lua_parse.c ----------------------------------------------------------------------------------------------------- */
 
@@ -122,6 +126,7 @@ struct rcpt_collection {
 
 /* An rcpt_visit, of which `ud` is the collection. */
 bool rcpt_collect(void *ud, const struct rcpt_entry *e);
+/* Frees what was collected. The collection is empty then, and of the same kind. */
 void rcpt_forget_entries(struct rcpt_collection *c);
 
 /* Pushes the call that will push the collection. That takes memory, and raises an error where there is none, or runs a finalizer
@@ -139,6 +144,7 @@ bool rcpt_read_entry(lua_State *L, int table, struct rcpt_entry *e);
  * five. */
 bool rcpt_read_flags(lua_State *L, int table, unsigned *flags);
 
+/* The names in such a table: of a state, and of the message's type in an entry's flags. */
 const char *rcpt_state_name(enum rcpt_state state);
 const char *rcpt_type_name(unsigned flags);
 

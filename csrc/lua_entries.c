@@ -26,10 +26,9 @@ const char *rcpt_type_name(unsigned flags)
 /* Which of `n` names is the value at the top of the stack? n for none. */
 static unsigned index_of(lua_State *L, const char *const names[], unsigned n)
 {
+	const struct rcpt_str name = rcpt_arg_str(L, -1);
 	unsigned i = 0;
-	if (lua_type(L, -1) != LUA_TSTRING)
-		return n;
-	while (i < n && strcmp(lua_tostring(L, -1), names[i]) != 0)
+	while (i < n && !rcpt_str_eq(name, (struct rcpt_str){names[i], strlen(names[i])}))
 		i++;
 	return i;
 }
@@ -47,16 +46,12 @@ struct entry_copy {
 /* Room for `size` more bytes. */
 static bool make_room(struct rcpt_collection *c, size_t size)
 {
-	if (c->room - c->used >= size)
-		return true;
-	const size_t room = (c->room + size) * 2;
-	char *bytes = rcpt_realloc(c->bytes, room);
-	if (!bytes) {
+	void *bytes = c->bytes;
+	if (!rcpt_grow(&bytes, &c->room, 1, c->used + size)) {
 		c->failed = true;
 		return false;
 	}
 	c->bytes = bytes;
-	c->room = room;
 	return true;
 }
 

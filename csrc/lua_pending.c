@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* receipts.pending: the pending table's methods. */
 #include "lua_binding.h"
-#include "mem.h"
 
 /* So many evicted entries are worth a call of evicted(). */
 #define EVICTED_MANY 256
@@ -67,24 +66,11 @@ static int l_pending_limit(lua_State *L)
 	return 0;
 }
 
-static const char *status_name(enum rcpt_status status)
-{
-	switch (status) {
-	case RCPT_OK:
-		return "asked";
-	case RCPT_KNOWN:
-		return "known";
-	case RCPT_FULL:
-		return "full";
-	case RCPT_TOO_LONG:
-		return "id or address too long or empty";
-	case RCPT_TOO_OLD:
-		return "expired";
-	case RCPT_NO_MEMORY:
-		return "out of memory";
-	}
-	return "unknown status";
-}
+static const char *const status_names[] = {
+	[RCPT_OK] = "asked",        [RCPT_KNOWN] = "known",
+	[RCPT_FULL] = "full",       [RCPT_TOO_LONG] = "id or address too long or empty",
+	[RCPT_TOO_OLD] = "expired", [RCPT_NO_MEMORY] = "out of memory",
+};
 
 static int push_status(lua_State *L, enum rcpt_status status)
 {
@@ -96,7 +82,7 @@ static int push_status(lua_State *L, enum rcpt_status status)
 		lua_pushboolean(L, true);
 	else
 		lua_pushnil(L);
-	lua_pushstring(L, status_name(status));
+	lua_pushstring(L, status_names[status]);
 	return 2;
 }
 
@@ -197,7 +183,7 @@ static int ask(lua_State *L, struct rcpt_str from, struct rcpt_str to, struct rc
 	const bool full = rcpt_jid_bare(to).n < to.n;
 	const unsigned flags = type | (full && (occupant || in_rooms(L, rooms, to)) ? RCPT_OCCUPANT : 0);
 	const struct pending_handle *h = lua_touserdata(L, 1);
-	lua_pushstring(L, status_name(rcpt_pending_add(table_at(L, now), from, to, id, now, flags)));
+	lua_pushstring(L, status_names[rcpt_pending_add(table_at(L, now), from, to, id, now, flags)]);
 	lua_pushboolean(L, h->evicted.entries >= EVICTED_MANY);
 	return 2;
 }
@@ -215,7 +201,7 @@ static int l_pending_ask(lua_State *L)
 /* pending:outgoing(stanza, now [, rooms]): a local client sends a message. */
 static int l_pending_outgoing(lua_State *L)
 {
-	open_table(L, rcpt_check_handle(L, 1, PENDING_HANDLE));
+	check_pending(L);
 	const double now = rcpt_check_time(L, 3);
 	struct rcpt_facts f;
 	lua_settop(L, 4);
@@ -283,7 +269,6 @@ static int l_pending_expire(lua_State *L)
 	const double now = rcpt_check_time(L, 2);
 	const uint32_t max = check_max(L, 3);
 	const struct rcpt_str from = opt_from(L, 4);
-	luaL_checkstack(L, 8, NULL);
 	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, from, now, max, rcpt_collect, &h->expired));
 	rcpt_tell_entries(L, &h->expired, 1);
 	return 2;
@@ -296,7 +281,6 @@ static int l_pending_overdue(lua_State *L)
 	const double now = rcpt_check_time(L, 2), age = luaL_checknumber(L, 3);
 	const uint32_t max = check_max(L, 4);
 	const struct rcpt_str from = opt_from(L, 5);
-	luaL_checkstack(L, 8, NULL);
 	lua_pushinteger(L, (lua_Integer)rcpt_pending_overdue(t, from, now, age, max, rcpt_collect, &h->overdue));
 	rcpt_tell_entries(L, &h->overdue, 1);
 	return 2;
@@ -360,7 +344,6 @@ static int l_pending_changed(lua_State *L)
 	check_pending(L);
 	const double now = lua_isnoneornil(L, 2) ? 0 : rcpt_check_time(L, 2), young = luaL_optnumber(L, 3, 0);
 	luaL_argcheck(L, young >= 0 && young <= RCPT_SPAN_MAX, 3, "not a span of time");
-	luaL_checkstack(L, 8, NULL);
 	struct rcpt_collection c = {.journal = true};
 	rcpt_prepare_entries(L, &c);
 	const struct rcpt_str from = rcpt_pending_changed(check_pending(L), now, young, rcpt_collect, &c);
@@ -422,7 +405,7 @@ static int l_pending_import(lua_State *L)
 			continue;
 		}
 		left++;
-		lua_pushstring(L, sound ? status_name(status) : "damaged");
+		lua_pushstring(L, sound ? status_names[status] : "damaged");
 		lua_rawseti(L, 4, (int)i);
 	}
 	lua_pushinteger(L, taken);
@@ -441,7 +424,7 @@ static int l_pending_count(lua_State *L)
 
 static int l_pending_bytes(lua_State *L)
 {
-	lua_pushinteger(L, (lua_Integer)rcpt_pending_bytes(check_pending(L)));
+	rcpt_push_count(L, rcpt_pending_bytes(check_pending(L)));
 	return 1;
 }
 

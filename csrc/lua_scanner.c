@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* receipts.scanner: any number of messages from a stream in chunks. */
 #include "lua_binding.h"
-#include "xml.h"
-
-/* What a scanner reads before it hands over messages. */
-#define SLICE ((size_t)64 << 10)
 
 struct scanner_handle {
 	const char *const *kind; /* &rcpt_handle_names[SCANNER_HANDLE] */
@@ -53,7 +49,7 @@ static int scanner_error(lua_State *L, const struct scanner_handle *s)
 	if (!s->interrupted)
 		return rcpt_push_xml_error(L, rcpt_xml_reason(s->x), rcpt_xml_position(s->x));
 	lua_pushnil(L);
-	lua_pushliteral(L, "an earlier call was interrupted by an error");
+	lua_pushliteral(L, "the scanner is busy, or an earlier call was interrupted by an error");
 	return 2;
 }
 
@@ -98,8 +94,8 @@ static int l_scanner_feed(lua_State *L)
 	int n = 0;
 	size_t at = 0;
 	enum rcpt_xml_status status;
-	do {
-		const size_t size = chunk.n - at < SLICE ? chunk.n - at : SLICE;
+	do { /* what is read is handed over before more is read */
+		const size_t size = chunk.n - at < RCPT_XML_SLICE ? chunk.n - at : RCPT_XML_SLICE;
 		status = rcpt_xml_feed(s->x, chunk.p + at, size);
 		at += size;
 		drain(L, s, &n);
@@ -139,25 +135,27 @@ static int l_scanner_summary(lua_State *L)
 	return 1;
 }
 
+static void close_scanner(struct scanner_handle *s)
+{
+	s->closed = true;
+	rcpt_xml_free(s->x);
+	s->x = NULL;
+}
+
 /* A finalizer that runs while we hand over may close the scanner: then its memory goes with the scanner itself. */
 static int l_scanner_close(lua_State *L)
 {
 	struct scanner_handle *s = rcpt_check_handle(L, 1, SCANNER_HANDLE);
 	s->closed = true;
-	if (s->interrupted)
-		return 0;
-	rcpt_xml_free(s->x);
-	s->x = NULL;
+	if (!s->interrupted)
+		close_scanner(s);
 	return 0;
 }
 
 /* As Lua ends, other finalizers may still come to the scanner after its own has run. */
 int rcpt_l_scanner_gc(lua_State *L)
 {
-	struct scanner_handle *s = rcpt_check_handle(L, 1, SCANNER_HANDLE);
-	s->closed = true;
-	rcpt_xml_free(s->x);
-	s->x = NULL;
+	close_scanner(rcpt_check_handle(L, 1, SCANNER_HANDLE));
 	return 0;
 }
 

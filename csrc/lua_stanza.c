@@ -36,7 +36,7 @@ static bool is_empty(lua_State *L, int element)
 	const size_t n = (size_t)lua_rawlen(L, element);
 	for (size_t i = 1; i <= n; i++) {
 		const struct rcpt_str text = top_str(L, lua_rawgeti(L, element, (lua_Integer)i));
-		const bool blank = text.p && strspn(text.p, " \t\r\n") == text.n;
+		const bool blank = text.p && rcpt_str_space(text);
 		lua_pop(L, 1);
 		if (!blank)
 			return false;

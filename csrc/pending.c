@@ -542,8 +542,7 @@ struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, 
 	rcpt_pending_limit(t, limits);
 	rcpt_slab_init(&t->slab);
 	/* JIDs are fewer, and are looked up more often. */
-	if (rcpt_lhash_init(&t->entries, 3, &t->slab, hash_of_entry, t) != 0 ||
-		rcpt_lhash_init(&t->jids, 4, &t->slab, hash_of_jid, t) != 0) {
+	if (!rcpt_lhash_init(&t->entries, 3, &t->slab, hash_of_entry, t) || !rcpt_lhash_init(&t->jids, 4, &t->slab, hash_of_jid, t)) {
 		rcpt_pending_free(t);
 		return NULL;
 	}
@@ -1003,22 +1002,15 @@ static uint32_t dirty_entries(const struct rcpt_pending *t, const struct jid *ji
 	return n;
 }
 
-const char *rcpt_pending_check(const struct rcpt_pending *t)
+/* What is wrong with the table's own lists, and with what their entries name; NULL for nothing. */
+static const char *check_lists(const struct rcpt_pending *t)
 {
-	if (rcpt_lhash_check(&t->entries) != 0)
-		return "an entry is in the wrong bucket";
-	if (rcpt_lhash_check(&t->jids) != 0)
-		return "a JID is in the wrong bucket";
-	if (rcpt_slab_check(&t->slab) != (long)t->entries.count + (long)t->jids.count)
-		return "the slab has other blocks than entries and JIDs";
-	uint32_t in_table = 0;
-	uint64_t in_users = 0, refs = 0;
-	uint32_t queued = 0;
+	uint32_t n = 0;
 	for (int kind = 0; kind < KINDS; kind++) {
-		const uint32_t n = check_list(t, &t->list[kind], TABLE, kind, 0);
-		if (n == UINT32_MAX)
+		const uint32_t length = check_list(t, &t->list[kind], TABLE, kind, 0);
+		if (length == UINT32_MAX)
 			return "a list of the table is broken";
-		in_table += n;
+		n += length;
 		for (rcpt_ref ref = t->list[kind].head; ref; ref = entry_at(t, ref)->link[TABLE].next) {
 			const struct entry *e = entry_at(t, ref);
 			const struct jid *from = jid_at(t, e->from), *asked = jid_at(t, e->asked);
@@ -1026,30 +1018,60 @@ const char *rcpt_pending_check(const struct rcpt_pending *t)
 				return "an entry names a JID that is not in the table";
 		}
 	}
-	if (in_table != t->entries.count)
-		return "the lists and the hash table differ";
-	for (uint32_t b = 0; b < t->jids.buckets; b++)
-		for (rcpt_ref ref = rcpt_lhash_bucket(&t->jids, b); ref; ref = jid_at(t, ref)->next) {
-			const struct jid *jid = jid_at(t, ref);
-			if (jid->refs == 0 || jid->hash != jid_hash(t, jid_text(jid)))
-				return "a JID has no use or the wrong hash";
-			refs += jid->refs - (jid->queued ? 1 : 0);
-			queued += jid->queued;
-			if (jid->dirty != dirty_entries(t, jid) || (jid->dirty > 0 && !jid->queued))
-				return "a requester's changes are counted wrongly";
-			for (int kind = 0; kind < KINDS; kind++) {
-				const uint32_t n = check_list(t, &jid->list[kind], USER, kind, ref);
-				if (n == UINT32_MAX)
-					return "a list of a requester is broken";
-				in_users += n;
-			}
-		}
-	if (in_users != t->entries.count)
-		return "the requesters' lists and the table differ";
+	return n == t->entries.count ? NULL : "the lists and the hash table differ";
+}
+
+struct sums {
+	uint64_t entries, refs;
+	uint32_t queued;
+};
+
+/* The same of a JID. Its part is added to the sums. */
+static const char *check_jid(const struct rcpt_pending *t, rcpt_ref ref, struct sums *sums)
+{
+	const struct jid *jid = jid_at(t, ref);
+	if (jid->refs == 0 || jid->hash != jid_hash(t, jid_text(jid)))
+		return "a JID has no use or the wrong hash";
+	if (jid->dirty != dirty_entries(t, jid) || (jid->dirty > 0 && !jid->queued))
+		return "a requester's changes are counted wrongly";
+	for (int kind = 0; kind < KINDS; kind++) {
+		const uint32_t n = check_list(t, &jid->list[kind], USER, kind, ref);
+		if (n == UINT32_MAX)
+			return "a list of a requester is broken";
+		sums->entries += n;
+	}
+	sums->refs += jid->refs - (jid->queued ? 1 : 0);
+	sums->queued += jid->queued;
+	return NULL;
+}
+
+/* The same of the journal, in which so many JIDs say that they are. */
+static const char *check_journal(const struct rcpt_pending *t, uint32_t queued)
+{
 	for (rcpt_ref ref = t->changed.head; ref; ref = jid_at(t, ref)->next_changed)
 		if (!jid_at(t, ref)->queued || queued-- == 0 || (ref == t->changed.tail && jid_at(t, ref)->next_changed))
 			return "the journal is broken";
-	if (queued != 0)
-		return "a JID has changes and is not in the journal";
-	return refs == 2 * (uint64_t)t->entries.count ? NULL : "a JID is counted wrongly";
+	return queued == 0 ? NULL : "a JID has changes and is not in the journal";
+}
+
+const char *rcpt_pending_check(const struct rcpt_pending *t)
+{
+	struct sums sums = {0};
+	if (!rcpt_lhash_check(&t->entries))
+		return "an entry is in the wrong bucket";
+	if (!rcpt_lhash_check(&t->jids))
+		return "a JID is in the wrong bucket";
+	if (rcpt_slab_check(&t->slab) != (long)t->entries.count + (long)t->jids.count)
+		return "the slab has other blocks than entries and JIDs";
+	const char *broken = check_lists(t);
+	for (uint32_t b = 0; b < t->jids.buckets && !broken; b++)
+		for (rcpt_ref ref = rcpt_lhash_bucket(&t->jids, b); ref && !broken; ref = jid_at(t, ref)->next)
+			broken = check_jid(t, ref, &sums);
+	if (!broken && sums.entries != t->entries.count)
+		broken = "the requesters' lists and the table differ";
+	if (!broken)
+		broken = check_journal(t, sums.queued);
+	if (!broken && sums.refs != 2 * (uint64_t)t->entries.count)
+		broken = "a JID is counted wrongly";
+	return broken;
 }

@@ -12,8 +12,9 @@
  * Time is always an argument, in seconds since the epoch, from 0 to below RCPT_TIME_MAX; it is kept to 1/64 s. A clock that leaps
  * ahead makes all that much older; one that steps back makes an age 0, never negative.
  *
- * Every operation is O(1) amortised and touches few entries; none rehashes. (But one id asked of n people is a chain of n.) An
- * operation that fails leaves the table as it was.
+ * Adding, matching, failing, and expiring one entry are O(1) amortised and touch few others; nothing rehashes. (But one id asked
+ * of n people is a chain of n.) What shows or forgets a requester's entries takes as long as those are many; rcpt_pending_put()
+ * as many as are younger, rcpt_pending_changed() as many requesters as wait. An operation that fails leaves the table as it was.
  *
  * Journal. A table with `journal` set remembers for whom something has to be written to a store, and which entries of theirs:
  * those awaited, and delivered ones whose request was injected, so that an ack nobody's client asked for is known for that after
@@ -92,7 +93,7 @@ struct rcpt_answer {
 	unsigned flags;
 };
 
-/* NULL when memory has run out. Limits are clipped to the maxima above. */
+/* NULL when memory has run out. Limits are clipped to the maxima above; per_user has none. */
 struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, const struct rcpt_key *key);
 void rcpt_pending_free(struct rcpt_pending *t);
 /* New limits hold from the next operation on; what is over them goes as entries are added. */

@@ -53,14 +53,32 @@ static void push_nothing(lua_State *L)
 	lua_setmetatable(L, -2);
 }
 
+/* The class at `metatable`. Its methods are in a table of their own: a finalizer is not for everybody to call. */
+static void make_class(lua_State *L, int metatable, int first, const luaL_Reg *methods, lua_CFunction finalizer, const char *name)
+{
+	lua_pushvalue(L, metatable);
+	lua_newtable(L);
+	set_functions(L, methods, first);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, finalizer);
+	lua_setfield(L, -2, "__gc");
+	lua_pushstring(L, name);
+	lua_setfield(L, -2, "__name");
+	lua_pushboolean(L, false);
+	lua_setfield(L, -2, "__metatable");
+	lua_pop(L, 1);
+}
+
 EXPORT int luaopen_receipts(lua_State *L)
 {
 	static const char *const keys[] = {"tags", "attr", "name", "xmlns", "id", "from", "to", "type"};
+	_Static_assert(sizeof keys / sizeof *keys == UPVALUES - UP_TAGS + 1,
+				   "a key for each upvalue from UP_TAGS on, in their order");
 	luaL_checkstack(L, 2 * UPVALUES, NULL);
 	const int first = lua_gettop(L) + 1;
 	struct rcpt_module *module = lua_newuserdata(L, sizeof *module);
 	memset(module, 0, sizeof *module);
-	if (rcpt_key_random(&module->key) != 0)
+	if (!rcpt_key_random(&module->key))
 		return luaL_error(L, "receipts: the system has no random numbers to give");
 	lua_newtable(L);          /* UP_PENDING */
 	lua_newtable(L);          /* UP_SCANNER */
@@ -70,30 +88,8 @@ EXPORT int luaopen_receipts(lua_State *L)
 	push_nothing(L); /* UP_NOTHING */
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		lua_pushstring(L, keys[i]);
-
-	/* Methods are in a table of their own: a finalizer is not for everybody to call. */
-	const struct {
-		int index;
-		const luaL_Reg *methods;
-		lua_CFunction finalizer;
-		const char *name;
-	} classes[] = {
-		{first + UP_PENDING - 1, rcpt_pending_methods, rcpt_l_pending_gc, "receipts.pending"},
-		{first + UP_SCANNER - 1, rcpt_scanner_methods, rcpt_l_scanner_gc, "receipts.scanner"},
-	};
-	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-		lua_pushvalue(L, classes[i].index);
-		lua_newtable(L);
-		set_functions(L, classes[i].methods, first);
-		lua_setfield(L, -2, "__index");
-		lua_pushcfunction(L, classes[i].finalizer);
-		lua_setfield(L, -2, "__gc");
-		lua_pushstring(L, classes[i].name);
-		lua_setfield(L, -2, "__name");
-		lua_pushboolean(L, false);
-		lua_setfield(L, -2, "__metatable");
-		lua_pop(L, 1);
-	}
+	make_class(L, first + UP_PENDING - 1, first, rcpt_pending_methods, rcpt_l_pending_gc, "receipts.pending");
+	make_class(L, first + UP_SCANNER - 1, first, rcpt_scanner_methods, rcpt_l_scanner_gc, "receipts.scanner");
 
 	lua_newtable(L);
 	set_functions(L, functions, first);

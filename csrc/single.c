@@ -76,7 +76,7 @@ static bool read_attributes(const char **attr, struct attributes *a)
 {
 	*a = (struct attributes){0};
 	for (; *attr; attr += 2) {
-		const enum rcpt_attribute which = rcpt_attribute(attr[0]);
+		const enum rcpt_attribute which = rcpt_attribute_of(attr[0]);
 		if (which != RCPT_ATTRIBUTES)
 			a->value[which] = attr[1];
 		else if (strcmp(attr[0], "xmlns") == 0)
@@ -98,11 +98,8 @@ static void XMLCALL on_outer_text(void *ud, const char *text, int n)
 static void XMLCALL on_inner_text(void *ud, const char *text, int n)
 {
 	struct rcpt_single *s = ud;
-	for (int i = 0; i < n; i++)
-		if (!strchr(" \t\r\n", text[i])) {
-			rcpt_facts_not_empty(&s->facts, s->child);
-			return;
-		}
+	if (!rcpt_str_space((struct rcpt_str){text, (size_t)n}))
+		rcpt_facts_not_empty(&s->facts, s->child);
 }
 
 static void begin_message(struct rcpt_single *s, struct rcpt_str name, const struct attributes *a)
@@ -204,13 +201,10 @@ static bool read_quickly(struct rcpt_single *s, const char *xml, size_t n)
 {
 	if (n > s->limits.bytes || n > s->limits.attr)
 		return false;
-	if (n >= s->room) {
-		char *text = rcpt_realloc(s->text, 2 * n + 16);
-		if (!text)
-			return false;
-		s->text = text;
-		s->room = 2 * n + 16;
-	}
+	void *text = s->text;
+	if (!rcpt_grow(&text, &s->room, 1, n))
+		return false;
+	s->text = text;
 	if ((s->fed == 0 || s->fed > REUSE) && !reset_quick(s)) {
 		s->fed = 0;
 		return false;
@@ -239,8 +233,8 @@ struct rcpt_single *rcpt_single_new(const struct rcpt_xml_limits *limits, unsign
 		s->limits.bytes = INT_MAX / 2;
 	s->salt = salt;
 	s->careful = rcpt_xml_new(limits, salt);
-	if (!s->careful || !rcpt_xml_renew(&s->quick, salt)) {
-		rcpt_single_free(s);
+	if (!s->careful) {
+		rcpt_free(s);
 		return NULL;
 	}
 	return s;
@@ -250,8 +244,7 @@ void rcpt_single_free(struct rcpt_single *s)
 {
 	if (!s)
 		return;
-	if (s->quick)
-		XML_ParserFree(s->quick);
+	XML_ParserFree(s->quick);
 	rcpt_xml_free(s->careful);
 	rcpt_free(s->text);
 	rcpt_free(s);

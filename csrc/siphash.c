@@ -9,9 +9,9 @@
 #include <sys/random.h> /* where getentropy is there */
 #endif
 
-int rcpt_key_random(struct rcpt_key *key)
+bool rcpt_key_random(struct rcpt_key *key)
 {
-	return getentropy(key, sizeof *key);
+	return getentropy(key, sizeof *key) == 0;
 }
 
 struct state {

@@ -7,6 +7,7 @@
 #ifndef RCPT_SIPHASH_H
 #define RCPT_SIPHASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,8 +15,8 @@ struct rcpt_key {
 	uint64_t k0, k1;
 };
 
-/* A key from the system's random source. Returns 0, or -1 where the system has none to give. */
-int rcpt_key_random(struct rcpt_key *key);
+/* A key from the system's random source. False where the system has none to give. */
+bool rcpt_key_random(struct rcpt_key *key);
 
 /* Hash of `len` bytes. `seed` is mixed into the key: the same bytes hash differently under another seed. */
 uint64_t rcpt_siphash(const struct rcpt_key *key, uint32_t seed, const void *data, size_t len);

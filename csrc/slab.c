@@ -28,7 +28,7 @@ static uint32_t class_units(uint32_t size_class)
 	return coarse[size_class - RCPT_SLAB_EXACT / UNIT] / UNIT;
 }
 
-static int has_room(const struct rcpt_page *page)
+static bool has_room(const struct rcpt_page *page)
 {
 	return page->free || page->fresh + class_units(page->size_class) <= PAGE_UNITS;
 }
@@ -135,7 +135,7 @@ void rcpt_slab_free(struct rcpt_slab *slab, rcpt_ref ref)
 {
 	const uint32_t n = ref >> 14, at = ref & 0x3fff;
 	struct rcpt_page *page = rcpt_slab_page(slab, n);
-	const int had_room = has_room(page);
+	const bool had_room = has_room(page);
 	memcpy(*rcpt_slab_base(slab, n) + (size_t)at * UNIT, &page->free, sizeof page->free);
 	page->free = (uint16_t)(at + 1);
 	page->live--;
@@ -169,7 +169,7 @@ long rcpt_slab_check(const struct rcpt_slab *slab)
 		if (page->live == 0 || page->live + freed != carved)
 			return -1;
 		live += page->live;
-		with_room += has_room(page) != 0;
+		with_room += has_room(page);
 		pages++;
 	}
 	for (uint32_t size_class = 0; size_class < RCPT_SLAB_CLASSES; size_class++)

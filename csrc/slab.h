@@ -12,6 +12,7 @@
 #ifndef RCPT_SLAB_H
 #define RCPT_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -30,6 +30,15 @@ static inline bool rcpt_str_blank(struct rcpt_str s)
 	return s.n == 0;
 }
 
+/* Nothing but white space, as XML has it. */
+static inline bool rcpt_str_space(struct rcpt_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] != ' ' && s.p[i] != '\t' && s.p[i] != '\r' && s.p[i] != '\n')
+			return false;
+	return true;
+}
+
 /* The bare form of a JID (RFC 6120 §1.4): everything before the first '/'. */
 static inline struct rcpt_str rcpt_jid_bare(struct rcpt_str jid)
 {

@@ -23,9 +23,8 @@
 #include "mem.h"
 #include "namespaces.h"
 
-#define SLICE ((size_t)64 << 10) /* bytes given to Expat at once: keeps what one call makes small */
-#define RESET_UP_TO 16384        /* bytes read by a parser that is reset; one that has read more is replaced */
-#define STREAMS_MAX 4u           /* streams open within one another: the outermost is forgotten for one more */
+#define RESET_UP_TO 16384 /* bytes read by a parser that is reset; one that has read more is replaced */
+#define STREAMS_MAX 4u    /* streams open within one another: the outermost is forgotten for one more */
 
 /* The strings of a message: its attributes, and these. */
 enum { RECEIVED_ID = RCPT_ATTRIBUTES, STAMP, STRINGS };
@@ -271,13 +270,11 @@ static void begin_message(struct rcpt_xml *x, const char **attr)
 	x->own_stamp = false;
 	x->in_message = true;
 	for (; *attr; attr += 2) {
-		const enum rcpt_attribute which = rcpt_attribute(attr[0]);
+		const enum rcpt_attribute which = rcpt_attribute_of(attr[0]);
 		if (which != RCPT_ATTRIBUTES && !keep(x, which, attr[1]))
 			return;
 	}
 }
-
-static void XMLCALL on_text(void *ud, const char *text, int n);
 
 static bool is_delay(const struct rcpt_name *name)
 {
@@ -290,6 +287,20 @@ static bool keep_attribute(struct rcpt_xml *x, unsigned which, const char *name,
 		if (strcmp(attr[0], name) == 0)
 			return keep(x, which, attr[1]);
 	return false;
+}
+
+static void child_not_empty(struct rcpt_xml *x)
+{
+	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
+	rcpt_facts_not_empty(&f, x->child);
+	x->current.has = f.has;
+	x->current.problems = f.problems;
+}
+
+static void XMLCALL on_text(void *ud, const char *text, int n)
+{
+	if (!rcpt_str_space((struct rcpt_str){text, (size_t)n}))
+		child_not_empty(ud);
 }
 
 static void begin_child(struct rcpt_xml *x, const struct rcpt_name *name, const char **attr)
@@ -310,23 +321,6 @@ static void begin_child(struct rcpt_xml *x, const struct rcpt_name *name, const 
 	XML_SetCharacterDataHandler(x->parser, on_text);
 	if (kind == RCPT_CHILD_RECEIVED && first)
 		keep_attribute(x, RECEIVED_ID, "id", attr);
-}
-
-static void child_not_empty(struct rcpt_xml *x)
-{
-	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
-	rcpt_facts_not_empty(&f, x->child);
-	x->current.has = f.has;
-	x->current.problems = f.problems;
-}
-
-static void XMLCALL on_text(void *ud, const char *text, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (!strchr(" \t\r\n", text[i])) {
-			child_not_empty(ud);
-			return;
-		}
 }
 
 /* The bytes that Expat has, from the tag that it is at. */
@@ -828,7 +822,7 @@ static void read_bytes(struct rcpt_xml *x, const char *bytes, size_t n)
 			if (at == n)
 				break;
 		}
-		const size_t size = n - at < SLICE ? n - at : SLICE;
+		const size_t size = n - at < RCPT_XML_SLICE ? n - at : RCPT_XML_SLICE;
 		parse(x, bytes + at, size, false);
 		at += size;
 		if (x->ended)
@@ -870,31 +864,19 @@ const struct rcpt_xml_counts *rcpt_xml_counts(const struct rcpt_xml *x)
 
 const char *rcpt_xml_reason(const struct rcpt_xml *x)
 {
-	switch (x->status) {
-	case RCPT_XML_OK:
-		return "no error";
-	case RCPT_XML_MALFORMED:
-		return XML_ErrorString(x->expat_error);
-	case RCPT_XML_TRUNCATED:
-		return "the input is incomplete";
-	case RCPT_XML_NOT_MESSAGE:
-		return "the root element is not a message";
-	case RCPT_XML_DTD:
-		return "a document type declaration is not allowed";
-	case RCPT_XML_COMMENT:
-		return "a comment is not allowed";
-	case RCPT_XML_INSTRUCTION:
-		return "a processing instruction is not allowed";
-	case RCPT_XML_TOO_LARGE:
-		return "over the size limit";
-	case RCPT_XML_TOO_DEEP:
-		return "elements nested too deep";
-	case RCPT_XML_ATTR_TOO_LONG:
-		return "an attribute is over the length limit";
-	case RCPT_XML_NO_MEMORY:
-		return "out of memory";
-	}
-	return "unknown status";
+	static const char *const reasons[] = {
+		[RCPT_XML_OK] = "no error",
+		[RCPT_XML_TRUNCATED] = "the input is incomplete",
+		[RCPT_XML_NOT_MESSAGE] = "the root element is not a message",
+		[RCPT_XML_DTD] = "a document type declaration is not allowed",
+		[RCPT_XML_COMMENT] = "a comment is not allowed",
+		[RCPT_XML_INSTRUCTION] = "a processing instruction is not allowed",
+		[RCPT_XML_TOO_LARGE] = "over the size limit",
+		[RCPT_XML_TOO_DEEP] = "elements nested too deep",
+		[RCPT_XML_ATTR_TOO_LONG] = "an attribute is over the length limit",
+		[RCPT_XML_NO_MEMORY] = "out of memory",
+	};
+	return x->status == RCPT_XML_MALFORMED ? XML_ErrorString(x->expat_error) : reasons[x->status];
 }
 
 struct rcpt_xml_position rcpt_xml_position(const struct rcpt_xml *x)

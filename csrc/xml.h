@@ -40,6 +40,8 @@ struct rcpt_xml_limits {
 #define RCPT_XML_DEPTH 64u
 #define RCPT_XML_ATTR ((size_t)128 << 10)
 
+#define RCPT_XML_SLICE ((size_t)64 << 10) /* bytes given to Expat at once: keeps what one call makes small */
+
 enum rcpt_xml_status {
 	RCPT_XML_OK,
 	RCPT_XML_MALFORMED, /* see rcpt_xml_reason() for what Expat says of it */
@@ -76,8 +78,11 @@ void rcpt_xml_reset(struct rcpt_xml *x);
 void rcpt_xml_cut_after(struct rcpt_xml *x, size_t bytes);
 #define RCPT_XML_CUT ((size_t)256 << 10) /* unless told otherwise: some 5 MB in Expat when they are all new names */
 
+/* Reads one message given whole. It resets the reader. */
 enum rcpt_xml_status rcpt_xml_message(struct rcpt_xml *x, const char *xml, size_t n);
+/* Reads the next `n` bytes of a stream. */
 enum rcpt_xml_status rcpt_xml_feed(struct rcpt_xml *x, const char *chunk, size_t n);
+/* The stream has ended: RCPT_XML_TRUNCATED where something was not complete. */
 enum rcpt_xml_status rcpt_xml_finish(struct rcpt_xml *x);
 
 /* The next message that was read whole, and the line it began on. False when there is none yet. The strings hold until the next

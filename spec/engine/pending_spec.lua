@@ -134,6 +134,8 @@ describe("receipts.pending", function ()
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = -1 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 2^38 }));
 		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, type = 1 }));
+		assert.equal(0, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, type = "chat\0" }));
+		assert.equal(0, (left { to = "x@h", id = "9", state = "pending\0", time = 1764000000 }));
 		assert.equal(1, (left { to = "x@h", id = "9", state = "pending", time = 1764000000, overdue = true }));
 		assert.is_true(copy:list("a@h")[2].overdue);
 		local late = { "expired", "expired", "expired", "damaged", "damaged", "damaged" };
