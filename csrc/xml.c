@@ -357,8 +357,10 @@ static void save_tag(struct rcpt_xml *x)
 		return;
 	}
 	x->tags = tags;
-	for (size_t i = 0; i < tag.n; i++)
-		x->tags[x->tags_n++] = tag.p[i] == '\n' || tag.p[i] == '\r' ? ' ' : tag.p[i];
+	for (size_t i = 0; i < tag.n; i++) {
+		const bool end_of_line = tag.p[i] == '\n' || tag.p[i] == '\r';
+		x->tags[x->tags_n++] = (char)(end_of_line ? ' ' : tag.p[i]);
+	}
 	x->tags[x->tags_n++] = '\n';
 	x->saved++;
 }
