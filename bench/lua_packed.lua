@@ -123,6 +123,17 @@ local function find(groups, first, last, asked, id, flag)
 	return nil, other, nil, count;
 end
 
+-- The record that can be missed first, and where the next one is: one that was delivered, or else the first.
+local function expendable(groups, first, last)
+	local at = first;
+	while at < last do
+		local meta, _, _, next_at = record_at(groups, at);
+		if meta & DELIVERED ~= 0 then return at, next_at; end
+		at = next_at;
+	end
+	return first, (select(4, record_at(groups, first)));
+end
+
 -- Takes out a record of a group whose records begin at `first`.
 local function remove(self, bucket, first, at, next_at)
 	local groups = self.requesters[bucket];
@@ -142,7 +153,7 @@ function methods:add(from, to, id, now, how)
 	if at then
 		remove(self, bucket, first, at, next_at); -- it starts anew
 	elseif count >= self.limits.per_user then
-		remove(self, bucket, first, first, (select(4, record_at(self.requesters[bucket], first))));
+		remove(self, bucket, first, expendable(self.requesters[bucket], first, last));
 	end
 	self.epoch = self.epoch or now;
 	meta = types[how and how.type or "normal"] + (how and how.injected and INJECTED or 0) + flag

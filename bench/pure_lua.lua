@@ -223,9 +223,8 @@ function pure_lua.new(limits, capable)
 	-- Room for one more entry of this user, if there is one to be had.
 	local function make_room(user)
 		if user and times[user] >= per_user then
-			local victim, acked = user_next[user], user_next[user + 1];
-			if victim == user or acked ~= user + 1 and times[acked] < times[victim] then victim = acked; end
-			drop(victim, user);
+			local victim = user_next[user + 1];
+			drop(victim ~= user + 1 and victim or user_next[user], user);
 		end
 		if count < capacity then return true; end
 		local victim = next[2];

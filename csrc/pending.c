@@ -476,13 +476,10 @@ static void drop(struct rcpt_pending *t, rcpt_ref ref)
 	jid_release(t, from);
 }
 
-/* The older of the first entries of two lists, 0 when both are empty. */
-static rcpt_ref oldest(const struct rcpt_pending *t, const struct list list[KINDS])
+/* Of these two lists the entry that can be missed first: what was delivered nobody awaits. 0 when both are empty. */
+static rcpt_ref expendable(const struct list list[KINDS])
 {
-	const rcpt_ref open = list[OPEN].head, done = list[DONE].head;
-	if (!open || !done)
-		return open ? open : done;
-	return time_of(entry_at(t, done)) < time_of(entry_at(t, open)) ? done : open;
+	return list[DONE].head ? list[DONE].head : list[OPEN].head;
 }
 
 /* False, and the entry stays, when those who have to know of it cannot take it now. */
@@ -503,7 +500,7 @@ static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from, bool st
 	const struct list *own = jid_at(t, from)->list;
 	int gone = 0;
 	for (; gone < 2 && own[OPEN].n + own[DONE].n >= t->limits.per_user; gone++)
-		if (!evict(t, oldest(t, own)))
+		if (!evict(t, expendable(own)))
 			return gone ? RCPT_OK : RCPT_NO_MEMORY;
 	for (; gone < 2 && t->entries.count >= t->limits.capacity; gone++) {
 		const rcpt_ref victim = t->list[DONE].head || stored ? t->list[DONE].head : own[OPEN].head;
@@ -812,7 +809,7 @@ uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from)
 	if (!jid)
 		return 0;
 	jid_at(t, jid)->refs++;
-	for (rcpt_ref ref; (ref = oldest(t, jid_at(t, jid)->list)); gone++)
+	for (rcpt_ref ref; (ref = expendable(jid_at(t, jid)->list)); gone++)
 		drop(t, ref);
 	jid_release(t, jid);
 	return gone;
@@ -829,11 +826,14 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 				return;
 }
 
-/* Is a requester at the limit, and all that they have younger than that? */
-static bool is_surplus(const struct rcpt_pending *t, rcpt_ref jid, int64_t time)
+/* Is a requester at the limit, and would what they have be missed more than one of this kind and time? */
+static bool is_surplus(const struct rcpt_pending *t, rcpt_ref jid, int kind, int64_t time)
 {
 	const struct list *own = jid_at(t, jid)->list;
-	return own[OPEN].n + own[DONE].n >= t->limits.per_user && time < time_of(entry_at(t, oldest(t, own)));
+	if (own[OPEN].n + own[DONE].n < t->limits.per_user)
+		return false;
+	const struct entry *victim = entry_at(t, expendable(own));
+	return kind_of(victim) == kind ? time < time_of(victim) : kind == DONE;
 }
 
 /* What comes and makes room at once. */
@@ -874,7 +874,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 		return RCPT_TOO_OLD;
 	const int64_t time = ticks(entry->time < now ? entry->time : now);
 	const rcpt_ref jid = jid_find(t, q.from, q.from_hash);
-	if (jid && is_surplus(t, jid, time))
+	if (jid && is_surplus(t, jid, entry->state == RCPT_DELIVERED_ONCE ? DONE : OPEN, time))
 		return turn_away(t, &q, entry->id, entry->state, time, flags & SHOWN);
 	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
 }

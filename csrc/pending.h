@@ -5,9 +5,9 @@
  * remembered for a while, so that a second ack is known for a duplicate. A bounce makes it failed, which a later ack still wins
  * over. JIDs are compared on their bare form, the asked room occupant (RCPT_OCCUPANT) in full; ids byte for byte.
  *
- * Bounds. A user who is over `per_user` loses their own oldest entry. A table that is full forgets the oldest delivered entry,
- * then the user's own oldest; where there is neither it takes nothing new (RCPT_FULL): nobody's pending entry is ever given up
- * for somebody else's.
+ * Bounds. A user who is over `per_user` loses the oldest of their own that was delivered, or else the oldest that is awaited. A
+ * table that is full forgets the oldest delivered entry, then the user's own oldest; where there is neither it takes nothing new
+ * (RCPT_FULL): nobody's pending entry is ever given up for somebody else's.
  *
  * Time is always an argument, in seconds since the epoch, from 0 to below RCPT_TIME_MAX; it is kept to 1/64 s. A clock that leaps
  * ahead makes all that much older; one that steps back makes an age 0, never negative.
@@ -136,7 +136,7 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 /* Puts back an entry as each() showed it, and takes it for stored. RCPT_OK, RCPT_KNOWN when it is there already, or why not. A
  * time to come counts as now. Among the requester's entries it comes in its order of time; among all it comes last, so that a
  * walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. A full table gives up
- * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, the oldest makes room, which may be this one. */
+ * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, one makes room as for a new entry; which may be this one. */
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now);
 
 /* Forgets everything that a requester has asked. Returns how many entries that were; none is shown. */

@@ -106,10 +106,11 @@ static struct naive_entry *first(const struct naive_order *o, bool delivered)
 	return NULL;
 }
 
-static struct naive_entry *oldest(const struct naive_order *own)
+/* What makes room first: what nobody awaits any more. */
+static struct naive_entry *expendable(const struct naive_order *own)
 {
-	struct naive_entry *open = first(own, false), *delivered = first(own, true);
-	return !open || (delivered && delivered->time < open->time) ? delivered : open;
+	struct naive_entry *delivered = first(own, true);
+	return delivered ? delivered : first(own, false);
 }
 
 /* -- The journal ----------------------------------------------------------------------------------------------------- */
@@ -167,7 +168,7 @@ static enum rcpt_status make_room(struct naive *t, struct rcpt_str from, bool pu
 	struct naive_order *own = own_order(t, from);
 	int gone = 0;
 	for (; gone < 2 && own->n >= (int)t->limits.per_user; gone++)
-		evict(t, oldest(own));
+		evict(t, expendable(own));
 	for (; gone < 2 && t->all.n >= (int)t->limits.capacity; gone++) {
 		struct naive_entry *victim = first(&t->all, true);
 		victim = victim || put ? victim : first(own, false);
@@ -397,7 +398,8 @@ enum rcpt_status naive_put(struct naive *t, const struct rcpt_entry *entry, doub
 		return RCPT_TOO_OLD;
 	fresh.time = ticks(entry->time < now ? entry->time : now);
 	const struct naive_order *own = own_order(t, fresh.from);
-	if (own->n < (int)t->limits.per_user || fresh.time >= oldest(own)->time)
+	const struct naive_entry *victim = own->n < (int)t->limits.per_user ? NULL : expendable(own);
+	if (!victim || (done(&fresh) == done(victim) ? fresh.time >= victim->time : done(victim)))
 		return add_new(t, fresh);
 	if (t->evicted)
 		show(&fresh, t->evicted, t->ud);

@@ -140,13 +140,16 @@ static void a_user_over_quota_loses_their_own_oldest(void **state)
 	add(t, "a@h", "x@h", "1", 1);
 	add(t, "a@h", "x@h", "2", 2);
 	add(t, "a@h", "x@h", "3", 3);
-	match(t, "a@h", "x@h", "2", 4);
-	add(t, "a@h", "x@h", "4", 5);
-	assert_int_equal(match(t, "a@h", "x@h", "1", 6), RCPT_UNKNOWN);
+	match(t, "a@h", "x@h", "3", 4);
+	match(t, "a@h", "x@h", "2", 5);
+	add(t, "a@h", "x@h", "4", 6);
+	assert_int_equal(match(t, "a@h", "x@h", "3", 7), RCPT_UNKNOWN); /* nobody awaits that any more: it was delivered first */
+	assert_int_equal(match(t, "a@h", "x@h", "2", 7), RCPT_DUPLICATE);
 	add(t, "a@h", "x@h", "5", 7);
-	assert_int_equal(match(t, "a@h", "x@h", "3", 8), RCPT_UNKNOWN);
-	assert_int_equal(match(t, "a@h", "x@h", "2", 8), RCPT_DUPLICATE); /* the ack at 4 is younger than the ask at 3 */
-	assert_int_equal(rcpt_pending_count_of(t, text("a@h/x")), 2);
+	add(t, "a@h", "x@h", "6", 8);
+	assert_int_equal(match(t, "a@h", "x@h", "2", 8), RCPT_UNKNOWN);
+	assert_int_equal(match(t, "a@h", "x@h", "1", 8), RCPT_UNKNOWN); /* all three are awaited: so the oldest of them */
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h/x")), 3);
 	assert_int_equal(match(t, "b@h", "x@h", "old", 9), RCPT_DELIVERED);
 	sound(t);
 	rcpt_pending_free(t);
@@ -469,11 +472,11 @@ static void over_the_limit_of_a_user_the_oldest_goes_when_put_back_too(void **st
 	assert_string_equal(gone, "op");
 	assert_int_equal(put(t, "r", 70), RCPT_OK); /* of the same age: the later goes on */
 	assert_string_equal(gone, "opq");
-	struct rcpt_entry e = {.from = text("a@h"), .asked = text("b@h"), .id = text("d"), .time = 50, .state = RCPT_DELIVERED_ONCE};
+	struct rcpt_entry e = {.from = text("a@h"), .asked = text("b@h"), .id = text("d"), .time = 99, .state = RCPT_DELIVERED_ONCE};
 	assert_int_equal(rcpt_pending_put(t, &e, 100), RCPT_OK);
 	e.flags = RCPT_INJECTED;
 	assert_int_equal(rcpt_pending_put(t, &e, 100), RCPT_OK);
-	assert_string_equal(gone, "opqd-d");
+	assert_string_equal(gone, "opqd-d"); /* what was delivered makes room for what is awaited, however old that is */
 	rcpt_pending_journal(t, too_busy, NULL);
 	assert_int_equal(put(t, "o", 50), RCPT_NO_MEMORY);
 	rcpt_pending_journal(t, NULL, NULL);
@@ -531,14 +534,10 @@ struct naive {
 static struct naive naive[USERS * PEERS * IDS];
 static long order;
 
-/* done < 0: whichever. The oldest by time; of the same time, an open one. */
+/* The one that came first to be what it is. */
 static struct naive *naive_oldest(int from, int done)
 {
 	struct naive *oldest = NULL;
-	if (done < 0) {
-		struct naive *o = naive_oldest(from, 0), *d = naive_oldest(from, 1);
-		return !o || (d && d->time < o->time) ? d : o;
-	}
 	for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
 		if (naive[i].used && naive[i].done == done && (from < 0 || naive[i].from == from) &&
 			(!oldest || naive[i].order < oldest->order))
@@ -559,8 +558,11 @@ static enum rcpt_status naive_add(struct naive *e, double now)
 	if (e->used && !e->done)
 		return RCPT_KNOWN;
 	if (!e->used) {
-		if (naive_count(e->from) >= PER_USER)
-			naive_oldest(e->from, -1)->used = 0;
+		if (naive_count(e->from) >= PER_USER) {
+			struct naive *victim = naive_oldest(e->from, 1);
+			victim = victim ? victim : naive_oldest(e->from, 0);
+			victim->used = 0;
+		}
 		if (naive_count(-1) >= CAPACITY) {
 			struct naive *victim = naive_oldest(-1, 1);
 			victim = victim ? victim : naive_oldest(e->from, 0);
@@ -823,13 +825,13 @@ static void evicted_entries_are_shown(void **state)
 	match(t, "a@h", "x@h", "1", 1);
 	seen_text[0] = 0;
 	add(t, "a@h", "x@h", "3", 2);
-	assert_string_equal(seen_text, "2:11 "); /* older than the ack of "1" */
+	assert_string_equal(seen_text, "1:01 "); /* it was delivered */
 	add(t, "a@h", "x@h", "4", 3);
-	assert_string_equal(seen_text, "2:11 1:01 ");
+	assert_string_equal(seen_text, "1:01 2:11 ");
 	match(t, "a@h", "x@h", "3", 4);
 	match(t, "a@h", "x@h", "4", 4);
 	add(t, "a@h", "x@h", "5", 5); /* nobody misses "3": answered, and never stored */
-	assert_string_equal(seen_text, "2:11 1:01 ");
+	assert_string_equal(seen_text, "1:01 2:11 ");
 	sound(t);
 	rcpt_pending_free(t);
 }

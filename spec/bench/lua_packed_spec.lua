@@ -21,20 +21,24 @@ function naive:find(from, to, id)
 	return nil, other;
 end
 
-function naive:first_of(from)
-	local first, count = nil, 0;
+-- What makes room for another entry: one that was delivered, or else the first. And how many there are.
+function naive:expendable(from)
+	local first, delivered, count = nil, nil, 0;
 	for i, e in ipairs(self) do
-		if e.from == from then first, count = first or i, count + 1; end
+		if e.from == from then
+			first, count = first or i, count + 1;
+			delivered = delivered or e.delivered and i;
+		end
 	end
-	return first, count;
+	return delivered or first, count;
 end
 
 function naive:add(from, to, id, now)
 	from, to = bare(from), bare(to);
 	local e, i = self:find(from, to, id);
 	if e and not e.delivered then return true, "known"; end
-	local first, count = self:first_of(from);
-	if e then table.remove(self, i); elseif count >= LIMITS.per_user then table.remove(self, first); end
+	local victim, count = self:expendable(from);
+	if e then table.remove(self, i); elseif count >= LIMITS.per_user then table.remove(self, victim); end
 	table.insert(self, { from = from, to = to, id = id, time = now });
 	return true;
 end

@@ -42,6 +42,17 @@ describe("limits", function ()
 		assert.is_true(acked(flood, "f20"));
 	end);
 
+	it("F2 what was delivered makes room before what is awaited", function ()
+		flood:send(stanzas.ask { to = "bob@localhost", id = "waits" });
+		flood:sync();
+		for i = 1, 20 do
+			flood:send(stanzas.ask { to = "bob@localhost", id = "g"..i });
+			flood:sync();
+			assert.is_true(acked(flood, "g"..i));
+		end
+		assert.is_true(acked(flood, "waits"));
+	end);
+
 	it("F2 a full table takes nothing new from others, and messages go on", function ()
 		local second = server:connect("second");
 		server:roster("bob", "second@localhost", "both");
