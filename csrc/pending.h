@@ -136,7 +136,8 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 /* Puts back an entry as each() showed it, and takes it for stored. RCPT_OK, RCPT_KNOWN when it is there already, or why not. A
  * time to come counts as now. Among the requester's entries it comes in its order of time; among all it comes last, so that a
  * walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. A full table gives up
- * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, one makes room as for a new entry; which may be this one. */
+ * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, one makes room as for a new entry; which may be
+ * this one. */
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now);
 
 /* Forgets everything that a requester has asked. Returns how many entries that were; none is shown. */
