@@ -310,12 +310,26 @@ suite("", function (on)
 		end
 	end);
 
+	it("E7 copies an ack that says more, and leaves its type alone", function ()
+		on.phone = on.server:connect("alice@localhost/phone", { carbons = true });
+		on.asked("e7-more");
+		on.phone:sync();
+		local got = on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e7-more", { type = "none" })
+			:tag("displayed", { xmlns = "urn:xmpp:chat-markers:0", id = "earlier" }):up());
+		assert.is_nil(got[1].attr.type);
+		local copy = on.phone:messages()[1]:get_child("received", "urn:xmpp:carbons:2"):get_child("forwarded", "urn:xmpp:forward:0").tags[1];
+		assert.equal("e7-more", stanzas.acked(copy));
+		assert.is_table(copy:get_child("displayed", "urn:xmpp:chat-markers:0"));
+	end);
+
 	it("E7 copies nothing that is not to be copied", function ()
 		on.phone = on.server:connect("alice@localhost/phone", { carbons = true });
 		for i, mark in ipairs { st.stanza("private", { xmlns = "urn:xmpp:carbons:2" }), st.stanza("no-copy", { xmlns = "urn:xmpp:hints" }),
 			st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" }) } do
-			on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e7p"..i, { type = i == 3 and "none" or "chat" }):add_child(mark));
-			assert.same({}, i == 3 and {} or on.phone:messages());
+			for _, type in ipairs { "chat", "none" } do
+				on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e7p"..i, { type = type }):add_child(mark));
+				assert.same({}, on.phone:messages());
+			end
 		end
 	end);
 
