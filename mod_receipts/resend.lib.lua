@@ -2,7 +2,7 @@
 -- Rule G1: a content message without an ack is delivered again, while a client that can ack is online. Off by default: XEP-0184 §4
 -- advises against it without an agreement, and a client known to support receipts is taken for one.
 --
--- kept[requester, to, id] = { content, attempts left, delay until the next look }. In memory only.
+-- kept[requester, id] = { to -> { content, attempts left, delay until the next look } }. In memory only.
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
@@ -47,31 +47,59 @@ function resend.watch(hook, decide)
 	end);
 end
 
-local function forget(self, key)
-	local message = self.kept[key];
-	local from = jid_bare(message.content.attr.from);
+local function key_of(requester, id)
+	return requester.."\0"..id;
+end
+
+local function forget(self, message)
+	local attr = message.content.attr;
+	local from = jid_bare(attr.from);
+	local key = key_of(from, attr.id);
 	message.timer:stop(); -- which holds on to the message
-	self.kept[key] = nil;
+	self.kept[key][attr.to] = nil;
+	if next(self.kept[key]) == nil then self.kept[key] = nil; end
 	self.count = self.count - 1;
 	self.count_of[from] = self.count_of[from] > 1 and self.count_of[from] - 1 or nil;
 end
 
+-- Forgets all that are kept for which `which` holds.
+local function forget_those(self, which)
+	local list = {};
+	for _, of_id in pairs(self.kept) do
+		for _, message in pairs(of_id) do
+			if which(message.content) then table.insert(list, message); end
+		end
+	end
+	for _, message in ipairs(list) do forget(self, message); end
+end
+
 --- Nothing is sent again any more.
 function methods:stop()
-	for key in pairs(self.kept) do forget(self, key); end
+	forget_those(self, function () return true; end);
 end
 
 --- The user is gone, and what they sent is not sent again.
 function methods:forget(user)
-	for key, message in pairs(self.kept) do
-		if jid_bare(message.content.attr.from) == user then forget(self, key); end
+	forget_those(self, function (content) return jid_bare(content.attr.from) == user; end);
+end
+
+local function is_pending(self, message)
+	local attr = message.content.attr;
+	return self.actions.state(attr.from, attr.to, attr.id) == "pending";
+end
+
+--- Something has come of a message with this id: if it is not awaited any more it makes room for others.
+function methods:settled(requester, id)
+	local list = {};
+	for _, message in pairs(self.kept[key_of(requester, id)] or {}) do table.insert(list, message); end
+	for _, message in ipairs(list) do
+		if not is_pending(self, message) then forget(self, message); end
 	end
 end
 
-local function look(self, key, message)
-	local attr = message.content.attr;
+local function look(self, message)
 	message.age = message.age + message.delay;
-	if self.actions.state(attr.from, attr.to, attr.id) ~= "pending" then return forget(self, key); end
+	if not is_pending(self, message) then return forget(self, message); end
 	local clients = self.actions.capable(message.content);
 	if #clients > 0 then
 		message.left = message.left - 1;
@@ -79,9 +107,9 @@ local function look(self, key, message)
 	end
 	message.delay = math.min(message.delay, MAX_AGE - message.age);
 	if message.left == 0 or message.delay <= 0 then
-		forget(self, key);
+		forget(self, message);
 	else
-		message.timer = self.actions.later(message.delay, function () look(self, key, message); end);
+		message.timer = self.actions.later(message.delay, function () look(self, message); end);
 	end
 	for _, jid in ipairs(clients) do
 		local copy = st.clone(message.content);
@@ -99,8 +127,9 @@ function methods:keep(stanza, host, stamp)
 	if self.attempts == 0 or not stanza.attr.to then return; end
 	local attr = stanza.attr;
 	local from = jid_bare(attr.from);
-	local key = from.."\0"..attr.to.."\0"..attr.id;
-	if self.kept[key] then forget(self, key); end
+	local key = key_of(from, attr.id);
+	local earlier = self.kept[key] and self.kept[key][attr.to];
+	if earlier then forget(self, earlier); end
 	local count = self.count_of[from] or 0;
 	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
@@ -109,10 +138,11 @@ function methods:keep(stanza, host, stamp)
 		:tag("no-store", { xmlns = "urn:xmpp:hints" }):up():tag("no-copy", { xmlns = "urn:xmpp:hints" }):up()
 		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();
 	local message = { content = content, left = self.attempts, delay = self.after, age = 0 };
-	self.kept[key] = message;
+	self.kept[key] = self.kept[key] or {};
+	self.kept[key][attr.to] = message;
 	self.count = self.count + 1;
 	self.count_of[from] = count + 1;
-	message.timer = self.actions.later(self.after, function () look(self, key, message); end);
+	message.timer = self.actions.later(self.after, function () look(self, message); end);
 end
 
 -- Stream management will deliver it to this session by itself.

@@ -90,6 +90,10 @@ function traffic.new(env, parts)
 		if options.resend_attempts > 0 then resend:keep(stanza, module.host, datetime()); end
 	end
 
+	local function settled(verdict, requester, id)
+		if options.resend_attempts > 0 and (verdict == "delivered" or verdict == "failed") then resend:settled(requester, id); end
+	end
+
 	-- Is a room occupant addressed?
 	local function to_occupant(origin, to, what)
 		local joined = rooms:of(origin);
@@ -197,6 +201,7 @@ function traffic.new(env, parts)
 			end
 		end
 		if verdict then
+			settled(verdict, account, id);
 			reports:outcome(verdict, account, occupant and stanza.attr.from, id, age, stanza.attr.from, injected);
 		end
 		if what & ODD_REQUEST == 0 then
@@ -228,8 +233,9 @@ function traffic.new(env, parts)
 	local function bounced(stanza)
 		local _, verdict, id, age, injected, _, occupant = pending:incoming(stanza, time_now());
 		if verdict ~= "failed" then return; end
-		local by = stanza.attr.from;
-		reports:outcome(verdict, bare_of(stanza.attr.to), occupant and by, id, age, by, injected);
+		local requester, by = bare_of(stanza.attr.to), stanza.attr.from;
+		settled(verdict, requester, id);
+		reports:outcome(verdict, requester, occupant and by, id, age, by, injected);
 		decide(stanza, "E6 bounced");
 	end
 

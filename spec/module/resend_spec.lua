@@ -61,6 +61,23 @@ describe("resend", function ()
 		end
 	end);
 
+	it("G1 keeps no room for what has come to something", function ()
+		start(3);
+		for i = 1, 100 do keep(tostring(i)); end
+		keep("too many");
+		assert.equal(100, resend.count);
+		resend:settled("a@h", "1"); -- said of another device's message with this id, perhaps: this one is awaited
+		assert.equal(100, resend.count);
+		state = "delivered";
+		resend:settled("a@h", "1");
+		resend:settled("a@h", "never kept");
+		state = "pending";
+		assert.equal(99, resend.count);
+		keep("room again");
+		assert.equal(100, resend.count);
+		assert.equal(100, #timers);
+	end);
+
 	it("G1 waits while no client can ack, and loses no attempt by it", function ()
 		start(1);
 		keep("1");
