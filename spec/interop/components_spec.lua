@@ -11,8 +11,9 @@ local st = require "util.stanza";
 
 local DOMAIN = "sms.localhost";
 
-local note = seen.part("Components", [[An external component (XEP-0114) made with slixmpp, as a gateway to a network without receipts; a multi-user
-chat host beside it; `receipts_answer_components = { "sms.localhost" }`. Who writes uses a slixmpp program with receipts.]]);
+local note = seen.part("Components", [[The gateway, to a network without receipts, is an external component (XEP-0114) made with slixmpp. Who
+writes through it uses a client made with slixmpp, with receipts. The server has `receipts_answer_components = { "sms.localhost" }`. A host
+for multi-user chat is beside it.]]);
 
 -- A gateway that runs until it is stopped.
 local function start_gateway(port)
@@ -58,7 +59,7 @@ for _, version in ipairs { "0.12", "13.0" } do
 			gateway = nil;
 		end);
 
-		local function row(done, what) note("slixmpp", library, "Prosody "..release, done, what); end
+		local function row(done, what) note("a gateway with slixmpp", library, "Prosody "..release, done, what); end
 
 		it("is answered for once it has taken the message", function ()
 			gateway = start_gateway(port);
@@ -88,7 +89,8 @@ for _, version in ipairs { "0.12", "13.0" } do
 			local said = bob:expect(function (stanza) return stanza.name == "message" and stanza.attr.id == "to the room"; end);
 			assert.is_true(stanzas.asks(said));
 			for _, stanza in ipairs(bob:messages()) do assert.is_nil(stanzas.acked(stanza)); end
-			row("Somebody asks in a room", "The room passes it on as it is; nobody answers for it");
+			note("mod_muc", "", "Prosody "..release, "Somebody asks in a room", "The room passes it on as it is; nobody answers for it",
+				"In rooms (multi-user chat) the server answers for nobody.");
 		end);
 	end);
 end

@@ -5,7 +5,7 @@ local seen = require "spec.interop.seen";
 local paths = require "spec.support.paths";
 local process = require "spec.support.process";
 
-local note = seen.part("Other versions of Lua", [[The engine, built with `make LUA_VERSION=…` for Lua programs outside Prosody; Debian's Lua of
+local note = seen.part("Other versions of Lua", [[The engine, for Lua programs outside Prosody, built with `make LUA_VERSION=…`. Debian's Lua of
 that version runs the specs under `spec/engine/`, all that Lua 5.4 runs. Of Prosody they use `util.stanza`, from Prosody 0.12.]]);
 
 -- Runs a command; its output. The specs' errors are in it.

@@ -10,9 +10,10 @@ local process = require "spec.support.process";
 local seen = require "spec.interop.seen";
 local socket = require "socket";
 
-local note = seen.part("An empty machine", [[Debian as debootstrap makes it, with processes and loopback of its own. Commands are typed
-as README.md and docs/operators.md have them. Prosody is Debian's package as it is configured there, with a certificate. There is no
-systemd in a chroot: `systemctl restart prosody` is a program that starts Prosody as systemd would, as the user prosody.]]);
+local note = seen.part("Debian", [[Empty machines, as debootstrap makes them, with processes and loopback of their own. Commands are typed as
+README.md and docs/operators.md have them. Prosody is Debian's package as it is configured there, with a certificate; where it says none,
+demo and tests unpack their own. There is no systemd in a chroot: `systemctl restart prosody` is a program that starts Prosody as systemd
+would, as the user prosody.]]);
 
 local CLIENT = paths.root.."/spec/interop/first-receipt.py";
 
@@ -72,7 +73,7 @@ local function source_alone(architecture, name)
 			assert.truthy(output:find("Installing Debian packages: ", 1, true), output);
 			assert.truthy(output:find("%d+ checks right, 0 wrong\n$"), output);
 			assert.truthy(machine:run("dpkg-query -W prosody 2>&1 || true"):find("no packages found", 1, true));
-			note("Debian", release(machine)..name, "none", "make, git and this source; `make demo`",
+			note("Debian", release(machine)..name, "none", "With make, git and this source: `make demo`",
 				"It says which packages it installs and what happened, every scene came out right, and no Prosody is installed after it");
 		end);
 

@@ -12,10 +12,7 @@ local seen = require "spec.interop.seen";
 local COMMUNITY = paths.root.."/.deps/prosody-modules";
 local RECEIPTS, NOTHING = { stanzas.xmlns }, { "urn:example:nothing" };
 
--- Modules that touch messages, presence or what sessions are sent. Not here: what is there to refuse ordinary messages (require_otr),
--- to reach other networks (onions), needs a server of its own to talk to (ipcheck), or does not load on either
--- version, with us or without (carbons_adhoc; bob and watch_spam_reports, whose dependencies Debian does not package). With
--- broadcast on 13.0, messages to bare JIDs do not arrive.
+-- Modules that touch messages, presence or what sessions are sent.
 -- inactive: the client whose answers come from us says that nobody looks at it (XEP-0352).
 -- lost_with_it: what an exchange without the module cannot have.
 local OWN = {
@@ -30,6 +27,9 @@ local OTHERS = {
 	{ "broadcast", only = "0.12" }, { "delegation" }, { "privilege" }, { "seclabels" },
 	{ "unified_push" }, { "default_bookmarks" }, { "track_muc_joins" },
 };
+local LEFT_OUT = "Not tried: mod_require_otr, which refuses ordinary messages; mod_onions and mod_ipcheck, which need another network or server; "
+	.."mod_carbons_adhoc, mod_bob and mod_watch_spam_reports, which do not load, with mod_receipts or without (the last two need what Debian "
+	.."does not package); mod_broadcast on Prosody 13.0, where messages to bare JIDs do not arrive with it, with mod_receipts or without.";
 
 local OPTIONS = [[
 receipts_answer = "opt-out"
@@ -195,29 +195,31 @@ for _, version in ipairs { "0.12", "13.0" } do
 			if before then load_module(name); end
 		end
 
-		local DONE = "loaded and unloaded at runtime, before ours and after it; after each step receipts were asked for, acked, forged, asked "
-			.."for by the server and answered by it";
-		local SAW = "each step: ack delivered, forged ack dropped, request put in for the client that can't, no error of ours; answered for the "
-			.."client that doesn't, once stream management proved that it had the message";
-		local function rows(title, text, modules, who)
+		local STEPS = "One at a time, in three steps at runtime: loaded after mod_receipts, loaded before it, unloaded. After each step a client "
+			.."asks and another acks, somebody forges an ack, the server asks for a client without receipts, and it answers for another once "
+			.."stream management has proved that it has the message.";
+		local DONE = "the three steps";
+		local SAW = "each time: the ack arrives, the forged one is dropped, the server asks and answers%s; no error of ours";
+		local function rows(title, text, modules)
 			local row = seen.part(title, text);
 			for _, how in ipairs(modules) do
 				local name = how[1];
 				if not how.only or how.only == version then
 					it(name, function ()
 						beside(name, how);
-						row("mod_"..name, who(), "Prosody "..release, how.inactive and DONE..", while that client was inactive (XEP-0352)" or DONE,
-							how.lost_with_it and SAW.."; without mod_"..name.." nothing is answered" or SAW);
+						row("mod_"..name, "", "Prosody "..release,
+							how.inactive and DONE..", while the client that is answered for is inactive (XEP-0352)" or DONE,
+							SAW:format(how.lost_with_it and " (no answer once it is unloaded)" or ""), how.lost_with_it
+								and "Without mod_"..name.." the server answers for no client (with the default of `receipts_answer_proof`).");
 					end);
 				end
 			end
 			return row;
 		end
 
-		local own = rows("Beside Prosody's own modules", "Modules of the server itself, one at a time, on a server that has mod_smacks, mod_carbons, "
-			.."mod_pep and mod_blocklist on as well.", OWN, function () return release; end);
-		rows("Beside other people's modules", "Modules from Debian's package prosody-modules, one at a time, on the same server.", OTHERS,
-			function () return process.output("cat "..COMMUNITY.."/version"); end);
+		local own = rows("Prosody's own modules", STEPS.." mod_smacks, mod_carbons, mod_pep and mod_blocklist are on as well.", OWN);
+		rows("Other people's modules", ("From Debian's package prosody-modules %s, in the same way. %s")
+			:format(process.read(COMMUNITY.."/version"):match("%S*"), LEFT_OUT), OTHERS);
 
 		it("muc and muc_mam", function ()
 			local function room()
@@ -252,9 +254,10 @@ for _, version in ipairs { "0.12", "13.0" } do
 			assert.equal("true", server:run("return tostring(require 'core.hostmanager'.activate('rooms.localhost') == true)"));
 			room();
 			exchange("rooms again", {});
-			own("mod_muc, mod_muc_mam", release, "Prosody "..release,
-				"a message in the room, a private message in it with a request; with mod_muc_mam loaded, ours loaded after it, mod_muc_mam unloaded, "
-				.."the component taken away and back", "no request in the room; request and ack pass between occupants; other receipts as without rooms");
+			own("mod_muc with mod_muc_mam", "", "Prosody "..release,
+				"a message in the room, a private message in it with a request; with mod_muc_mam loaded, mod_receipts loaded after it, "
+				.."mod_muc_mam unloaded, the component taken away and back",
+				"no request in the room; request and ack pass between occupants; other receipts as without rooms");
 		end);
 	end);
 end

@@ -124,11 +124,11 @@ for _, version in ipairs { "0.12", "13.0" } do
 			for line in with:log():gmatch("[^\n]+") do
 				if line:find("receipts", 1, true) then assert.is_nil(line:match("\terror\t.*"), line); end
 			end
-			seen.part("Prosody's own tests of itself", "The scripts that Prosody's authors test it with (scansion), from Debian's source package, "
-				.."played on a server with our module on, all defaults, and on one without it.")
+			seen.part("Prosody's own tests", "The scripts that Prosody's authors test it with (scansion), from Debian's source package, "
+				.."played on a server with mod_receipts, all defaults, and on one without it.")
 				("scansion scripts", process.output("cat "..FOLDER.."/version 2>/dev/null") or "of SCANSION_SCRIPTS", "Prosody "..release,
 				("%d scripts, during which clients got %d stanzas"):format(played, received),
-				"every client got the same, stanza by stanza, with our module and without, but for the feature in disco "
+				"every client got the same, stanza by stanza, with mod_receipts and without, but for the feature in disco "
 					.."and the caps hash, and one question what it can (disco#info) to a client that shows no caps");
 		end);
 	end);

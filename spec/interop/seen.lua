@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What the specs of this folder have seen with other people's programs, for the tables of docs/interop.md: `make interop` writes those
 -- from a file of lines of Lua, named by the environment. A spec notes a row when all that it says has been checked, so behind its asserts.
+-- Rows that say the same of several programs or Prosodys become one there.
 
 local FILE = os.getenv("INTEROP_SEEN");
 
@@ -17,12 +18,13 @@ end
 local seen = {};
 
 --- A part of the document: a heading, a paragraph, and a table of what is noted with what this returns.
--- @param title  the heading
+-- @param title  the heading; parts that share one have one table
 -- @param text   how it was tried: what runs, how it is set up
--- @return function of who (a program's name), version, server ("Prosody 0.12.3"), done (what was done), what (what people or programs saw)
+-- @return function of who (a program's name), version (may be empty), server ("Prosody 0.12.3", or "none"), done (what was done),
+--         what (what people or programs saw), and optionally limit (a sentence, where that is less than people might wish)
 function seen.part(title, text)
 	line("part", { title, text });
-	return function (who, version, server, done, what) line("row", { title, who, version, server, done, what }); end
+	return function (who, version, server, done, what, limit) line("row", { title, who, version, server, done, what, limit or nil }); end
 end
 
 --- The version of an installed Debian package, as people write it: "1.8.3", not "1:1.8.3-1".

@@ -22,8 +22,8 @@ http_cors_override = { websocket = { enabled = true, origins = { "*" } } }
 cross_domain_websocket = true
 ]];
 
-local note = seen.part("Web clients", "stanza (a library, in node) and Converse (a page in headless Chromium) come in over `mod_websocket`; "
-	.."who is called old below is a client that does not have receipts and uses stream management. `receipts_answer` is `\"opt-out\"`.");
+local note = seen.part("Clients", "stanza (a library, in node) and Converse (a page in headless Chromium) come in over `mod_websocket`, with the "
+	.."same `receipts_answer`. An old client is one that does not have receipts and uses stream management.");
 
 -- The program that does what the clients do (web.js).
 local function start_web()
@@ -93,7 +93,7 @@ for _, version in ipairs { "0.12", "13.0" } do
 
 		describe("stanza", function ()
 			local open;
-			local function row(done, what) note("stanza", versions.stanza, release, done, what); end
+			local function row(done, what, limit) note("stanza", versions.stanza, release, done, what, limit); end
 			local function login(name, user, how)
 				web.login(name, url, user, how);
 				table.insert(open, name);
@@ -128,7 +128,8 @@ for _, version in ipairs { "0.12", "13.0" } do
 				hears("off", "messages", id);
 				web.heard("off"); -- by now it has acked by stream management, too
 				assert.same({}, web.heard("ask").receipts);
-				row("`sendReceipts: false`, which leaves receipts among what it says that it can do", "No receipt: the server takes its word");
+				row("`sendReceipts: false`, which leaves receipts among what it says that it can do", "No receipt: the server takes its word",
+					"stanza with `sendReceipts: false` still says that it can do receipts, so that the server does not answer for it.");
 			end);
 
 			it("without receipts is answered for", function ()
