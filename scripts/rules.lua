@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Writes into the last column of the table in docs/rules.md which spec files have the rule in their titles.
+-- Writes into the tables of docs/rules.md which spec files have each rule in their titles (the last column), and an anchor for each rule,
+-- so that a link can lead to it: docs/rules.md#d4.
 
 local titles = require "spec.support.titles";
 local PATH = os.getenv("PWD").."/docs/rules.md";
@@ -8,8 +9,8 @@ local files = titles.by_rule();
 local file = assert(io.open(PATH));
 local text = file:read("a");
 file:close();
-text = text:gsub("\n(| ([A-G]%d) |[^\n]*|) [^|\n]* |%f[\n]", function (row, rule)
-	return "\n"..row.." "..table.concat(files[rule] or {}, ", ").." |";
+text = text:gsub("\n| [^|\n]-([A-G]%d) |([^\n]*|) [^|\n]* |%f[\n]", function (rule, row)
+	return ('\n| <a id="%s"></a>%s |%s %s |'):format(rule:lower(), rule, row, table.concat(files[rule] or {}, ", "));
 end);
 file = assert(io.open(PATH, "w"));
 file:write(text);

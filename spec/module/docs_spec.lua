@@ -311,12 +311,13 @@ describe("commands in running text", function ()
 end);
 
 describe("links", function ()
-	-- As GitHub makes them of headings.
+	-- As GitHub makes them of headings; and those that are written.
 	local function anchors(name)
 		local found = {};
 		for heading in ("\n"..docs.read(name)):gmatch("\n#+ ([^\n]+)") do
 			found[heading:lower():gsub("[^%w%s_-]", ""):gsub("%s", "-")] = true;
 		end
+		for id in docs.read(name):gmatch('<a id="([^"]+)"></a>') do found[id] = true; end
 		return found;
 	end
 

@@ -41,10 +41,10 @@ function docs.blocks(name)
 	return list;
 end
 
---- The rows of all tables with this first column title: arrays of cells.
+--- The rows of all tables with this first column title: arrays of cells, without the anchors in them.
 function docs.rows(name, title)
 	local rows, inside = {}, false;
-	for line in (docs.read(name).."\n"):gmatch("(.-)\n") do
+	for line in (docs.read(name):gsub('<a id="[^"]*"></a>', "").."\n"):gmatch("(.-)\n") do
 		local cells = {};
 		for cell in line:gmatch("|%s*([^|]-)%s*%f[|]") do table.insert(cells, cell); end
 		if not line:find("^|") then
