@@ -30,13 +30,15 @@ for name in assert(io.popen("cd "..paths.root.." && ls mod_receipts/*.lua")):lin
 	sources[name:match("[^/]+$")] = process.read(paths.root.."/"..name);
 end
 
--- Every piece of text that the module's sources have between double quotes, that is, all they can say.
+-- Every piece of text that the module's sources have between double quotes, that is, all they can say; and what the engine says to it.
 local literals = {};
-for _, source in pairs(sources) do
+local function read_literals(source)
 	for line in source:gmatch("[^\n]+") do
 		for text in line:gsub("\\\"", "\1"):gmatch('"([^"]*)"') do table.insert(literals, (text:gsub("\1", '"'))); end
 	end
 end
+for _, source in pairs(sources) do read_literals(source); end
+read_literals(process.read(paths.root.."/csrc/lua_pending.c"));
 local said = "\0"..table.concat(literals, "\0").."\0";
 
 -- Is this text put together of at most three such pieces?
@@ -47,6 +49,60 @@ local function can_be_said(text, pieces)
 		if said:find(text:sub(1, length), 1, true) and can_be_said(text:sub(length + 1), (pieces or 0) + 1) then return true; end
 	end
 	return false;
+end
+
+-- Every decision that `why` can show of a message, but for the addresses in it: a set. What comes after a colon explains it already.
+local function decisions()
+	local found = {};
+	local function note(why)
+		for decision in ((why or "").."; "):gmatch("(.-); ") do
+			if decision ~= "" then found[decision] = true; end
+		end
+	end
+	-- Those that are whole in the sources, with their rule's name.
+	for _, text in ipairs(literals) do
+		local decision = text:match("%f[%w][A-G]%d %l[^:]*");
+		if decision then note((decision:gsub("[%s,]+$", ""))); end
+	end
+	-- Those that are put together.
+	local strict = paths.lib("options").read(function (name)
+		return ({ receipts_unknown = "drop", receipts_groupchat_requests = "strip" })[name];
+	end, error);
+	local checks = paths.lib("checks");
+	local function never() return false; end
+	for name in pairs(require "receipts".bits) do
+		note(checks.outgoing({ [name] = true, received = true }, never, strict).why);
+		note(checks.incoming({ [name] = true, bounce = true, request = true, received = true }, nil, false, never, strict).why);
+		for _, verdict in ipairs { "delivered", "duplicate", "forged", "unknown", "failed" } do
+			note(checks.incoming({ [name] = true, received = true }, verdict, false, never, strict).why);
+			note(checks.incoming({ [name] = true, received = true }, verdict, true, never, strict).why);
+		end
+	end
+	-- A capable sender is not noted, nor is anybody while the server never asks.
+	local requests = paths.lib("requests");
+	for _, mode in ipairs { "auto", "always" } do
+		for _, sender in ipairs { "incapable", "unknown", "silent" } do
+			for _, recipient in ipairs { "capable", "incapable", "unknown" } do
+				local yes, why = requests.decide(mode, sender, function () return recipient; end);
+				note(yes and "C1 asked for" or "C1 not asked for, "..why);
+			end
+		end
+	end
+	local answers = paths.lib("answers");
+	for _, client in ipairs { "capable", "incapable", "unknown", "silent" } do
+		for _, fate in ipairs { "answered", "acked", { waits = { phone = true } }, false } do
+			for _, visible in ipairs { true, false } do note((select(2, answers.decide(fate, client, visible)))); end
+		end
+	end
+	local pending = require "receipts".pending { capacity = 1 };
+	assert(pending:add("a@x", "b@x", "1", 0));
+	for id, from in pairs { ["2"] = "c@x", [("x"):rep(2000)] = "a@x" } do
+		local _, problem = pending:add(from, "b@x", id, 0);
+		note("C1 not asked for, "..problem);
+		note("F2 not tracked: "..problem);
+	end
+	pending:close();
+	return found;
 end
 
 describe("the rules in docs/rules.md", function ()
@@ -205,17 +261,49 @@ describe("docs/operators.md", function ()
 			if block.kind == "text" then table.insert(samples, table.concat(block.lines, "\n")); end -- compared in spec/wire/docs_spec.lua
 		end
 		samples = table.concat(samples, "\n");
-		local count = 0;
+		local count, all = 0, decisions();
 		for _, title in ipairs { "`why` says", "the log says" } do
 			for _, cells in ipairs(docs.rows(OPERATORS, title)) do
 				for _, text in ipairs(docs.quoted(cells[1])) do
 					count = count + 1;
-					assert.is_true(samples:find(text, 1, true) ~= nil or can_be_said(text), "nobody says "..text);
+					assert.is_true(samples:find(text, 1, true) ~= nil or all[text] or can_be_said(text), "nobody says "..text);
 				end
 			end
 		end
 		assert.is_true(count > 30);
 		assert.is_false(can_be_said("C1 not asked for, it is Sunday"));
+	end);
+
+	it("explains every decision", function ()
+		local explained = {};
+		for _, cells in ipairs(docs.rows(OPERATORS, "`why` says")) do table.insert(explained, cells[1]); end
+		explained = table.concat(explained, "\n");
+		local count = 0;
+		for decision in pairs(decisions()) do
+			assert.truthy(explained:find(decision, 1, true), "no row has "..decision);
+			count = count + 1;
+		end
+		assert.is_true(count > 35, "only "..count);
+	end);
+
+	it("has every line of the log, with its level", function ()
+		local rows, count = docs.rows(OPERATORS, "the log says"), 0;
+		for name, source in pairs(sources) do
+			for level, text in source:gsub('\\"', "\1"):gmatch('log%("(%l+)", "([^"]*)"') do
+				local found;
+				for _, cells in ipairs(rows) do
+					local quoted = docs.quoted(cells[1])[1];
+					if quoted and text:gsub("\1", '"'):find(quoted, 1, true) then found = cells; end
+				end
+				if found then
+					assert.equal(level, found[2], text);
+					count = count + 1;
+				else
+					assert.truthy(text:find("^%%s"), name.." writes "..text); -- what others have said: guard.lib.lua, options.lib.lua
+				end
+			end
+		end
+		assert.is_true(count > 7, "only "..count);
 	end);
 end);
 

@@ -11,6 +11,8 @@ local process = require "spec.support.process";
 local prometheus = require "spec.support.prometheus";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local storages = require "spec.support.storages";
+local DBI = require "DBI";
 local st = require "util.stanza";
 local json = require "util.json";
 local socket = require "socket";
@@ -131,7 +133,7 @@ describe("documents", function ()
 	-- Commands as they are in the documents, with the system's places turned to ours.
 	local function filled_in(command)
 		return (command:gsub("/usr/local/src/", dir.."/src/"):gsub("/srv/receipts", dir.."/srv/receipts")
-			:gsub("/usr/local/share", dir.."/root/usr/local/share")
+			:gsub("/usr/local/share", dir.."/root/usr/local/share"):gsub("/var/lib/prosody/", server.dir.."/data/")
 			:gsub("/var/log/prosody/prosody%.log", server.dir.."/prosody.log"):gsub("127%.0%.0%.1:5280", "127.0.0.1:"..server.http_port));
 	end
 
@@ -248,6 +250,37 @@ describe("documents", function ()
 
 	function does.json(block)
 		assert.equal(object(table.concat(block.lines, "\n")), object(outputs[#outputs]));
+	end
+
+	-- A statement for Prosody's database: what the module has stored is gone after it, and nothing else.
+	function does.sql(block)
+		local other = servers.start { options = storages.sqlite().options };
+		finally(function () if other then other:stop(); end end);
+		other:run("local storagemanager = require 'core.storagemanager'; local saved = prosody.hosts.localhost.modules.receipts.module.save();"
+			.."for _, name in ipairs { 'receipts_preferences', 'roster' } do storagemanager.open('localhost', name):set('romeo', { answer = 'yes' }); end "
+			.."saved.capabilities:import { ver = true };"
+			.."return (saved.pending:add('romeo@localhost', 'juliet@localhost', '1', os.time()))");
+		other:halt(); -- which writes the rest
+		local database = assert(DBI.Connect("SQLite3", other.dir.."/data/prosody.sqlite"));
+		database:autocommit(true);
+		local function stores()
+			local query, found = assert(database:prepare("SELECT DISTINCT store FROM prosody")), {};
+			assert(query:execute());
+			for row in query:rows() do found[row[1]] = true; end
+			query:close();
+			return found;
+		end
+		local expected = stores();
+		for _, name in ipairs { "receipts", "receipts_preferences", "receipts_caps" } do
+			assert.is_true(expected[name], "nothing is stored in "..name);
+			expected[name] = nil;
+		end
+		local statement = assert(database:prepare(table.concat(block.lines, "\n")));
+		assert(statement:execute());
+		statement:close();
+		assert.same(expected, stores());
+		assert.is_true(expected.roster);
+		database:close();
 	end
 
 	function does.xml() end -- captures, see below
