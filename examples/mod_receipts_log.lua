@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- An example of what other modules can do with mod_receipts' events (docs/developers.md): one line in the log for each.
+-- An example of a module that uses mod_receipts' events (docs/developers.md): it writes one line to the log for each.
+-- Privacy: these lines say who wrote to whom, and when, at level "info", which most servers keep in their logs.
 -- Put this file in one of your plugin_paths, and "receipts_log" into modules_enabled beside "receipts".
 
 for _, name in ipairs { "requested", "delivered", "failed", "overdue", "expired", "rejected" } do
