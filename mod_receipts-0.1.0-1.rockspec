@@ -77,5 +77,6 @@ build = {
 		["mod_receipts.traffic"] = "mod_receipts/traffic.lib.lua",
 		["mod_receipts.upkeep"] = "mod_receipts/upkeep.lib.lua",
 		["mod_receipts.views"] = "mod_receipts/views.lib.lua",
+		["mod_receipts.waiting"] = "mod_receipts/waiting.lib.lua",
 	},
 }

@@ -5,6 +5,7 @@
 --   request   "keep" or "take": what to do with <request/>
 --   received  "keep", "take", "first" (all but the first go) or "mend" (the first gets the message's id; the others go)
 --   type      the type that the message gets, nil when it keeps its own
+--   waits     true when the ack is kept back for later
 --   rejected  array of reasons, one for each kind of element that is thrown away, for the counters; nil when none is
 --   why       the rule and the reason, for the log
 -- A message of which only a <received/> was left, and is taken, is dropped: see `empty`.
@@ -56,12 +57,18 @@ end
 
 --- A message that a local client sends.
 -- @param has      names of the message's bits
--- @param visible  function (): may the addressee see the user's presence? Asked only where it matters.
+-- @param visible  function (): may the addressee see the user's presence? "later": not yet, and the ack waits for that. Asked only where
+--                 it matters
 -- @param options  the module's options
 function checks.outgoing(has, visible, options)
 	local plan = new_plan();
 	malformed(plan, has, options);
-	if has.received and plan.received ~= "take" and options.protect_presence and not visible() then
+	if not has.received or plan.received == "take" or not options.protect_presence then return plan; end
+	local seen = visible();
+	if seen == "later" then
+		plan.received, plan.waits = "take", true;
+		because(plan, "E4 waits until the client is available");
+	elseif not seen then
 		reject(plan, "received", "take", "E4", "hidden", "the addressee may not see the user's presence");
 	end
 	return plan;

@@ -12,6 +12,11 @@ function elements.ask(stanza)
 	return stanza:add_direct_child(st.stanza("request", { xmlns = xmlns_receipts }));
 end
 
+--- Is this a receipt?
+function elements.is_received(tag)
+	return tag.name == "received" and tag.attr.xmlns == xmlns_receipts;
+end
+
 --- The id that an ack message names: its first <received/>'s, or in revision 1.0 the message's own.
 function elements.acked(stanza)
 	local received = stanza:get_child("received", xmlns_receipts);

@@ -47,7 +47,7 @@ local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "checks", "components", "decisions", "disco", "elements", "forms",
-	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views",
+	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
 }, { jids = jids });
 
 local xmlns_receipts = "urn:xmpp:receipts";
@@ -235,12 +235,22 @@ end);
 
 -- Chapters C and E
 
+local waiting = asleep.later(function ()
+	return sleeping.waiting.new(function (session, stanza) prosody.core_post_stanza(session, stanza, true); end);
+end);
+
+-- Its presence comes about after that event.
+local function available(event)
+	if not asleep.is_awake(waiting) then return; end
+	module:add_timer(0, guard("acks that wait", function () waiting:available(event.origin); end));
+end
+
 -- Anonymous users are in no list, but online.
 function parts.exists(user)
 	return bare_sessions[jid_join(user, module.host)] ~= nil or user_exists(user, module.host);
 end
-parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend =
-	rooms, capabilities, preferences, answering, resend;
+parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend, parts.waiting =
+	rooms, capabilities, preferences, answering, resend, waiting;
 local traffic = asleep.later(function ()
 	return sleeping.traffic.new({ options = options, engine = engine, is_awake = asleep.is_awake, decide = decide }, parts);
 end);
@@ -338,7 +348,7 @@ end
 
 function module.save()
 	return { pending = pending, store = store, rooms = rooms, answering = answering, capabilities = capabilities, resend = resend,
-		reports = reports, decisions = decisions };
+		reports = reports, decisions = decisions, waiting = waiting };
 end
 
 function module.restore(saved)
@@ -352,6 +362,7 @@ function module.restore(saved)
 	if asleep.is_awake(answering) then answering:learned(); end -- what was about to be looked at
 	reports:take_over(saved.reports);
 	if asleep.is_awake(saved.decisions) then decisions:take_over(saved.decisions); end
+	if asleep.is_awake(saved.waiting) then waiting:take_over(saved.waiting); end
 end
 
 -- Hooks
@@ -374,6 +385,7 @@ local blocked = guard("blocking", function (event)
 end);
 for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmpp:blocking:"..name, blocked, PRIORITY); end
 hook("resource-unbind", unbound);
+hook("presence/initial", available);
 hook("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(hook, decide); end
 hook("smacks-hibernation-start", function (event)

@@ -52,11 +52,13 @@ local function directed_to(session, bare)
 	return false;
 end
 
--- The session of somebody who is online holds their roster.
+--- May this person (bare JID) see the presence of the session's user, when there is any? Who is online has their roster with them.
 local function subscribed(session, bare)
 	local item = session.roster and session.roster[bare];
 	return item and (item.subscription == "from" or item.subscription == "both");
 end
+
+presence.subscribed = subscribed;
 
 --- May `jid` know that this session is online?
 -- @param session  the session of a local user

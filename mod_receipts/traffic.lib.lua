@@ -53,7 +53,7 @@ end
 
 --- @param env    options, engine: the module's; is_awake: of asleep.lib.lua;
 --               decide (function (stanza, why, id)): takes note of what is out of the ordinary
--- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, reports, decisions;
+-- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, waiting, reports, decisions;
 --               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
 --               other_ack (function): as of hooks.lib.lua
 -- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls; and bounced (function (stanza)), for errors that go out to a client
@@ -164,10 +164,16 @@ function traffic.new(env, parts)
 		end
 
 		local has = checks.named(what, bits);
-		local plan = checks.outgoing(has, function () return may_see(origin, stanza.attr.to); end, options);
+		local plan = checks.outgoing(has, function ()
+			local to = stanza.attr.to;
+			if may_see(origin, to) then return true; end
+			return has.acks and not origin.presence and presence.subscribed(origin, bare_of(to)) and parts.waiting:keep(origin, stanza) and "later";
+		end, options);
 		if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
 		rejected(plan, has, stanza, stanza.attr.to or origin.full_jid);
-		if has.acks and plan.received ~= "take" and preferences:answers_for(origin.username) then answering:acked(origin, stanza); end
+		if has.acks and (plan.received ~= "take" or plan.waits) and preferences:answers_for(origin.username) then
+			answering:acked(origin, stanza);
+		end
 		if checks.empty(plan, has) then return true; end
 		if changes(plan) then elements.apply(plan, stanza); end
 	end

@@ -66,6 +66,7 @@ local LUA_FILES = {
 		.."wire/lifetime";
 	["upkeep.lib"] = "module/upkeep wire/limits";
 	["views.lib"] = "module/views";
+	["waiting.lib"] = "module/waiting wire/checks";
 };
 
 local function read(path)

@@ -69,6 +69,12 @@ describe("checks", function ()
 			assert.equal("keep", checks.outgoing(what, no, with { protect_presence = false }).received);
 		end);
 
+		it("E4 take one that waits until it may be seen, and do not count it as thrown away", function ()
+			local plan = checks.outgoing(has("received", "acks"), function () return "later"; end, defaults);
+			assert.same({ "take", true, "E4 waits until the client is available" }, { plan.received, plan.waits, plan.why });
+			assert.is_nil(plan.rejected);
+		end);
+
 		it("E4 take one from an error too", function ()
 			assert.equal("take", checks.outgoing(has("received", "received-in-error", "bounce"), no, defaults).received);
 		end);

@@ -342,6 +342,73 @@ suite("", function (on)
 		assert.is_true(stanzas.asks(on.bob:messages()[1]));
 	end);
 
+	describe("E4 an ack that comes before the client's initial presence", function ()
+		local function ack_early(id, from, more)
+			on.early = on.server:connect("bob@localhost/early", { presence = false });
+			on.send(from, stanzas.ask { to = "bob@localhost/early", id = id });
+			on.early:sync();
+			on.early:send(more or stanzas.ack(from.."@localhost/"..from, id));
+			on.early:sync();
+		end
+		local function become_available()
+			on.early:send(on.early:presence());
+			on.early:sync();
+		end
+		-- What comes to alice then, soon.
+		local function arrives()
+			local got;
+			servers.wait(function ()
+				got = on.alice:messages();
+				return #got > 0;
+			end);
+			assert.equal(1, #got);
+			return got[1];
+		end
+
+		it("waits for that", function ()
+			ack_early("early", "alice");
+			assert.same({}, on.alice:messages());
+			become_available();
+			local ack = arrives();
+			assert.same({ "early", "bob@localhost/early", "chat" }, { stanzas.acked(ack), ack.attr.from, ack.attr.type });
+			become_available();
+			assert.same({}, on.alice:messages());
+		end);
+
+		it("waits without what else is in the message, which does not", function ()
+			ack_early("early-more", "alice", stanzas.chat({ to = "alice@localhost/alice", id = "both" }, "I have it")
+				:tag("received", { xmlns = R, id = "early-more" }):up());
+			local got = on.alice:messages();
+			assert.equal("I have it", got[1]:get_child_text("body"));
+			assert.is_nil(got[1]:get_child("received", R));
+			become_available();
+			local ack = arrives();
+			assert.equal("early-more", stanzas.acked(ack));
+			assert.is_nil(ack:get_child("body"));
+		end);
+
+		it("waits over a reload", function ()
+			ack_early("early-reload", "alice");
+			on.server:reload();
+			become_available();
+			assert.equal("early-reload", stanzas.acked(arrives()));
+		end);
+
+		it("does not come for a client that goes", function ()
+			ack_early("early-gone", "alice");
+			on.early:close();
+			assert.same({}, on.alice:messages());
+		end);
+
+		it("does not come to a stranger", function ()
+			on.carol = on.server:connect("carol");
+			on.server:run("local r = require 'core.rostermanager'.load_roster('bob', 'localhost'); r['carol@localhost'] = nil");
+			ack_early("early-stranger", "carol");
+			become_available();
+			assert.same({}, on.carol:messages());
+		end);
+	end);
+
 	describe("E4 holds back an ack to who may not see the user's presence", function ()
 		local function acked_to_carol(prepare)
 			on.carol = on.server:connect("carol");

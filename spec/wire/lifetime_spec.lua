@@ -171,8 +171,8 @@ describe("a user's deletion", function ()
 			local user = ...;
 			local jid = user.."@localhost";
 			local kept, seen = 0, 0;
-			for _, message in pairs(r.resend.kept) do
-				if message.content.attr.from:find(jid, 1, true) == 1 then kept = kept + 1; end
+			for key in pairs(r.resend.kept) do
+				if key:find(jid, 1, true) == 1 then kept = kept + 1; end
 			end
 			for _, clients in r.capabilities.people:items() do
 				for _, client in pairs(clients) do if client.shown[jid] then seen = seen + 1; end end

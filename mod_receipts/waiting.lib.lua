@@ -1,0 +1,50 @@
+-- SPDX-License-Identifier: MIT
+-- Rule E4: an ack that a client sends before its user can be seen online waits until the client is available, if its addressee may see
+-- that then. Clients that fetch the archive before they send presence do so, and do not send the ack again.
+
+local st = require "util.stanza";
+
+local elements = module:require "elements";
+
+local MAX_WAITING = 100; -- acks of one session
+
+local waiting = {};
+local methods = {};
+local mt = { __index = methods };
+
+--- @param send  function (session, stanza): as if the client sent it now
+function waiting.new(send)
+	return setmetatable({ send = send, acks = setmetatable({}, { __mode = "k" }) }, mt);
+end
+
+--- What another one remembered, after a reload.
+function methods:take_over(other)
+	self.acks = other.acks;
+end
+
+--- Keeps an ack back. Returns false when there are too many.
+-- @param stanza  the message; nothing of it but the ack waits
+function methods:keep(session, stanza)
+	local acks = self.acks[session] or {};
+	if #acks == MAX_WAITING then return false; end
+	local attr = stanza.attr;
+	local ack = st.message({ from = attr.from, to = attr.to, id = attr.id, type = attr.type });
+	for _, tag in ipairs(stanza.tags) do
+		if elements.is_received(tag) or tag.attr.xmlns == "urn:xmpp:hints" then ack:add_child(st.clone(tag)); end
+	end
+	table.insert(acks, ack);
+	self.acks[session] = acks;
+	return true;
+end
+
+--- The client is available: what waits is sent.
+function methods:available(session)
+	local acks = self.acks[session];
+	self.acks[session] = nil;
+	for _, ack in ipairs(acks or {}) do
+		if session.destroyed then return; end
+		self.send(session, ack);
+	end
+end
+
+return waiting;

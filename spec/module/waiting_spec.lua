@@ -1,0 +1,50 @@
+-- SPDX-License-Identifier: MIT
+-- waiting.lib.lua: acks that wait until their client is available (rule E4).
+
+local lib = require "spec.support.paths".lib("waiting");
+local stanzas = require "spec.support.stanzas";
+
+describe("acks that wait", function ()
+	local waiting, sent;
+	before_each(function ()
+		sent = {};
+		waiting = lib.new(function (session, stanza)
+			table.insert(sent, stanza.attr.id or true);
+			if session.dies then session.destroyed = true; end
+		end);
+	end);
+	local function keep(session, n)
+		return waiting:keep(session, stanzas.ack("a@h/1", "x"..n, { id = tostring(n) }));
+	end
+
+	it("E4 are sent in their order, once, and nobody else's", function ()
+		local session, other = {}, {};
+		for n = 1, 3 do assert.is_true(keep(session, n)); end
+		keep(other, 4);
+		waiting:available(session);
+		assert.same({ "1", "2", "3" }, sent);
+		waiting:available(session);
+		assert.equal(3, #sent);
+	end);
+
+	it("E4 are a hundred of one session at most", function ()
+		local session = {};
+		for n = 1, 100 do assert.is_true(keep(session, n)); end
+		assert.is_false(keep(session, 101));
+		assert.is_true(keep({}, 1));
+	end);
+
+	it("E4 are not sent for a session that has gone", function ()
+		local session = { dies = true };
+		for n = 1, 3 do keep(session, n); end
+		waiting:available(session);
+		assert.same({ "1" }, sent);
+	end);
+
+	it("E4 do not keep a session in memory", function ()
+		keep({}, 1);
+		collectgarbage();
+		collectgarbage();
+		assert.is_nil(next(waiting.acks));
+	end);
+end);
