@@ -77,7 +77,9 @@ end
 -- A content message that asks has arrived at a session.
 local function answer(self, session, content)
 	if session.destroyed or not self.env.preferences:answers_for(session.username) then return; end
-	local yes, why = self.answers:arrived(session, content, support_of(self, session), (presence.visible(session, content.attr.from)));
+	local visible = presence.visible(session, content.attr.from);
+	local stored = content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil; -- mod_offline says so
+	local yes, why = self.answers:arrived(session, content, support_of(self, session), visible, stored);
 	if yes then
 		send_answer(self, session, content, why);
 	else
@@ -132,14 +134,14 @@ end
 function methods:delivering(account, content)
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
-		return support_of(self, session) == "incapable";
+		return support_of(self, session);
 	end);
 end
 
 --- A client of an account for which the server answers acks by itself.
 function methods:acked(session, ack)
-	local id = elements.acked(ack);
-	if id then self.answers:acked(session.username.."@"..session.host, ack.attr.to or session.full_jid, id); end
+	local id, account = elements.acked(ack), session.username.."@"..session.host;
+	if id then self.answers:acked(account, ack.attr.to or account, id); end
 end
 
 --- Is this the bounce of an answer of ours? (rule D8)
@@ -174,7 +176,7 @@ end
 --- resource-unbind
 function methods:gone(session)
 	self.unsure[session] = nil;
-	self.answers:gone(session);
+	for _, one in ipairs(self.answers:gone(session)) do answer(self, one.session, one.content); end
 end
 
 --- smacks-hibernation-start: from now on what goes into the queue is not sent.

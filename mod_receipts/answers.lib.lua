@@ -5,9 +5,10 @@
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived: nothing else has to be counted
 -- or remembered. What is remembered, bounded for each account and in all, is what has become of a message that asks:
 --
---   fate[account][requester's full JID, id] = "answered" | "acked" | { waits = { resource -> bool }, proven = { sessions }, content }
+--   fate[account][requester's full JID, id] = "answered" | "acked" | { waits = { resource -> … }, proven = { sessions }, content }
 --
--- waits: the clients that it goes to, and whether one could answer by itself as far as is known. While one could, nobody is answered for.
+-- waits: the clients that it goes to, and whether one may answer by itself: "capable", "unknown" (nothing is known of it), or false. While
+-- one may, nobody is answered for.
 -- proven: where it has arrived, and content: what an answer needs. It is decided on again when there is nobody to wait for.
 
 local st = require "util.stanza";
@@ -98,17 +99,22 @@ local function goes_on(fate, sessions, direct)
 	return true;
 end
 
+-- What is waited for of a client.
+local function awaited(client)
+	return client ~= "incapable" and (client == "capable" and client or "unknown");
+end
+
 --- A content message that asks goes to these sessions of an account.
 -- What became of an earlier message with this id no longer matters: clients count 1, 2, 3. But a room sends the same message to each
 -- of the devices that share a nick by itself.
--- @param incapable  function (session): is it known not to answer by itself?
-function methods:delivering(account, sessions, content, incapable)
+-- @param support  function (session): what is known of its client: "capable", "incapable", or else
+function methods:delivering(account, sessions, content, support)
 	local from, to, id = content.attr.from, content.attr.to, content.attr.id;
 	if #id > MAX_ID then return; end
 	local fate = get(self, account, from, id);
 	local direct = to ~= nil and to ~= jid_bare(to);
 	if not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
-	for _, session in ipairs(sessions) do fate.waits[session.resource] = not incapable(session); end
+	for _, session in ipairs(sessions) do fate.waits[session.resource] = awaited(support(session)); end
 	set(self, account, from, id, fate);
 end
 
@@ -145,13 +151,16 @@ end
 -- @param fate     what has become of it
 -- @param client   what is known of the client that got it
 -- @param visible  may the requester see the user's presence?
-function answers.decide(fate, client, visible)
+-- @param stored   it was in offline storage, and so has gone to nobody else
+function answers.decide(fate, client, visible, stored)
 	if fate == "answered" or fate == "acked" then
 		return false, "D4 "..fate.." already";
 	elseif client ~= "incapable" then
 		return false, "D4 the client is "..client;
 	elseif not visible then
 		return false, "D3 the requester may not see the user's presence";
+	elseif not fate and not stored then
+		return false, "D4 it is not known to whom else it went";
 	elseif fate and waits(fate) then
 		return false, "D4 another client of the account may answer by itself";
 	end
@@ -173,24 +182,25 @@ local function prove(fate, session, content)
 end
 
 --- A message has arrived at a session. Returns whether to answer it, and why.
-function methods:arrived(session, content, client, visible)
+-- @param client, visible, stored  as for answers.decide
+function methods:arrived(session, content, client, visible, stored)
 	local account, from, id = account_of(session), content.attr.from, content.attr.id;
 	if #id > MAX_ID then return false, "the id is too long"; end
 	local fate = get(self, account, from, id);
 	if type(fate) == "table" and client == "incapable" then
 		fate.waits[session.resource] = false; -- by now it is known
 	end
-	local yes, why = answers.decide(fate, client, visible);
+	local yes, why = answers.decide(fate, client, visible, stored);
 	if yes then
 		set(self, account, from, id, "answered");
 	elseif client ~= "capable" then
 		-- What waited in storage has no fate yet, or that of when it went to nobody, or to another session.
-		if not fate and visible then
+		if not fate and visible and stored then
 			fate = { waits = {}, proven = {} };
 			set(self, account, from, id, fate);
 		end
 		if type(fate) == "table" then
-			fate.waits[session.resource] = client ~= "incapable";
+			fate.waits[session.resource] = awaited(client);
 			prove(fate, session, content);
 		end
 	end
@@ -228,15 +238,22 @@ function methods:incapable(session)
 	return list;
 end
 
---- A session is gone: what has arrived there is not answered from there, and the session need not be kept in memory for it.
+--- A session is gone: what has arrived there is not answered from there, and the session need not be kept in memory for it. If nothing
+-- is known of its client, an ack of it is not waited for any more.
+-- @return as lost()
 function methods:gone(session)
-	local fates = self.fate:get(account_of(session));
-	if not fates then return; end
+	local fates, list = self.fate:get(account_of(session)), {};
+	if not fates then return list; end
 	for _, fate in fates:items() do
 		for i = type(fate) == "table" and #fate.proven or 0, 1, -1 do
 			if fate.proven[i] == session then table.remove(fate.proven, i); end
 		end
+		if type(fate) == "table" and fate.waits[session.resource] == "unknown" then
+			local proven = stop_waiting(fate, session.resource);
+			table.move(proven, 1, #proven, #list + 1, list);
+		end
 	end
+	return list;
 end
 
 --- Has the requester been told that it arrived?

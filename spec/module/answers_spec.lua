@@ -44,12 +44,13 @@ describe("answers", function ()
 	end);
 
 	it("D3 D4 are given when nothing speaks against it", function ()
-		assert.is_true((lib.decide(nil, "incapable", true)));
+		assert.is_true((lib.decide(nil, "incapable", true, true)));
+		assert.is_false((lib.decide(nil, "incapable", true, false)), "it may have gone to others");
 		assert.is_true((lib.decide({ waits = { phone = false } }, "incapable", true)));
 		for _, client in ipairs { "capable", "unknown", "silent" } do
-			assert.is_false((lib.decide(nil, client, true)), client);
+			assert.is_false((lib.decide(nil, client, true, true)), client);
 		end
-		assert.is_false((lib.decide(nil, "incapable", false)));
+		assert.is_false((lib.decide(nil, "incapable", false, true)));
 		assert.is_false((lib.decide("answered", "incapable", true)));
 		assert.is_false((lib.decide("acked", "incapable", true)));
 		assert.is_false((lib.decide({ waits = { laptop = false, phone = true } }, "incapable", true)));
@@ -61,12 +62,13 @@ describe("answers", function ()
 		before_each(function () all = lib.new(); end);
 
 		local function content(id, from, to) return { attr = { id = id, from = from or "a@h/1", to = to } }; end
-		local function nobody() return false; end
-		local function arrived(session, id, client, from) return (all:arrived(session, content(id, from), client or "incapable", true)); end
+		local function nobody() return "silent"; end
+		local function unable() return "incapable"; end
+		local function arrived(session, id, client, from) return (all:arrived(session, content(id, from), client or "incapable", true, true)); end
 
 		it("D4 are spared by an ack to the requester's bare JID, for that id and that requester", function ()
 			for _, from in ipairs { "a@h/1", "a@h/2", "c@h/1" } do
-				for _, id in ipairs { "1", "2" } do all:delivering("b@h", { phone }, content(id, from), function () return true; end); end
+				for _, id in ipairs { "1", "2" } do all:delivering("b@h", { phone }, content(id, from), unable); end
 			end
 			all:acked("b@h", "a@h", "1");
 			assert.same({ false, false, true }, { arrived(phone, "1", nil, "a@h/1"), arrived(phone, "1", nil, "a@h/2"), arrived(phone, "1", nil, "c@h/1") });
@@ -74,7 +76,7 @@ describe("answers", function ()
 		end);
 
 		it("D4 are spared by an ack to one of the requester's clients, for that one", function ()
-			for _, from in ipairs { "a@h/1", "a@h/2" } do all:delivering("b@h", { phone }, content("1", from), function () return true; end); end
+			for _, from in ipairs { "a@h/1", "a@h/2" } do all:delivering("b@h", { phone }, content("1", from), unable); end
 			all:acked("b@h", "a@h/1", "1");
 			all:acked("b@h", "a@h/3", "1");
 			all:acked("nobody@h", "a@h/1", "1");
@@ -120,7 +122,6 @@ describe("answers", function ()
 		end);
 
 		it("D4 wait for the other device to which a room sends the same message by itself", function ()
-			local function unable() return true; end
 			all:delivering("b@h", { phone }, content("1", nil, "b@h/phone"), nobody);
 			all:delivering("b@h", { laptop }, content("1", nil, "b@h/laptop"), unable);
 			assert.is_false(arrived(laptop, "1"));
@@ -133,6 +134,27 @@ describe("answers", function ()
 			all:delivering("b@h", { phone }, content("3"), nobody);
 			all:delivering("b@h", { laptop }, content("3", nil, "b@h/laptop"), unable);
 			assert.is_true(arrived(laptop, "3"));
+		end);
+
+		it("D4 do not come of what was not in storage, and may have gone to others that nobody noted down", function ()
+			assert.is_false((all:arrived(phone, content("1"), "incapable", true)));
+			assert.is_false((all:arrived(phone, content("1"), "unknown", true)));
+			assert.same({}, all:incapable(phone));
+		end);
+
+		it("D4 come when the client that was waited for is gone, if nothing is known of it", function ()
+			local function one_is(what)
+				return function (session) return session == phone and "incapable" or what; end;
+			end
+			all:delivering("b@h", { phone, laptop }, content("1"), one_is "silent");
+			all:delivering("b@h", { phone, laptop }, content("2"), one_is "capable");
+			arrived(phone, "1");
+			arrived(phone, "2");
+			local at = all:gone(laptop);
+			assert.same({ 1, phone, "1" }, { #at, at[1].session, at[1].content.attr.id });
+			assert.is_true(arrived(phone, "1"));
+			assert.is_false(arrived(phone, "2"), "it has got it, and can answer");
+			assert.same({}, all:gone(laptop));
 		end);
 
 		it("D7 come of what outlived a session, once the client that it goes to then is known", function ()
@@ -168,10 +190,10 @@ describe("answers", function ()
 		end);
 
 		it("D7 come of what was in storage, once its client is known, and not to who may not see the user", function ()
-			assert.is_false((all:arrived(phone, content("1"), "unknown", false)));
+			assert.is_false((all:arrived(phone, content("1"), "unknown", false, true)));
 			assert.same({}, all:incapable(phone));
-			assert.is_false((all:arrived(phone, content("1"), "unknown", true)));
-			assert.is_false((all:arrived(phone, content("2"), "capable", true)));
+			assert.is_false((all:arrived(phone, content("1"), "unknown", true, true)));
+			assert.is_false((all:arrived(phone, content("2"), "capable", true, true)));
 			local at = all:incapable(phone);
 			assert.same({ 1, "1" }, { #at, at[1].content.attr.id });
 			assert.is_true(arrived(phone, "1"));
@@ -188,10 +210,10 @@ describe("answers", function ()
 		it("D4 F2 are remembered of so many messages of an account, and in all; who had none for the longest goes first", function ()
 			local function account(n) return { username = "u"..n, host = "h", resource = "r" }; end
 			for n = 1, 210 do
-				for i = 1, 510 do all:arrived(account(n), content(tostring(i)), "incapable", true); end
-				all:arrived(account(1), content("510"), "incapable", true); -- in use
+				for i = 1, 510 do all:arrived(account(n), content(tostring(i)), "incapable", true, true); end
+				all:arrived(account(1), content("510"), "incapable", true, true); -- in use
 			end
-			local function remembered(n, i) return not all:arrived(account(n), content(tostring(i)), "incapable", true); end
+			local function remembered(n, i) return not all:arrived(account(n), content(tostring(i)), "incapable", true, true); end
 			assert.is_true(all.fates <= 100000 and all.fates > 99000, all.fates);
 			assert.is_true(remembered(210, 510));
 			assert.is_false(remembered(210, 10));

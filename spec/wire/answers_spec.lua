@@ -231,6 +231,42 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({}, on.acks());
 	end);
 
+	it("D4 do not come of what arrived where a client could answer by itself, though its sender could not be told so then", function ()
+		local carol = on.client("carol", RECEIPTS);
+		on.client("bob@localhost/able", RECEIPTS);
+		local bob = on.client("bob@localhost/unable", NONE);
+		carol:send(stanzas.ask { to = "bob@localhost", id = "befriended" });
+		carol:sync();
+		bob:sync();
+		bob:send(bob:presence { to = "carol@localhost/carol" });
+		on.proves(bob);
+		assert.same({}, on.acks(carol));
+	end);
+
+	it("D4 come of what has arrived beside a client of which nothing was known, once that is gone", function ()
+		local unknown = on.client("bob@localhost/unknown", false, { managed = false });
+		unknown.mute = true;
+		local bob = on.client("bob@localhost/unable", NONE);
+		on.ask("bob@localhost", "beside");
+		unknown:sync();
+		on.proves(bob);
+		assert.same({}, on.acks());
+		unknown:close();
+		bob:sync();
+		assert.same({ "beside" }, on.acks());
+	end);
+
+	it("D4 are spared by an ack of one's own to one's own bare JID", function ()
+		local phone = on.client("alice@localhost/phone", false);
+		phone.mute = true;
+		on.ask("alice@localhost/phone", "own");
+		phone:sync();
+		phone:send(stanzas.ack("alice@localhost", "own"));
+		phone:sync();
+		assert.equal("acked", on.server:run("return tostring(prosody.hosts.localhost.modules.receipts.module.save().answering.answers.fate"
+			..":get('alice@localhost'):get('alice@localhost/alice\\0own'))"));
+	end);
+
 	it("D3 D5 come to oneself, on the session that asked", function ()
 		local bob = on.client("bob", NONE);
 		bob:send(stanzas.ask { to = bob.jid, id = "self" });
