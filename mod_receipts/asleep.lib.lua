@@ -33,6 +33,11 @@ function asleep.is_awake(thing)
 	return not (mt and mt.asleep);
 end
 
+--- Makes it now, where it has not been looked into.
+function asleep.wake(thing)
+	local _ = thing.made;
+end
+
 --- Libs of the module's that sleep. Those they require sleep as well, and are to be named too, or are given.
 -- @param names  array
 -- @param libs   table from the name to the lib, of those that are awake

@@ -52,6 +52,7 @@ local mt = { __index = methods };
 --                 may_see(user, jid): may the client there know that this user (bare JID) is online?
 --                 is_contact(user, bare): does the user's roster have that bare JID?
 --                 sessions(bare): resource -> session, of a user of this host who is online; else an empty table
+--                 sleeps(jid): is that client of this host away until its session is taken up again (XEP-0198)?
 --                 learned(jid): something is known that was not, of this client, or (nil) of all that show some ver
 function capabilities.new(disco, actions)
 	return setmetatable({
@@ -152,8 +153,10 @@ local function ask(self, flight, jid)
 		end
 		landed(self, flight);
 	end
-	if not client or client.is_shape or known(self, client) ~= nil or self.asking[jid]
-		or not client.is_local and not self.actions.may_see(client.asker, jid) then return next_one(); end
+	if not client or client.is_shape or known(self, client) ~= nil or self.asking[jid] then return next_one(); end
+	-- What is sent to a client that sleeps may have its phone woken; it is asked when it is back.
+	if client.is_local and self.actions.sleeps(jid) then return next_one(); end
+	if not client.is_local and not self.actions.may_see(client.asker, jid) then return next_one(); end
 	client.asked = true;
 	self.asking[jid] = client;
 	self.actions.send(jid, client.asker, node_of(client), function (query)
@@ -349,6 +352,12 @@ function methods:directed(stanza)
 	if not self.asking[stanza.attr.from] then self:presence(stanza); end
 end
 
+--- A client of this host that has slept is back.
+function methods:woke(jid)
+	local client = self.here[jid];
+	if client then want(self, jid, client); end
+end
+
 --- Nothing of this person (or room) is shown to that user any more.
 function methods:hidden(bare, to)
 	for jid, client in pairs(clients_of(self, bare) or {}) do hidden_from(self, jid, client, to); end
@@ -410,9 +419,13 @@ function methods:of_person(jid, visible, by)
 	return any and all and "incapable" or "unknown";
 end
 
---- What another one knew, after a reload. Queries under way are lost with it: clients here are asked again.
+--- What another one knew, after a reload. Queries under way are lost with it: clients here are asked again. For one that sleeps the
+-- question is kept where it will find it.
 function methods:take_over(other)
 	self.people, self.strangers, self.here, self.by_hash, self.full = other.people, other.strangers, other.here, other.by_hash, other.full;
+	for jid, client in next, other.asking do
+		if client.is_local and not self.actions.sleeps(jid) then client.asked = nil; end
+	end
 	for _, cache in ipairs { self.people, self.strangers } do
 		for _, clients in cache:items() do
 			for jid, client in next, clients do
@@ -424,7 +437,7 @@ function methods:take_over(other)
 		end
 	end
 	for jid, client in next, self.here do
-		client.asked, client.waits = nil, nil;
+		client.waits = nil;
 		want(self, jid, client);
 	end
 end

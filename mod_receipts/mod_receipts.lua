@@ -118,8 +118,9 @@ local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, bef
 
 local capabilities;
 
+local query_id; -- that of queries before a reload
 local queries = asleep.later(function (self)
-	return sleeping.queries.start(self, hook, guard, function (jid, query) capabilities:late(jid, query); end);
+	return sleeping.queries.start(self, query_id, hook, guard, function (jid, query) capabilities:late(jid, query); end);
 end);
 
 local function later(callback)
@@ -138,6 +139,10 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 	sessions = function (user)
 		local online = bare_sessions[user];
 		return online and online.sessions or {};
+	end;
+	sleeps = function (jid)
+		local session = full_sessions[jid];
+		return session ~= nil and session.hibernating ~= nil;
 	end;
 	learned = guard("what was learned", function (jid)
 		if asleep.is_awake(answering) then answering:learned(jid); end
@@ -347,8 +352,8 @@ end
 -- A reload keeps what is pending and known. What was to be sent again is not.
 
 function module.save()
-	return { pending = pending, store = store, rooms = rooms, answering = answering, capabilities = capabilities, resend = resend,
-		reports = reports, decisions = decisions, waiting = waiting };
+	return { pending = pending, store = store, rooms = rooms, answering = answering, capabilities = capabilities, queries = queries,
+		resend = resend, reports = reports, decisions = decisions, waiting = waiting };
 end
 
 function module.restore(saved)
@@ -358,6 +363,10 @@ function module.restore(saved)
 	store:take_over(saved.store);
 	rooms:take_over(saved.rooms);
 	if asleep.is_awake(saved.answering) then answering:take_over(saved.answering); end
+	if asleep.is_awake(saved.queries) then
+		query_id = saved.queries.id;
+		asleep.wake(queries); -- to hear what is answered yet
+	end
 	capabilities:take_over(saved.capabilities);
 	if asleep.is_awake(answering) then answering:learned(); end -- what was about to be looked at
 	reports:take_over(saved.reports);
@@ -386,6 +395,7 @@ end);
 for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmpp:blocking:"..name, blocked, PRIORITY); end
 hook("resource-unbind", unbound);
 hook("presence/initial", available);
+hook("smacks-hibernation-end", function (event) capabilities:woke(event.resumed.full_jid); end);
 hook("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(hook, decide); end
 hook("smacks-hibernation-start", function (event)

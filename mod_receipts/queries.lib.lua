@@ -59,10 +59,11 @@ end
 
 --- Queries by this host, whose answers are heard from now on.
 -- @param self   what this is going to be, see asleep.lib.lua
+-- @param id     that of queries before a reload, whose answers may come yet; nil where there were none
 -- @param hook   function (event name, handler): hooks an event of the host, guarded; guard: guard.lib.lua's
 -- @param late   see new
-function queries.start(self, hook, guard, late)
-	local own_id = new_id();
+function queries.start(self, id, hook, guard, late)
+	local own_id = id or new_id();
 	local function answered(event)
 		self:came(event.stanza.attr.from, disco.result(event.stanza));
 		return true;
@@ -71,7 +72,7 @@ function queries.start(self, hook, guard, late)
 		for _, to in ipairs { "bare", "host" } do hook("iq-"..type.."/"..to.."/"..own_id, answered); end
 	end
 	return queries.new(own_id, {
-		send = function (jid, from, node, id) module:send(disco.query(jid, from, node, id)); end;
+		send = function (...) module:send(disco.query(...)); end;
 		later = function (seconds, callback) return module:add_timer(seconds, guard("a disco#info query", callback)); end;
 		late = late;
 	});

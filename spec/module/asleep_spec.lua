@@ -38,6 +38,17 @@ describe("What sleeps", function ()
 		assert.is_nil(thing.nothing);
 	end);
 
+	it("is woken once without being looked into", function ()
+		local made = 0;
+		local thing = asleep.later(function ()
+			made = made + 1;
+			return {};
+		end);
+		for _ = 1, 2 do asleep.wake(thing); end
+		assert.is_true(asleep.is_awake(thing));
+		assert.equal(1, made);
+	end);
+
 	it("may be libs, that find each other", function ()
 		codes.one = "local two = module:require 'two'; return { name = function () return 'one and '..two.name(); end }";
 		codes.two = "return setmetatable({}, { __index = { name = function () return module:require('given').name; end } })";

@@ -24,7 +24,7 @@ local function presence(from, query, attr)
 end
 
 describe("capabilities", function ()
-	local caps, asked, hides, strangers, online, learned, of;
+	local caps, asked, hides, strangers, online, sleeping, learned, of;
 
 	-- Everybody may see everybody, and is in their roster, but for whom a spec excepts.
 	local function new(send, later)
@@ -33,12 +33,13 @@ describe("capabilities", function ()
 			may_see = function (user) return user ~= nil and not hides[user]; end;
 			is_contact = function (_, bare) return not strangers[bare]; end;
 			sessions = function (user) return online[user] or {}; end;
+			sleeps = function (jid) return sleeping[jid] == true; end;
 			learned = function (jid) learned = learned + 1; of = jid; end;
 		});
 	end
 
 	before_each(function ()
-		asked, hides, strangers, online, learned = {}, {}, {}, {}, 0;
+		asked, hides, strangers, online, sleeping, learned = {}, {}, {}, {}, {}, 0;
 		caps = new(function (jid, from, node, done)
 			local one = { jid = jid, from = from, node = node };
 			-- As clients answer; another node where a spec says so.
@@ -273,6 +274,65 @@ describe("capabilities", function ()
 		local other = new(function (jid) table.insert(again, jid); end);
 		other:take_over(caps);
 		assert.same({ "a@h/1" }, again);
+	end);
+
+	it("B3 of clients here that have not answered are not asked for again by reloads", function ()
+		local query = info(R);
+		caps:presence(presence("mute@h/1"));
+		asked[1].done(nil);
+		caps:presence(presence("liar@h/1", query));
+		caps:presence(presence("patient@h/1", query));
+		asked[2].done(nil);
+		assert.equal("patient@h/1", asked[3].jid);
+		local again = {};
+		for _ = 1, 3 do
+			local other = new(function (jid) table.insert(again, jid); end);
+			other:take_over(caps);
+			caps = other;
+		end
+		assert.same({ "patient@h/1", "patient@h/1", "patient@h/1" }, again, "whose answer is awaited each time");
+		caps:late("mute@h/1", query);
+		assert.equal("capable", caps:of("mute@h/1"));
+	end);
+
+	it("B3 are not asked of a client that sleeps, but once it is awake", function ()
+		local query = info(R);
+		sleeping["phone@h/1"] = true;
+		caps:presence(presence("phone@h/1", query));
+		assert.same({}, asked);
+		caps:presence(presence("phone@h/1", query));
+		assert.same({ 0, {} }, { #asked, caps.flight });
+		sleeping["phone@h/1"] = nil;
+		caps:woke("phone@h/1");
+		assert.equal("phone@h/1", asked[1].jid);
+		caps:woke("phone@h/1");
+		caps:woke("nobody@h/1");
+		assert.equal(1, #asked);
+		asked[1].done(nil);
+		caps:woke("phone@h/1");
+		assert.equal(1, #asked, "once");
+	end);
+
+	it("B3 are asked of the next one in place of a client that sleeps", function ()
+		local query = info(R);
+		for _, jid in ipairs { "a@h/1", "b@h/1", "phone@h/1" } do caps:presence(presence(jid, query)); end
+		sleeping["phone@h/1"] = true; -- whose turn would be next
+		asked[1].done(nil);
+		assert.equal("b@h/1", asked[2].jid);
+		asked[2].done(query);
+		caps:woke("phone@h/1");
+		assert.same({ 2, "capable" }, { #asked, caps:of("phone@h/1") });
+	end);
+
+	it("B3 are not asked again of a client that sleeps by a reload: the question waits for it", function ()
+		caps:presence(presence("phone@h/1"));
+		sleeping["phone@h/1"] = true;
+		local other = new(function () error("asked"); end);
+		other:take_over(caps);
+		sleeping["phone@h/1"] = nil;
+		other:woke("phone@h/1");
+		other:late("phone@h/1", info(R));
+		assert.equal("capable", other:of("phone@h/1"));
 	end);
 
 	it("are told of when something is learned", function ()

@@ -352,3 +352,64 @@ describe("capabilities beside mod_pep", function ()
 		assert.equal("localhost", one.asked_by);
 	end);
 end);
+
+describe("capabilities of clients whose connection is lost", function ()
+	local server, one;
+	before_each(function () server = servers.start { modules = { "receipts", "smacks" }, disabled = { "pep" } }; end);
+	after_each(function () server:stop(); end);
+
+	local function known() return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(one.jid)); end
+	local function session(what) return server:run(("local session = prosody.full_sessions[%q]; return tostring(%s)"):format(one.jid, what)); end
+	local function sent() return session("session.outgoing_stanza_queue:count_acked() + session.outgoing_stanza_queue:count_unacked()"); end
+	local function fall_asleep()
+		one:drop();
+		servers.wait(function () return session("session.hibernating") ~= "nil"; end);
+	end
+
+	it("B3 are asked once of a client that answers with an error, however often the module is reloaded", function ()
+		one = server:connect("mute", { presence = false });
+		local presence = one:show(RECEIPTS):presence();
+		one.info = nil;
+		one:send(presence);
+		servers.wait(function ()
+			one:sync();
+			return one.queries;
+		end);
+		one:sync();
+		for _ = 1, 3 do server:reload(); end
+		one:sync();
+		assert.equal(1, one.queries);
+	end);
+
+	it("B3 are asked when they are back, and nothing is sent to them before", function ()
+		server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+		one = server:connect("phone", { managed = true, features = RECEIPTS });
+		fall_asleep();
+		local before = sent();
+		server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
+		server:reload();
+		assert.equal(before, sent());
+		one = server:resume(one, one.handled);
+		servers.wait(function ()
+			one:sync();
+			return known() == "capable";
+		end);
+		assert.equal(1, one.queries);
+	end);
+
+	it("B3 are learned from the answer to what was asked before, though the module has been reloaded since", function ()
+		one = server:connect("phone", { managed = true, presence = false });
+		one:show(RECEIPTS);
+		one.held = {};
+		one:send(one:presence());
+		one:sync();
+		fall_asleep();
+		server:reload();
+		local held = one.held;
+		one = server:resume(one, one.handled);
+		one.held = held;
+		one:answer_held();
+		one:sync();
+		assert.same({ "capable" }, { known(), one.queries });
+	end);
+end);
