@@ -419,27 +419,35 @@ function methods:of_person(jid, visible, by)
 	return any and all and "incapable" or "unknown";
 end
 
---- What another one knew, after a reload. Queries under way are lost with it: clients here are asked again. For one that sleeps the
--- question is kept where it will find it.
+-- Visits all clients elsewhere; those of whom was seen last first.
+local function each_elsewhere(self, visit)
+	for _, cache in ipairs { self.people, self.strangers } do
+		for _, clients in cache:items() do
+			for jid, client in next, clients do visit(jid, client); end
+		end
+	end
+end
+
+--- What another one knew, after a reload. Queries under way are lost with it: who was asked, or waited for that, is asked again. For a
+-- client that sleeps the question is kept where it will find it.
 function methods:take_over(other)
 	self.people, self.strangers, self.here, self.by_hash, self.full = other.people, other.strangers, other.here, other.by_hash, other.full;
 	for jid, client in next, other.asking do
-		if client.is_local and not self.actions.sleeps(jid) then client.asked = nil; end
+		if not (client.is_local and self.actions.sleeps(jid)) then client.asked = nil; end
 	end
-	for _, cache in ipairs { self.people, self.strangers } do
-		for _, clients in cache:items() do
-			for jid, client in next, clients do
-				local shown = client.shown;
-				client.asked, client.waits, client.shown = nil, nil, {};
-				self.kept = self.kept + CLIENT;
-				for to in next, shown do show(self, jid, client, to); end
-			end
-		end
-	end
+	each_elsewhere(self, function (jid, client)
+		local shown = client.shown;
+		client.waits, client.shown = nil, {};
+		self.kept = self.kept + CLIENT;
+		for to in next, shown do show(self, jid, client, to); end
+	end);
 	for jid, client in next, self.here do
 		client.waits = nil;
 		want(self, jid, client);
 	end
+	each_elsewhere(self, function (jid, client)
+		if client.ver and client.asker then want(self, jid, client); end
+	end);
 end
 
 --- The full JIDs of a person's clients that are known to be capable.

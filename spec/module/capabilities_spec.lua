@@ -295,6 +295,38 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("mute@h/1"));
 	end);
 
+	it("B1 of clients elsewhere are asked for again after a reload, where the answer was awaited", function ()
+		local query, known = info(R), info("urn:known");
+		caps:presence(presence("known@far/1", known), "u@h");
+		asked[1].done(known);
+		caps:presence(presence("mute@far/1", info("urn:mute")), "u@h");
+		asked[2].done(nil);
+		caps:presence(presence("nocaps@far/1"), "u@h");
+		hides["shy@h"] = true;
+		caps:presence(presence("unasked@far/1", info("urn:unasked")), "shy@h");
+		for _, jid in ipairs { "a@far/1", "b@far/1" } do caps:presence(presence(jid, query), "u@h"); end
+		assert.equal("a@far/1", asked[3].jid);
+		local again = {};
+		local other = new(function (jid, from, _, done) table.insert(again, { jid = jid, from = from, done = done }); end);
+		other:take_over(caps);
+		assert.same({ 1, "u@h" }, { #again, again[1].from });
+		again[1].done(nil);
+		assert.equal(2, #again);
+		assert.same({ ["a@far/1"] = true, ["b@far/1"] = true }, { [again[1].jid] = true, [again[2].jid] = true });
+		again[2].done(query);
+		assert.same({ "capable", "unknown", 2 }, { other:of("a@far/1"), other:of("unasked@far/1"), #again });
+	end);
+
+	it("B3 of clients elsewhere are asked for after a reload as many as before", function ()
+		for i = 1, 400 do caps:presence(presence("a"..i.."@far/r", info("urn:"..i)), "u@h"); end
+		local again = {};
+		local other = new(function (jid, _, _, done) table.insert(again, { jid = jid, done = done }); end);
+		other:take_over(caps);
+		assert.same({ 100, 200 }, { #again, #other.backlog });
+		for i = 1, 300 do again[i].done(nil); end
+		assert.equal(300, #again);
+	end);
+
 	it("B3 are not asked of a client that sleeps, but once it is awake", function ()
 		local query = info(R);
 		sleeping["phone@h/1"] = true;

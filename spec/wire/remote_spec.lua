@@ -53,6 +53,19 @@ describe("contacts elsewhere", function ()
 		assert.is_false(stanzas.asks(far:messages()[1]), "B4 nor for anybody once it is gone");
 	end);
 
+	it("B1 are asked again when the module is reloaded before they answer", function ()
+		alice = server:connect("alice");
+		far = server:connect("far@far.example/far", { presence = false });
+		far:show { R, "urn:example:reloaded" };
+		far.mute = true;
+		far:send(far:presence());
+		servers.wait(function () far:sync(); return far.queries == 1; end);
+		far.mute = false;
+		server:reload();
+		servers.wait(function () far:sync(); return known(far.jid) == "capable"; end);
+		assert.same({ 2, "alice@localhost" }, { far.queries, far.asked_by });
+	end);
+
 	it("B3 are not remembered for users who are not online", function ()
 		far = server:connect("far@far.example/far", { features = { R } });
 		alice = server:connect("alice");
