@@ -46,7 +46,7 @@ function store.new(host, pending, stores, now, log, failed, drain, expired)
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
 		is_restored = {}; -- the same as a set
 		written = {}; -- set of users who have been written since flush() said "more"
-		began = nil; -- when that was
+		began = nil; -- when it said so first
 		failures = 0, failed_user = nil, retry_at = -math.huge, patient_until = -math.huge;
 	}, mt);
 end
@@ -254,17 +254,29 @@ local function gives_up(self)
 	return self.failures >= GIVE_UP_AFTER and self.now() >= self.patient_until;
 end
 
+-- For how long the oldest of these entries has waited. Those that were in the store already, with the same time, do not tell.
+local function waited(entries, now)
+	local longest = 0;
+	for _, entry in ipairs(entries) do
+		if not entry.stored or entry.state == "delivered" then longest = math.max(longest, now - entry.time); end
+	end
+	return longest;
+end
+
 --- Writes what has changed, user by user, but for those who are put off. Until all have had their turn nobody is written twice: one
--- user who asks without end, and whose records take long to write, would have the store written all the time.
+-- user who asks without end, and whose records take long to write, would have the store written all the time. When that takes longer
+-- than what is young may wait, a new turn begins, so that nobody waits for all records that are to be removed.
 -- @param max      users at the most
 -- @param seconds  optional: time that this may take, about
 -- @param young    optional: what was asked less than so many seconds ago may wait, for most is acked before it is older
--- @return "done", "more" (there are more users), or "failing": some are to be tried again later
+-- @return "done", "more" (there are more users), or "failing": some are to be tried again later; and for how many seconds had waited
+--         what was written and waited longest
 function methods:flush(max, seconds, young)
 	self.drain();
-	local deadline = seconds and self.now() + seconds or math.huge;
-	local began = self.began or self.now(); -- the same until all have had their turn: what was young in it stays so
-	local left, failing, last_failed = max, false, nil;
+	local started = self.now();
+	local deadline = seconds and started + seconds or math.huge;
+	if self.began and young and math.abs(started - self.began) >= young then self.written, self.began = {}, nil; end
+	local left, failing, last_failed, longest = max, false, nil, 0;
 	-- Says whether to go on.
 	local function done(ok)
 		left = left - 1;
@@ -273,12 +285,16 @@ function methods:flush(max, seconds, young)
 	end
 	local more = true;
 	while more do
-		local jid, entries = self.pending:changed(began, young);
+		local time = self.now();
+		local jid, entries = self.pending:changed(time, young);
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then break; end
 		local ok = not user or not is_put_off(self, user) and write(self, user, entries); -- the server itself has no records
 		self.pending:saved(ok);
-		if ok and user then self.written[user] = true; end
+		if ok and user then
+			self.written[user] = true;
+			longest = math.max(longest, waited(entries, time));
+		end
 		last_failed = last_failed or not ok and jid;
 		more = done(ok);
 	end
@@ -291,11 +307,11 @@ function methods:flush(max, seconds, young)
 		more = done(not is_put_off(self, user) and purge(self, user));
 	end
 	if not more and not gives_up(self) then
-		self.began = began;
-		return "more";
+		self.began = self.began or started;
+		return "more", longest;
 	end
 	self.written, self.began = {}, nil;
-	return failing and "failing" or "done";
+	return failing and "failing" or "done", longest;
 end
 
 --- Writes everything, unless the store fails. It is the last time: so also what was put off, and though some cannot be written.

@@ -7,6 +7,11 @@ local STEP = 500; -- entries dealt with in one step
 local USERS = 100; -- users dealt with in one step
 local BUDGET = 0.02; -- seconds that a step of writing may take, about
 local SOON = 0.1; -- seconds until the next step, when there is more to do
+-- Parts of receipts_flush_interval. What is younger than half of it is not written: what is acked at once, or soon makes room in a
+-- flood, never is. It is written next time, which is before the interval is over: a tenth of it is left for the writing itself. What is
+-- written later than that is late.
+local YOUNG, FLUSH_EVERY, LATE = 0.5, 0.4, 0.9;
+local TELL_EVERY = 60; -- seconds between two lines about a store that is too slow
 local SWEEP_AFTER, SWEEP_EVERY = 3600, 86400; -- seconds
 local TOLD = 32; -- evicted entries of one user in a row that are told of by name when nobody listens: decisions.lib.lua keeps no more
 
@@ -114,11 +119,34 @@ function upkeep.start(api, guard, options, time_now, parts)
 		look_at_restored();
 		return expire_every;
 	end);
-	-- Twice in the interval, and not what is younger than half of it: so nothing waits for longer, and what is acked at once, or soon
-	-- makes room in a flood, is never written.
-	local half = options.flush_interval / 2;
-	every(half, "writing to the store", function ()
-		return parts.store:flush(USERS, BUDGET, half) == "more" and SOON or half;
+	-- Says whether to make haste, given for how long has waited what was just written: then there are no pauses, and only between two
+	-- steps do others have their turn. If that has not helped in a whole interval it is told.
+	local late_since, told_at = nil, -math.huge;
+	local function is_late(waited)
+		if waited < options.flush_interval * LATE then
+			late_since = nil;
+			return false;
+		end
+		local now = time_now();
+		late_since = late_since or now;
+		if waited > options.flush_interval and math.abs(now - late_since) >= options.flush_interval
+			and math.abs(now - told_at) >= TELL_EVERY then -- the clock may be set back
+			api:log("warn", "The store of what is pending is too slow for what is asked: what has just been written had waited for %.0f s, "
+				.."and a crash would lose as much (receipts_flush_interval is %g s)", waited, options.flush_interval);
+			told_at = now;
+		end
+		return true;
+	end
+	local young, flush_every = options.flush_interval * YOUNG, options.flush_interval * FLUSH_EVERY;
+	local next_flush = nil; -- counted from the first step of the last time, however long that took
+	every(flush_every, "writing to the store", function ()
+		next_flush = next_flush or time_now() + flush_every;
+		local result, waited = parts.store:flush(USERS, BUDGET, young);
+		local pause = is_late(waited) and 0 or SOON;
+		if result == "more" then return pause; end
+		local left = next_flush - time_now();
+		next_flush = nil;
+		return math.max(pause, math.min(left, flush_every));
 	end);
 	local sweep;
 	local sweeper = every(SWEEP_AFTER, "sweeping the store", function ()

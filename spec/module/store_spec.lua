@@ -613,14 +613,46 @@ describe("store", function ()
 			return set_keys(self, user, keys);
 		end;
 		finally(function () map.set_keys = set_keys; end);
-		assert.equal("more", store:flush(1, nil, 3));
+		assert.same({ "more", 4 }, { store:flush(1, nil, 3) });
 		now = now + 1;
-		assert.equal("more", store:flush(1, nil, 3));
-		assert.equal("done", store:flush(1, nil, 3));
-		assert.same({ "u1", "u2" }, order);
-		while store:flush(1, nil, 3) == "more" do end -- luacheck: ignore 542
-		table.sort(order);
-		assert.same({ "u1", "u1", "u2", "u3" }, order);
+		assert.same({ "more", 5 }, { store:flush(1, nil, 3) });
+		assert.same({ "more", 3 }, { store:flush(1, nil, 3) });
+		assert.same({ "done", 0 }, { store:flush(1, nil, 3) });
+		assert.same({ "u1", "u2", "u3" }, order);
+		assert.same({ "more", 3 }, { store:flush(1, nil, 3) });
+		assert.same({ "done", 0 }, { store:flush(1, nil, 3) });
+		assert.same({ "u1", "u2", "u3", "u1" }, order);
+	end);
+
+	it("F1 who has waited longest is written first, though others come of age, or are acked, all the time", function ()
+		ask("old", "1");
+		now = now + 0.25;
+		for i = 1, 8 do ask("acked"..i, "1"); end
+		store:flush(10);
+		ask("late", "1");
+		for i = 1, 8 do
+			now = now + 0.25;
+			ask("new"..i, "1");
+			pending:match("acked"..i.."@h", "x@h", "1", now);
+			store:flush(1, nil, 1);
+			if i == 5 then assert.equal("1", ids("late"), "old enough for two steps, behind acks"); end
+		end
+		assert.equal("1", ids("new1"));
+	end);
+
+	it("F1 nobody waits until all records that are to be removed are removed", function ()
+		for i = 1, 10 do ask("gone"..i, "1"); end
+		store:flush(100);
+		now = now + 1000;
+		dropped(select(2, pending:expire(now, 100)));
+		local waited = {};
+		for n = 1, 15 do
+			ask("a", tostring(n));
+			now = now + 1;
+			assert.equal("more", store:flush(1, nil, 2));
+			for _, record in pairs(data.a or {}) do waited[record.id] = waited[record.id] or now - record.time; end
+		end
+		for n = 1, 10 do assert.is_true(waited[tostring(n)] <= 5, n); end
 	end);
 
 	it("F2 a user whose records take long is written once, and not again until the others have been", function ()

@@ -166,6 +166,95 @@ describe("a week", function ()
 	end
 end);
 
+describe("a storage that takes its time", function ()
+	-- Users ask, one message each, and some are acked in time. The storage takes so long for each user, and nobody else anything.
+	-- @param rate     users a second
+	-- @param cost     seconds that writing one takes
+	-- @param seconds  for so long
+	-- @return { oldest = age of what was written last, or never, in seconds; written = users, twice = of whom so many more than once,
+	--         early = acked before they were half of receipts_flush_interval old, and written; busy = longest time without a turn for
+	--         others; lines = the log }
+	local function load_it(rate, cost, seconds)
+		local began = 1764000000;
+		local clock, asked, acked = began, 0, 0;
+		local timers, writes = {}, {};
+		local seen = { oldest = 0, written = 0, twice = 0, early = 0, busy = 0, lines = {} };
+		local function now() return clock; end
+		local api = {};
+		function api.add_timer(_, delay, callback)
+			local timer = { at = clock + delay, callback = callback };
+			table.insert(timers, timer);
+			return timer;
+		end
+		function api.log(_, level, format, ...) table.insert(seen.lines, level..": "..format:format(...)); end
+		local pending = receipts.pending {};
+		-- The nth asks at began + n / rate; every other one is acked two seconds later.
+		local function catch_up()
+			while asked + 1 <= (clock - began) * rate do
+				asked = asked + 1;
+				pending:add("u"..asked.."@h/r", "x@h", "1", began + asked / rate);
+			end
+			while acked + 1 <= (clock - began - 2) * rate do
+				acked = acked + 1;
+				if acked % 2 == 0 then pending:match("u"..acked.."@h", "x@h", "1", began + acked / rate + 2); end
+			end
+		end
+		local keyval, map = {}, { remove = {} };
+		function map.set_keys(_, user)
+			local n = tonumber(user:match("%d+"));
+			seen.oldest = math.max(seen.oldest, clock - began - n / rate);
+			seen[writes[n] and "twice" or "written"] = seen[writes[n] and "twice" or "written"] + 1;
+			if n % 2 == 0 then seen.early = seen.early + 1; end
+			writes[n] = true;
+			clock = clock + cost;
+			return true;
+		end
+		local parts = { pending = pending };
+		function parts.drain() end
+		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain);
+		upkeep_lib.start(api, function (_, handler) return handler; end,
+			{ expire_after = 7 * DAY, overdue_after = HOUR, flush_interval = 5 }, now, parts);
+		while clock < began + seconds do
+			local first = timers[1];
+			for _, timer in ipairs(timers) do
+				if timer.at < first.at then first = timer; end
+			end
+			clock = math.max(clock, first.at) + 0.001; -- others have had a turn
+			catch_up();
+			local turn = clock;
+			first.at = first.callback();
+			seen.busy = math.max(seen.busy, clock - turn);
+			first.at = clock + first.at;
+		end
+		for n = 1, asked, 2 do -- the rest has been acked
+			if not writes[n] then seen.oldest = math.max(seen.oldest, clock - began - n / rate); end
+		end
+		return seen;
+	end
+
+	for _, case in ipairs { { 20, 0.005 }, { 60, 0.005 }, { 90, 0.005 }, { 200, 0.005 }, { 4000, 0.0001 }, { 12, 0.1 } } do
+		local rate, cost = case[1], case[2];
+		it(("F1 nothing waits for longer than receipts_flush_interval: %d users a second, %g s for each"):format(rate, cost), function ()
+			local seen = load_it(rate, cost, 120);
+			assert.is_true(seen.oldest <= 5, seen.oldest.." s");
+			assert.is_true(seen.written > 110 * rate / 2, seen.written);
+			assert.same({ 0, 0 }, { seen.twice, seen.early });
+			assert.is_true(seen.busy <= 0.02 + cost + 0.001, seen.busy.." s");
+			assert.same({}, seen.lines);
+		end);
+	end
+
+	it("F1 what is more than it can bear has its turn all the same, oldest first, and the log says so once a minute", function ()
+		local seen = load_it(600, 0.005, 150); -- 300 are to be written in each second, and 200 are
+		assert.is_true(seen.written > 0.8 * 150 / 0.005, seen.written);
+		assert.is_true(seen.oldest < 150 / 3 + 10, seen.oldest.." s");
+		assert.same({ 0, 0 }, { seen.twice, seen.early });
+		assert.is_true(seen.busy <= 0.02 + 0.005 + 0.001, seen.busy.." s");
+		assert.is_true(#seen.lines == 2 or #seen.lines == 3, #seen.lines);
+		assert.truthy(seen.lines[1]:find("^warn: The store of what is pending is too slow for what is asked: "), seen.lines[1]);
+	end);
+end);
+
 describe("counters", function ()
 	it("F1 ages are told across the end of what 32 bits of ticks can count", function ()
 		-- The table counts 64ths of seconds, modulo 2^32: every 776 days.

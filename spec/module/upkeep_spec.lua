@@ -6,7 +6,7 @@ local lib = paths.lib("upkeep");
 local receipts = require "receipts";
 
 describe("upkeep", function ()
-	local now, timers, api, pending, told, counted, noted, dropped, restored, flushes, swept, parts, upkeep, failing;
+	local now, timers, api, pending, told, counted, noted, dropped, restored, flushes, waited, swept, parts, upkeep, failing, lines, set_back;
 
 	local function guard(_, handler)
 		return function ()
@@ -33,9 +33,11 @@ describe("upkeep", function ()
 
 	before_each(function ()
 		now, timers, told, counted, noted, dropped, restored, flushes, swept, failing = 1764000000, {}, {}, 0, {}, {}, {}, {}, 0, false;
+		waited, lines, set_back = 0, {}, 0;
 		pending = receipts.pending { per_user = 1000, ttl = 1000, remember = 500 };
 		pending:journal();
 		api = {};
+		function api.log(_, level, format, ...) table.insert(lines, level..": "..format:format(...)); end
 		function api.add_timer(_, delay, callback)
 			local timer = { at = now + delay, callback = callback };
 			function timer:stop() self.at = nil; end
@@ -57,7 +59,7 @@ describe("upkeep", function ()
 					table.insert(restored, user);
 					return user;
 				end;
-				flush = function (_, ...) table.insert(flushes, { now, ... }); return #flushes == 1 and "more" or "done"; end;
+				flush = function (_, ...) table.insert(flushes, { now, ... }); return #flushes == 1 and "more" or "done", waited; end;
 				sweep = function ()
 					local left = 3;
 					return function ()
@@ -67,7 +69,7 @@ describe("upkeep", function ()
 				end;
 			};
 		};
-		upkeep = lib.start(api, guard, { expire_after = 1000, overdue_after = 100, flush_interval = 5 }, function () return now; end, parts);
+		upkeep = lib.start(api, guard, { expire_after = 1000, overdue_after = 100, flush_interval = 5 }, function () return now - set_back; end, parts);
 	end);
 
 	it("F3 tells once what is overdue, at most a tenth late", function ()
@@ -124,11 +126,48 @@ describe("upkeep", function ()
 		assert.same({ "overdue", "expired" }, { told[1][1], told[2][1] });
 	end);
 
-	it("F1 writes what is half of receipts_flush_interval old twice in it, in steps: nothing waits for longer", function ()
+	it("F1 writes what is half of receipts_flush_interval old, in steps, so often that nothing waits for longer", function ()
 		local start = now;
 		pass(6);
-		assert.same({ { start + 2.5, 100, 0.02, 2.5 }, { start + 2.6, 100, 0.02, 2.5 } }, { flushes[1], flushes[2] });
-		assert.equal(start + 5.1, flushes[3][1]);
+		assert.same({ { start + 2, 100, 0.02, 2.5 }, { start + 2.1, 100, 0.02, 2.5 } }, { flushes[1], flushes[2] });
+		assert.is_true(math.abs(flushes[3][1] - start - 4) < 0.001, "counted from the first step");
+		parts.store.flush = function ()
+			table.insert(flushes, { now });
+			set_back = 3600;
+			return "done", 0;
+		end;
+		pass(4.5);
+		assert.equal(6, #flushes, "though the clock is set back");
+	end);
+
+	it("F1 makes no pauses when what is written is late, and tells of it once a minute when that does not help", function ()
+		local flush = parts.store.flush;
+		function parts.store.flush(...)
+			flush(...);
+			now = now + 0.02;
+			return "more", waited;
+		end
+		pass(2.1);
+		waited = 4.5;
+		pass(60);
+		assert.is_true(#flushes > 60 / 0.021, #flushes.." steps");
+		assert.same({}, lines);
+		waited = 7;
+		pass(70);
+		assert.equal(2, #lines);
+		assert.equal("warn: The store of what is pending is too slow for what is asked: what has just been written had waited for 7 s, and a "
+			.."crash would lose as much (receipts_flush_interval is 5 s)", lines[1]);
+		waited = 4.4;
+		pass(0.1);
+		local before = #flushes;
+		pass(12);
+		assert.is_true(#flushes - before <= 101, #flushes - before);
+		waited = 7;
+		pass(4.9);
+		assert.equal(2, #lines, "not at once");
+		set_back = 3600;
+		pass(1);
+		assert.equal(3, #lines, "though the clock was set back");
 	end);
 
 	it("F1 sweeps the store after an hour, and daily", function ()
