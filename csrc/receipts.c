@@ -15,6 +15,8 @@ static const luaL_Reg functions[] = {
 static void push_bit_names(lua_State *L)
 {
 	lua_newtable(L);
+	rcpt_set_integer(L, "body", RCPT_HAS_BODY);
+	rcpt_set_integer(L, "encrypted", RCPT_HAS_ENCRYPTED);
 	rcpt_set_integer(L, "request", RCPT_HAS_REQUEST);
 	rcpt_set_integer(L, "received", RCPT_HAS_RECEIVED);
 	rcpt_set_integer(L, "occupant", RCPT_HAS_OCCUPANT);

@@ -261,25 +261,32 @@ local traffic = asleep.later(function ()
 end);
 
 -- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
--- for a reason it still does.
-local is_ack = guard("carbons-should-copy", function (stanza)
+-- for a reason it still does, and what is a content message besides is its own to judge. (To wrap its event, and so hear what it says,
+-- would make garbage for every message.)
+local CONTENT = bits.body | bits.encrypted;
+local copy_other = guard("carbons-should-copy", function (event)
+	local stanza, session = event.stanza, event.session;
 	local what = engine.examine(stanza);
-	return what and what & bits.acks ~= 0;
-end);
-
-local function copy_acks(handlers, name, event)
-	local should = handlers(name, event);
-	if should or event.reason ~= "default" or event.stanza.attr.type == "groupchat" or not is_ack(event.stanza) then return should; end
+	if not what or what & bits.acks == 0 or what & CONTENT ~= 0 then return; end
+	local to = stanza.attr.to;
+	if stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints") then return; end
+	local incoming_pm = to and jid_resource(to) and not (session and session.full_jid == stanza.attr.from)
+		and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
+	if incoming_pm or stanza.attr.type == "groupchat" then return; end
 	event.reason = "receipt";
 	return true;
-end
+end);
 
--- It costs every message: so it is not there before an ack passes that is not of type chat.
+-- A hook costs every message: so there is none before an ack passes that is not of type chat.
 local copying = false;
-function parts.other_ack()
-	if copying then return; end
+local copy_others = guard("an ack that is not of type chat", function ()
+	module:hook("carbons-should-copy", function (event)
+		if event.stanza.attr.type ~= "chat" then return copy_other(event); end
+	end, PRIORITY);
 	copying = true;
-	module:wrap_event("carbons-should-copy", copy_acks);
+end);
+function parts.other_ack()
+	if not copying then copy_others(); end
 end
 
 local always = function () return true; end;

@@ -324,8 +324,17 @@ suite("", function (on)
 
 	it("E7 copies nothing that is not to be copied", function ()
 		on.phone = on.server:connect("alice@localhost/phone", { carbons = true });
-		for i, mark in ipairs { st.stanza("private", { xmlns = "urn:xmpp:carbons:2" }), st.stanza("no-copy", { xmlns = "urn:xmpp:hints" }),
-			st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" }) } do
+		for _, name in ipairs { "alice", "bob" } do
+			on.send(name, st.presence({ to = "room@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		end
+		on.alice:sync();
+		local occupant = st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" });
+		for _, type in ipairs { "chat", "none" } do -- which a room sends to the one client that is in it
+			local got = on.alice_gets("bob", stanzas.ack("room@rooms.localhost/alice", "e7pm", { type = type }):add_child(occupant));
+			assert.equal("room@rooms.localhost/bob", got[#got].attr.from);
+			assert.same({}, on.phone:messages());
+		end
+		for i, mark in ipairs { st.stanza("private", { xmlns = "urn:xmpp:carbons:2" }), st.stanza("no-copy", { xmlns = "urn:xmpp:hints" }) } do
 			for _, type in ipairs { "chat", "none" } do
 				on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e7p"..i, { type = type }):add_child(mark));
 				assert.same({}, on.phone:messages());

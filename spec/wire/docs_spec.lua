@@ -30,7 +30,7 @@ local ELSEWHERE = {
 	["lua5.4 bench/against.lua 127.0.0.1 5222 localhost 100 20"] = function ()
 		return docs.read("spec/bench/bench_spec.lua"):find("lua5.4 bench/against.lua 127.0.0.1", 1, true);
 	end;
-	["make fuzz"] = function () return docs.read(".ci/run"):find("\nmake fuzz FUZZ_SECONDS=60\n"); end;
+	["make fuzz"] = function () return docs.read(".ci/run"):find("\nmake fuzz FUZZ_SECONDS=30\n"); end;
 	["build/test/test_edges"] = function () return docs.read("scripts/test"):find("for test in csrc/test/test_*.c", 1, true); end;
 	["make coverage"] = function () return docs.read("Makefile"):find("\ncoverage:[^\n]*\n\tscripts/coverage\n"); end; -- too slow for a test
 	["make mutation"] = function () return docs.read("Makefile"):find("\nmutation:[^\n]*\n\tscripts/mutate %$%(FILE%)\n"); end; -- hours
