@@ -333,6 +333,16 @@ local function joined_before(session)
 	end
 end
 
+-- Takes note of who is online already, when the module comes, or comes back without what it knew.
+local function look_around()
+	for _, user in pairs(prosody.hosts[module.host].sessions) do
+		for _, session in pairs(user.sessions) do
+			if session.presence then capabilities:presence(session.presence); end
+			joined_before(session);
+		end
+	end
+end
+
 -- Rule F2, F1: what happens without a stanza
 
 local upkeep = upkeep_lib.start(module, guard, options, time_now, parts);
@@ -364,7 +374,7 @@ function module.save()
 end
 
 function module.restore(saved)
-	if not saved.reports then return; end -- what came before this version kept other things
+	if not saved.pending then return look_around(); end -- save() has failed, and force_module_reload is set
 	pending:take_over(saved.pending);
 	pending:limit(limits);
 	store:take_over(saved.store);
@@ -420,14 +430,7 @@ module:hook_global("user-deleted", guard("user-deleted", user_deleted));
 
 reports:start();
 load_hashes();
-if not module.reloading then -- else restore() brings it
-	for _, user in pairs(prosody.hosts[module.host].sessions) do
-		for _, session in pairs(user.sessions) do
-			if session.presence then capabilities:presence(session.presence); end
-			joined_before(session);
-		end
-	end
-end
+if not module.reloading then look_around(); end -- else restore() brings it
 
 local function measure()
 	reports:measure(pending:count(), options.max_pending, pending:bytes());

@@ -92,6 +92,27 @@ describe("a module that comes late", function ()
 			.."'alice@localhost/alice'])) do table.insert(list, room); end return table.concat(list, ' ')"));
 	end);
 
+	it("A3 knows clients and rooms also after a reload that was forced where it could not save", function ()
+		local server = servers.start { hosts = servers.rooms, options = "force_module_reload = true" };
+		finally(function () server:stop(); end);
+		local alice = server:connect("alice", { features = { R } });
+		local function known() return server:run(STATE.."return r.capabilities:of('alice@localhost/alice')"); end
+		servers.wait(function () alice:sync(); return known() == "capable"; end);
+		alice:send(st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		alice:send(stanzas.ask { to = "bob@localhost", id = "1" });
+		alice:sync();
+		server:run("prosody.hosts.localhost.modules.receipts.module.save = function () error('no memory'); end");
+		server:reload();
+		assert.equal("capable", known());
+		assert.equal("true", server:run(STATE.."return r.rooms:of(prosody.full_sessions['alice@localhost/alice'])['room@rooms.localhost']"));
+		local bob = server:connect("bob");
+		server:roster("bob", "alice@localhost", "both");
+		bob:send(stanzas.ack("alice@localhost/alice", "1"));
+		bob:sync();
+		assert.equal("1", stanzas.acked(alice:messages()[1]));
+		assert.equal("delivered", server:run(STATE.."return (r.pending:state('alice@localhost', 'bob@localhost', '1'))"), "from the store");
+	end);
+
 	it("says so when it cannot store what is known of clients, and not when it can", function ()
 		local server = servers.start {};
 		finally(function () server:stop(); end);
