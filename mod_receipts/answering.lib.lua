@@ -34,7 +34,7 @@ end
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.answers:take_over(other.answers, self.env.options.answer == other.env.options.answer);
-	self.asleep_at, self.unsure = other.asleep_at or self.asleep_at, other.unsure or self.unsure;
+	self.asleep_at, self.unsure = other.asleep_at, other.unsure;
 end
 
 -- The answer takes the way of the client's own stanzas. What comes back at once (a block, no such user) is not for the client.

@@ -38,7 +38,7 @@ end
 -- @param same  answers were given for the same users: else some of what it remembers of messages may be of earlier ones
 function methods:take_over(other, same)
 	self.sent = other.sent;
-	if same and other.fates then self.fate, self.fates = other.fate, other.fates; end -- else it comes from a version that kept others
+	if same then self.fate, self.fates = other.fate, other.fates; end
 end
 
 local function account_of(session)

@@ -86,13 +86,7 @@ end
 
 --- What another one has counted, after a reload; its last was measure(). Metrics keep their values by themselves.
 function methods:take_over(other)
-	for name, counts in pairs(self.counts) do
-		for value in pairs(counts) do
-			counts[value] = other.counts[name] and other.counts[name][value] or 0;
-			self.measured[name][value] = other.measured[name] and other.measured[name][value] or 0;
-		end
-	end
-	if #other.delivery == #self.delivery then self.delivery = other.delivery; end
+	self.counts, self.measured, self.delivery = other.counts, other.measured, other.delivery;
 end
 
 --- Counts one more, or several.

@@ -230,15 +230,6 @@ describe("answers", function ()
 			assert.same({ 0, all.sent }, { other.fates, other.sent });
 		end);
 
-		it("D8 take over from a version that remembered otherwise what it sent", function ()
-			local sent = all.sent;
-			local other = lib.new();
-			other:take_over({ sent = sent, fate = "of another kind" }, true);
-			assert.equal(sent, other.sent);
-			other:delivering("b@h", { phone }, content("1"), nobody);
-			assert.equal(1, other.fates);
-		end);
-
 		it("do not come for ids that are too long", function ()
 			local long = ("x"):rep(1024);
 			all:delivering("b@h", { phone }, content(long), nobody);
