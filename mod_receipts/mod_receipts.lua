@@ -71,7 +71,7 @@ end
 local function log(...) module:log(...); end
 
 local reports;
-local guard = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
+local guard, tell_error = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
 local get_handlers = prosody.hosts[module.host].events.get_handlers;
 reports = reports_lib.new(
 	function (...) return module:metric(...); end,
@@ -290,7 +290,6 @@ function parts.other_ack()
 end
 
 local always = function () return true; end;
-local tell_error = guard("a message hook", error);
 local outgoing, incoming, uncounted = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
@@ -301,7 +300,7 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	outgoing = guard("a message that is sent", function (...) return traffic.outgoing(...); end);
 	incoming = guard("a message that comes", function (...) return traffic.incoming(...); end);
 	evicted = parts.drain, other_ack = parts.other_ack;
-	failed = function (err) tell_error(err, 0); end;
+	failed = function (err) tell_error("a message hook", err); end;
 	full = function () reports:settle(); end;
 });
 reports:watch(function (sample)

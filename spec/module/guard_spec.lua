@@ -4,11 +4,11 @@
 local guards = require "spec.support.paths".lib("guard");
 
 describe("guard", function ()
-	local lines, time, guard, count;
+	local lines, time, guard, tell, count;
 	before_each(function ()
 		lines, time, count = {}, 1000, 0;
 		local function log(level, format, ...) table.insert(lines, level..": "..format:format(...)); end
-		guard = guards.new(guards.throttled(log, function () return time; end), function () count = count + 1; end);
+		guard, tell = guards.new(guards.throttled(log, function () return time; end), function () count = count + 1; end);
 	end);
 
 	it("F0 passes arguments and result through", function ()
@@ -20,7 +20,13 @@ describe("guard", function ()
 	it("F0 catches an error, counts it and returns nil", function ()
 		assert.is_nil(guard("hook", function () error("broken"); end)());
 		assert.equal(1, count);
-		assert.truthy(lines[1]:find("^error: Error in hook, .*broken"));
+		assert.truthy(lines[1]:find("^error: Error in hook, .*broken\nstack traceback:"));
+	end);
+
+	it("F0 tells of an error that was caught elsewhere as it is, and counts it", function ()
+		tell("hook", "file:1: broken");
+		assert.equal(1, count);
+		assert.truthy(lines[1]:find("^error: Error in hook, .*: file:1: broken$"));
 	end);
 
 	it("F0 catches what goes wrong while it tells", function ()

@@ -248,6 +248,21 @@ describe("errors of others", function ()
 		assert.truthy(server:log():find("a listener to our events", 1, true));
 	end);
 
+	it("F0 an error in a message hook is logged as it was raised, with no traceback of what caught it", function ()
+		local server = servers.start { errors = true };
+		finally(function () server:stop(); end);
+		local alice, bob = server:connect("alice"), server:connect("bob");
+		local SESSION = "local session = prosody.full_sessions['alice@localhost/alice']; ";
+		server:run(SESSION.."session.had, session.roster = session.roster, true"); -- no session has such a one
+		alice:send(stanzas.ack("bob@localhost/bob", "1"));
+		alice:sync();
+		server:run(SESSION.."session.roster = session.had");
+		assert.equal(1, #bob:messages());
+		local found = server:log():match("Error in a message hook, the stanza goes on without us [^\n]*\n[^\n]*");
+		assert.truthy(found:find("hooks.lib.lua:%d+: "), found);
+		assert.falsy(found:find("traceback", 1, true), found);
+	end);
+
 	it("D1 a preference that cannot be read is no answer, and read again", function ()
 		local server = servers.start { modules = { "receipts", "smacks" }, options = 'receipts_answer = "opt-out"' };
 		finally(function () server:stop(); end);
