@@ -20,8 +20,9 @@ if module.host == "*" then -- prosodyctl mod_receipts …
 end
 
 if not engine then
-	-- An error object keeps Prosody from adding a traceback to what is one clear line.
-	error(setmetatable({}, { __tostring = function () return problem; end }));
+	-- An error object keeps Prosody from adding a traceback to what is one clear line. For a module that depends on this one Prosody takes
+	-- it for a string.
+	error(setmetatable({ gsub = function (_, ...) return problem:gsub(...); end }, { __tostring = function () return problem; end }));
 end
 
 local user_exists = require "core.usermanager".user_exists;

@@ -83,5 +83,7 @@ describe("installed", function ()
 		local hooks = server:run("local n = 0; for e, h in pairs(prosody.hosts.localhost.events._event_map) do "
 			.."for f in pairs(h) do if debug.getinfo(f).source:find('/mod_receipts/[^/]*$') then n = n + 1 end end end return n");
 		assert.equal("0", hooks);
+		local told = server:run("return select(2, pcall(module.depends, module, 'receipts'))"); -- as a module that needs this one
+		assert.truthy(told:find("Unable to load required module, mod_receipts: the C library receipts.so is missing or of no use", 1, true), told);
 	end);
 end);
