@@ -65,6 +65,24 @@ describe("installed", function ()
 		acks_are_matched(server);
 	end);
 
+	it("on another Lua than 5.4, it is not loaded, and Prosody 13.0 says why", function ()
+		local server = servers.start();
+		finally(function () server:stop(); end);
+		-- What Prosody compares with; 0.12 does not.
+		assert.equal(version == "0.12" and "true" or "false", server:run([[
+			local modulemanager = require "core.modulemanager";
+			local filter, i = modulemanager.loader._options.load_filter_cb, 0;
+			repeat
+				i = i + 1;
+				local name = debug.getupvalue(filter, i);
+				if name == "lua_version" then debug.setupvalue(filter, i, "5.3"); end
+			until not name;
+			modulemanager.unload("localhost", "receipts");
+			return modulemanager.load("localhost", "receipts") ~= nil;
+		]]));
+		assert.equal(version ~= "0.12", server:log():find("we have Lua 5.3 but the module requires one of (5.4)", 1, true) ~= nil);
+	end);
+
 	it("without its engine, it fails to load with one line, and Prosody goes on", function ()
 		local server = servers.start { plugin_paths = { paths.root }, cpath = "" };
 		finally(function () server:stop(); end);
