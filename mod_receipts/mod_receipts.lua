@@ -104,7 +104,8 @@ local store = store_lib.new(module.host, pending, { keyval = module:open_store("
 	time_now, log, function (...)
 		reports:count("errors", "store");
 		complain_of_store(...);
-	end, function () parts.drain(); end, guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end));
+	end, function () parts.drain(); end, guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end),
+	parts);
 local rooms = rooms_lib.new();
 local answering;
 local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer, function (user)
@@ -357,9 +358,8 @@ local inspection = asleep.later(function () return sleeping.inspection.new(modul
 local withdraw = offers.make(inspection, module.host, preferences, options, sleeping);
 
 -- Rule F1: an account and its data go together.
-local function user_deleted(event)
-	if event.host ~= module.host then return; end
-	local user, jid = event.username, jid_join(event.username, event.host);
+function parts.deleted(user)
+	local jid = jid_join(user, module.host);
 	store:forget(user);
 	preferences:forget(user);
 	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(user); end
@@ -367,6 +367,15 @@ local function user_deleted(event)
 		if asleep.is_awake(part) then part:forget(jid); end
 	end
 	capabilities:gone(jid);
+end
+
+local function user_deleted(event)
+	if event.host == module.host then parts.deleted(event.username); end
+end
+
+-- Who comes may be a namesake of somebody whose account another process has deleted: what they want is read anew.
+local function bound(event)
+	preferences:forget(event.session.username);
 end
 
 -- A reload keeps what is pending and known. What was to be sent again is not.
@@ -413,6 +422,7 @@ local blocked = guard("blocking", function (event)
 	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(event.origin.username); end
 end);
 for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmpp:blocking:"..name, blocked, PRIORITY); end
+hook("resource-bind", bound);
 hook("resource-unbind", unbound);
 hook("presence/initial", available);
 hook("smacks-hibernation-end", function (event) capabilities:woke(event.resumed.full_jid); end);

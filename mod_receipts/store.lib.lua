@@ -31,11 +31,13 @@ local mt = { __index = methods };
 -- @param drain    function (): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to
 --                 be before anything is read, written, or forgotten
 -- @param expired  function (entry): what only the store knew of is over its time, and removed
-function store.new(host, pending, stores, now, log, failed, drain, expired)
+-- @param accounts optional: { exists = function (user), deleted = function (user) }: the second is called for who does not exist any
+--                 more, as another process may have deleted an account. It is to call forget()
+function store.new(host, pending, stores, now, log, failed, drain, expired, accounts)
 	pending:journal();
 	return setmetatable({
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed;
-		drain = drain, expired = expired;
+		drain = drain, expired = expired, accounts = accounts;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
 		put_off = bounded.new(MAX_PUT_OFF); -- user -> { till = time to try again, wait = seconds that this was put off for, served = as below }
 		served = 0; -- how often the store has done what it was asked for
@@ -249,6 +251,24 @@ local function write(self, user, entries)
 	return true;
 end
 
+-- Has another process deleted this account, as prosodyctl does? It tells nobody. Where accounts are looked up may fail, and not say so:
+-- so it counts only if the store has nothing either, for what it had went with the account.
+local function is_deleted(self, user)
+	if not self.accounts then return false; end
+	local ok, exists = pcall(self.accounts.exists, user);
+	if not ok or exists then return false; end
+	local data, err = attempt(self.keyval, "get", user);
+	return data == nil and err == nil;
+end
+
+-- Is there something to be written, and not only to be removed?
+local function any_kept(entries)
+	for _, entry in ipairs(entries) do
+		if entry.keep then return true; end
+	end
+	return false;
+end
+
 -- Is the store down?
 local function gives_up(self)
 	return self.failures >= GIVE_UP_AFTER and self.now() >= self.patient_until;
@@ -289,9 +309,13 @@ function methods:flush(max, seconds, young)
 		local jid, entries = self.pending:changed(time, young);
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then break; end
-		local ok = not user or not is_put_off(self, user) and write(self, user, entries); -- the server itself has no records
+		local tried = user and not is_put_off(self, user); -- the server itself has no records
+		local deleted = tried and any_kept(entries) and is_deleted(self, user);
+		local ok = not user or deleted or tried and write(self, user, entries);
 		self.pending:saved(ok);
-		if ok and user then
+		if deleted then
+			self.accounts.deleted(user);
+		elseif ok and user then
 			self.written[user] = true;
 			longest = math.max(longest, waited(entries, time));
 		end
@@ -353,18 +377,25 @@ function methods:restored_user()
 	return jid;
 end
 
---- Removes the expired records of users who have not been seen since the start, one user a call.
+--- Removes the expired records of users who have not been seen since the start, and what is kept of who has been deleted since; one
+-- user a call.
 -- @return iterator: a function that deals with one user and returns that user's name; nil when all are dealt with
 function methods:sweep(ttl)
 	local users = {};
+	for user in pairs(self.known.at) do table.insert(users, user); end
 	local ok, next_user, state, first = pcall(self.keyval.users, self.keyval);
-	if not ok or type(next_user) ~= "function" then return function () end; end -- a storage that cannot list them
+	if not ok or type(next_user) ~= "function" then next_user = function () end; end -- a storage that cannot list them
 	for user in next_user, state, first do
 		if type(user) == "string" and not self.known.at[user] then table.insert(users, user); end
 	end
 	return function ()
 		local user = table.remove(users);
-		if user and not self.known.at[user] then
+		if user and self.known.at[user] then
+			if is_deleted(self, user) then
+				self.accounts.deleted(user);
+				self.known:set(user, nil);
+			end
+		elseif user then
 			local data = attempt(self.keyval, "get", user);
 			for _, entry in ipairs(type(data) == "table" and store.entries(data) or {}) do
 				if self.now() - entry.time >= ttl and not is_gone(self, user, entry) then expire(self, user, entry); end

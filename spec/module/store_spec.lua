@@ -6,7 +6,7 @@ local lib = paths.lib("store");
 local receipts = require "receipts";
 
 describe("store", function ()
-	local pending, data, broken, store, now, lines, failures, writes, evicted, expired;
+	local pending, data, broken, store, now, lines, failures, writes, evicted, expired, no_account, looked_up, deleted;
 
 	local function time() return now; end
 	local function log(level, format, ...) table.insert(lines, level..": "..format:format(...)); end
@@ -43,12 +43,24 @@ describe("store", function ()
 				self:dropped(entry);
 				table.insert(evicted, entry.id);
 			end
-		end, function (entry) table.insert(expired, entry.from.." "..entry.id.." "..entry.state); end);
+		end, function (entry) table.insert(expired, entry.from.." "..entry.id.." "..entry.state); end, {
+			exists = function (user)
+				table.insert(looked_up, user);
+				if no_account[user] == "error" then error("no connection"); end
+				return not no_account[user];
+			end;
+			deleted = function (user)
+				table.insert(deleted, user);
+				assert(pending:check());
+				store:forget(user);
+			end;
+		});
 		return self;
 	end
 
 	before_each(function ()
 		data, broken, now, lines, failures, writes, evicted, expired = {}, false, 1764000000, {}, 0, 0, {}, {};
+		no_account, looked_up, deleted = {}, {}, {};
 		store = new_store();
 	end);
 
@@ -373,6 +385,77 @@ describe("store", function ()
 		assert.equal(before, writes, "there is nothing to be removed any more");
 	end);
 
+	it("F1 of an account that another process has deleted nothing comes back", function ()
+		for _, user in ipairs { "a", "b" } do
+			ask(user, "1");
+			ask(user, "2");
+		end
+		store:flush(10);
+		data.a, no_account.a = nil, true;
+		now = now + 500;
+		pending:overdue(now, 500, 10);
+		assert.equal("done", store:flush(10));
+		assert.same({ "a" }, deleted);
+		assert.is_nil(data.a);
+		assert.equal(0, pending:count("a@h"));
+		assert.equal("1 2", ids("b"));
+		ask("a", "asked, and the client was gone, and the account");
+		ask("b", "3");
+		store:flush(10);
+		assert.same({ "a", "a" }, deleted);
+		assert.is_nil(data.a);
+		no_account.a = nil;
+		ask("a", "of a namesake");
+		store:flush(10);
+		assert.equal("of a namesake", ids("a"));
+		assert.equal("1 2 3", ids("b"));
+	end);
+
+	it("F1 takes nobody for deleted where accounts cannot be looked up", function ()
+		for _, user in ipairs { "a", "b", "c" } do ask(user, "1"); end
+		no_account.a = "error";
+		store:flush(10);
+		no_account.b, no_account.c, broken = true, true, { c = true };
+		data.c = nil;
+		for _, user in ipairs { "a", "b", "c" } do ask(user, "2"); end
+		assert.equal("failing", store:flush(10));
+		assert.same({ "1 2", "1 2" }, { ids("a"), ids("b") });
+		assert.equal(2, pending:count("c@h"));
+		assert.same({}, deleted);
+	end);
+
+	it("F1 looks up no account for what is removed, and none of who is put off", function ()
+		ask("a", "1");
+		ask("b", "1");
+		store:flush(10);
+		looked_up = {};
+		pending:match("a@h", "x@h", "1", now);
+		store:flush(10);
+		broken = { b = true };
+		ask("b", "2");
+		store:flush(10);
+		assert.same({ "b" }, looked_up);
+		now = now + 1;
+		store:flush(10);
+		assert.same({ "b" }, looked_up);
+	end);
+
+	it("F1 finds out in time what other processes have deleted, though there is nothing to be written", function ()
+		for _, user in ipairs { "a", "b", "c" } do
+			store:load(user);
+			ask(user, "1");
+		end
+		store:flush(10);
+		data.a, no_account.a = nil, true;
+		no_account.b = true; -- and its data are there still
+		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		assert.same({ "a" }, deleted);
+		assert.same({ 0, 1, 1 }, { pending:count("a@h"), pending:count("b@h"), pending:count("c@h") });
+		assert.is_false(store:knows("a"));
+		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		assert.same({ "a" }, deleted);
+	end);
+
 	it("F2 goes round the users whose entries came from the store, as long as they have any", function ()
 		for _, user in ipairs { "a", "b", "c" } do ask(user, "1"); end
 		store:flush(10);
@@ -400,7 +483,7 @@ describe("store", function ()
 		data.c = "damaged";
 		local step, seen = store:sweep(1000), {};
 		for user in step do seen[user] = true; end
-		assert.is_true(seen.b and seen.c and not seen.a);
+		assert.is_true(seen.b and seen.c and seen.a);
 		assert.same({ "b@h 1 pending" }, expired);
 		for _ in store:sweep(1000) do end
 		assert.equal(1, #expired, "once, though the store has it still");

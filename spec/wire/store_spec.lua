@@ -5,6 +5,7 @@ local servers = require "spec.support.server";
 local storages = require "spec.support.storages";
 local stanzas = require "spec.support.stanzas";
 local process = require "spec.support.process";
+local adhoc = require "spec.support.adhoc";
 local socket = require "socket";
 
 local STATE = "local r = prosody.hosts.localhost.modules.receipts.module.save(); ";
@@ -207,6 +208,47 @@ describe("storage for those who want nothing on disk", function ()
 		server:restart();
 		assert.same({}, (pending(server)));
 		assert.is_nil(server:log():find("cannot be", 1, true));
+	end);
+end);
+
+describe("an account that another process deletes", function ()
+	it("F1 D1 takes along what is pending of it, and what it wanted: a namesake starts clean", function ()
+		local server = servers.start { options = 'authentication = "internal_plain"\nreceipts_flush_interval = 1' };
+		finally(function () server:stop(); end);
+		local function account(what, user, ...)
+			local text, code = server:prosodyctl(what, user, "localhost", ...);
+			assert.equal(0, code, text);
+		end
+		local function preference(...)
+			local text = adhoc(server, "alice@localhost", "run", "localhost", "receipts#preference", ...);
+			return text:match("have reached me: ([^%[]-) %[");
+		end
+		local function has_records()
+			return process.output("find "..server.dir.."/data -path '*receipts/alice.dat'") ~= nil;
+		end
+		for _, user in ipairs { "controller", "alice", "bob" } do account("register", user, "secret"); end
+		server:connect("bob");
+		local alice = server:connect("alice");
+		alice:send(stanzas.ask { to = "bob@localhost", id = "1" });
+		alice:sync();
+		preference("answer=yes");
+		assert.truthy(preference():find("^Yes"));
+		servers.wait(has_records);
+		alice:close();
+
+		account("unregister", "alice");
+		assert.is_false(has_records());
+		server:run(STATE.."r.pending:overdue(require 'util.time'.now() + 3600, 3600); r.store:flush_all()");
+		assert.is_false(has_records());
+		assert.equal("0", server:run(STATE.."return tostring(r.pending:count('alice@localhost'))"));
+		account("register", "alice", "secret");
+		assert.truthy(preference():find("^As the server does by default"));
+
+		-- Where the namesake comes before anything is to be written of the other.
+		preference("answer=yes");
+		account("unregister", "alice");
+		account("register", "alice", "secret");
+		assert.truthy(preference():find("^As the server does by default"));
 	end);
 end);
 
