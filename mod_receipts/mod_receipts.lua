@@ -98,7 +98,12 @@ local limits = {
 };
 local pending = engine.pending(limits);
 
-local parts = { pending = pending, reports = reports };
+-- Anonymous users are in no list, but online.
+local function exists(user)
+	return bare_sessions[jid_join(user, module.host)] ~= nil or user_exists(user, module.host);
+end
+
+local parts = { pending = pending, reports = reports, exists = exists };
 local complain_of_store = guards.throttled(log, time_now);
 local store = store_lib.new(module.host, pending, { keyval = module:open_store("receipts"), map = module:open_store("receipts", "map") },
 	time_now, log, function (...)
@@ -108,7 +113,7 @@ local store = store_lib.new(module.host, pending, { keyval = module:open_store("
 	parts);
 local rooms = rooms_lib.new();
 local answering;
-local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer, function (user)
+local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer, exists, function (user)
 	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
 end);
 local decisions = asleep.later(function ()
@@ -255,10 +260,6 @@ local function available(event)
 	module:add_timer(0, guard("acks that wait", function () waiting:available(event.origin); end));
 end
 
--- Anonymous users are in no list, but online.
-function parts.exists(user)
-	return bare_sessions[jid_join(user, module.host)] ~= nil or user_exists(user, module.host);
-end
 parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend, parts.waiting =
 	rooms, capabilities, preferences, answering, resend, waiting;
 local traffic = asleep.later(function ()
@@ -354,7 +355,7 @@ local upkeep = upkeep_lib.start(module, guard, options, time_now, parts);
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 
 parts.upkeep = upkeep;
-local inspection = asleep.later(function () return sleeping.inspection.new(module.host, parts.exists, time_now, parts); end);
+local inspection = asleep.later(function () return sleeping.inspection.new(module.host, exists, time_now, parts); end);
 local withdraw = offers.make(inspection, module.host, preferences, options, sleeping);
 
 -- Rule F1: an account and its data go together.

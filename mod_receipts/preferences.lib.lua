@@ -14,21 +14,24 @@ methods.CHOICES = { yes = true, no = true, default = true };
 -- What nearly all want is one table for all.
 local NOTHING_SAID = { answer = "default", ask = "default" };
 
---- @param store  a keyval store
--- @param mode   the option receipts_answer
+--- @param store    a keyval store
+-- @param mode     the option receipts_answer
+-- @param exists   function (user name): is there such a user?
 -- @param changed  function (user): from now on the server answers for that user, or no longer does
-function preferences.new(store, mode, changed)
+function preferences.new(store, mode, exists, changed)
 	return setmetatable({
-		store = store, mode = mode, changed = changed;
+		store = store, mode = mode, exists = exists, changed = changed;
 		wanted = bounded.new(MAX_CACHED);
 		silent = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
 	}, mt);
 end
 
---- { answer = "yes" | "no" | "default", ask = likewise } of a user; nil and the reason when the store fails.
+--- { answer = "yes" | "no" | "default", ask = likewise } of a user; nil and the reason when the store fails, or there is no such user:
+-- strangers write to whatever names they like, and of those nothing is read or kept.
 function methods:get(user)
 	local wanted = self.wanted.at[user];
 	if wanted then return wanted; end
+	if not self.exists(user) then return nil, "There is no user "..user; end
 	local stored, err = self.store:get(user);
 	if not stored and err then return nil, err; end
 	wanted = NOTHING_SAID;
@@ -59,9 +62,11 @@ end
 --- Does the server answer for this user? (rule D1)
 function methods:answers_for(user)
 	if self.silent.at[user] then return false; end
-	if self.mode ~= "never" then
+	if self.mode == "never" then
+		if not self.exists(user) then return false; end -- see get()
+	else
 		local wanted = self:get(user);
-		if not wanted then return false; end -- it cannot be read now
+		if not wanted then return false; end -- it cannot be read now, or there is no such user
 		if wanted.answer == "yes" or wanted.answer == "default" and self.mode == "opt-out" then return true; end
 	end
 	self.silent:set(user, true);

@@ -242,6 +242,7 @@ end);
 
 describe("preferences", function ()
 	local preferences = paths.lib("preferences");
+	local function exists() return true; end
 
 	it("D1 say who is answered for", function ()
 		for mode, expected in pairs {
@@ -251,12 +252,12 @@ describe("preferences", function ()
 		} do
 			for wanted, answered in pairs(expected) do
 				local reads = 0;
-				local users = preferences.new({ get = function () reads = reads + 1; return { answer = wanted }; end }, mode);
+				local users = preferences.new({ get = function () reads = reads + 1; return { answer = wanted }; end }, mode, exists);
 				for _ = 1, 2 do assert.equal(answered, users:answers_for("bob"), mode.." "..wanted); end
 				assert.equal(not answered or nil, users.silent.at.bob);
 				assert.equal(mode == "never" and 0 or 1, reads);
 			end
-			local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, mode);
+			local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, mode, exists);
 			assert.is_false(broken:answers_for("bob"), "nothing is done for a user whose choice cannot be read");
 			assert.equal(mode == "never" or nil, broken.silent.at.bob, "but that may change");
 		end
@@ -264,9 +265,25 @@ describe("preferences", function ()
 
 	it("D1 say who is asked for", function ()
 		for wanted, asked in pairs { default = true, yes = true, no = false } do
-			assert.equal(asked, preferences.new({ get = function () return { ask = wanted }; end }, "never"):asks_for("bob"));
+			assert.equal(asked, preferences.new({ get = function () return { ask = wanted }; end }, "never", exists):asks_for("bob"));
 		end
-		assert.is_false(preferences.new({ get = function () return nil, "disk on fire"; end }, "never"):asks_for("bob"));
+		assert.is_false(preferences.new({ get = function () return nil, "disk on fire"; end }, "never", exists):asks_for("bob"));
+	end);
+
+	it("F2 of who does not exist are neither read nor remembered, whatever name a stranger writes to", function ()
+		for _, mode in ipairs { "opt-in", "opt-out", "never" } do
+			local reads, real = 0, false;
+			local users = preferences.new({ get = function () reads = reads + 1; end }, mode, function () return real; end);
+			for i = 1, 100 do
+				assert.is_false(users:answers_for("nobody"..i), mode);
+				assert.is_false(users:asks_for("nobody"..i), mode);
+				assert.same({ nil, "There is no user nobody"..i }, { users:get("nobody"..i) });
+			end
+			assert.same({ 0, 0, 0 }, { reads, users.wanted.count, users.silent.count }, mode);
+			real = true;
+			assert.equal(mode == "opt-out", users:answers_for("nobody1"), "who comes to be is known at once");
+			assert.is_true(users:asks_for("nobody1"));
+		end
 	end);
 
 	it("D1 are kept, and what is stored wrongly is the default", function ()
@@ -276,7 +293,7 @@ describe("preferences", function ()
 		function store.get(_, user) if broken then return nil, "disk on fire"; end return data[user]; end
 		function store.set(_, user, value) if broken then return nil, "disk on fire"; end data[user] = value; return true; end
 		local changes = {};
-		local users = preferences.new(store, "opt-in", function (user) table.insert(changes, user); end);
+		local users = preferences.new(store, "opt-in", exists, function (user) table.insert(changes, user); end);
 		assert.same({ answer = "default", ask = "no" }, users:get("bob"));
 		assert.same({ answer = "default", ask = "default" }, users:get("eve"));
 		assert.same({ answer = "default", ask = "default" }, users:get("nobody"));

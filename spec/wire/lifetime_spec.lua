@@ -290,21 +290,30 @@ describe("errors of others", function ()
 		assert.is_false(answered("no longer wanted"));
 	end);
 
-	it("F2 strangers cannot fill our memory with decisions, nor have users looked up who do not exist", function ()
-		local server = servers.start { options = 'receipts_protect_presence = false' };
-		finally(function () server:stop(); end);
-		server:run("require 'core.usermanager'.user_exists = function (name) return name == 'alice'; end");
-		server:reload();
-		assert.equal("0", server:run(STATE..[[
-			local st = require "util.stanza";
-			for i = 1, 200 do
-				prosody.core_post_stanza(prosody.hosts.localhost, st.message({ from = "a@elsewhere/r", to = "nobody"..i.."@localhost/x", type = "chat" })
-					:tag("received", { xmlns = "urn:xmpp:receipts", id = ("x"):rep(100000) }):up());
-			end
-			local n = 0;
-			for _ in r.decisions.rings:items() do n = n + 1; end
-			for i = 1, 200 do if r.store:knows("nobody"..i) then n = n + 1; end end
-			return n;
-		]]));
+	it("F2 strangers cannot fill our memory, nor have users looked up who do not exist", function ()
+		for _, mode in ipairs { "opt-in", "opt-out", "never" } do
+			local server = servers.start { options = ('receipts_protect_presence = false\nreceipts_answer = %q'):format(mode) };
+			local _ <close> = setmetatable({}, { __close = function () server:stop(); end });
+			server:run("require 'core.usermanager'.user_exists = function (name) return name == 'alice'; end");
+			server:reload();
+			assert.equal("0", server:run(STATE..[[
+				local st = require "util.stanza";
+				local preferences, n = r.answering.env.preferences, 0;
+				preferences.store = { get = function () n = n + 1; end };
+				local function send(to, name, id)
+					prosody.core_post_stanza(prosody.hosts.localhost, st.message({ from = "a@elsewhere/r", to = to, type = "chat", id = "1" })
+						:tag("body"):text("hi"):up():tag(name, { xmlns = "urn:xmpp:receipts", id = id }):up());
+				end
+				for i = 1, 200 do
+					for _, to in ipairs { "nobody"..i.."@localhost", "nobody"..i.."@localhost/x" } do
+						send(to, "received", ("x"):rep(100000));
+						send(to, "request");
+					end
+				end
+				for _ in r.decisions.rings:items() do n = n + 1; end
+				for i = 1, 200 do if r.store:knows("nobody"..i) then n = n + 1; end end
+				return n + preferences.wanted.count + preferences.silent.count;
+			]]), mode);
+		end
 	end);
 end);
