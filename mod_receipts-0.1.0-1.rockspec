@@ -69,6 +69,7 @@ build = {
 		["mod_receipts.reports"] = "mod_receipts/reports.lib.lua",
 		["mod_receipts.requests"] = "mod_receipts/requests.lib.lua",
 		["mod_receipts.resend"] = "mod_receipts/resend.lib.lua",
+		["mod_receipts.retries"] = "mod_receipts/retries.lib.lua",
 		["mod_receipts.rooms"] = "mod_receipts/rooms.lib.lua",
 		["mod_receipts.setup"] = "mod_receipts/setup.lib.lua",
 		["mod_receipts.shell"] = "mod_receipts/shell.lib.lua",

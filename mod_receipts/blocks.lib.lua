@@ -5,18 +5,22 @@
 local new_cache = require "util.cache".new;
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
+local time_now = require "util.time".now;
+
+local retries = module:require "retries";
 
 local MAX_USERS = 1000;
 
 local blocks = {};
 local lists = new_cache(MAX_USERS);
+local failures = retries.new(time_now);
 local store;
 
 local function list_of(user)
 	local list = lists:get(user);
 	if list then return list; end
 	store = store or module:open_store("blocklist");
-	local stored, err = store:get(user);
+	local stored, err = failures:read(store, user);
 	if not stored and err then return {}; end
 	list = type(stored) == "table" and stored or {};
 	lists:set(user, list);
@@ -33,6 +37,7 @@ end
 --- The user changes the list.
 function blocks.forget(user)
 	lists:set(user, nil);
+	failures:forget(user);
 end
 
 return blocks;

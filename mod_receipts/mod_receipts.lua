@@ -46,13 +46,14 @@ local options_lib = module:require "options";
 local outlet = module:require "outlet";
 local preferences_lib = module:require "preferences";
 local reports_lib = module:require "reports";
+local retries = module:require "retries";
 local rooms_lib = module:require "rooms";
 local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
-}, { jids = jids });
+}, { jids = jids, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local bits = engine.bits;
@@ -113,7 +114,7 @@ local store = store_lib.new(module.host, pending, { keyval = module:open_store("
 	parts);
 local rooms = rooms_lib.new();
 local answering;
-local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer, exists, function (user)
+local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer, exists, time_now, function (user)
 	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
 end);
 local decisions = asleep.later(function ()

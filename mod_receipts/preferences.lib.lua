@@ -2,6 +2,7 @@
 -- What each user wants done for them (rule D1), kept in Prosody's storage.
 
 local bounded = module:require "bounded";
+local retries = module:require "retries";
 
 local preferences = {};
 local methods = {};
@@ -17,10 +18,12 @@ local NOTHING_SAID = { answer = "default", ask = "default" };
 --- @param store    a keyval store
 -- @param mode     the option receipts_answer
 -- @param exists   function (user name): is there such a user?
+-- @param now      function (): seconds
 -- @param changed  function (user): from now on the server answers for that user, or no longer does
-function preferences.new(store, mode, exists, changed)
+function preferences.new(store, mode, exists, now, changed)
 	return setmetatable({
 		store = store, mode = mode, exists = exists, changed = changed;
+		retries = retries.new(now);
 		wanted = bounded.new(MAX_CACHED);
 		silent = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
 	}, mt);
@@ -32,7 +35,7 @@ function methods:get(user)
 	local wanted = self.wanted.at[user];
 	if wanted then return wanted; end
 	if not self.exists(user) then return nil, "There is no user "..user; end
-	local stored, err = self.store:get(user);
+	local stored, err = self.retries:read(self.store, user);
 	if not stored and err then return nil, err; end
 	wanted = NOTHING_SAID;
 	if type(stored) == "table" then
@@ -55,6 +58,7 @@ end
 
 --- The user is gone, and the store has or will have deleted what was theirs.
 function methods:forget(user)
+	self.retries:forget(user);
 	self.wanted:set(user, nil);
 	self.silent:set(user, nil);
 end

@@ -10,11 +10,11 @@ local jid_join = require "util.jid".join;
 local sha256 = require "util.hashes".sha256;
 
 local bounded = module:require "bounded";
+local retries = module:require "retries";
 
 local MAX_KNOWN = 100000; -- users of whom it is known that their records have been read
-local MAX_PUT_OFF = 1000; -- users whose records could not be read or written, and
-local RETRY_AFTER = 5; -- seconds until that is tried again; when it fails again,
-local LONGER, LONGEST = 10, 600; -- so many times longer, and at the most: one user's damaged file is not to look like a store that fails
+local MAX_WITHOUT_ROOM = 1000; -- users whose records did not fit into the table, and
+local RETRY_AFTER = retries.AFTER; -- seconds until they are read again
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
 local PATIENCE = 5; -- seconds for which all are tried nevertheless, when it is the last time
 
@@ -39,9 +39,8 @@ function store.new(host, pending, stores, now, log, failed, drain, expired, acco
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed;
 		drain = drain, expired = expired, accounts = accounts;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
-		put_off = bounded.new(MAX_PUT_OFF); -- user -> { till = time to try again, wait = seconds that this was put off for, served = as below }
-		served = 0; -- how often the store has done what it was asked for
-		no_room = bounded.new(MAX_PUT_OFF); -- user -> time to read them again: the table was full
+		put_off = retries.new(now); -- users whose records could not be read or written
+		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> time to read them again: the table was full
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users of whom nothing may be left, and of whom something may be
 		damaged = {}; -- set of users whose data are none: to be replaced
@@ -65,36 +64,24 @@ function store.key(to, id)
 	return sha256(to.."\0"..id, true):sub(1, 32);
 end
 
--- Calls a storage's method. Some raise errors where they should return them.
-local function attempt(storage, method, ...)
-	local ok, result, err = pcall(storage[method], storage, ...);
-	if ok then return result, err; end
-	return nil, result;
-end
-
 local function complain(self, what, user, err)
 	if user ~= self.failed_user then self.failures = self.failures + 1; end
 	self.failed_user = user;
 	if self.failures >= GIVE_UP_AFTER then
 		self.retry_at = self.now() + RETRY_AFTER;
 	else
-		local last = self.put_off.at[user];
-		-- Only while others are served: else it may well be the store.
-		local wait = last and last.served ~= self.served and math.min(last.wait * LONGER, LONGEST) or RETRY_AFTER;
-		self.put_off:set(user, { till = self.now() + wait, wait = wait, served = self.served });
+		self.put_off:failed(user, err);
 	end
 	self.failed("What is pending of "..user.." cannot be "..what..", and is tried again later", err);
 end
 
 -- While the store is down for all, whoever is next may find out that it works again.
 local function is_put_off(self, user)
-	local last = self.put_off.at[user];
-	return last ~= nil and self.now() < last.till and self.failures < GIVE_UP_AFTER;
+	return self.failures < GIVE_UP_AFTER and self.put_off:why(user) ~= nil;
 end
 
 local function worked(self, user)
-	self.put_off:set(user, nil);
-	self.served = self.served + 1;
+	self.put_off:worked(user);
 	if self.failures >= GIVE_UP_AFTER then self.log("info", "The store of what is pending works again"); end
 	self.failures, self.failed_user, self.retry_at = 0, nil, -math.huge;
 end
@@ -189,7 +176,7 @@ function methods:load(user)
 	local time = self.now();
 	if time < self.retry_at or time < (self.no_room.at[user] or -math.huge) or is_put_off(self, user) then return false; end
 	local data, err;
-	if not self.purged[user] then data, err = attempt(self.keyval, "get", user); end
+	if not self.purged[user] then data, err = retries.attempt(self.keyval, "get", user); end
 	if not data and err then
 		complain(self, "read", user, err);
 		return false;
@@ -221,7 +208,7 @@ end
 
 -- Removes all that is stored of a user. Returns whether that worked.
 local function purge(self, user)
-	local ok, err = attempt(self.keyval, "set", user, nil);
+	local ok, err = retries.attempt(self.keyval, "set", user, nil);
 	if not ok then
 		complain(self, "removed", user, err);
 		return false;
@@ -241,7 +228,7 @@ local function write(self, user, entries)
 	end
 	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end
 	local ok, err = true, nil;
-	if any then ok, err = attempt(self.map, "set_keys", user, changes); end
+	if any then ok, err = retries.attempt(self.map, "set_keys", user, changes); end
 	if not ok then
 		complain(self, "written", user, err);
 		return false;
@@ -342,7 +329,7 @@ end
 function methods:flush_all()
 	local result;
 	self.written, self.began = {}, nil;
-	self.put_off:clear();
+	self.put_off:forget();
 	self.patient_until = self.now() + PATIENCE;
 	repeat result = self:flush(1000); until result ~= "more";
 	return result == "done";
@@ -353,7 +340,7 @@ function methods:forget(user)
 	self.drain();
 	self.pending:forget(jid_join(user, self.host));
 	self.gone[user] = nil;
-	self.put_off:set(user, nil);
+	self.put_off:forget(user);
 	self.no_room:set(user, nil);
 	self.purged[user] = true;
 	self.known:set(user, true); -- there is nothing to be read any more
@@ -396,7 +383,7 @@ function methods:sweep(ttl)
 				self.known:set(user, nil);
 			end
 		elseif user then
-			local data = attempt(self.keyval, "get", user);
+			local data = retries.attempt(self.keyval, "get", user);
 			for _, entry in ipairs(type(data) == "table" and store.entries(data) or {}) do
 				if self.now() - entry.time >= ttl and not is_gone(self, user, entry) then expire(self, user, entry); end
 			end

@@ -57,6 +57,7 @@ local LUA_FILES = {
 	["reports.lib"] = "module/reports wire/metrics wire/reports";
 	["requests.lib"] = "module/requests";
 	["resend.lib"] = "module/resend wire/resend";
+	["retries.lib"] = "module/retries module/store";
 	["rooms.lib"] = "module/rooms wire/checks wire/answers wire/capabilities wire/privacy";
 	["setup.lib"] = "module/setup wire/command";
 	["shell.lib"] = "wire/shell";

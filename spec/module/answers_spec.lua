@@ -242,7 +242,10 @@ end);
 
 describe("preferences", function ()
 	local preferences = paths.lib("preferences");
+	local now;
 	local function exists() return true; end
+	local function time() return now; end
+	before_each(function () now = 1000; end);
 
 	it("D1 say who is answered for", function ()
 		for mode, expected in pairs {
@@ -252,12 +255,12 @@ describe("preferences", function ()
 		} do
 			for wanted, answered in pairs(expected) do
 				local reads = 0;
-				local users = preferences.new({ get = function () reads = reads + 1; return { answer = wanted }; end }, mode, exists);
+				local users = preferences.new({ get = function () reads = reads + 1; return { answer = wanted }; end }, mode, exists, time);
 				for _ = 1, 2 do assert.equal(answered, users:answers_for("bob"), mode.." "..wanted); end
 				assert.equal(not answered or nil, users.silent.at.bob);
 				assert.equal(mode == "never" and 0 or 1, reads);
 			end
-			local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, mode, exists);
+			local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, mode, exists, time);
 			assert.is_false(broken:answers_for("bob"), "nothing is done for a user whose choice cannot be read");
 			assert.equal(mode == "never" or nil, broken.silent.at.bob, "but that may change");
 		end
@@ -265,15 +268,15 @@ describe("preferences", function ()
 
 	it("D1 say who is asked for", function ()
 		for wanted, asked in pairs { default = true, yes = true, no = false } do
-			assert.equal(asked, preferences.new({ get = function () return { ask = wanted }; end }, "never", exists):asks_for("bob"));
+			assert.equal(asked, preferences.new({ get = function () return { ask = wanted }; end }, "never", exists, time):asks_for("bob"));
 		end
-		assert.is_false(preferences.new({ get = function () return nil, "disk on fire"; end }, "never", exists):asks_for("bob"));
+		assert.is_false(preferences.new({ get = function () return nil, "disk on fire"; end }, "never", exists, time):asks_for("bob"));
 	end);
 
 	it("F2 of who does not exist are neither read nor remembered, whatever name a stranger writes to", function ()
 		for _, mode in ipairs { "opt-in", "opt-out", "never" } do
 			local reads, real = 0, false;
-			local users = preferences.new({ get = function () reads = reads + 1; end }, mode, function () return real; end);
+			local users = preferences.new({ get = function () reads = reads + 1; end }, mode, function () return real; end, time);
 			for i = 1, 100 do
 				assert.is_false(users:answers_for("nobody"..i), mode);
 				assert.is_false(users:asks_for("nobody"..i), mode);
@@ -286,6 +289,29 @@ describe("preferences", function ()
 		end
 	end);
 
+	it("D1 that cannot be read are not read for each message, and read again some seconds later", function ()
+		for _, damaged in ipairs { function () return nil, "disk on fire"; end, function () error("disk on fire", 0); end } do
+			local reads, get = 0, damaged;
+			local store = { get = function () reads = reads + 1; return get(); end, set = function () return true; end };
+			local users = preferences.new(store, "opt-out", exists, time, function () end);
+			for _ = 1, 200 do
+				assert.is_false(users:answers_for("bob"));
+				assert.same({ nil, "disk on fire" }, { users:get("bob") });
+			end
+			assert.equal(1, reads);
+			get = function () return { answer = "yes" }; end;
+			assert.is_false(users:answers_for("bob"));
+			now = now + 5;
+			assert.is_true(users:answers_for("bob"));
+			assert.equal(2, reads);
+			get = damaged;
+			assert.is_false(users:answers_for("eve"));
+			get = function () return nil; end;
+			users:set("eve", { answer = "default" });
+			assert.is_true(users:answers_for("eve"), "what has been replaced can be read");
+		end
+	end);
+
 	it("D1 are kept, and what is stored wrongly is the default", function ()
 		local data = { bob = { answer = "maybe", ask = "no" }, eve = "rubbish" };
 		local broken = false;
@@ -293,7 +319,7 @@ describe("preferences", function ()
 		function store.get(_, user) if broken then return nil, "disk on fire"; end return data[user]; end
 		function store.set(_, user, value) if broken then return nil, "disk on fire"; end data[user] = value; return true; end
 		local changes = {};
-		local users = preferences.new(store, "opt-in", exists, function (user) table.insert(changes, user); end);
+		local users = preferences.new(store, "opt-in", exists, time, function (user) table.insert(changes, user); end);
 		assert.same({ answer = "default", ask = "no" }, users:get("bob"));
 		assert.same({ answer = "default", ask = "default" }, users:get("eve"));
 		assert.same({ answer = "default", ask = "default" }, users:get("nobody"));

@@ -284,10 +284,27 @@ describe("errors of others", function ()
 		server:run(STATE.."local store = r.answering.env.preferences.store; "
 			.."prosody.spec_get = store.get; store.get = function () return nil, 'down'; end");
 		assert.is_false(answered("down"));
-		server:run(STATE.."r.answering.env.preferences.store.get = prosody.spec_get");
+		server:run(STATE.."local preferences = r.answering.env.preferences; preferences.store.get = prosody.spec_get; "
+			.."local now = preferences.retries.now; preferences.retries.now = function () return now() + 10; end");
 		assert.is_true(answered("up"));
 		server:run(STATE.."assert(r.answering.env.preferences:set('bob', { answer = 'no', ask = 'default' }))");
 		assert.is_false(answered("no longer wanted"));
+	end);
+
+	it("D1 a damaged preference or block list is not read, and complained of, for each message", function ()
+		local server = servers.start { options = 'receipts_answer = "opt-out"' };
+		finally(function () server:stop(); end);
+		local alice = server:connect("alice");
+		for store, user in pairs { receipts_preferences = "bob", blocklist = "carol" } do
+			server:roster(user, "alice@localhost", "both");
+			server:connect(user);
+			os.execute(("mkdir -p %s/data/localhost/%s"):format(server.dir, store));
+			process.write(("%s/data/localhost/%s/%s.dat"):format(server.dir, store, user), "rubbish");
+			for i = 1, 50 do alice:send(stanzas.ask { to = user.."@localhost", id = user..i }); end
+			alice:sync();
+			local _, lines = server:log():gsub("error[^\n]*"..store.."[^\n]*"..user, "");
+			assert.equal(1, lines, store); -- mod_blocklist has read its list before
+		end
 	end);
 
 	it("F2 strangers cannot fill our memory, nor have users looked up who do not exist", function ()

@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: MIT
+-- What the storage fails with is tried again after some seconds, and not for each message: every attempt costs time and a line in
+-- Prosody's log.
+
+local bounded = module:require "bounded";
+
+local MAX = 1000; -- users
+local AFTER = 5; -- seconds until it is tried again; when it fails again,
+local LONGER, LONGEST = 10, 600; -- so many times longer, and at the most: one user's damaged file is not to look like a store that fails
+
+local retries = { AFTER = AFTER };
+local methods = {};
+local mt = { __index = methods };
+
+--- @param now  function (): seconds
+function retries.new(now)
+	return setmetatable({
+		now = now;
+		put_off = bounded.new(MAX); -- user -> { since = time, wait = seconds that this is put off for, err = why, served = as below }
+		served = 0; -- how often the store has done what it was asked for
+	}, mt);
+end
+
+--- Calls a storage's method. Some raise errors where they should return them.
+function retries.attempt(storage, method, ...)
+	local ok, result, err = pcall(storage[method], storage, ...);
+	if ok then return result, err; end
+	return nil, result;
+end
+
+--- Why it failed for this user; nil when it may be tried.
+function methods:why(user)
+	local last = self.put_off.at[user];
+	if not last then return nil; end
+	local passed = self.now() - last.since;
+	return passed >= 0 and passed < last.wait and last.err or nil; -- the clock may be set back
+end
+
+function methods:failed(user, err)
+	local last = self.put_off.at[user];
+	-- Longer only while others are served: else it may well be the store.
+	local wait = last and last.served ~= self.served and math.min(last.wait * LONGER, LONGEST) or AFTER;
+	self.put_off:set(user, { since = self.now(), wait = wait, err = err or "no reason given", served = self.served });
+end
+
+function methods:worked(user)
+	self.put_off:set(user, nil);
+	self.served = self.served + 1;
+end
+
+--- It may be tried at once: of this user, or of all.
+function methods:forget(user)
+	if user then self.put_off:set(user, nil); else self.put_off:clear(); end
+end
+
+--- What a keyval store has of a user; nil and the reason when it cannot be read, or could not a moment ago.
+function methods:read(store, user)
+	local why = self:why(user);
+	if why then return nil, why; end
+	local data, err = retries.attempt(store, "get", user);
+	if not data and err then
+		self:failed(user, err);
+		return nil, err;
+	end
+	self:worked(user);
+	return data;
+end
+
+return retries;

@@ -1,0 +1,85 @@
+-- SPDX-License-Identifier: MIT
+-- retries.lib.lua: what the storage fails with is tried again later.
+
+local lib = require "spec.support.paths".lib("retries");
+
+describe("retries", function ()
+	local now, tries, broken, one;
+	local store = {};
+	function store.get(_, user)
+		tries = tries + 1;
+		if broken[user] then error("disk on fire", 0); end
+		return user ~= "nobody" and { user } or nil;
+	end
+	before_each(function ()
+		now, tries, broken, one = 1000, 0, {}, lib.new(function () return now; end);
+	end);
+
+	-- After how many seconds is it tried again?
+	local function pause(user)
+		local before, start = tries, now;
+		while tries == before do
+			now = now + 1;
+			one:read(store, user);
+		end
+		return now - start;
+	end
+
+	it("read what is there, each time", function ()
+		for _ = 1, 2 do
+			assert.same({ { "bob" } }, { one:read(store, "bob") });
+			assert.same({}, { one:read(store, "nobody") });
+		end
+		assert.equal(4, tries);
+	end);
+
+	it("put off what has failed, and tell why", function ()
+		broken.bob = true;
+		for _ = 1, 10 do assert.same({ nil, "disk on fire" }, { one:read(store, "bob") }); end
+		assert.equal(1, tries);
+		assert.equal("disk on fire", one:why("bob"));
+		assert.is_nil(one:why("eve"));
+		assert.equal(5, pause("bob"));
+		broken.bob = nil;
+		assert.equal(5, pause("bob"));
+		assert.is_nil(one:why("bob"));
+	end);
+
+	it("put off for longer and longer what fails alone, and not what fails with all others", function ()
+		broken.bob, broken.eve = true, true;
+		one:read(store, "bob");
+		for _ = 1, 3 do
+			one:read(store, "eve");
+			assert.equal(5, pause("bob"));
+		end
+		for _, expected in ipairs { 5, 50, 500, 600, 600 } do
+			one:read(store, "alice");
+			assert.equal(expected, pause("bob"));
+		end
+	end);
+
+	it("do not wait for a clock that was set back", function ()
+		broken.bob = true;
+		one:read(store, "bob");
+		now = now - 3600;
+		one:read(store, "bob");
+		assert.equal(2, tries);
+	end);
+
+	it("forget one, or all", function ()
+		broken = { bob = true, eve = true };
+		one:read(store, "bob");
+		one:read(store, "eve");
+		one:forget("bob");
+		assert.is_nil(one:why("bob"));
+		assert.equal("disk on fire", one:why("eve"));
+		one:forget();
+		assert.is_nil(one:why("eve"));
+	end);
+
+	it("remember a thousand", function ()
+		setmetatable(broken, { __index = function () return true; end });
+		for i = 1, 1500 do one:read(store, "user"..i); end
+		assert.is_true(one.put_off.count <= 1000);
+	end);
+end);
