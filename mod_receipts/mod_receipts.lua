@@ -420,10 +420,17 @@ for _, kind in ipairs { "bare", "full" } do
 	hook("presence/"..kind, presence_in);
 end
 hook("iq-result/bare/disco", overheard);
-local blocked = guard("blocking", function (event)
+local forget_blocks = guard("blocking", function (event)
 	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(event.origin.username); end
 end);
-for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmpp:blocking:"..name, blocked, PRIORITY); end
+-- Afterwards too: mod_blocklist changes the list in the last of all handlers, and until then it may have been looked at.
+local function blocking(handlers, name, event)
+	forget_blocks(event);
+	local result = handlers(name, event);
+	forget_blocks(event);
+	return result;
+end
+for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end
 hook("resource-bind", bound);
 hook("resource-unbind", unbound);
 hook("presence/initial", available);

@@ -244,7 +244,7 @@ local function is_deleted(self, user)
 	if not self.accounts then return false; end
 	local ok, exists = pcall(self.accounts.exists, user);
 	if not ok or exists then return false; end
-	local data, err = attempt(self.keyval, "get", user);
+	local data, err = retries.attempt(self.keyval, "get", user);
 	return data == nil and err == nil;
 end
 

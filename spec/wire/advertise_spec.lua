@@ -19,11 +19,16 @@ local function caps_hash(server, name)
 	return hash;
 end
 
--- Everything of a host that hooks can be seen in, and the fields of every session. Ids of queries are made anew at each load.
+-- Everything of a host that hooks and wrappers can be seen in, and the fields of every session. Ids of queries are made anew at each load.
 local SURVEY = [[
 	local host = prosody.hosts.localhost;
 	local list = {};
 	for where, events in pairs { host = host.events, global = prosody.events } do
+		local i, name, wrappers = 0;
+		repeat i = i + 1; name, wrappers = debug.getupvalue(events.add_wrapper, i); until name == "wrappers";
+		for event, all in pairs(wrappers) do
+			for _ in ipairs(all) do table.insert(list, where.." wrapper "..event); end
+		end
 		for event, handlers in pairs(events._event_map) do
 			for _ in pairs(handlers) do table.insert(list, where.." hook "..event:gsub("^(iq%-%a+/%a+/)[%w_-]+$", "%1…")); end
 		end

@@ -130,6 +130,31 @@ describe("a stranger", function ()
 		end
 	end);
 
+	it("B4 who is being blocked, or no longer is, counts as that once it is so, whoever looks at the list while it changes", function ()
+		local server = servers.start { disabled = { "pep" } };
+		finally(function () server:stop(); end);
+		for user, contact in pairs { eve = "bob", bob = "eve" } do server:roster(user, contact.."@localhost", "both"); end
+		local eve, bob = client(server, "eve", NONE), client(server, "bob", RECEIPTS);
+		server:run([[
+			local function look()
+				local stanza = require "util.stanza".message({ from = "eve@localhost/eve", to = "bob@localhost", type = "chat" }, "hi");
+				prosody.core_post_stanza(prosody.full_sessions["eve@localhost/eve"], stanza, true);
+			end
+			for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmpp:blocking:"..name, look); end
+		]]);
+		local function count_asked()
+			return tonumber(server:run("return prosody.hosts.localhost.modules.receipts.module.save().reports.counts.requests.server"));
+		end
+		for _, action in ipairs { "block", "unblock", "block" } do
+			bob:send(st.iq({ type = "set", id = action }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "eve@localhost" }));
+			bob:sync();
+			local before = count_asked();
+			eve:send(stanzas.chat { to = "bob@localhost", id = action });
+			eve:sync();
+			assert.equal(action == "unblock" and 1 or 0, count_asked() - before, action);
+		end
+	end);
+
 	for name, disabled in pairs { ["mod_pep, which asks as well"] = {}, ["only us"] = { "pep" } } do
 		it("B3 B4 who shows caps that nobody knows is not asked about them, whether the user is there or not: with "..name, function ()
 			local server = servers.start { modules = { "smacks" }, disabled = disabled, hosts = [[
