@@ -94,8 +94,7 @@ end
 
 -- Is by now known of a session's client what it was waited for?
 local function look_again(self, session)
-	if support_of(self, session) ~= "incapable" then return; end
-	for _, one in ipairs(self.answers:incapable(session)) do answer(self, one.session, one.content); end
+	for _, one in ipairs(self.answers:learned(session, support_of(self, session))) do answer(self, one.session, one.content); end
 end
 
 --- Something was learned about a client: perhaps about one that is waited for. That is looked at in a moment, when presence that it was

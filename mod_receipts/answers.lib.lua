@@ -99,9 +99,14 @@ local function goes_on(fate, sessions, direct)
 	return true;
 end
 
--- What is waited for of a client.
-local function awaited(client)
-	return client ~= "incapable" and (client == "capable" and client or "unknown");
+-- A message goes to this client, or has arrived there. A client that can is waited for also when that is forgotten, as it is of one that
+-- is not available any more.
+local function await(fate, resource, client)
+	if client == "capable" or client == "incapable" then
+		fate.waits[resource] = client == "capable" and client;
+	else
+		fate.waits[resource] = fate.waits[resource] or "unknown";
+	end
 end
 
 --- A content message that asks goes to these sessions of an account.
@@ -114,7 +119,7 @@ function methods:delivering(account, sessions, content, support)
 	local fate = get(self, account, from, id);
 	local direct = to ~= nil and to ~= jid_bare(to);
 	if not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
-	for _, session in ipairs(sessions) do fate.waits[session.resource] = awaited(support(session)); end
+	for _, session in ipairs(sessions) do await(fate, session.resource, support(session)); end
 	set(self, account, from, id, fate);
 end
 
@@ -187,9 +192,7 @@ function methods:arrived(session, content, client, visible, stored)
 	local account, from, id = account_of(session), content.attr.from, content.attr.id;
 	if #id > MAX_ID then return false, "the id is too long"; end
 	local fate = get(self, account, from, id);
-	if type(fate) == "table" and client == "incapable" then
-		fate.waits[session.resource] = false; -- by now it is known
-	end
+	if type(fate) == "table" then await(fate, session.resource, client); end
 	local yes, why = answers.decide(fate, client, visible, stored);
 	if yes then
 		set(self, account, from, id, "answered");
@@ -197,12 +200,10 @@ function methods:arrived(session, content, client, visible, stored)
 		-- What waited in storage has no fate yet, or that of when it went to nobody, or to another session.
 		if not fate and visible and stored then
 			fate = { waits = {}, proven = {} };
+			await(fate, session.resource, client);
 			set(self, account, from, id, fate);
 		end
-		if type(fate) == "table" then
-			fate.waits[session.resource] = awaited(client);
-			prove(fate, session, content);
-		end
+		if type(fate) == "table" then prove(fate, session, content); end
 	end
 	return yes, why;
 end
@@ -224,36 +225,40 @@ function methods:lost(session, content)
 	return type(fate) == "table" and stop_waiting(fate, session.resource) or {};
 end
 
---- By now a session's client is known not to answer by itself.
--- @return as lost()
-function methods:incapable(session)
+-- @param visit  function (fate): returns what is to be decided on again of a message that has neither been answered nor acked, or nil
+-- @return all of that for a session's account
+local function each_undecided(self, session, visit)
 	local fates, list = self.fate:get(account_of(session)), {};
 	if not fates then return list; end
 	for _, fate in fates:items() do
-		if type(fate) == "table" and fate.waits[session.resource] then
-			local proven = stop_waiting(fate, session.resource);
-			table.move(proven, 1, #proven, #list + 1, list);
-		end
+		local again = type(fate) == "table" and visit(fate) or {};
+		table.move(again, 1, #again, #list + 1, list);
 	end
 	return list;
+end
+
+--- Something else is known of a session's client by now.
+-- @param client  "capable", "incapable", or else
+-- @return as lost()
+function methods:learned(session, client)
+	local resource = session.resource;
+	return each_undecided(self, session, function (fate)
+		if not fate.waits[resource] then return; end
+		if client == "incapable" then return stop_waiting(fate, resource); end
+		await(fate, resource, client);
+	end);
 end
 
 --- A session is gone: what has arrived there is not answered from there, and the session need not be kept in memory for it. If nothing
 -- is known of its client, an ack of it is not waited for any more.
 -- @return as lost()
 function methods:gone(session)
-	local fates, list = self.fate:get(account_of(session)), {};
-	if not fates then return list; end
-	for _, fate in fates:items() do
-		for i = type(fate) == "table" and #fate.proven or 0, 1, -1 do
+	return each_undecided(self, session, function (fate)
+		for i = #fate.proven, 1, -1 do
 			if fate.proven[i] == session then table.remove(fate.proven, i); end
 		end
-		if type(fate) == "table" and fate.waits[session.resource] == "unknown" then
-			local proven = stop_waiting(fate, session.resource);
-			table.move(proven, 1, #proven, #list + 1, list);
-		end
-	end
-	return list;
+		if fate.waits[session.resource] == "unknown" then return stop_waiting(fate, session.resource); end
+	end);
 end
 
 --- Has the requester been told that it arrived?

@@ -110,13 +110,13 @@ describe("answers", function ()
 			arrived(laptop, "1", "unknown");
 			arrived(laptop, "2", "silent");
 			arrived(phone, "3", "unknown");
-			assert.same({}, all:incapable({ username = "c", host = "h", resource = "laptop" }));
+			assert.same({}, all:learned({ username = "c", host = "h", resource = "laptop" }, "incapable"));
 			local at = {};
-			for _, one in ipairs(all:incapable(laptop)) do table.insert(at, one.content.attr.id..one.session.resource); end
+			for _, one in ipairs(all:learned(laptop, "incapable")) do table.insert(at, one.content.attr.id..one.session.resource); end
 			assert.same({ "1phone", "1laptop" }, at);
-			assert.same({}, all:incapable(laptop), "once");
+			assert.same({}, all:learned(laptop, "incapable"), "once");
 			at = {};
-			for _, one in ipairs(all:incapable(phone)) do table.insert(at, one.content.attr.id..one.session.resource); end
+			for _, one in ipairs(all:learned(phone, "incapable")) do table.insert(at, one.content.attr.id..one.session.resource); end
 			table.sort(at);
 			assert.same({ "2laptop", "3phone" }, at);
 		end);
@@ -139,7 +139,7 @@ describe("answers", function ()
 		it("D4 do not come of what was not in storage, and may have gone to others that nobody noted down", function ()
 			assert.is_false((all:arrived(phone, content("1"), "incapable", true)));
 			assert.is_false((all:arrived(phone, content("1"), "unknown", true)));
-			assert.same({}, all:incapable(phone));
+			assert.same({}, all:learned(phone, "incapable"));
 		end);
 
 		it("D4 come when the client that was waited for is gone, if nothing is known of it", function ()
@@ -157,17 +157,37 @@ describe("answers", function ()
 			assert.same({}, all:gone(laptop));
 		end);
 
+		it("D4 do not come when the client that was waited for is gone, if it was known by then that it can", function ()
+			for _, known in ipairs { "capable", "unknown", "silent" } do -- what is known of a client that has gone offline is forgotten
+				all:delivering("b@h", { phone, laptop }, content("1"), function (session) return session == phone and "incapable" or "unknown"; end);
+				arrived(phone, "1");
+				assert.same({}, all:learned(laptop, "capable"));
+				assert.same({}, all:learned(laptop, known));
+				assert.same({}, all:gone(laptop), known);
+				assert.is_false(arrived(phone, "1"));
+			end
+		end);
+
+		it("D4 do not come of what has arrived where it was not known yet, or is not any more, that the client can", function ()
+			for id, known in pairs { ["1"] = { "unknown", "capable" }, ["2"] = { "capable", "silent" } } do
+				all:delivering("b@h", { phone, laptop }, content(id), function (session) return session == phone and "incapable" or known[1]; end);
+				assert.is_false(arrived(laptop, id, known[2]));
+				assert.is_false(arrived(phone, id));
+				assert.same({}, all:gone(laptop), id);
+			end
+		end);
+
 		it("D7 come of what outlived a session, once the client that it goes to then is known", function ()
 			all:delivering("b@h", {}, content("1"), nobody);
 			assert.is_false(arrived(phone, "1", "silent"));
-			assert.equal(1, #all:incapable(phone));
+			assert.equal(1, #all:learned(phone, "incapable"));
 			assert.is_true(arrived(phone, "1"));
 		end);
 
 		it("D4 F2 are decided on again for some of those that have got it, not for any number", function ()
 			all:delivering("b@h", { phone }, content("1"), nobody);
 			for i = 1, 100 do arrived({ username = "b", host = "h", resource = "r"..i }, "1"); end
-			local at = all:incapable(phone);
+			local at = all:learned(phone, "incapable");
 			assert.equal("r1", at[1].session.resource);
 			assert.is_true(#at < 10, #at);
 		end);
@@ -185,16 +205,16 @@ describe("answers", function ()
 			dead = nil; -- luacheck: ignore 311
 			collectgarbage();
 			assert.is_nil(next(weak));
-			all:incapable(laptop);
-			assert.equal(3, #all:incapable(phone), "others stay");
+			all:learned(laptop, "incapable");
+			assert.equal(3, #all:learned(phone, "incapable"), "others stay");
 		end);
 
 		it("D7 come of what was in storage, once its client is known, and not to who may not see the user", function ()
 			assert.is_false((all:arrived(phone, content("1"), "unknown", false, true)));
-			assert.same({}, all:incapable(phone));
+			assert.same({}, all:learned(phone, "incapable"));
 			assert.is_false((all:arrived(phone, content("1"), "unknown", true, true)));
 			assert.is_false((all:arrived(phone, content("2"), "capable", true, true)));
-			local at = all:incapable(phone);
+			local at = all:learned(phone, "incapable");
 			assert.same({ 1, "1" }, { #at, at[1].content.attr.id });
 			assert.is_true(arrived(phone, "1"));
 		end);

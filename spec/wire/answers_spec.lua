@@ -925,6 +925,22 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		assert.same({ "one" }, come(1));
 	end);
 
+	it("D4 do not come once it is gone, if it has said by then that it can", function ()
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		local bob = on.server:connect("bob@localhost/fresh", { presence = false });
+		bob:show { R, "urn:example:gone" };
+		bob.held = {};
+		bob:send("<presence/>");
+		bob:sync();
+		on.ask("bob@localhost", "gone");
+		on.proves(cannot);
+		settle(bob);
+		for _, quit in ipairs { bob:presence { type = "unavailable" }, "</stream:stream>" } do bob:send(quit); end
+		servers.wait(function () return on.server:run("return tostring(prosody.full_sessions['bob@localhost/fresh'])") == "nil"; end);
+		cannot:sync();
+		assert.same({}, on.acks());
+	end);
+
 	it("D4 do not come when it says that it can, nor when it has acked by itself", function ()
 		local bob = fresh("bob@localhost/fresh", RECEIPTS);
 		on.ask("bob@localhost", "can");
