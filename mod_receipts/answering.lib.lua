@@ -37,23 +37,11 @@ function methods:take_over(other)
 	self.asleep_at, self.unsure = other.asleep_at, other.unsure;
 end
 
--- The answer takes the way of the client's own stanzas. What comes back at once (a block, no such user) is not for the client.
+-- The answer takes the way of the client's own stanzas.
 local function send_answer(self, session, content, why)
 	local id = new_id();
-	local answer = self.answers:make(session, content, id);
-	local send, refused = session.send, false;
-	local function without_bounces(stanza)
-		if st.is_stanza(stanza) and self.answers:bounced(stanza) then
-			refused = refused or stanza.attr.id == id;
-			return true;
-		end
-		return send(stanza);
-	end
-	session.send = without_bounces;
-	local ok, err = pcall(prosody.core_post_stanza, session, answer, true);
-	if session.send == without_bounces then session.send = send; end
-	if not ok then error(err, 0); end
-	if refused then
+	prosody.core_post_stanza(session, self.answers:make(session, content, id), true);
+	if self.answers:refused(id) then -- a block, no such user
 		self.env.decide(content, "not answered for "..session.full_jid..", D8 the answer was refused at once");
 	else
 		self.env.decide(content, "answered for "..session.full_jid..", "..why);
@@ -143,7 +131,7 @@ function methods:acked(session, ack)
 	if id then self.answers:acked(account, ack.attr.to or account, id); end
 end
 
---- Is this the bounce of an answer of ours? (rule D8)
+--- Is this the bounce of an answer of ours? (rule D8) Then that is remembered.
 function methods:bounced(stanza)
 	return self.answers:bounced(stanza);
 end

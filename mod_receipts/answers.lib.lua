@@ -280,9 +280,17 @@ function methods:forget(account)
 	drop_account(self, account);
 end
 
---- Is this the bounce of an answer of ours? (rule D8)
+--- Is this the bounce of an answer of ours? (rule D8) Then that is remembered.
 function methods:bounced(stanza)
-	return stanza.attr.type == "error" and stanza.attr.id ~= nil and self.sent:get(stanza.attr.id) == true;
+	local id = stanza.attr.id;
+	if stanza.attr.type ~= "error" or not id or not self.sent:get(id) then return false; end
+	self.sent:set(id, "bounced");
+	return true;
+end
+
+--- Has the answer with this id bounced?
+function methods:refused(id)
+	return self.sent:get(id) == "bounced";
 end
 
 return answers;

@@ -87,8 +87,8 @@ reports = reports_lib.new(
 -- Behind mod_blocklist (100), before mod_mam (0), mod_carbons (-0.5) and mod_message (-1): rule C5.
 local PRIORITY = 20;
 
-local function hook(name, handler)
-	module:hook(name, guard(name, handler), PRIORITY);
+local function hook(name, handler, priority)
+	module:hook(name, guard(name, handler), priority or PRIORITY);
 end
 
 local limits = {
@@ -466,10 +466,10 @@ if #options.answer_components > 0 then
 	});
 end
 
-local bounced = guard("a bounce", function (stanza) traffic.bounced(stanza); end);
+local bounced = guard("a bounce", function (stanza) return traffic.bounced(stanza); end);
 local unwatch = { outlet.watch(hook, function (stanza)
 	local attr = stanza.attr;
-	if attr and attr.type == "error" and stanza.name == "message" then bounced(stanza); end
+	if attr and attr.type == "error" and stanza.name == "message" and bounced(stanza) then return nil; end
 	return stanza;
 end, 1000) };
 if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, answering:sent(), -1000)); end

@@ -3,18 +3,20 @@
 
 local filters = require "util.filters";
 
+local FIRST = 30; -- before the module's other handlers of an event
+
 local outlet = {};
 
 --- Has a look at every stanza on its way to a client, from now on until the module is unloaded.
--- @param hook      function (event name, handler): hooks an event of the host, guarded
--- @param filter    function (stanza, session): returns the stanza, and raises no errors
+-- @param hook      function (event name, handler [, priority]): hooks an event of the host, guarded
+-- @param filter    function (stanza, session): returns the stanza, or nil if it is not to go out, and raises no errors
 -- @param priority  higher ones come first: stream management has -999
 -- @return function that takes the filters away again
 function outlet.watch(hook, filter, priority)
 	local function watch(session) filters.add_filter(session, "stanzas/out", filter, priority); end
 	hook("resource-bind", function (event) watch(event.session); end);
-	-- Who resumes has the filters of the new connection.
-	hook("smacks-hibernation-end", function (event) watch(event.resumed); end);
+	-- Who resumes has the filters of the new connection. Then comes what the resumption proves (answering.lib.lua), which may come back.
+	hook("smacks-hibernation-end", function (event) watch(event.resumed); end, FIRST);
 
 	local function each(visit)
 		for _, user in pairs(prosody.hosts[module.host].sessions) do

@@ -56,7 +56,7 @@ end
 -- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, waiting, reports, decisions;
 --               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
 --               other_ack (function): as of hooks.lib.lua
--- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls; and bounced (function (stanza)), for errors that go out to a client
+-- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls; and bounced (function (stanza)), for errors on their way to a client
 function traffic.new(env, parts)
 	local options, bits, decide = env.options, env.engine.bits, env.decide;
 	local is_awake = env.is_awake;
@@ -187,15 +187,19 @@ function traffic.new(env, parts)
 		return false;
 	end
 
+	-- Rule D8: is this the bounce of an answer of ours?
+	local function is_bounced_answer(stanza)
+		if not is_awake(answering) or not answering:bounced(stanza) then return false; end
+		decide(stanza, "D8 the bounce of an answer of ours");
+		return true;
+	end
+
 	-- On its way in a stanza may be shared with others (rooms send one object to all), so a clone is changed.
 	-- @param verdict  what the pending table says of the ack or the bounce; nil where there is none. And what it knows of the message
 	local function incoming(event, what, verdict, id, age, injected, type, occupant)
 		local origin, stanza = event.origin, event.stanza;
 		local account, user = account_of(origin, stanza.attr.to);
-		if what & bits.bounce ~= 0 and is_awake(answering) and answering:bounced(stanza) then
-			decide(stanza, "D8 the bounce of an answer of ours");
-			return true;
-		end
+		if what & bits.bounce ~= 0 and is_bounced_answer(stanza) then return true; end
 		-- What the table doesn't know may still be in the store: then the stanza is looked at again. What cannot be read is not judged.
 		if verdict == "unknown" or verdict == "forged" or not verdict and what & bits.bounce ~= 0 then
 			if user and not store:knows(user) and parts.exists(user) then
@@ -234,9 +238,11 @@ function traffic.new(env, parts)
 		if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
 	end
 
-	-- Rule E6: what comes back at once, from Prosody itself (no such user, blocked, no such component), goes to the session and passes no
-	-- event. What has passed one is failed by now, and no longer pending.
+	-- Rules D8, E6: what comes back at once, from Prosody itself (no such user, blocked, no such component), goes to the session and passes
+	-- no event. What has passed one is failed by now, and no longer pending.
+	-- @return true where the client is not to get it
 	local function bounced(stanza)
+		if is_bounced_answer(stanza) then return true; end
 		local _, verdict, id, age, injected, _, occupant = pending:incoming(stanza, time_now());
 		if verdict ~= "failed" then return; end
 		local requester, by = bare_of(stanza.attr.to), stanza.attr.from;
