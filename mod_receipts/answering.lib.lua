@@ -40,7 +40,11 @@ end
 -- The answer takes the way of the client's own stanzas.
 local function send_answer(self, session, content, why)
 	local id = new_id();
-	prosody.core_post_stanza(session, self.answers:make(session, content, id), true);
+	local ok, err = pcall(prosody.core_post_stanza, session, self.answers:make(session, content, id), true);
+	if not ok then
+		self.answers:not_sent(session, content);
+		error(err, 0);
+	end
 	if self.answers:refused(id) then -- a block, no such user
 		self.env.decide(content, "not answered for "..session.full_jid..", D8 the answer was refused at once");
 	else
@@ -125,8 +129,9 @@ function methods:delivering(account, content)
 	end);
 end
 
---- A client of an account for which the server answers acks by itself.
+--- A client of an account for which the server answers acks by itself; or an answer of ours passes, as what the client sends does.
 function methods:acked(session, ack)
+	if self.answers:is_ours(ack) then return; end
 	local id, account = elements.acked(ack), session.username.."@"..session.host;
 	if id then self.answers:acked(account, ack.attr.to or account, id); end
 end

@@ -208,6 +208,12 @@ function methods:arrived(session, content, client, visible, stored)
 	return yes, why;
 end
 
+--- The answer that was decided on could not be sent: the next client at which the message arrives may be answered for.
+function methods:not_sent(session, content)
+	local account, from, id = account_of(session), content.attr.from, content.attr.id;
+	if get(self, account, from, id) == "answered" then set(self, account, from, id, { waits = {}, proven = {} }); end
+end
+
 -- This client is not waited for any more. Returns what is to be decided on again, now that there are none.
 local function stop_waiting(fate, resource)
 	fate.waits[resource] = false;
@@ -280,11 +286,15 @@ function methods:forget(account)
 	drop_account(self, account);
 end
 
+--- Is this an answer of ours, or its bounce?
+function methods:is_ours(stanza)
+	return stanza.attr.id ~= nil and self.sent:get(stanza.attr.id) ~= nil;
+end
+
 --- Is this the bounce of an answer of ours? (rule D8) Then that is remembered.
 function methods:bounced(stanza)
-	local id = stanza.attr.id;
-	if stanza.attr.type ~= "error" or not id or not self.sent:get(id) then return false; end
-	self.sent:set(id, "bounced");
+	if stanza.attr.type ~= "error" or not self:is_ours(stanza) then return false; end
+	self.sent:set(stanza.attr.id, "bounced");
 	return true;
 end
 

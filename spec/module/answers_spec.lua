@@ -219,6 +219,22 @@ describe("answers", function ()
 			assert.is_true(arrived(phone, "1"));
 		end);
 
+		it("D4 come of the next client when one could not be sent", function ()
+			all:delivering("b@h", { phone, laptop }, content("1"), unable);
+			assert.is_true(arrived(phone, "1"));
+			assert.is_false(arrived(laptop, "1"), "while it is being sent");
+			all:not_sent(phone, content("1"));
+			assert.is_false(all:told(phone, content("1")));
+			assert.is_true(arrived(laptop, "1"));
+		end);
+
+		it("D4 are not taken for acks of the client's own", function ()
+			local answer = all:make({ full_jid = "b@h/phone" }, content("1"), "fresh");
+			assert.is_true(all:is_ours(answer));
+			assert.is_false(all:is_ours { attr = { id = "another" } });
+			assert.is_false(all:is_ours { attr = {} });
+		end);
+
 		it("D4 forget what became of an earlier message with the same id, also where nobody is there to be answered for", function ()
 			for _, id in ipairs { "1", ("x"):rep(1024) } do all:not_delivering("b@h", content(id)); end
 			assert.is_true(arrived(phone, "1"));

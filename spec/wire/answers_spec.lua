@@ -831,6 +831,27 @@ suite("without the guard over clients' own acks", { options = 'receipts_answer =
 	end);
 end);
 
+suite("beside a module that fails", { options = 'receipts_answer = "opt-out"', errors = true }, function (on)
+	it("D4 come of the next client that has the message, and once", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local clients = {};
+		for i = 1, 3 do clients[i] = on.client("bob@localhost/"..i, NONE); end
+		on.ask("bob@localhost", "next");
+		on.server:run([[
+			module:hook("pre-message/full", function (event)
+				if event.stanza.attr.from == "bob@localhost/1" then error("forced"); end
+			end, -10); -- others have seen it by then
+		]]);
+		on.proves(clients[1]);
+		assert.same({}, on.acks());
+		on.proves(clients[2]);
+		assert.same({ "next" }, on.acks());
+		on.proves(clients[3]);
+		assert.same({}, on.acks());
+	end);
+end);
+
 suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "opt-out" receipts_answer_proof = "sent"' }, function (on)
 	it("D2 come for what was written to a client without stream management, and for others with proof only", function ()
 		on.friends("alice", "bob");
