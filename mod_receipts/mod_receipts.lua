@@ -41,7 +41,7 @@ local capabilities_lib = module:require "capabilities";
 local guards = module:require "guard";
 local hooks = module:require "hooks";
 local jids = module:require "jids";
-local offers = module:require "offers";
+local offers_lib = module:require "offers";
 local options_lib = module:require "options";
 local outlet = module:require "outlet";
 local preferences_lib = module:require "preferences";
@@ -349,15 +349,10 @@ local function look_around()
 	end
 end
 
--- Rule F2, F1: what happens without a stanza
-
-local upkeep = upkeep_lib.start(module, guard, options, time_now, parts);
-
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 
-parts.upkeep = upkeep;
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, exists, time_now, parts); end);
-local withdraw = offers.make(inspection, module.host, preferences, options, sleeping);
+local offers = offers_lib.new(inspection, module.host, preferences, options, sleeping);
 
 -- Rule F1: an account and its data go together.
 function parts.deleted(user)
@@ -405,6 +400,8 @@ function module.restore(saved)
 	if asleep.is_awake(saved.waiting) then waiting:take_over(saved.waiting); end
 end
 
+load_hashes();
+
 -- Hooks
 
 module:add_feature(xmlns_receipts); -- rule A1
@@ -450,8 +447,6 @@ for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
 end
 module:hook_global("user-deleted", guard("user-deleted", user_deleted));
 
-reports:start();
-load_hashes();
 if not module.reloading then look_around(); end -- else restore() brings it
 
 local function measure()
@@ -474,9 +469,16 @@ local unwatch = { outlet.watch(hook, function (stanza)
 end, 1000) };
 if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, answering:sent(), -1000)); end
 
+-- Last, when nothing can fail any more: from a module that could not be loaded nobody takes these away.
+
+local upkeep = upkeep_lib.start(module, guard, options, time_now, parts); -- rules F2, F1: what happens without a stanza
+parts.upkeep = upkeep;
+offers.make();
+reports:start();
+
 function module.unload()
 	upkeep.stop(); -- the rest Prosody takes away by itself
-	withdraw();
+	offers.withdraw();
 	for _, stop in ipairs(unwatch) do stop(); end
 	for _, part in ipairs { resend, queries } do -- timers hold on to what they are for
 		if asleep.is_awake(part) then part:stop(); end

@@ -2,7 +2,7 @@
 -- Rules D1, F4: the ways in which people get at the module: `prosodyctl shell receipts …`, for all hosts together, and ad-hoc commands.
 -- Here is what they are called and who may; what they do (shell.lib.lua, forms.lib.lua) sleeps until then.
 
-local is_loaded = require "core.modulemanager".is_loaded;
+local modulemanager = require "core.modulemanager";
 
 local offers = {};
 
@@ -30,7 +30,7 @@ local function register(shell, manual)
 				handler = function (...) return shell[name](...); end;
 			} });
 		end
-	elseif is_loaded("*", "admin_shell") then
+	elseif modulemanager.is_loaded("*", "admin_shell") then
 		environment.receipts = shell;
 	end
 end
@@ -50,27 +50,40 @@ local function leave_shell(host)
 	if other then other.register(); end
 end
 
-local function offer_adhoc(inspection, preferences, options, forms)
-	module:depends("adhoc");
+local function adhoc_commands(inspection, preferences, options, forms)
 	local new_command = module:require "adhoc".new;
-	for _, command in ipairs(ADHOC) do
+	local list = {};
+	for i, command in ipairs(ADHOC) do
 		local node, name, permission, form = table.unpack(command);
 		local handler;
-		module:provides("adhoc", new_command(name, node, function (...)
+		list[i] = new_command(name, node, function (...)
 			handler = handler or forms[form](inspection, preferences, options);
 			return handler(...);
-		end, permission));
+		end, permission);
 	end
+	return list;
 end
 
---- Makes the offers for this host.
+-- mod_adhoc finds what modules provide whenever it is loaded, and we need nothing of it. So it is no module:depends(), with which the
+-- whole module would go where it is disabled or unloaded. What keeps it from loading, Prosody logs by itself.
+local function load_adhoc()
+	if not module:get_option_inherited_set("modules_disabled", {}):contains("adhoc") then modulemanager.load(module.host, "adhoc"); end
+end
+
+--- Prepares the offers for this host.
 -- @param inspection   inspection.lib.lua's; preferences: preferences.lib.lua's; options: those in force
 -- @param libs         shell, manual and forms: the libs
--- @return function that takes those away which Prosody does not take away by itself
-function offers.make(inspection, host, preferences, options, libs)
-	offer_in_shell(inspection, host, libs.shell, libs.manual);
-	offer_adhoc(inspection, preferences, options, libs.forms);
-	return function () leave_shell(host); end;
+-- @return { make = function (), withdraw = function (): takes those away which Prosody does not take away by itself }
+function offers.new(inspection, host, preferences, options, libs)
+	local commands = adhoc_commands(inspection, preferences, options, libs.forms);
+	return {
+		make = function ()
+			offer_in_shell(inspection, host, libs.shell, libs.manual);
+			for _, command in ipairs(commands) do module:provides("adhoc", command); end
+			load_adhoc();
+		end;
+		withdraw = function () leave_shell(host); end;
+	};
 end
 
 return offers;

@@ -3,6 +3,8 @@
 --
 -- It reads the configuration only, as Prosody will when it starts: what a running Prosody was told later it does not know.
 
+local new_set = require "util.set".new;
+
 local setup = {};
 
 local function sorted_keys(map)
@@ -51,6 +53,7 @@ setup.forgetful = { memory = true, none = true, null = true };
 --   global     function (name): the value of an option in the global section
 --   enabled    function (module name): does this host have the module?
 --   anywhere   function (module name): does any?
+--   disabled   function (module name): is it in modules_disabled, so that this host does not have it?
 --   component  function (host): the name of the Component's module; nil where there is no such Component
 
 -- Does Prosody collect statistics?
@@ -97,6 +100,9 @@ function setup.off(config)
 	local list = {};
 	if not config.anywhere("admin_shell") then
 		table.insert(list, "prosodyctl shell receipts …: that needs mod_admin_shell (\"admin_shell\" in modules_enabled)");
+	end
+	if config.disabled("adhoc") then
+		table.insert(list, "ad-hoc commands, and with them users' own choice: \"adhoc\" is in modules_disabled");
 	end
 	local provider = config.global("statistics");
 	if not config.anywhere("http_openmetrics") and (not provider or provider == "internal") then
@@ -168,6 +174,10 @@ function setup.command(options, configmanager, modulemanager, out)
 					get = function (name) return configmanager.get(host, name); end;
 					global = function (name) return configmanager.get("*", name); end;
 					enabled = function (name) return modules:contains(name); end;
+					disabled = function (name)
+						local of_host = new_set(configmanager.get(host, "modules_disabled"));
+						return not modules:contains(name) and (of_host + new_set(configmanager.get("*", "modules_disabled"))):contains(name);
+					end;
 					component = function (other) return rawget(sections, other) and configmanager.get(other, "component_module"); end;
 					names = names, anywhere = anywhere;
 				});

@@ -13,12 +13,15 @@ local COMPONENTS = { ["sms.example.org"] = "component", ["rooms.example.org"] = 
 
 -- What is said of a host with these modules, in a configuration like this.
 local function check(options_set, ...)
+	local disabled = {};
+	for _, name in ipairs(options_set.modules_disabled or {}) do disabled[name] = true; end
 	local modules, names = {}, {};
 	for _, name in ipairs { ... } do modules[name] = true; end
 	for name in pairs(options_set) do table.insert(names, name); end
 	local function enabled(name) return modules[name] or false; end
 	local lines, well = setup.host("example.org", options, {
 		get = getter(options_set), enabled = enabled, anywhere = enabled, global = getter(options_set);
+		disabled = function (name) return disabled[name] or false; end;
 		component = function (host) return COMPONENTS[host]; end;
 		names = names;
 	});
@@ -64,7 +67,11 @@ describe("F5 setup", function ()
 		text, well = check({ statistics = "statsd" }, "smacks", "carbons", "admin_shell");
 		assert.is_true(well);
 		assert.falsy(text:find("off:", 1, true), "they go elsewhere");
+		text, well = check({ modules_disabled = { "adhoc" } }, "smacks", "carbons");
+		assert.is_true(well);
+		assert.truthy(text:find("off: ad-hoc commands, and with them users' own choice: \"adhoc\" is in modules_disabled", 1, true), text);
 		text = check({ statistics = "internal" }, "smacks", "carbons", "admin_shell");
+		assert.falsy(text:find("off: ad-hoc", 1, true), "it is loaded with the module");
 		assert.truthy(text:find("off: metrics", 1, true), "they go nowhere");
 	end);
 

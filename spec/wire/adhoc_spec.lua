@@ -142,3 +142,70 @@ describe("ad-hoc commands", function ()
 		assert.is_true(select(2, preference("alice")));
 	end);
 end);
+
+describe("without mod_adhoc", function ()
+	local function start(...)
+		local server = servers.start { disabled = { ... }, modules = { "receipts", "admin_shell" } };
+		finally(function () server:stop(); end);
+		return server;
+	end
+	local function manage(server, action, name)
+		assert.equal("true", server:run(("return require 'core.modulemanager'.%s('localhost', %q) and true"):format(action, name)));
+	end
+	local function offers_commands(server)
+		local text, ok = adhoc(server, "alice@localhost", "run", "localhost", "receipts#mine");
+		assert.is_true(ok or text:find("service-unavailable", 1, true) ~= nil, text);
+		return ok;
+	end
+	local function works(server)
+		local alice, mallory = server:connect("alice"), server:connect("mallory");
+		for _, name in ipairs { "bob", "mallory" } do server:roster(name, "alice@localhost", "both"); end
+		alice:send(stanzas.ask { to = "bob@localhost", id = "1" });
+		alice:sync();
+		mallory:send(stanzas.ack("alice@localhost/alice", "1"));
+		mallory:sync();
+		assert.same({}, alice:messages());
+		local text, code = server:prosodyctl("shell", "receipts", "pending", "alice@localhost");
+		assert.equal(0, code, text);
+		assert.truthy(text:find("1 message", 1, true), text);
+		server:disconnect_all();
+	end
+
+	it("F4 it is loaded with the module, and may go and come while that stays", function ()
+		local server = start();
+		assert.is_true(offers_commands(server));
+		manage(server, "unload", "adhoc");
+		assert.is_false(offers_commands(server));
+		works(server);
+		manage(server, "load", "adhoc");
+		assert.is_true(offers_commands(server));
+		manage(server, "reload", "adhoc");
+		assert.is_true(offers_commands(server));
+	end);
+
+	it("F4 which is disabled, there are no commands, and all else works", function ()
+		local server = start("adhoc");
+		works(server);
+		server:reload();
+		works(server);
+		assert.is_false(offers_commands(server));
+		assert.falsy(server:log():find("receipts\terror", 1, true) or server:log():find("receipts\twarn", 1, true));
+		manage(server, "load", "adhoc"); -- whoever wants it after all
+		assert.is_true(offers_commands(server));
+	end);
+
+	it("F4 which cannot be loaded, that is logged, and all else works", function ()
+		local server = start();
+		for _, name in ipairs { "receipts", "adhoc" } do manage(server, "unload", name); end
+		server:run([[
+			local loader = require "core.modulemanager".loader;
+			local load_code = loader.load_code;
+			function loader:load_code(name, ...)
+				if name == "adhoc" then return nil, "it is broken"; end
+				return load_code(self, name, ...);
+			end]]);
+		manage(server, "load", "receipts");
+		assert.truthy(server:log():find("Unable to load module 'adhoc': it is broken", 1, true));
+		works(server);
+	end);
+end);

@@ -127,6 +127,27 @@ describe("advertising", function ()
 		assert.equal("0", left);
 	end);
 
+	it("A3 when it cannot be loaded, leaves no timer, and the shell does not know it", function ()
+		assert.equal("false, 0 timers, not in the shell", server:run([[
+			local timer, modulemanager, moduleapi = require "util.timer", require "core.modulemanager", require "core.moduleapi";
+			modulemanager.unload("localhost", "receipts");
+			local hooks, added, hook_tag = {}, 0, moduleapi.hook_tag;
+			local add_task, hook_object_event = timer.add_task, moduleapi.hook_object_event;
+			function timer.add_task(...) added = added + 1; return add_task(...); end
+			function moduleapi.hook_object_event(self, object, event, handler, priority)
+				table.insert(hooks, { object, event, handler });
+				return hook_object_event(self, object, event, handler, priority);
+			end
+			function moduleapi.hook_tag() error("forced", 0); end
+			local loaded = modulemanager.load("localhost", "receipts") and true or false;
+			timer.add_task, moduleapi.hook_object_event, moduleapi.hook_tag = add_task, hook_object_event, hook_tag;
+			for _, hook in ipairs(hooks) do hook[1].remove_handler(hook[2], hook[3]); end -- Prosody does not
+			local known = module:shared("/*/receipts/hosts").localhost;
+			modulemanager.load("localhost", "receipts");
+			return tostring(loaded)..", "..added.." timers, "..(known and "in the shell" or "not in the shell");
+		]]));
+	end);
+
 	it("A3 keeps pending entries over a reload", function ()
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "kept" }));
 		alice:sync();

@@ -170,6 +170,28 @@ certificates = %q
 			for _, word in ipairs { "mod_smacks", "mod_carbons", "\"memory\"" } do assert.truthy(two:find("idle: [^\n]*"..word), word); end
 		end);
 
+		it("says where ad-hoc commands are switched off", function ()
+			local code, out = check [[
+				modules_enabled = { "receipts", "smacks", "carbons" }
+				modules_disabled = { "adhoc" }
+				VirtualHost "four.example"
+					modules_enabled = { "adhoc" }
+				VirtualHost "one.example"
+				VirtualHost "two.example"
+					modules_disabled = { "ping" }
+			]];
+			assert.equal(0, code);
+			for host in pairs { one = true, two = true } do
+				assert.truthy(out:match(host.."%.example\n(.*)"):match("^.-off: ad%-hoc[^\n]*"), host);
+			end
+			assert.falsy(out:match("four%.example\n(.-)\n\n"):find("off: ad-hoc", 1, true));
+			out = select(2, check [[
+				modules_enabled = { "receipts", "smacks", "carbons" }
+				VirtualHost "one.example"
+			]]);
+			assert.falsy(out:find("off: ad-hoc", 1, true));
+		end);
+
 		it("knows names that are misspelt, components, and modules that are loaded for all hosts", function ()
 			local code, out = check [[
 				modules_enabled = { "receipts", "smacks", "carbons" }
