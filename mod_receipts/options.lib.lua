@@ -1,14 +1,19 @@
 -- SPDX-License-Identifier: MIT
 -- The receipts_* options: what each may be, and what is used when the configuration has it wrong.
 
-local unit_seconds = { s = 1, m = 60, h = 3600, d = 86400 };
+-- The units of Prosody's own options, up to weeks; written out they may have an s. Here "m" can only be minutes.
+local unit_seconds = {
+	s = 1, m = 60, h = 3600, d = 86400, w = 604800;
+	sec = 1, second = 1, min = 60, minute = 60, hour = 3600, day = 86400, week = 604800;
+};
 
---- Seconds from a number of seconds or from text like "7d", "12h", "30m", "45s"; nil when it is neither.
+--- Seconds from a number of seconds or from text like "45s", "30 min", "7 days"; nil when it is neither.
 local function parse_duration(value)
 	if type(value) == "number" then return value; end
 	if type(value) ~= "string" then return nil; end
-	local count, unit = value:match("^(%d+%.?%d*)%s*([smhd])$");
-	return count and tonumber(count) * unit_seconds[unit];
+	local count, unit = value:lower():match("^%s*(%d+%.?%d*)%s*(%l+)%s*$");
+	local seconds = count and (unit_seconds[unit] or unit_seconds[unit:match("^(%l%l+)s$")]);
+	return seconds and tonumber(count) * seconds;
 end
 
 local function one_of(default, ...)
@@ -61,7 +66,7 @@ local function duration(default, least, most)
 	return {
 		default = parse_duration(default);
 		shown = show_duration;
-		allowed = ("seconds or a text like \"7d\", \"12h\", \"30m\", \"45s\", from %s to %s"):format(least, most);
+		allowed = ("seconds or a text like \"45s\", \"30m\", \"12h\", \"7 days\", \"1 week\", from %s to %s"):format(least, most);
 		read = function (value)
 			local seconds = parse_duration(value);
 			if seconds and seconds >= parse_duration(least) and seconds <= parse_duration(most) then return seconds; end
@@ -74,6 +79,7 @@ local function hosts()
 		default = {};
 		allowed = "a list of hosts, like { \"sms.example.org\" }";
 		read = function (value)
+			if type(value) == "string" then value = { value }; end -- as Prosody's own lists
 			if type(value) ~= "table" then return nil; end
 			local count = 0;
 			for _, host in pairs(value) do

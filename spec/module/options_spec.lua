@@ -22,7 +22,7 @@ describe("options", function ()
 	local right = {
 		receipts_request = { "auto", "always", "never" };
 		receipts_answer = { "opt-in", "opt-out", "never" };
-		receipts_answer_components = { {}, { "sms.example.org" }, { "a.example.org", "b" } };
+		receipts_answer_components = { {}, { "sms.example.org" }, { "a.example.org", "b" }, "sms.example.org" };
 		receipts_answer_proof = { "ack", "sent" };
 		receipts_forged = { "drop", "pass" };
 		receipts_unknown = { "pass", "drop" };
@@ -32,16 +32,25 @@ describe("options", function ()
 		receipts_resend_after = { 1, "1m" };
 		receipts_max_pending = { 1, 50, 100000000 };
 		receipts_max_pending_per_user = { 1, 50 };
-		receipts_expire_after = { 1, 3600, "7d", "12h", "30m", "45s", "1.5h" };
+		receipts_expire_after = {
+			1, 3600, "7d", "12h", "30m", "45s", "1.5h", "1w", "1 week", "2 weeks", "1 day", "7 days", "1 hour", "2 hours", "1 min", "30 min", "1 minute",
+			"30 minutes", "45 sec", "1 second", "45 seconds", "2 Hours", "7DAYS", " 5 d ", "1.5 weeks", "1 m", "0.5\td";
+		};
 		receipts_overdue_after = { 1, "1h" };
 		receipts_flush_interval = { 1, "30s" };
 	};
-	local seconds = { ["7d"] = 604800, ["12h"] = 43200, ["30m"] = 1800, ["45s"] = 45, ["1.5h"] = 5400, ["1m"] = 60, ["1h"] = 3600, ["30s"] = 30 };
+	local in_force = {
+		["7d"] = 604800, ["12h"] = 43200, ["30m"] = 1800, ["45s"] = 45, ["1.5h"] = 5400, ["1m"] = 60, ["1h"] = 3600, ["30s"] = 30;
+		["1w"] = 604800, ["1 week"] = 604800, ["2 weeks"] = 1209600, ["1 day"] = 86400, ["7 days"] = 604800, ["1 hour"] = 3600, ["2 hours"] = 7200;
+		["1 min"] = 60, ["30 min"] = 1800, ["1 minute"] = 60, ["30 minutes"] = 1800, ["45 sec"] = 45, ["1 second"] = 1, ["45 seconds"] = 45;
+		["2 Hours"] = 7200, ["7DAYS"] = 604800, [" 5 d "] = 432000, ["1.5 weeks"] = 907200, ["1 m"] = 60, ["0.5\td"] = 43200;
+		["sms.example.org"] = { "sms.example.org" };
+	};
 	for name, values in pairs(right) do
 		it(name.." takes what is allowed", function ()
 			for _, value in ipairs(values) do
 				local options, warnings = read { [name] = value };
-				assert.equal(seconds[value] or value, options[name:gsub("^receipts_", "")]);
+				assert.same(in_force[value] or value, options[name:gsub("^receipts_", "")]);
 				assert.same({}, warnings);
 			end
 		end);
@@ -50,7 +59,7 @@ describe("options", function ()
 	local wrong = {
 		receipts_request = { "sometimes", true, 1 };
 		receipts_answer = { "always", true };
-		receipts_answer_components = { "sms.example.org", { 1 }, { "romeo@example.org" }, { "a b" }, { x = "sms.example.org" }, true };
+		receipts_answer_components = { "romeo@example.org", "a b", "", 1, { 1 }, { "romeo@example.org" }, { "a b" }, { x = "sms.example.org" }, true };
 		receipts_answer_proof = { "stored", 1 };
 		receipts_forged = { "bounce", false };
 		receipts_unknown = { "forged", {} };
@@ -60,7 +69,7 @@ describe("options", function ()
 		receipts_resend_after = { 0, "2d", "soon" };
 		receipts_max_pending = { 0, -1, 1.5, "10", 100000001 };
 		receipts_max_pending_per_user = { 0, "many", 100001 };
-		receipts_expire_after = { 0, -5, "7 weeks", "d", "", "366d", true };
+		receipts_expire_after = { 0, -5, "7 moons", "1 month", "1 year", "d", "", "7", "7 d ays", "1 2d", "-1d", "53 weeks", "366d", "7d 1h", true };
 		receipts_overdue_after = { 0, "soon" };
 		receipts_flush_interval = { 0, "2h", "never" };
 	};
@@ -87,6 +96,13 @@ describe("options", function ()
 		for value, expected in pairs { [60] = "1m", [90] = "90s", [1.5] = "1.5s", [7200] = "2h", [90000] = "25h", [172800] = "2d", [0] = "0s" } do
 			assert.equal(("%q"):format(expected), lib.shown(value, lib.definitions.receipts_expire_after));
 		end
+	end);
+
+	it("say what a duration may be in words that are taken as such", function ()
+		local _, warnings = read { receipts_expire_after = "soon" };
+		assert.equal('Option receipts_expire_after = "soon" is not valid: allowed is seconds or a text like "45s", "30m", "12h", "7 days", "1 week", '
+			..'from 1s to 365d; using "7d"', warnings[1]);
+		for text in warnings[1]:match("a text like (.*), from"):gmatch('"([^"]*)"') do assert.is_number(lib.parse_duration(text), text); end
 	end);
 
 	it("are told as they are written, tables too, in one line", function ()

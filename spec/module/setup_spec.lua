@@ -111,6 +111,18 @@ describe("F5 setup", function ()
 		end
 	end);
 
+	it("shows and judges what may be written in several ways as what is in force", function ()
+		local text, well = check({ receipts_answer_components = "sms.example.org", receipts_expire_after = "2 weeks", receipts_overdue_after = "1 week" },
+			"smacks", "carbons");
+		assert.is_true(well, text);
+		assert.truthy(text:find('receipts_answer_components +{ "sms.example.org" } +configured'), text);
+		assert.truthy(text:find('receipts_expire_after +"14d" +configured'), text);
+		text, well = check({ receipts_answer_components = "nowhere.example", receipts_overdue_after = "7 days" }, "smacks", "carbons");
+		assert.is_false(well);
+		assert.truthy(text:find("idle: nowhere.example of receipts_answer_components", 1, true), text);
+		assert.truthy(text:find("idle: nothing is ever overdue", 1, true), text);
+	end);
+
 	it("repeats what is wrong with an option", function ()
 		local text, well = check({ receipts_forged = true }, "smacks", "carbons");
 		assert.is_false(well);
