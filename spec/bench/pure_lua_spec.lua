@@ -12,9 +12,11 @@ local R = "urn:xmpp:receipts";
 local MUC_USER = "http://jabber.org/protocol/muc#user";
 local LONG = ("l"):rep(3072);
 
--- The bits that receipts.bits names; others are the engine's own affair.
+-- The bits that outgoing() and incoming() are asked for; others are the engine's own affair.
 local named = 0;
-for _, bit in pairs(receipts.bits) do named = named | bit; end
+for name, bit in pairs(receipts.bits) do
+	if name ~= "body" and name ~= "encrypted" then named = named | bit; end
+end
 
 local function without_others(bits, ...)
 	return bits and bits & named, ...;
