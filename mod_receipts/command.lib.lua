@@ -6,16 +6,11 @@
 --   summary  what it does, in one line
 --   run      function (array of arguments): an exit code; or nil and what is wrong with the arguments
 
+local sorted_pairs = require "util.iterators".sorted_pairs;
+
 local command = {};
 
 local FAILED = 2; -- exit code: it could not be done. 0 and 1 are the subcommand's verdict.
-
-local function names(subcommands)
-	local list = {};
-	for name in pairs(subcommands) do table.insert(list, name); end
-	table.sort(list);
-	return list;
-end
 
 local function usage(name, subcommand)
 	return ("Usage: prosodyctl mod_receipts %s %s"):format(name, subcommand.usage):gsub("%s+$", "").."\n";
@@ -23,8 +18,7 @@ end
 
 local function help(subcommands)
 	local lines = { "Usage: prosodyctl mod_receipts SUBCOMMAND …\n" };
-	for _, name in ipairs(names(subcommands)) do
-		local subcommand = subcommands[name];
+	for name, subcommand in sorted_pairs(subcommands) do
 		table.insert(lines, ("  %s\n      %s"):format((name.." "..subcommand.usage):gsub("%s+$", ""), subcommand.summary));
 	end
 	return table.concat(lines, "\n").."\n";

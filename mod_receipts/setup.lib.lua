@@ -3,16 +3,10 @@
 --
 -- It reads the configuration only, as Prosody will when it starts: what a running Prosody was told later it does not know.
 
+local it = require "util.iterators";
 local new_set = require "util.set".new;
 
 local setup = {};
-
-local function sorted_keys(map)
-	local list = {};
-	for key in pairs(map) do table.insert(list, key); end
-	table.sort(list);
-	return list;
-end
 
 --- The options in force.
 -- @param options  options.lib.lua
@@ -20,18 +14,18 @@ end
 -- @return array of { name, value, configured (boolean), problem (one line, where the configured value is wrong) }, by name
 function setup.options(options, get)
 	local list = {};
-	for i, name in ipairs(sorted_keys(options.definitions)) do
+	for name in it.sorted_pairs(options.definitions) do
 		local problem;
 		local function only_this(other)
 			if other == name then return get(name); end
 		end
 		local values = options.read(only_this, function (text) problem = text; end);
-		list[i] = {
+		table.insert(list, {
 			name = name;
 			value = values[name:gsub("^receipts_", "")];
 			configured = get(name) ~= nil and not problem;
 			problem = problem;
-		};
+		});
 	end
 	return list;
 end
@@ -117,7 +111,7 @@ local function misspelt(options, names)
 	for _, name in ipairs(names) do
 		if name:find("^receipts_") and not options.definitions[name] then found[name] = true; end
 	end
-	return sorted_keys(found);
+	return it.to_array(it.sorted_pairs(found));
 end
 
 --- What there is to say of one host.
@@ -156,7 +150,7 @@ function setup.command(options, configmanager, modulemanager, out)
 		if arguments[1] then return nil, "check takes no arguments"; end
 		local sections, found, all_well = configmanager.getconfig(), false, true;
 		local hosts = {}; -- the section "*" is no host
-		for _, host in ipairs(sorted_keys(sections)) do
+		for host in it.sorted_pairs(sections) do
 			if host ~= "*" and configmanager.get(host, "enabled") ~= false then table.insert(hosts, host); end
 		end
 		local function anywhere(name)
@@ -168,7 +162,7 @@ function setup.command(options, configmanager, modulemanager, out)
 		for _, host in ipairs(hosts) do
 			local modules, component = modulemanager.get_modules_for_host(host);
 			if not component and modules:contains("receipts") then -- a component may have it, and it does nothing there
-				local names = sorted_keys(sections[host]);
+				local names = it.to_array(it.keys(sections[host]));
 				for name in pairs(rawget(sections, "*")) do table.insert(names, name); end
 				local lines, well = setup.host(host, options, {
 					get = function (name) return configmanager.get(host, name); end;

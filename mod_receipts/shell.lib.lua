@@ -2,6 +2,7 @@
 -- Rule F4: `prosodyctl shell receipts …`, for all hosts together. Each function is a command: it gets the shell and the arguments, and
 -- returns true and a last line; or nil and what is wrong.
 
+local it = require "util.iterators";
 local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 
@@ -15,10 +16,7 @@ local function print_table(session, titles, rows)
 end
 
 local function names()
-	local list = {};
-	for host in pairs(hosts) do table.insert(list, host); end
-	table.sort(list);
-	return list;
+	return it.to_array(it.sorted_pairs(hosts));
 end
 
 -- The inspection of a host; or nil and what is wrong.
@@ -104,8 +102,8 @@ function shell.caps(self, jid)
 	local prepped = type(jid) == "string" and jid_prep(jid);
 	if not prepped then return nil, "Say of whom, like romeo@example.org or romeo@example.org/phone"; end
 	local rows = {};
-	for _, host in ipairs(names()) do
-		for _, client in ipairs(hosts[host].inspection:clients(prepped)) do
+	for host, instance in it.sorted_pairs(hosts) do
+		for _, client in ipairs(instance.inspection:clients(prepped)) do
 			table.insert(rows, { views.shown(client.jid), client.support, views.shown(client.ver or "none"), host });
 		end
 	end

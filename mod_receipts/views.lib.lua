@@ -3,6 +3,7 @@
 
 local format_units = require "util.human.units".format;
 local new_table = require "util.human.io".table;
+local sorted_pairs = require "util.iterators".sorted_pairs;
 
 local views = {};
 
@@ -75,12 +76,9 @@ function views.statistics(all)
 		{ "Answered for clients", counts.answers[false] };
 		{ "Sent again", counts.resent[false] };
 	};
-	local reasons = {};
-	for reason, count in pairs(counts.rejected) do
-		if count > 0 then table.insert(reasons, reason); end
+	for reason, count in sorted_pairs(counts.rejected) do
+		if count > 0 then table.insert(lines, { "Removed: "..reason, count }); end
 	end
-	table.sort(reasons);
-	for _, reason in ipairs(reasons) do table.insert(lines, { "Removed: "..reason, counts.rejected[reason] }); end
 	table.insert(lines, { "Errors caught", counts.errors.hook });
 	table.insert(lines, { "Failures of the store", counts.errors.store });
 	table.insert(lines, { "Memory used", format_units(all.bytes, "B", "b") });
