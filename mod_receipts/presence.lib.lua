@@ -63,18 +63,11 @@ presence.subscribed = subscribed;
 --- May `jid` know that this session is online?
 -- @param session  the session of a local user
 -- @param jid      any JID; nil stands for the user's own
--- @return boolean, and why in words
 function presence.visible(session, jid)
 	local bare = jids.bare(jid);
-	local why = bare and session.presence and subscribed(session, bare) and "subscribed";
-	if not why and (not bare or bare == session.username.."@"..session.host) then
-		return true, "the same account";
-	elseif not why and not directed_to(session, bare) then
-		return false, "not subscribed";
-	elseif blocks.has(session.username, jid) then
-		return false, "blocked";
-	end
-	return true, why or "directed presence";
+	if not bare or bare == session.username.."@"..session.host then return true; end -- the same account
+	local shown = session.presence and subscribed(session, bare) or directed_to(session, bare);
+	return shown and not blocks.has(session.username, jid);
 end
 
 --- May `jid` know that anybody of an account (bare JID) is online?

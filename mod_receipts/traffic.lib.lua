@@ -36,7 +36,7 @@ end
 local function sees(session, jid, client)
 	local theirs = full_sessions[jid];
 	if theirs and theirs.host == module.host then
-		return (presence.visible(theirs, session.full_jid));
+		return presence.visible(theirs, session.full_jid);
 	end
 	return client.shown ~= nil and client.shown[account_jid(session)] == true;
 end

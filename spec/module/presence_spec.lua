@@ -28,7 +28,7 @@ describe("presence", function ()
 				local who = jid();
 				local expected = false;
 				for directed in pairs(session.directed or {}) do expected = expected or jid_bare(directed) == jid_bare(who); end
-				assert.equal(expected, (lib.visible(session, who)));
+				assert.equal(expected, lib.visible(session, who));
 			end
 		end
 	end);
@@ -37,12 +37,12 @@ describe("presence", function ()
 		local directed = {};
 		for i = 1, 5000 do directed["x"..i.."@far"] = true; end
 		local session = { username = "u", host = "h", directed = directed };
-		assert.is_false((lib.visible(session, "other@far/1")));
+		assert.is_false(lib.visible(session, "other@far/1"));
 		local steps = 0;
 		debug.sethook(function () steps = steps + 1; end, "", 1);
-		assert.is_false((lib.visible(session, "other@far/1")));
+		assert.is_false(lib.visible(session, "other@far/1"));
 		debug.sethook();
 		assert.is_true(steps < 500, steps);
-		assert.is_true((lib.visible(session, "x5000@far/1")));
+		assert.is_true(lib.visible(session, "x5000@far/1"));
 	end);
 end);
