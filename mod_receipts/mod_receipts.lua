@@ -438,13 +438,20 @@ hook("smacks-hibernation-start", function (event)
 	local user = event.origin.username;
 	if user and preferences:answers_for(user) then answering:hibernating(event.origin); end
 end);
-for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
-	local proves = guard("<"..name.."/>", function (session, stanza)
-		local user = session.username;
-		if user and preferences:answers_for(user) then answering[method](answering, session, stanza); end
-	end);
-	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do module:hook_tag(xmlns, name, proves, 10); end
+local function proves(method, session, stanza)
+	local user = session.username;
+	if user and preferences:answers_for(user) then answering[method](answering, session, stanza); end
 end
+for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
+	local handler = guard("<"..name.."/>", function (...) proves(method, ...); end);
+	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do module:hook_tag(xmlns, name, handler, 10); end
+end
+-- A resumption while logging in (XEP-0388) passes no such event. mod_sasl2 says at 1000 whose session it is, mod_sasl2_sm resumes at 110.
+hook("sasl2/c2s/success", function (event)
+	local session = event.session;
+	local request = session.sasl2_sm_request;
+	if request and request.name == "resume" then proves("stream_resuming", session, request); end
+end, 115);
 module:hook_global("user-deleted", guard("user-deleted", user_deleted));
 
 if not module.reloading then look_around(); end -- else restore() brings it

@@ -25,7 +25,7 @@ local OTHERS = {
 	{ "csi_battery_saver", inactive = true }, { "block_strangers" }, { "carbons_copies" }, { "stanza_counter" },
 	{ "lastlog" }, { "lastlog2" }, { "firewall" }, { "privacy_lists" }, { "reload_modules" }, { "mam_adhoc" },
 	{ "broadcast", only = "0.12" }, { "delegation" }, { "privilege" }, { "seclabels" },
-	{ "unified_push" }, { "default_bookmarks" }, { "track_muc_joins" },
+	{ "unified_push" }, { "default_bookmarks" }, { "track_muc_joins" }, { "sasl2", only = "13.0" }, { "sasl2_sm", only = "13.0" },
 };
 local LEFT_OUT = "Not tried: mod_require_otr, which refuses ordinary messages; mod_onions and mod_ipcheck, which need another network or server; "
 	.."mod_carbons_adhoc, mod_bob and mod_watch_spam_reports, which do not load, with mod_receipts or without (the last two need what Debian "
@@ -218,8 +218,30 @@ for _, version in ipairs { "0.12", "13.0" } do
 		end
 
 		local own = rows("Prosody's own modules", STEPS.." mod_smacks, mod_carbons, mod_pep and mod_blocklist are on as well.", OWN);
-		rows("Other people's modules", ("From Debian's package prosody-modules %s, in the same way. %s")
+		local others = rows("Other people's modules", ("From Debian's package prosody-modules %s, in the same way. %s")
 			:format(process.read(COMMUNITY.."/version"):match("%S*"), LEFT_OUT), OTHERS);
+
+		if version == "13.0" then
+			it("sasl2_sm, a resumption while logging in", function ()
+				load_module("sasl2_sm");
+				local alice = known(server:connect("alice", { features = RECEIPTS }), "capable");
+				local dora = known(server:connect("dora", { features = NOTHING, managed = true }), "incapable");
+				alice:send(stanzas.ask { to = "dora@localhost", id = "resumed inline" });
+				alice:sync();
+				dora:sync();
+				dora:drop();
+				assert.same({}, acks(alice));
+				local again, ok = server:resume(dora, dora.handled, true);
+				assert.is_true(ok);
+				again:sync();
+				assert.same({ "resumed inline" }, acks(alice));
+				unload_module("sasl2_sm");
+				unload_module("sasl2");
+				no_errors("a resumption while logging in");
+				others("mod_sasl2_sm", "", "Prosody "..release, "a client that is answered for has a message, loses its connection, and resumes its "
+					.."stream while it logs in (XEP-0388)", "the resumption proves that it has the message: the server answers");
+			end);
+		end
 
 		it("muc and muc_mam", function ()
 			local function room()

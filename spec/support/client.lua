@@ -205,18 +205,22 @@ function client:drop()
 	self.conn = nil;
 end
 
-local function log_in(port, jid)
+local function open_connection(port, jid)
 	local user, host = jid:match("^(.-)@(.-)/(.*)$");
 	local self = setmetatable({ inbox = {}, unread = "", host = host, jid = jid, bare = user.."@"..host, port = port }, client);
 	self.conn = assert(socket.connect("127.0.0.1", port));
 	self.conn:settimeout(0);
 	self.conn:setoption("tcp-nodelay", true);
 	open_stream(self);
-	self:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = "PLAIN" }):text(base64("\0"..user.."\0secret")));
+	self.credentials = base64("\0"..user.."\0secret");
+	return self;
+end
+
+local function log_in(self)
+	self:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = "PLAIN" }):text(self.credentials));
 	local answer = self:expect(function (stanza) return stanza.name == "success" or stanza.name == "failure"; end);
 	assert(answer.name == "success", tostring(answer));
 	open_stream(self);
-	return self;
 end
 
 --- Connects and logs in.
@@ -226,7 +230,8 @@ end
 --              stream management, "once" without resumption; features = list of disco#info features that it shows caps for and answers with
 local function connect(port, jid, how)
 	how = how or {};
-	local self = log_in(port, jid);
+	local self = open_connection(port, jid);
+	log_in(self);
 	assert(self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
 		:tag("resource"):text(jid:match("/(.*)$"))).attr.type == "result");
 	if how.managed then self:enable_management(how.managed); end
@@ -242,13 +247,21 @@ local function connect(port, jid, how)
 end
 
 --- Takes up a session whose connection was lost (XEP-0198 §5), having handled `h` stanzas of it.
+-- @param inline  optional: true to do so while logging in (XEP-0388)
 -- @return the new connection, and whether the server agreed
-local function resume(old, h)
-	local self = log_in(old.port, old.jid);
-	self.managed, self.handled, self.token, self.info = true, h, old.token, old.info;
-	self:send(st.stanza("resume", { xmlns = "urn:xmpp:sm:3", previd = old.token, h = tostring(h) }));
-	local answer = self:expect(function (stanza) return stanza.name == "resumed" or stanza.name == "failed"; end);
-	return self, answer.name == "resumed";
+local function resume(old, h, inline)
+	local self = open_connection(old.port, old.jid);
+	self.token, self.info = old.token, old.info;
+	local request = st.stanza("resume", { xmlns = "urn:xmpp:sm:3", previd = old.token, h = tostring(h) });
+	if not inline then log_in(self); end
+	self.managed, self.handled = true, h;
+	if not inline then
+		self:send(request);
+		return self, self:expect(function (stanza) return stanza.name == "resumed" or stanza.name == "failed"; end).name == "resumed";
+	end
+	self:send(st.stanza("authenticate", { xmlns = "urn:xmpp:sasl:2", mechanism = "PLAIN" })
+		:text_tag("initial-response", self.credentials):add_child(request));
+	return self, self:expect(named("success")):get_child("resumed", "urn:xmpp:sm:3") ~= nil;
 end
 
 --- Connects as an external component (XEP-0114), whose stanzas need a from.

@@ -99,8 +99,8 @@ function server:connect(jid, how)
 end
 
 --- Takes up a session again on a new connection; see client.lua.
-function server:resume(old, h)
-	local resumed, ok = client.resume(old, h);
+function server:resume(old, h, inline)
+	local resumed, ok = client.resume(old, h, inline);
 	table.insert(self.clients, resumed);
 	return resumed, ok;
 end
