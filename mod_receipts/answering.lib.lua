@@ -20,11 +20,11 @@ local methods = {};
 local mt = { __index = methods };
 
 --- @param env  options, engine, preferences, capabilities, guard: the module's;
---              decide(stanza, why): takes note of a decision; answered(): an answer has been sent
+--              record(stanza, why): takes note of a decision; answered(): an answer has been sent
 function answering.new(env)
 	return setmetatable({
 		env = env, answers = answers_lib.new();
-		asleep_at = setmetatable({}, { __mode = "k" }); -- session that sleeps -> how many stanzas of its queue have been sent
+		sent_at_hibernation = setmetatable({}, { __mode = "k" }); -- session that hibernates -> how many stanzas of its queue were sent before
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
 		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
 		resumption_tokens = module:shared("/*/smacks/resumption-tokens");
@@ -34,7 +34,7 @@ end
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.answers:take_over(other.answers, self.env.options.answer == other.env.options.answer);
-	self.asleep_at, self.unsure = other.asleep_at, other.unsure;
+	self.sent_at_hibernation, self.unsure = other.sent_at_hibernation, other.unsure;
 end
 
 -- The answer takes the way of the client's own stanzas.
@@ -46,9 +46,9 @@ local function send_answer(self, session, content, why)
 		error(err, 0);
 	end
 	if self.answers:refused(id) then -- a block, no such user
-		self.env.decide(content, "not answered for "..session.full_jid..", D8 the answer was refused at once");
+		self.env.record(content, "not answered for "..session.full_jid..", D8 the answer was refused at once");
 	else
-		self.env.decide(content, "answered for "..session.full_jid..", "..why);
+		self.env.record(content, "answered for "..session.full_jid..", "..why);
 		self.env.answered();
 	end
 end
@@ -75,7 +75,7 @@ local function answer(self, session, content)
 	if yes then
 		send_answer(self, session, content, why);
 	else
-		self.env.decide(content, "not answered for "..session.full_jid..", "..why);
+		self.env.record(content, "not answered for "..session.full_jid..", "..why);
 	end
 end
 
@@ -173,7 +173,7 @@ end
 
 --- smacks-hibernation-start: from now on what goes into the queue is not sent.
 function methods:hibernating(session)
-	self.asleep_at[session] = session.outgoing_stanza_queue and answers_lib.queued(session.outgoing_stanza_queue);
+	self.sent_at_hibernation[session] = session.outgoing_stanza_queue and answers_lib.queued(session.outgoing_stanza_queue);
 end
 
 --- <resume/> (XEP-0198 §5) proves as much, but may still fail.
@@ -182,14 +182,14 @@ function methods:stream_resuming(session, stanza)
 	local original = self.resumption_tokens[jid_join(session.username, session.host, stanza.attr.previd)];
 	local queue = original and original.outgoing_stanza_queue;
 	if not queue then return; end
-	self.resuming[original] = answers_lib.proven(queue, stanza.attr.h, original.hibernating and (self.asleep_at[original] or 0));
+	self.resuming[original] = answers_lib.proven(queue, stanza.attr.h, original.hibernating and (self.sent_at_hibernation[original] or 0));
 end
 
 --- smacks-hibernation-end
 function methods:stream_resumed(event)
 	local session = event.resumed;
 	local proven = self.resuming[session];
-	self.resuming[session], self.asleep_at[session] = nil, nil;
+	self.resuming[session], self.sent_at_hibernation[session] = nil, nil;
 	for _, content in ipairs(proven or {}) do self:arrived(session, content); end
 end
 

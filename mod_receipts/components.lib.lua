@@ -21,12 +21,12 @@ end
 
 --- Watches the messages to these components.
 -- @param hosts  array of their names
--- @param env    examine, bits: the engine's; answers: answers.lib.lua's; guard; decide(stanza, why): takes note of a decision;
+-- @param env    examine, bits: the engine's; answers: answers.lib.lua's; guard; record(stanza, why): takes note of a decision;
 --               answered(): an answer has been sent
 function components.watch(hosts, env)
 	local function answer(host, content)
 		if not is_connected(host) then return; end
-		env.decide(content, "answered for "..content.attr.to..", which the component "..host.." has taken");
+		env.record(content, "answered for "..content.attr.to..", which the component "..host.." has taken");
 		env.answered();
 		module:context(host):send(env.answers:make({ full_jid = content.attr.to }, content, new_id()));
 	end

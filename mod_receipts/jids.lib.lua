@@ -17,7 +17,7 @@ function jids.node(jid)
 end
 
 --- The host of a bare JID; nil for nil.
-function jids.host(bare)
+function jids.host_of_bare(bare)
 	return bare and match_text(bare, "[^@]*$");
 end
 

@@ -162,19 +162,19 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 
 -- What was decided about a message, for the users of this host that it is from or to.
 -- @param id  the content message's, where that is not the stanza's own
-local function decide(stanza, why, id)
+local function record(stanza, why, id)
 	local from, to = stanza.attr.from, stanza.attr.to or stanza.attr.from;
 	id = id or stanza.attr.id;
 	module:log("debug", "Message %s from %s to %s: %s", id, from, to, why);
 	if not id or not from then return; end
 	local time, one, other = time_now(), jids.bare(from), jids.bare(to);
-	if jids.host(one) == module.host then decisions:note(one, time, id, from, to, why); end
-	if other ~= one and jids.host(other) == module.host then decisions:note(other, time, id, from, to, why); end
+	if jids.host_of_bare(one) == module.host then decisions:note(one, time, id, from, to, why); end
+	if other ~= one and jids.host_of_bare(other) == module.host then decisions:note(other, time, id, from, to, why); end
 end
 
 answering = asleep.later(function (self)
 	local made = sleeping.answering.new {
-		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, decide = decide;
+		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, record = record;
 		answered = function () reports:count("answers"); end;
 	};
 	sleeping.answering.listen(self, hook);
@@ -199,7 +199,7 @@ end
 
 local function is_ours(jid)
 	local session = full_sessions[jid];
-	return (session and session.host or jids.host(jids.bare(jid))) == module.host;
+	return (session and session.host or jids.host_of_bare(jids.bare(jid))) == module.host;
 end
 
 local function presence_in(event)
@@ -246,7 +246,7 @@ end
 -- Rule G1: send again
 
 local resend = asleep.later(function ()
-	return sleeping.resend.start(options, parts, guard, decide);
+	return sleeping.resend.start(options, parts, guard, record);
 end);
 
 -- Chapters C and E
@@ -264,7 +264,7 @@ end
 parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend, parts.waiting =
 	rooms, capabilities, preferences, answering, resend, waiting;
 local traffic = asleep.later(function ()
-	return sleeping.traffic.new({ options = options, engine = engine, is_awake = asleep.is_awake, decide = decide }, parts);
+	return sleeping.traffic.new({ options = options, engine = engine, is_awake = asleep.is_awake, record = record }, parts);
 end);
 
 -- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
@@ -433,7 +433,7 @@ hook("resource-unbind", unbound);
 hook("presence/initial", available);
 hook("smacks-hibernation-end", function (event) capabilities:woke(event.resumed.full_jid); end);
 hook("account-disco-info", account_disco);
-if options.resend_attempts > 0 then sleeping.resend.watch(hook, decide); end
+if options.resend_attempts > 0 then sleeping.resend.watch(hook, record); end
 hook("smacks-hibernation-start", function (event)
 	local user = event.origin.username;
 	if user and preferences:answers_for(user) then answering:hibernating(event.origin); end
@@ -463,7 +463,7 @@ module:hook_global("stats-update", guard("stats-update", measure));
 
 if #options.answer_components > 0 then
 	sleeping.components.watch(options.answer_components, {
-		examine = engine.examine, bits = bits, answers = answering.answers, guard = guard, decide = decide;
+		examine = engine.examine, bits = bits, answers = answering.answers, guard = guard, record = record;
 		answered = function () reports:count("answers"); end;
 	});
 end

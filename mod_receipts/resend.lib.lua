@@ -38,11 +38,11 @@ end
 
 --- The client has not sent the copies, and what becomes of one is not what becomes of its message.
 -- @param hook    function (event name, handler): hooks an event of the host, guarded
--- @param decide  function (stanza, why): takes note of a decision
-function resend.watch(hook, decide)
+-- @param record  function (stanza, why): takes note of a decision
+function resend.watch(hook, record)
 	hook("delivery/failure", function (event)
 		if not resend.is_copy(event.stanza, module.host) then return; end
-		decide(event.stanza, "G1 what was sent again has not arrived");
+		record(event.stanza, "G1 what was sent again has not arrived");
 		return true;
 	end);
 end
@@ -166,8 +166,8 @@ end
 --- Sends again what this host's users have sent.
 -- @param options  those in force
 -- @param parts    pending, capabilities, reports
--- @param guard    guard.lib.lua's; decide: see watch
-function resend.start(options, parts, guard, decide)
+-- @param guard    guard.lib.lua's; record: see watch
+function resend.start(options, parts, guard, record)
 	return resend.new(options.resend_attempts, options.resend_after, {
 		later = function (seconds, callback) return module:add_timer(seconds, guard("sending again", callback)); end;
 		state = function (from, to, id) return (parts.pending:state(from, to, id)); end;
@@ -177,7 +177,7 @@ function resend.start(options, parts, guard, decide)
 			return session and parts.capabilities:capable_clients(content.attr.to, lacks(content), session) or {};
 		end;
 		deliver = function (stanza)
-			decide(stanza, "G1 sent again");
+			record(stanza, "G1 sent again");
 			parts.reports:count("resent");
 			module:send(stanza);
 		end;

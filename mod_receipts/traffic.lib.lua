@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Chapters C and E, as they meet Prosody: what happens to a message that a local client sends, and to one that comes to a local user.
 --
--- Every message of the server passes hooks.lib.lua. What is ordinary ends there, counted and no more: here is
--- what is out of the ordinary. That gets a plan of its own (checks.lib.lua), and is noted down; what was ordinary, the pending table
--- tells.
+-- Every message of the server passes hooks.lib.lua. The ordinary ones end there: they are counted, and need neither a change nor a record.
+-- The others come here. Each gets a plan of its own (checks.lib.lua), and is recorded for `why`; of ordinary ones the pending table tells.
 
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
@@ -52,13 +51,13 @@ local function changes(plan)
 end
 
 --- @param env    options, engine: the module's; is_awake: of asleep.lib.lua;
---               decide (function (stanza, why, id)): takes note of what is out of the ordinary
+--               record (function (stanza, why, id)): takes note of what was decided
 -- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, waiting, reports, decisions;
 --               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
 --               other_ack (function): as of hooks.lib.lua
 -- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls; and bounced (function (stanza)), for errors on their way to a client
 function traffic.new(env, parts)
-	local options, bits, decide = env.options, env.engine.bits, env.decide;
+	local options, bits, record = env.options, env.engine.bits, env.record;
 	local is_awake = env.is_awake;
 	local pending, store, rooms, capabilities = parts.pending, parts.store, parts.rooms, parts.capabilities;
 	local preferences, answering, reports, decisions, resend =
@@ -135,13 +134,13 @@ function traffic.new(env, parts)
 			occupant = to_occupant(origin, attr.to, what);
 		});
 		if problem == "out of memory" then error(problem, 0); end
-		if not tracked then return decide(stanza, NOT_ASKED[problem]); end
+		if not tracked then return record(stanza, NOT_ASKED[problem]); end
 		attr.id = id; -- first, should there be no memory for more
 		elements.ask(stanza);
-		if problem == "known" then return decide(stanza, "C1 asked for again, "..why); end
+		if problem == "known" then return record(stanza, "C1 asked for again, "..why); end
 		asked(origin, stanza, what, true, true);
 		keep(stanza);
-		decide(stanza, "C1 asked for, "..why);
+		record(stanza, "C1 asked for, "..why);
 	end
 
 	-- Chapter E. The stanza is changed in place on its way out, so that archive, carbons and recipient see the same.
@@ -155,7 +154,7 @@ function traffic.new(env, parts)
 			keep(stanza);
 		elseif tracked and tracked ~= "known" then
 			reports:untracked();
-			decide(stanza, "F2 not tracked: "..tracked);
+			record(stanza, "F2 not tracked: "..tracked);
 		end
 		if what & ODD_REQUEST == 0 then return; end
 		if what & ODD_RECEIVED == 0 and may_see(origin, stanza.attr.to) then
@@ -169,7 +168,7 @@ function traffic.new(env, parts)
 			if may_see(origin, to) then return true; end
 			return has.acks and not origin.presence and presence.subscribed(origin, bare_of(to)) and parts.waiting:keep(origin, stanza) and "later";
 		end, options);
-		if plan.why then decide(stanza, plan.why, has.received and elements.acked(stanza)); end
+		if plan.why then record(stanza, plan.why, has.received and elements.acked(stanza)); end
 		rejected(plan, has, stanza, stanza.attr.to or origin.full_jid);
 		if has.acks and (plan.received ~= "take" or plan.waits) and preferences:answers_for(origin.username) then
 			answering:acked(origin, stanza);
@@ -190,7 +189,7 @@ function traffic.new(env, parts)
 	-- Rule D8: is this the bounce of an answer of ours?
 	local function is_bounced_answer(stanza)
 		if not is_awake(answering) or not answering:bounced(stanza) then return false; end
-		decide(stanza, "D8 the bounce of an answer of ours");
+		record(stanza, "D8 the bounce of an answer of ours");
 		return true;
 	end
 
@@ -224,14 +223,14 @@ function traffic.new(env, parts)
 		end
 
 		if verdict == "unknown" and what & ODD_RECEIVED == 0 and options.unknown == "pass" then -- the least for what strangers may send
-			return decide(stanza, "E1 unknown", elements.acked(stanza));
+			return record(stanza, "E1 unknown", elements.acked(stanza));
 		end
 
 		local has = checks.named(what, bits);
 		local plan = checks.incoming(has, verdict, injected, function () return has_capable_client(account); end, options);
 		plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
 		if plan.type then parts.other_ack(); end
-		if plan.why then decide(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
+		if plan.why then record(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
 		rejected(plan, has, stanza, account);
 		if checks.empty(plan, has) then return true; end
 		if has.asks and preferences:answers_for(user) then answering:delivering(account, stanza); end
@@ -248,7 +247,7 @@ function traffic.new(env, parts)
 		local requester, by = bare_of(stanza.attr.to), stanza.attr.from;
 		settled(verdict, requester, id);
 		reports:outcome(verdict, requester, occupant and by, id, age, by, injected);
-		decide(stanza, "E6 bounced");
+		record(stanza, "E6 bounced");
 	end
 
 	return { content = content, outgoing = outgoing, incoming = incoming, bounced = bounced };

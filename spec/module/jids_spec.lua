@@ -12,13 +12,13 @@ describe("jids", function ()
 					local full = node..host..resource;
 					assert.equal(jid.bare(full), jids.bare(full), full);
 					assert.equal(jid.node(full), jids.node(full), full);
-					assert.equal(jid.host(full), jids.host(jids.bare(full)), full);
+					assert.equal(jid.host(full), jids.host_of_bare(jids.bare(full)), full);
 				end
 			end
 		end
 	end);
 
 	it("that are not there have no parts", function ()
-		assert.same({}, { jids.bare(nil), jids.node(nil), jids.host(nil) });
+		assert.same({}, { jids.bare(nil), jids.node(nil), jids.host_of_bare(nil) });
 	end);
 end);
