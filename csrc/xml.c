@@ -624,25 +624,25 @@ static enum XML_Error error_of(const struct rcpt_xml *x)
 	return error == XML_ERROR_TAG_MISMATCH && rest.n && rest.p[0] == ':' ? XML_ERROR_INVALID_TOKEN : error;
 }
 
-/* Of 2.6 and later: Expat may put off reading what is unfinished until much more has come. Is that more than a token may have? */
-#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 6
+/* Expat of 2.6 and later may put off reading what is unfinished until much more has come; and so may what distributions make of
+ * earlier ones to close CVE-2023-52425, whose headers and versions need not say so. Hence a weak symbol. */
+#ifdef __ELF__
+extern XML_Bool XML_SetReparseDeferralEnabled(XML_Parser parser, XML_Bool enabled) __attribute__((weak));
+#elif XML_MAJOR_VERSION == 2 && XML_MINOR_VERSION < 6
+#define XML_SetReparseDeferralEnabled ((XML_Bool(*)(XML_Parser, XML_Bool))NULL)
+#endif
+
+/* Has it read nothing of what is more than a token may have? Then it is made to. */
 static enum XML_Status read_what_is_put_off(struct rcpt_xml *x)
 {
 	const XML_Index done = XML_GetCurrentByteIndex(x->parser);
-	if (x->single || x->fed - (uint64_t)(done > 0 ? done : 0) <= x->limits.bytes)
+	if (x->single || !XML_SetReparseDeferralEnabled || x->fed - (uint64_t)(done > 0 ? done : 0) <= x->limits.bytes)
 		return XML_STATUS_OK;
 	XML_SetReparseDeferralEnabled(x->parser, XML_FALSE);
 	const enum XML_Status status = XML_Parse(x->parser, "", 0, XML_FALSE);
 	XML_SetReparseDeferralEnabled(x->parser, XML_TRUE);
 	return status;
 }
-#else
-static enum XML_Status read_what_is_put_off(struct rcpt_xml *x)
-{
-	(void)x;
-	return XML_STATUS_OK;
-}
-#endif
 
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
 static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
