@@ -4,6 +4,9 @@
 -- Each user has one record for each awaited receipt; its key is made of whom was asked and of the message's id. Records are read when
 -- something is first asked of that user's, and written behind, in batches: the pending table's journal tells which. While the store
 -- fails nothing is lost but what a crash would lose: the journal grows no longer than the table, and waits.
+--
+-- A storage may let others run before it answers (util.async). Then everything may have changed, but for that user's records: nobody else
+-- deals with those meanwhile.
 
 local jid_node = require "util.jid".node;
 local jid_join = require "util.jid".join;
@@ -41,8 +44,11 @@ function store.new(host, pending, stores, now, log, failed, drain, expired, acco
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
 		put_off = retries.new(now); -- users whose records could not be read or written
 		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> time to read them again: the table was full
+		busy = {}; -- set of users with whose records a storage is dealing
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users of whom nothing may be left, and of whom something may be
+		forgotten = 0; -- how often somebody was forgotten
+		going = {}; -- users of `gone` and `purged` who have not had their turn
 		damaged = {}; -- set of users whose data are none: to be replaced
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
 		is_restored = {}; -- the same as a set
@@ -55,13 +61,22 @@ end
 --- What another one knew, after a reload.
 function methods:take_over(other)
 	self.known:take_over(other.known);
-	self.gone, self.purged = other.gone, other.purged;
+	self.busy, self.gone, self.purged = other.busy, other.gone, other.purged;
+	other.pending = self.pending; -- for what it has not been told yet whether it is written
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
 end
 
 --- The key of a record. PostgreSQL takes keys up to 2.7 kB only, an id may be longer than a file name: so a hash.
 function store.key(to, id)
 	return sha256(to.."\0"..id, true):sub(1, 32);
+end
+
+-- Calls a storage's method about a user.
+local function attempt(self, storage, method, user, ...)
+	self.busy[user] = true;
+	local result, err = retries.attempt(storage, method, user, ...);
+	self.busy[user] = nil;
+	return result, err;
 end
 
 local function complain(self, what, user, err)
@@ -75,9 +90,9 @@ local function complain(self, what, user, err)
 	self.failed("What is pending of "..user.." cannot be "..what..", and is tried again later", err);
 end
 
--- While the store is down for all, whoever is next may find out that it works again.
+-- Is this user not to be dealt with now? While the store is down for all, whoever is next may find out that it works again.
 local function is_put_off(self, user)
-	return self.failures < GIVE_UP_AFTER and self.put_off:why(user) ~= nil;
+	return self.busy[user] or self.failures < GIVE_UP_AFTER and self.put_off:why(user) ~= nil;
 end
 
 local function worked(self, user)
@@ -176,12 +191,13 @@ function methods:load(user)
 	local time = self.now();
 	if time < self.retry_at or time < (self.no_room.at[user] or -math.huge) or is_put_off(self, user) then return false; end
 	local data, err;
-	if not self.purged[user] then data, err = retries.attempt(self.keyval, "get", user); end
+	if not self.purged[user] then data, err = attempt(self, self.keyval, "get", user); end
 	if not data and err then
 		complain(self, "read", user, err);
 		return false;
 	end
 	worked(self, user);
+	if self.purged[user] then data = nil; end -- since then
 	if data and type(data) ~= "table" then
 		self.log("warn", "What is stored as pending of %s is damaged altogether: it is replaced when there is something to store", user);
 		self.damaged[user] = true;
@@ -208,7 +224,7 @@ end
 
 -- Removes all that is stored of a user. Returns whether that worked.
 local function purge(self, user)
-	local ok, err = retries.attempt(self.keyval, "set", user, nil);
+	local ok, err = attempt(self, self.keyval, "set", user, nil);
 	if not ok then
 		complain(self, "removed", user, err);
 		return false;
@@ -218,42 +234,73 @@ local function purge(self, user)
 	return true;
 end
 
--- Writes one user's changes. Returns whether that worked.
-local function write(self, user, entries)
-	local changes, any = {}, false;
-	for key in pairs(self.gone[user] or {}) do changes[key] = self.map.remove; any = true; end
-	for _, entry in ipairs(entries) do
-		changes[store.key(entry.to, entry.id)] = entry.keep and to_record(entry) or self.map.remove;
-		any = true;
-	end
-	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end
-	local ok, err = true, nil;
-	if any then ok, err = retries.attempt(self.map, "set_keys", user, changes); end
-	if not ok then
-		complain(self, "written", user, err);
-		return false;
-	end
-	worked(self, user);
-	self.gone[user] = nil;
-	return true;
-end
-
 -- Has another process deleted this account, as prosodyctl does? It tells nobody. Where accounts are looked up may fail, and not say so:
 -- so it counts only if the store has nothing either, for what it had went with the account.
 local function is_deleted(self, user)
 	if not self.accounts then return false; end
 	local ok, exists = pcall(self.accounts.exists, user);
 	if not ok or exists then return false; end
-	local data, err = retries.attempt(self.keyval, "get", user);
+	local data, err = attempt(self, self.keyval, "get", user);
 	return data == nil and err == nil;
 end
 
--- Is there something to be written, and not only to be removed?
-local function any_kept(entries)
+-- A user's changes: what is to become of which record; and whether something is to be written, and not only to be removed.
+local function changes_of(self, user, entries)
+	local changes, any_kept = {}, false;
+	for key in pairs(self.gone[user] or {}) do changes[key] = self.map.remove; end
 	for _, entry in ipairs(entries) do
-		if entry.keep then return true; end
+		changes[store.key(entry.to, entry.id)] = entry.keep and to_record(entry) or self.map.remove;
+		any_kept = any_kept or entry.keep;
 	end
-	return false;
+	return changes, any_kept;
+end
+
+-- Brings one user's changes to the store. Returns whether that worked.
+local function write(self, user, changes, any_kept)
+	self.busy[user] = true;
+	local any, forgotten = next(changes) ~= nil, self.forgotten;
+	if any_kept and is_deleted(self, user) then
+		self.accounts.deleted(user);
+		return true;
+	end
+	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end
+	if self.forgotten ~= forgotten then return false; end -- meanwhile, and this may be the user
+	local ok, err = true, nil;
+	if any then ok, err = attempt(self, self.map, "set_keys", user, changes); end
+	if not ok then
+		complain(self, "written", user, err);
+		return false;
+	end
+	worked(self, user);
+	return true;
+end
+
+-- What was taken for written is not: what is still in the table is to be written again.
+local function take_back(self, user, entries, gone)
+	local jid, left = jid_join(user, self.host), {};
+	for _, entry in ipairs(entries) do
+		if not entry.keep then
+			remove_record(self, user, entry);
+		elseif self.pending:state(jid, entry.to, entry.id) then
+			table.insert(left, entry);
+		end
+	end
+	self.pending:import(jid, left, self.now()); -- those that it has: so they only count as changed
+	for key in pairs(gone or {}) do
+		self.gone[user] = self.gone[user] or {};
+		self.gone[user][key] = true;
+	end
+end
+
+-- Writes one user's changes, which the journal takes for written already. Returns whether that worked; else it is as if nobody had tried.
+local function save(self, user, entries, ...)
+	local gone = self.gone[user];
+	self.gone[user] = nil; -- what goes while the storage is at work is there for the next time
+	local sound, ok = pcall(write, self, user, ...);
+	self.busy[user] = nil;
+	if not sound or not ok then take_back(self, user, entries, gone); end
+	if not sound then error(ok, 0); end
+	return ok;
 end
 
 -- Is the store down?
@@ -296,26 +343,30 @@ function methods:flush(max, seconds, young)
 		local jid, entries = self.pending:changed(time, young);
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then break; end
-		local tried = user and not is_put_off(self, user); -- the server itself has no records
-		local deleted = tried and any_kept(entries) and is_deleted(self, user);
-		local ok = not user or deleted or tried and write(self, user, entries);
-		self.pending:saved(ok);
-		if deleted then
-			self.accounts.deleted(user);
-		elseif ok and user then
+		local ok = not user or not is_put_off(self, user); -- the server itself has no records
+		if ok and user then
+			local changes, any_kept = changes_of(self, user, entries);
+			self.pending:saved(true); -- now: the table may change while the storage is at work
+			ok = save(self, user, entries, changes, any_kept);
+		else
+			self.pending:saved(ok);
+		end
+		if ok and user then
 			self.written[user] = true;
 			longest = math.max(longest, waited(entries, time));
 		end
 		last_failed = last_failed or not ok and jid;
 		more = done(ok);
 	end
-	for user in pairs(self.gone) do
-		if not more then break; end
-		more = self.written[user] or done(not is_put_off(self, user) and write(self, user, {}));
+	if more and #self.going == 0 then
+		for user in pairs(self.gone) do table.insert(self.going, user); end
+		for user in pairs(self.purged) do table.insert(self.going, user); end
 	end
-	for user in pairs(self.purged) do
-		if not more then break; end
-		more = done(not is_put_off(self, user) and purge(self, user));
+	while more and #self.going > 0 do
+		local user = table.remove(self.going);
+		if (self.gone[user] or self.purged[user]) and not self.written[user] then
+			more = done(not is_put_off(self, user) and save(self, user, {}, (changes_of(self, user, {}))));
+		end
 	end
 	if not more and not gives_up(self) then
 		self.began = self.began or started;
@@ -328,7 +379,7 @@ end
 --- Writes everything, unless the store fails. It is the last time: so also what was put off, and though some cannot be written.
 function methods:flush_all()
 	local result;
-	self.written, self.began = {}, nil;
+	self.written, self.going, self.began = {}, {}, nil;
 	self.put_off:forget();
 	self.patient_until = self.now() + PATIENCE;
 	repeat result = self:flush(1000); until result ~= "more";
@@ -343,8 +394,9 @@ function methods:forget(user)
 	self.put_off:forget(user);
 	self.no_room:set(user, nil);
 	self.purged[user] = true;
+	self.forgotten = self.forgotten + 1;
 	self.known:set(user, true); -- there is nothing to be read any more
-	return purge(self, user);
+	return not self.busy[user] and purge(self, user);
 end
 
 --- One user after the other of those with entries from the store. In the table as a whole these are not in the order of their times.
@@ -383,8 +435,8 @@ function methods:sweep(ttl)
 				self.known:set(user, nil);
 			end
 		elseif user then
-			local data = retries.attempt(self.keyval, "get", user);
-			for _, entry in ipairs(type(data) == "table" and store.entries(data) or {}) do
+			local data = not self.busy[user] and attempt(self, self.keyval, "get", user);
+			for _, entry in ipairs(type(data) == "table" and not self.known.at[user] and store.entries(data) or {}) do
 				if self.now() - entry.time >= ttl and not is_gone(self, user, entry) then expire(self, user, entry); end
 			end
 		end

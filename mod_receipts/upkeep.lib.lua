@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- What is done from time to time, in small steps: expiring (rule F2), telling what is overdue (F3), writing to the store (F1).
 
+local runner = require "util.async".runner;
+
 local upkeep = {};
 
 local STEP = 500; -- entries dealt with in one step
@@ -95,6 +97,19 @@ function upkeep.start(api, guard, options, time_now, parts)
 		table.insert(timers, timer);
 		return timer;
 	end
+	-- The same for work with the storage, which may let others run before it answers: until then there is no second time.
+	local function every_async(first, name, work)
+		local guarded = guard(name, work);
+		local pause;
+		local thread = runner(function () pause = guarded() or first; end);
+		return every(first, name, function ()
+			if thread.state == "ready" and not pause then thread:run(true); end
+			if thread.state ~= "ready" then return SOON; end
+			local after = pause;
+			pause = nil;
+			return after;
+		end);
+	end
 
 	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
 	local expiry = every(expire_every, "expiry", function ()
@@ -139,7 +154,7 @@ function upkeep.start(api, guard, options, time_now, parts)
 	end
 	local young, flush_every = options.flush_interval * YOUNG, options.flush_interval * FLUSH_EVERY;
 	local next_flush = nil; -- counted from the first step of the last time, however long that took
-	every(flush_every, "writing to the store", function ()
+	every_async(flush_every, "writing to the store", function ()
 		next_flush = next_flush or time_now() + flush_every;
 		local result, waited = parts.store:flush(USERS, BUDGET, young);
 		local pause = is_late(waited) and 0 or SOON;
@@ -149,7 +164,7 @@ function upkeep.start(api, guard, options, time_now, parts)
 		return math.max(pause, math.min(left, flush_every));
 	end);
 	local sweep;
-	local sweeper = every(SWEEP_AFTER, "sweeping the store", function ()
+	local sweeper = every_async(SWEEP_AFTER, "sweeping the store", function ()
 		sweep = sweep or parts.store:sweep(options.expire_after);
 		if sweep() then return SOON; end
 		sweep = nil;

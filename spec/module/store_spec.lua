@@ -46,6 +46,7 @@ describe("store", function ()
 		end, function (entry) table.insert(expired, entry.from.." "..entry.id.." "..entry.state); end, {
 			exists = function (user)
 				table.insert(looked_up, user);
+				if coroutine.isyieldable() and no_account.wait then coroutine.yield(); end
 				if no_account[user] == "error" then error("no connection"); end
 				return not no_account[user];
 			end;
@@ -760,6 +761,231 @@ describe("store", function ()
 		store.drain();
 		assert.is_true(store:flush_all());
 		assert.truthy(ids("u1"):find("last", 1, true), "all of it, at the end");
+	end);
+
+	describe("and a storage that lets others run before it answers", function ()
+		local methods = { get = keyval.get, set = keyval.set, set_keys = map.set_keys };
+		local in_use, clashes;
+
+		-- Who calls waits twice: before the storage does something, and after it.
+		local function waiting(method)
+			return function (storage, user, ...)
+				if in_use[user] then clashes = clashes + 1; end
+				in_use[user] = true;
+				coroutine.yield();
+				local result, err = method(storage, user, ...);
+				coroutine.yield();
+				in_use[user] = nil;
+				return result, err;
+			end;
+		end
+		before_each(function ()
+			in_use, clashes = {}, 0;
+			keyval.get, keyval.set, map.set_keys = waiting(methods.get), waiting(methods.set), waiting(methods.set_keys);
+		end);
+		after_each(function ()
+			keyval.get, keyval.set, map.set_keys = methods.get, methods.set, methods.set_keys;
+			assert.equal(0, clashes);
+		end);
+
+		-- Does something until it waits. Its results are then in .results.
+		local function start(method, ...)
+			local thread = coroutine.create(store[method]);
+			return { thread = thread, results = { select(2, assert(coroutine.resume(thread, store, ...))) } };
+		end
+		local function waits(one) return one and coroutine.status(one.thread) ~= "dead"; end
+		local function go_on(one) one.results = { select(2, assert(coroutine.resume(one.thread))) }; end
+		local function finish(one)
+			while waits(one) do go_on(one); end
+			return table.unpack(one.results);
+		end
+		local function do_it(method, ...) return finish(start(method, ...)); end
+
+		-- Sweeps the whole store, and returns the users that it has come to.
+		local function sweep(ttl)
+			local step, users = store:sweep(ttl), {};
+			local user;
+			repeat
+				user = finish { thread = coroutine.create(step), results = {} };
+				table.insert(users, user);
+			until not user;
+			table.sort(users);
+			return users;
+		end
+
+		it("F1 what changes while it is written is written next time", function ()
+			ask("a", "acked");
+			ask("a", "kept");
+			local writing = start("flush", 10);
+			pending:match("a@h", "x@h", "acked", now);
+			ask("a", "new");
+			assert.equal("done", (finish(writing)));
+			assert.equal("acked kept", ids("a"));
+			do_it("flush", 10);
+			assert.equal("kept new", ids("a"));
+		end);
+
+		it("F1 what could not be written after all is written later, as it is then, and nothing comes back", function ()
+			ask("a", "removed");
+			for i = 1, 9 do ask("a", ("%02d"):format(i)); end
+			do_it("flush", 10);
+			pending:match("a@h", "x@h", "removed", now);
+			ask("a", "new"); -- "01" makes room
+			now = now + 1;
+			broken = true;
+			local writing = start("flush", 10);
+			pending:match("a@h", "x@h", "new", now);
+			ask("a", "newer");
+			ask("a", "removed");
+			assert.equal("failing", (finish(writing)));
+			assert.is_true(pending:check());
+			broken = false;
+			now = now + 5;
+			assert.equal("done", (do_it("flush", 10)));
+			local kept = {};
+			for _, entry in ipairs(pending:list("a@h")) do table.insert(kept, entry.id); end
+			table.sort(kept);
+			assert.equal(table.concat(kept, " "), ids("a"));
+			assert.truthy(ids("a"):find("removed", 1, true), "asked again");
+			assert.falsy(ids("a"):find("new ", 1, true));
+		end);
+
+		it("F1 nobody reads or writes what somebody else reads or writes", function ()
+			ask("a", "1");
+			ask("b", "1");
+			no_account.wait = true;
+			local writing = start("flush", 10);
+			assert.is_false((do_it("load", "a")));
+			assert.is_false(store:knows("a"));
+			ask("a", "2");
+			assert.equal("failing", (do_it("flush", 10)));
+			assert.same({ "", "1" }, { ids("a"), ids("b") });
+			finish(writing);
+			assert.equal("1", ids("a"));
+			local reading = start("load", "a");
+			assert.is_false((do_it("load", "a")));
+			assert.same({ "a", "b" }, sweep(1000)); -- of whom one is being read
+			assert.equal("failing", (do_it("flush", 10)));
+			assert.is_true((finish(reading)));
+			assert.equal("done", (do_it("flush", 10)));
+			assert.equal("1 2", ids("a"));
+			assert.equal(0, failures);
+		end);
+
+		it("F1 who is forgotten while they are read, written or removed stays forgotten", function ()
+			data.a = { [lib.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+			local reading = start("load", "a");
+			go_on(reading);
+			assert.is_false((do_it("forget", "a")));
+			finish(reading);
+			assert.equal(0, pending:count());
+			do_it("flush", 10);
+			assert.is_nil(data.a);
+
+			ask("a", "2");
+			local writing = start("flush", 10);
+			assert.is_false((do_it("forget", "a")));
+			finish(writing);
+			assert.equal("done", (do_it("flush", 10)));
+			assert.is_nil(data.a);
+
+			data.b = { [lib.key("x@h", "1")] = { to = "x@h", id = "1", time = now - 2000 } };
+			local step = { thread = coroutine.create(store:sweep(1000)), results = {} };
+			go_on(step);
+			assert.is_false((do_it("forget", "b")));
+			finish(step);
+			assert.same({}, expired);
+
+			data.a = "damaged altogether";
+			store.known:set("a", nil);
+			do_it("load", "a");
+			ask("a", "3");
+			writing = start("flush", 10); -- it is removed first
+			do_it("forget", "a");
+			finish(writing);
+			now = now + 5;
+			do_it("flush", 10);
+			assert.is_nil(data.a);
+			assert.is_true((do_it("forget", "a")));
+		end);
+
+		it("F1 a reload does not lose what is just being written, and cannot be", function ()
+			ask("a", "1");
+			broken = true;
+			local writing = start("flush", 10);
+			local table_before, old = pending, store;
+			pending = receipts.pending();
+			store = new_store();
+			pending:take_over(table_before);
+			store:take_over(old);
+			assert.equal("done", (do_it("flush", 10)));
+			finish(writing);
+			broken = false;
+			now = now + 5;
+			do_it("flush", 10);
+			assert.equal("1", ids("a"));
+		end);
+
+		it("F1 an error of ours loses nothing", function ()
+			ask("a", "1");
+			no_account.a = true;
+			store.forget = function () error("no memory"); end;
+			assert.error_matches(function () do_it("flush", 10); end, "no memory");
+			store.forget, no_account.a = nil, nil;
+			assert.equal("done", (do_it("flush", 10)));
+			assert.equal("1", ids("a"));
+		end);
+
+		it("F1 the store follows the table whatever happens meanwhile", function ()
+			for seed = 1, 20 do
+				math.randomseed(seed);
+				data, broken = {}, false;
+				store = new_store();
+				no_account.wait = true;
+				local flushing, step;
+				local others = {};
+				for _ = 1, 600 do
+					local user, id, n = ("abc"):sub(math.random(3)):sub(1, 1), tostring(math.random(12)), math.random(40);
+					now = now + 0.1;
+					broken = math.random(8) == 1;
+					if n <= 12 then
+						ask(user, id, { injected = n <= 3 });
+					elseif n <= 18 then
+						pending:match(user.."@h", "x@h", id, now);
+					elseif n == 19 then
+						dropped(select(2, pending:expire(now + 900, 3)));
+					elseif n == 20 then
+						table.insert(others, start("forget", user));
+					elseif n <= 24 then
+						store.known:set(user, nil);
+						table.insert(others, start("load", user));
+					elseif n == 25 then
+						step = math.random(5) > 1 and step or store:sweep(50);
+						table.insert(others, { thread = coroutine.create(step), results = {} });
+					elseif waits(flushing) then
+						go_on(flushing);
+					else
+						flushing = start("flush", 10, nil, n % 2 * 3);
+					end
+					local other = others[math.random(#others + 1)];
+					if waits(other) then go_on(other); end
+					assert.is_true(pending:check());
+				end
+				broken = false;
+				for _, other in ipairs(others) do finish(other); end
+				finish(flushing);
+				now = now + 700;
+				assert.is_true((do_it("flush_all")), seed);
+				for _, user in ipairs { "a", "b", "c" } do
+					local kept = {};
+					for _, entry in ipairs(pending:export(user.."@h")) do
+						if entry.state ~= "delivered" or entry.injected then table.insert(kept, entry.id); end
+					end
+					table.sort(kept);
+					assert.equal(table.concat(kept, " "), ids(user), "seed "..seed);
+				end
+			end
+		end);
 	end);
 
 	it("F1 keys are short whatever the id is", function ()

@@ -2,6 +2,7 @@
 -- upkeep.lib.lua: what is done from time to time (rules F1, F2, F3). Timers are ours here, and so is time.
 
 local paths = require "spec.support.paths";
+local async = require "util.async";
 local lib = paths.lib("upkeep");
 local receipts = require "receipts";
 
@@ -168,6 +169,34 @@ describe("upkeep", function ()
 		set_back = 3600;
 		pass(1);
 		assert.equal(3, #lines, "though the clock was set back");
+	end);
+
+	it("F1 waits for a storage that lets others run, and does nothing twice meanwhile", function ()
+		local go_on;
+		function parts.store.flush()
+			table.insert(flushes, now);
+			local wait, done = async.waiter();
+			go_on = done;
+			wait();
+			return "done", 0;
+		end
+		pass(10);
+		assert.equal(1, #flushes);
+		go_on();
+		pass(0.25);
+		assert.equal(2, #flushes);
+		go_on();
+		pass(1.5);
+		assert.equal(2, #flushes);
+		pass(0.5);
+		assert.equal(3, #flushes);
+		go_on();
+		local swept_in = {};
+		function parts.store.sweep()
+			return function () table.insert(swept_in, (async.ready())); end;
+		end
+		pass(3600);
+		assert.same({ true }, swept_in);
 	end);
 
 	it("F1 sweeps the store after an hour, and daily", function ()

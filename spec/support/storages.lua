@@ -9,7 +9,7 @@ local DBI = require "DBI";
 
 local storages = {};
 
-storages.names = { "internal", "sqlite", "postgres" };
+storages.names = { "internal", "sqlite", "postgres", "slow" };
 
 --- Prosody's own files. When it fails, Prosody can open no file: what was stored cannot be read, and nothing can be written.
 -- Nor can it take new connections then, and a client that tries has it wait 10 s before it takes the next.
@@ -61,6 +61,22 @@ function storages.postgres()
 	function storage.fail() database:stop(); end
 	function storage.recover() database:start(); end
 	function storage.remove() database:remove(); end
+	return storage;
+end
+
+--- One that lets others run before it answers: spec/plugins/mod_storage_slow.lua. Prosody tells who calls one where that cannot be done.
+-- (What is read while modules are loaded is stored elsewhere: else Prosody would take connections before it is ready for them.)
+function storages.slow()
+	local storage = { options = [[
+		storage = { receipts = "slow", receipts_preferences = "slow", private = "slow" }
+		storage_async_check = true
+	]] };
+	local function set(server, failing)
+		server:run(("module:shared('/*/storage_slow/state').failing = %s"):format(failing));
+	end
+	function storage.fail(server) set(server, "true"); end
+	function storage.recover(server) set(server, "false"); end
+	function storage.remove() end
 	return storage;
 end
 

@@ -391,5 +391,6 @@ describe("kill -9 in the middle of traffic", function ()
 			end
 		end
 		assert.is_true(pending_seen > enough, pending_seen.." were awaited");
+		for _, one in ipairs(all) do assert.is_nil(one.server:log():match("ASYNC%-01[^\n]*"), "the storage cannot let others run then"); end
 	end);
 end);
