@@ -6,7 +6,7 @@
  * be. Values stay on the stack until there are too many, the key that is needed for each child is copied to it, and nothing is
  * read that nobody asks for. The stack has room for LUA_MINSTACK values beyond the arguments, and more is not asked for, which
  * could fail: one of the caller's, 5 of the message, 2 for each of AT_ONCE children, and 4 that read_child() or
- * read_stanza() look at. */
+ * rcpt_read_stanza() look at. Then 7 stay, above which its caller has room for the rest. */
 #define AT_ONCE 5
 _Static_assert(1 + 5 + 2 * AT_ONCE + 4 <= LUA_MINSTACK, "a stanza is read on the stack that every C function has");
 

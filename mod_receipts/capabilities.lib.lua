@@ -52,7 +52,7 @@ local mt = { __index = methods };
 --                 may_see(user, jid): may the client there know that this user (bare JID) is online?
 --                 is_contact(user, bare): does the user's roster have that bare JID?
 --                 sessions(bare): resource -> session, of a user of this host who is online; else an empty table
---                 sleeps(jid): is that client of this host away until its session is taken up again (XEP-0198)?
+--                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
 --                 learned(jid): something is known that was not, of this client, or (nil) of all that show some ver
 function capabilities.new(disco, actions)
 	return setmetatable({
@@ -154,8 +154,8 @@ local function ask(self, flight, jid)
 		landed(self, flight);
 	end
 	if not client or client.is_shape or known(self, client) ~= nil or self.asking[jid] then return next_one(); end
-	-- What is sent to a client that sleeps may have its phone woken; it is asked when it is back.
-	if client.is_local and self.actions.sleeps(jid) then return next_one(); end
+	-- What is sent to a client that hibernates may have its phone woken; it is asked when it is back.
+	if client.is_local and self.actions.hibernates(jid) then return next_one(); end
 	if not client.is_local and not self.actions.may_see(client.asker, jid) then return next_one(); end
 	client.asked = true;
 	self.asking[jid] = client;
@@ -352,8 +352,8 @@ function methods:directed(stanza)
 	if not self.asking[stanza.attr.from] then self:presence(stanza); end
 end
 
---- A client of this host that has slept is back.
-function methods:woke(jid)
+--- A client of this host that has hibernated is back.
+function methods:resumed(jid)
 	local client = self.here[jid];
 	if client then want(self, jid, client); end
 end
@@ -387,7 +387,7 @@ function methods:overheard(jid, query)
 	if client then verified(self, client, query); end
 end
 
---- A client has answered when that was not expected any more: it had slept.
+--- A client has answered when that was not expected any more: it had hibernated.
 function methods:late(jid, query)
 	local client = client_of(self, jid);
 	if client and client.asked and known(self, client) == nil then learn(self, jid, client, query); end
@@ -429,11 +429,11 @@ local function each_elsewhere(self, visit)
 end
 
 --- What another one knew, after a reload. Queries under way are lost with it: who was asked, or waited for that, is asked again. For a
--- client that sleeps the question is kept where it will find it.
+-- client that hibernates the question is kept where it will find it.
 function methods:take_over(other)
 	self.people, self.strangers, self.here, self.by_hash, self.full = other.people, other.strangers, other.here, other.by_hash, other.full;
 	for jid, client in next, other.asking do
-		if not (client.is_local and self.actions.sleeps(jid)) then client.asked = nil; end
+		if not (client.is_local and self.actions.hibernates(jid)) then client.asked = nil; end
 	end
 	each_elsewhere(self, function (jid, client)
 		local shown = client.shown;

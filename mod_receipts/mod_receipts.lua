@@ -151,7 +151,7 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		local online = bare_sessions[user];
 		return online and online.sessions or {};
 	end;
-	sleeps = function (jid)
+	hibernates = function (jid)
 		local session = full_sessions[jid];
 		return session ~= nil and session.hibernating ~= nil;
 	end;
@@ -431,7 +431,7 @@ for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/u
 hook("resource-bind", bound);
 hook("resource-unbind", unbound);
 hook("presence/initial", available);
-hook("smacks-hibernation-end", function (event) capabilities:woke(event.resumed.full_jid); end);
+hook("smacks-hibernation-end", function (event) capabilities:resumed(event.resumed.full_jid); end);
 hook("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(hook, record); end
 hook("smacks-hibernation-start", function (event)

@@ -2,7 +2,7 @@
 -- disco#info queries that are under way. All have one id, which nobody else knows, and are told apart by who is asked.
 --
 -- Prosody's send_iq() would hold 256 for all of the module, give up the oldest for a further one, and not know an answer that comes
--- late: that of a session which slept.
+-- late: that of a session that hibernated.
 
 local new_id = require "util.id".medium;
 

@@ -33,7 +33,7 @@ describe("capabilities", function ()
 			may_see = function (user) return user ~= nil and not hides[user]; end;
 			is_contact = function (_, bare) return not strangers[bare]; end;
 			sessions = function (user) return online[user] or {}; end;
-			sleeps = function (jid) return sleeping[jid] == true; end;
+			hibernates = function (jid) return sleeping[jid] == true; end;
 			learned = function (jid) learned = learned + 1; of = jid; end;
 		});
 	end
@@ -327,7 +327,7 @@ describe("capabilities", function ()
 		assert.equal(300, #again);
 	end);
 
-	it("B3 are not asked of a client that sleeps, but once it is awake", function ()
+	it("B3 are not asked of a client that hibernates, but once it is awake", function ()
 		local query = info(R);
 		sleeping["phone@h/1"] = true;
 		caps:presence(presence("phone@h/1", query));
@@ -335,34 +335,34 @@ describe("capabilities", function ()
 		caps:presence(presence("phone@h/1", query));
 		assert.same({ 0, {} }, { #asked, caps.flight });
 		sleeping["phone@h/1"] = nil;
-		caps:woke("phone@h/1");
+		caps:resumed("phone@h/1");
 		assert.equal("phone@h/1", asked[1].jid);
-		caps:woke("phone@h/1");
-		caps:woke("nobody@h/1");
+		caps:resumed("phone@h/1");
+		caps:resumed("nobody@h/1");
 		assert.equal(1, #asked);
 		asked[1].done(nil);
-		caps:woke("phone@h/1");
+		caps:resumed("phone@h/1");
 		assert.equal(1, #asked, "once");
 	end);
 
-	it("B3 are asked of the next one in place of a client that sleeps", function ()
+	it("B3 are asked of the next one in place of a client that hibernates", function ()
 		local query = info(R);
 		for _, jid in ipairs { "a@h/1", "b@h/1", "phone@h/1" } do caps:presence(presence(jid, query)); end
 		sleeping["phone@h/1"] = true; -- whose turn would be next
 		asked[1].done(nil);
 		assert.equal("b@h/1", asked[2].jid);
 		asked[2].done(query);
-		caps:woke("phone@h/1");
+		caps:resumed("phone@h/1");
 		assert.same({ 2, "capable" }, { #asked, caps:of("phone@h/1") });
 	end);
 
-	it("B3 are not asked again of a client that sleeps by a reload: the question waits for it", function ()
+	it("B3 are not asked again of a client that hibernates by a reload: the question waits for it", function ()
 		caps:presence(presence("phone@h/1"));
 		sleeping["phone@h/1"] = true;
 		local other = new(function () error("asked"); end);
 		other:take_over(caps);
 		sleeping["phone@h/1"] = nil;
-		other:woke("phone@h/1");
+		other:resumed("phone@h/1");
 		other:late("phone@h/1", info(R));
 		assert.equal("capable", other:of("phone@h/1"));
 	end);
