@@ -124,7 +124,7 @@ static void XMLCALL least_end(void *ud, const char *name)
 	s->depth--;
 }
 
-/* With room for `more` fields. */
+/* With room for `more` fields. The problems are any table: the first upvalue. */
 static void push_table(lua_State *L, const struct least *s, int more)
 {
 	static const char *const fields[] = {"id", "from", "to", "type", "received_id"};
@@ -140,34 +140,42 @@ static void push_table(lua_State *L, const struct least *s, int more)
 	lua_setfield(L, -2, "request");
 	lua_pushboolean(L, s->received);
 	lua_setfield(L, -2, "received");
-	lua_pushvalue(L, 1); /* any table will do for the problems */
+	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_setfield(L, -2, "problems");
 }
 
-/* least_reader(messages, rounds): as long_lived, with those handlers and a table for each. */
+struct least_reader {
+	XML_Parser parser;
+	struct least message;
+};
+
+/* The function that least_reader() returns: a message to a table. */
+static int least_read(lua_State *L)
+{
+	struct least_reader *r = lua_touserdata(L, lua_upvalueindex(2));
+	size_t n;
+	const char *xml = luaL_checklstring(L, 1, &n);
+	if (n > sizeof r->message.text)
+		return luaL_error(L, "the message is too long for this");
+	begin(&r->message);
+	if (XML_Parse(r->parser, xml, (int)n, 0) != XML_STATUS_OK)
+		return luaL_error(L, "%s", XML_ErrorString(XML_GetErrorCode(r->parser)));
+	push_table(L, &r->message, 0);
+	return 1;
+}
+
+/* least_reader(): as long_lived, with those handlers and a table for each; called for each message, as every parse function is. */
 static int least_reader(lua_State *L)
 {
-	const lua_Integer count = (lua_Integer)lua_rawlen(L, 1), rounds = luaL_checkinteger(L, 2);
-	struct least s;
-	XML_Parser parser = XML_ParserCreate("UTF-8");
-	XML_SetHashSalt(parser, 184);
-	XML_Parse(parser, "<r>", 3, 0);
-	XML_SetUserData(parser, &s);
-	XML_SetElementHandler(parser, least_start, least_end);
-	for (lua_Integer round = 0; round < rounds; round++)
-		for (lua_Integer i = 1; i <= count; i++) {
-			size_t n;
-			const char *xml = message(L, i, &n);
-			if (n > sizeof s.text)
-				return luaL_error(L, "message %d is too long for this", (int)i);
-			begin(&s);
-			if (XML_Parse(parser, xml, (int)n, 0) != XML_STATUS_OK)
-				return luaL_error(L, "message %d: %s", (int)i, XML_ErrorString(XML_GetErrorCode(parser)));
-			lua_settop(L, 2);
-			push_table(L, &s, 0);
-		}
-	XML_ParserFree(parser);
-	return 1; /* the last, to be looked at */
+	lua_newtable(L);
+	struct least_reader *r = lua_newuserdata(L, sizeof *r);
+	r->parser = XML_ParserCreate("UTF-8");
+	XML_SetHashSalt(r->parser, 184);
+	XML_Parse(r->parser, "<r>", 3, 0);
+	XML_SetUserData(r->parser, &r->message);
+	XML_SetElementHandler(r->parser, least_start, least_end);
+	lua_pushcclosure(L, least_read, 2); /* there is one in a process: its parser is never freed */
+	return 1;
 }
 
 /* A parser for feed() and close(), and for one that counts what it has found, or makes tables of it. */
@@ -278,6 +286,8 @@ int luaopen_bare_expat(lua_State *L)
 		{"feed", feed},                 {"close", close_streamer},
 		{NULL, NULL},
 	};
-	luaL_newlib(L, functions);
+	luaL_newlibtable(L, functions);
+	lua_newtable(L);
+	luaL_setfuncs(L, functions, 1);
 	return 1;
 }

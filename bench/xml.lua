@@ -35,17 +35,19 @@ local function each(parse)
 	end;
 end
 
+local least_reader = bare.least_reader();
+
 local contestants = {
 	ours = each(receipts.parse);
 	long_lived = function () bare.long_lived(messages, REPEATS); end;
-	least = function () bare.least_reader(messages, REPEATS); end;
+	least = each(least_reader);
 	reset_each = function () bare.reset_each(messages, REPEATS); end;
 	lxp = each(with_lxp);
 };
 
 -- The least reader's table is the same as ours.
 for i = 1, 5 do
-	local found, expected = bare.least_reader({ messages[i] }, 1), receipts.parse(messages[i]);
+	local found, expected = least_reader(messages[i]), receipts.parse(messages[i]);
 	found.problems = expected.problems;
 	for key, value in pairs(expected) do assert(found[key] == value, key); end
 	for key in pairs(found) do assert(expected[key] ~= nil, key); end

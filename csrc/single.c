@@ -25,9 +25,9 @@ struct rcpt_single {
 	/* The message that is being read. */
 	bool odd; /* given up */
 	unsigned depth, messages;
-	enum rcpt_child child; /* the direct child that we are in, where its inside matters */
-	struct rcpt_facts facts;
-	char *text; /* copies of attributes: room for the whole message */
+	enum rcpt_child child;    /* the direct child that we are in, where its inside matters */
+	struct rcpt_facts *facts; /* what is known of it */
+	char *text;               /* copies of attributes: room for the whole message */
 	size_t used, room;
 };
 
@@ -99,7 +99,7 @@ static void XMLCALL on_inner_text(void *ud, const char *text, int n)
 {
 	struct rcpt_single *s = ud;
 	if (!rcpt_str_space((struct rcpt_str){text, (size_t)n}))
-		rcpt_facts_not_empty(&s->facts, s->child);
+		rcpt_facts_not_empty(s->facts, s->child);
 }
 
 static void begin_message(struct rcpt_single *s, struct rcpt_str name, const struct attributes *a)
@@ -109,10 +109,10 @@ static void begin_message(struct rcpt_single *s, struct rcpt_str name, const str
 		return;
 	}
 	XML_SetCharacterDataHandler(s->quick, NULL);
-	s->facts.id = copy(s, a->value[RCPT_ATTR_ID]);
-	s->facts.from = copy(s, a->value[RCPT_ATTR_FROM]);
-	s->facts.to = copy(s, a->value[RCPT_ATTR_TO]);
-	s->facts.type = copy(s, a->value[RCPT_ATTR_TYPE]);
+	s->facts->id = copy(s, a->value[RCPT_ATTR_ID]);
+	s->facts->from = copy(s, a->value[RCPT_ATTR_FROM]);
+	s->facts->to = copy(s, a->value[RCPT_ATTR_TO]);
+	s->facts->type = copy(s, a->value[RCPT_ATTR_TYPE]);
 }
 
 static void begin_child(struct rcpt_single *s, struct rcpt_str name, const struct attributes *a)
@@ -120,8 +120,8 @@ static void begin_child(struct rcpt_single *s, struct rcpt_str name, const struc
 	if (!rcpt_child_receipt(name) && !rcpt_child_content(name))
 		return;
 	const enum rcpt_child kind = rcpt_child_kind(name, text_of(a->ns));
-	const bool first = kind == RCPT_CHILD_RECEIVED && !(s->facts.has & RCPT_HAS_RECEIVED);
-	rcpt_facts_child(&s->facts, kind, copy(s, first ? a->value[RCPT_ATTR_ID] : NULL), true);
+	const bool first = kind == RCPT_CHILD_RECEIVED && !(s->facts->has & RCPT_HAS_RECEIVED);
+	rcpt_facts_child(s->facts, kind, copy(s, first ? a->value[RCPT_ATTR_ID] : NULL), true);
 	if (rcpt_child_inside_matters(kind)) {
 		s->child = kind;
 		XML_SetCharacterDataHandler(s->quick, on_inner_text);
@@ -140,7 +140,7 @@ static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
 	else if (s->depth == 2)
 		begin_child(s, name, &a);
 	else if (s->child)
-		rcpt_facts_not_empty(&s->facts, s->child);
+		rcpt_facts_not_empty(s->facts, s->child);
 }
 
 static void XMLCALL on_end(void *ud, const char *name)
@@ -197,7 +197,7 @@ static bool reset_quick(struct rcpt_single *s)
 }
 
 /* True, and the facts, when the bytes are one message in which nothing is odd. */
-static bool read_quickly(struct rcpt_single *s, const char *xml, size_t n)
+static bool read_quickly(struct rcpt_single *s, const char *xml, size_t n, struct rcpt_facts *facts)
 {
 	if (n > s->limits.bytes || n > s->limits.attr)
 		return false;
@@ -213,7 +213,9 @@ static bool read_quickly(struct rcpt_single *s, const char *xml, size_t n)
 	s->depth = s->messages = 0;
 	s->child = RCPT_CHILD_OTHER;
 	s->used = 0;
-	s->facts = (struct rcpt_facts){.has = 0};
+	s->facts = facts;
+	facts->received_id = facts->stamp = (struct rcpt_str){NULL, 0}; /* the rest is set as the message begins */
+	facts->has = facts->problems = 0;
 	const bool parsed = XML_Parse(s->quick, xml, (int)n, 0) == XML_STATUS_OK;
 	s->fed += n;
 	if (parsed && !s->odd && s->depth == 0 && s->messages == 1 && XML_GetCurrentByteIndex(s->quick) == (XML_Index)s->fed)
@@ -252,9 +254,8 @@ void rcpt_single_free(struct rcpt_single *s)
 
 enum rcpt_xml_status rcpt_single_read(struct rcpt_single *s, const char *xml, size_t n, struct rcpt_facts *facts)
 {
-	if (read_quickly(s, xml, n)) {
-		rcpt_facts_judge(&s->facts);
-		*facts = s->facts;
+	if (read_quickly(s, xml, n, facts)) {
+		rcpt_facts_judge(facts);
 		return RCPT_XML_OK;
 	}
 	uint64_t line;
