@@ -86,6 +86,7 @@ end
 
 -- Is by now known of a session's client what it was waited for?
 local function look_again(self, session)
+	if session.destroyed then return; end -- gone() has seen to it
 	for _, one in ipairs(self.answers:learned(session, support_of(self, session))) do answer(self, one.session, one.content); end
 end
 

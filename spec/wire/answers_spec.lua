@@ -1084,6 +1084,24 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		assert.equal("0", kept());
 	end);
 
+	it("D4 come for others of whom something is learned in the moment in which one of them goes", function ()
+		on.friends("alice", "carol");
+		local stays = {};
+		for i = 1, 5 do stays[i] = fresh("carol@localhost/"..i, { "urn:example:nothing", "urn:example:stays"..i }); end
+		local goes = fresh("bob", { "urn:example:nothing", "urn:example:goes" });
+		for i, one in ipairs(stays) do
+			on.ask(one.jid, "stays"..i);
+			prove(one, 1);
+		end
+		on.ask("bob@localhost", "goes");
+		prove(goes, 1);
+		for _, one in ipairs { goes, table.unpack(stays) } do servers.wait(function () one:sync(); return one.queries; end); end
+		for _, one in ipairs { goes, table.unpack(stays) } do one:answer_held(); end
+		goes:send("</stream:stream>");
+		assert.same({ "stays1", "stays2", "stays3", "stays4", "stays5" }, come(5));
+		assert.is_nil(on.server:log():match("Error in [^\n]*the stanza goes on without us[^\n]*"));
+	end);
+
 	it("D4 are not lost to a reload while it is asked", function ()
 		local bob = fresh("bob", { "urn:example:nothing", "urn:example:reload" });
 		on.ask("bob@localhost", "reloaded");
