@@ -19,7 +19,7 @@ local answering = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param env  options, engine, preferences, capabilities, guard: the module's;
+--- @param env  options, engine, preferences, capabilities, guard, later: the module's;
 --              record(stanza, why): takes note of a decision; answered(): an answer has been sent
 function answering.new(env)
 	return setmetatable({
@@ -98,12 +98,12 @@ function methods:learned(jid)
 	if jid and not (session and self.unsure[session]) or next(self.unsure) == nil then return; end
 	if not self.look_at then
 		self.look_at = {};
-		module:add_timer(MOMENT, self.env.guard("what was learned", function ()
+		self.env.later(MOMENT, "what was learned", function ()
 			local which, list = self.look_at.all and self.unsure or self.look_at, {};
 			self.look_at = nil;
 			for one in pairs(which) do table.insert(list, one); end
 			for _, one in ipairs(list) do look_again(self, one); end
-		end));
+		end);
 	end
 	self.look_at[session or "all"] = true;
 end
@@ -214,13 +214,10 @@ end
 --- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.
 -- @return function (stanza, session): the filter of what goes out
 function methods:sent()
-	local guard = self.env.guard;
-	local sent = guard("a stanza that goes out", function (stanza, session)
+	local sent = self.env.guard("a stanza that goes out", function (stanza, session)
 		if session.smacks or not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
 		local content = st.clone(stanza);
-		module:add_timer(0, guard("an answer for what was sent", function ()
-			answer(self, session, content);
-		end));
+		self.env.later(0, "an answer for what was sent", function () answer(self, session, content); end);
 	end);
 	return function (stanza, session)
 		sent(stanza, session);

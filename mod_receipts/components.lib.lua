@@ -21,7 +21,7 @@ end
 
 --- Watches the messages to these components.
 -- @param hosts  array of their names
--- @param env    examine, bits: the engine's; answers: answers.lib.lua's; guard; record(stanza, why): takes note of a decision;
+-- @param env    examine, bits: the engine's; answers: answers.lib.lua's; guard, later: of guard.lib.lua; record(stanza, why): takes note of a decision;
 --               answered(): an answer has been sent
 function components.watch(hosts, env)
 	local function answer(host, content)
@@ -36,7 +36,7 @@ function components.watch(hosts, env)
 		local what = env.examine(stanza);
 		if not what or what & env.bits.asks == 0 or jid_host(stanza.attr.from) ~= module.host or not is_connected(host) then return; end
 		local content = st.clone(stanza);
-		module:add_timer(0, env.guard("an answer for a component", function () answer(host, content); end));
+		env.later(0, "an answer for a component", function () answer(host, content); end);
 	end
 
 	local listed = {};

@@ -1,6 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- Nothing of ours ever costs a message (rule F0): every function that Prosody calls is wrapped here. Only those for each message wrap
--- themselves (hooks.lib.lua): a guard that can tell where an error came from would cost them a twentieth of their time.
+-- themselves (hooks.lib.lua): a guard that can tell where an error came from would cost them a twentieth of their time. And what a timer
+-- does may wait for others, as what is done for a stanza may.
+
+local runner = require "util.async".runner;
 
 local traceback = debug.traceback;
 
@@ -42,6 +45,17 @@ function guards.new(complain, caught)
 			pcall(tell, name, result); -- there may be no memory for that
 		end;
 	end, tell;
+end
+
+local function run(_, work) runner():run(work); end
+
+--- Timers for work that may let others run before it is done (util.async), as whatever reads a store or sends a stanza does: storages and
+-- other modules may have to wait for something.
+-- @param add    function (seconds, callback, ...): as module:add_timer
+-- @param guard  what new() returns
+-- @return later(seconds, name, work): returns a timer, with stop()
+function guards.timers(add, guard)
+	return function (seconds, name, work) return add(seconds, run, guard(name, work)); end;
 end
 
 return guards;

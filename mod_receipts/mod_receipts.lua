@@ -78,6 +78,7 @@ local function log(...) module:log(...); end
 local reports;
 local guard, tell_error = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
 local get_handlers = prosody.hosts[module.host].events.get_handlers;
+local later = guards.timers(function (...) return module:add_timer(...); end, guard);
 reports = reports_lib.new(
 	function (...) return module:metric(...); end,
 	function (event) return get_handlers(event) ~= nil; end,
@@ -131,17 +132,15 @@ local capabilities;
 
 local query_id; -- that of queries before a reload
 local queries = asleep.later(function (self)
-	return sleeping.queries.start(self, query_id, hook, guard, function (jid, query) capabilities:late(jid, query); end);
+	return sleeping.queries.start(self, query_id, hook, later, function (jid, query) capabilities:late(jid, query); end);
 end);
-
-local function later(callback)
-	if not prosody.hosts[module.host].modules.pep then return callback(); end
-	module:add_timer(GRACE, guard("a disco#info query", callback));
-end
 
 capabilities = capabilities_lib.new(sleeping.disco, {
 	send = function (jid, from, node, done) queries:ask(jid, from or module.host, node, done); end;
-	later = later;
+	later = function (callback)
+		if not prosody.hosts[module.host].modules.pep then return callback(); end
+		later(GRACE, "a disco#info query", callback);
+	end;
 	may_see = function (user, jid) return sleeping.presence.account_visible(user, jid); end;
 	is_contact = function (user, bare)
 		local online = bare_sessions[user];
@@ -174,7 +173,7 @@ end
 
 answering = asleep.later(function (self)
 	local made = sleeping.answering.new {
-		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, record = record;
+		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, later = later, record = record;
 		answered = function () reports:count("answers"); end;
 	};
 	sleeping.answering.listen(self, hook);
@@ -246,7 +245,7 @@ end
 -- Rule G1: send again
 
 local resend = asleep.later(function ()
-	return sleeping.resend.start(options, parts, guard, record);
+	return sleeping.resend.start(options, parts, later, record);
 end);
 
 -- Chapters C and E
@@ -258,7 +257,7 @@ end);
 -- Its presence comes about after that event.
 local function available(event)
 	if not asleep.is_awake(waiting) then return; end
-	module:add_timer(0, guard("acks that wait", function () waiting:available(event.origin); end));
+	later(0, "acks that wait", function () waiting:available(event.origin); end);
 end
 
 parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend, parts.waiting =
@@ -463,7 +462,7 @@ module:hook_global("stats-update", guard("stats-update", measure));
 
 if #options.answer_components > 0 then
 	sleeping.components.watch(options.answer_components, {
-		examine = engine.examine, bits = bits, answers = answering.answers, guard = guard, record = record;
+		examine = engine.examine, bits = bits, answers = answering.answers, guard = guard, later = later, record = record;
 		answered = function () reports:count("answers"); end;
 	});
 end

@@ -60,9 +60,10 @@ end
 --- Queries by this host, whose answers are heard from now on.
 -- @param self   what this is going to be, see asleep.lib.lua
 -- @param id     that of queries before a reload, whose answers may come yet; nil where there were none
--- @param hook   function (event name, handler): hooks an event of the host, guarded; guard: guard.lib.lua's
+-- @param hook   function (event name, handler): hooks an event of the host, guarded
+-- @param later  of guard.lib.lua
 -- @param late   see new
-function queries.start(self, id, hook, guard, late)
+function queries.start(self, id, hook, later, late)
 	local own_id = id or new_id();
 	local function answered(event)
 		self:came(event.stanza.attr.from, disco.result(event.stanza));
@@ -73,7 +74,7 @@ function queries.start(self, id, hook, guard, late)
 	end
 	return queries.new(own_id, {
 		send = function (...) module:send(disco.query(...)); end;
-		later = function (seconds, callback) return module:add_timer(seconds, guard("a disco#info query", callback)); end;
+		later = function (seconds, callback) return later(seconds, "a disco#info query", callback); end;
 		late = late;
 	});
 end

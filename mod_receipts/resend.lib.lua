@@ -166,10 +166,10 @@ end
 --- Sends again what this host's users have sent.
 -- @param options  those in force
 -- @param parts    pending, capabilities, reports
--- @param guard    guard.lib.lua's; record: see watch
-function resend.start(options, parts, guard, record)
+-- @param later    of guard.lib.lua; record: see watch
+function resend.start(options, parts, later, record)
 	return resend.new(options.resend_attempts, options.resend_after, {
-		later = function (seconds, callback) return module:add_timer(seconds, guard("sending again", callback)); end;
+		later = function (seconds, callback) return later(seconds, "sending again", callback); end;
 		state = function (from, to, id) return (parts.pending:state(from, to, id)); end;
 		capable = function (content)
 			local user = bare_sessions[jid_bare(content.attr.from)];

@@ -2,6 +2,7 @@
 -- guard.lib.lua: an error of ours never costs a message (rule F0).
 
 local guards = require "spec.support.paths".lib("guard");
+local async = require "util.async";
 
 describe("guard", function ()
 	local lines, time, guard, tell, count;
@@ -39,6 +40,26 @@ describe("guard", function ()
 		fails = false;
 		assert.is_nil(hook());
 		assert.same({ 2, 1 }, { count, #lines });
+	end);
+
+	it("F0 lets the work of timers wait for others, and catches its errors too", function ()
+		local start, goes_on;
+		local later = guards.timers(function (seconds, callback, ...)
+			local arguments = table.pack(...);
+			start = function () callback(time + seconds, table.unpack(arguments)); end;
+			return "a timer";
+		end, guard);
+		local wait;
+		assert.equal("a timer", later(5, "work", function ()
+			wait, goes_on = async.waiter();
+			wait();
+			error("broken");
+		end));
+		start();
+		assert.same({}, lines);
+		goes_on();
+		assert.truthy(lines[1]:find("^error: Error in work, .*broken\nstack traceback:"));
+		assert.equal(1, count);
 	end);
 
 	it("F0 logs once a minute at most, and says how many it left out", function ()

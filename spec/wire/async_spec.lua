@@ -1,0 +1,104 @@
+-- SPDX-License-Identifier: MIT
+-- A module of somebody else's that lets others run before it goes on with a stanza (util.async), as one does that keeps archives on another
+-- server. It may do so wherever Prosody handles a client's stanza; in a plain timer it would raise an error, and what we send is lost.
+
+local client = require "spec.support.client";
+local process = require "spec.support.process";
+local servers = require "spec.support.server";
+local stanzas = require "spec.support.stanzas";
+
+local RECEIPTS, NONE = { stanzas.xmlns }, { "urn:example:nothing" };
+
+describe("beside a module that lets others run,", function ()
+	local server, port, alice;
+	setup(function ()
+		port = process.free_port();
+		server = servers.start {
+			modules = { "receipts", "smacks" }, disabled = { "pep" };
+			options = ([[
+				component_ports = { %d }
+				component_interfaces = { "127.0.0.1" }
+				receipts_answer = "opt-out"
+				receipts_answer_proof = "sent"
+				receipts_answer_components = { "gateway.localhost" }
+				receipts_resend_attempts = 1
+				receipts_resend_after = "1s"
+			]]):format(port);
+			hosts = servers.gateway;
+		};
+		server:roster("alice", "bob@localhost", "both");
+		server:roster("bob", "alice@localhost", "both");
+		server:run([[
+			local sleep = require "util.async".sleep;
+			for _, event in ipairs { "pre-message/bare", "pre-message/full", "pre-message/host", "message/bare", "message/full", "iq/full" } do
+				module:hook(event, function () sleep(0.005); end, 10);
+			end
+		]]);
+	end);
+	teardown(function () server:stop(); end);
+	before_each(function () alice = server:connect("alice", { features = RECEIPTS }); end);
+	after_each(function () server:disconnect_all(); end);
+
+	-- What comes to a client, once something that `match` accepts has.
+	local function comes(one, match)
+		local found;
+		servers.wait(function ()
+			for _, message in ipairs(one:messages()) do found = found or match(message) and message; end
+			return found;
+		end);
+		return found;
+	end
+	local function knows(one, support)
+		one:sync();
+		return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(one.jid)) == support;
+	end
+	local function ack_of(id)
+		return function (message) return stanzas.acked(message) == id; end;
+	end
+
+	it("B1 clients are asked, and D4 answers come of what is learned later", function ()
+		local bob = server:connect("bob", { managed = true, presence = false });
+		bob:show(NONE);
+		bob.held = {};
+		bob:send(bob:presence());
+		servers.wait(function () bob:sync(); return bob.queries; end);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "learned" });
+		servers.wait(function () return bob:messages()[1]; end);
+		bob:acknowledge();
+		bob:sync();
+		bob:answer_held();
+		comes(alice, ack_of("learned"));
+	end);
+
+	it("D2 answers come of what was sent", function ()
+		local bob = server:connect("bob", { features = NONE });
+		servers.wait(function () return knows(bob, "incapable"); end);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "sent" });
+		comes(alice, ack_of("sent"));
+	end);
+
+	it("D1 answers come for a gateway", function ()
+		local gateway = client.component(port, "gateway.localhost");
+		finally(function () gateway:drop(); end);
+		alice:send(stanzas.ask { to = "+1555@gateway.localhost", id = "gateway" });
+		comes(alice, ack_of("gateway"));
+	end);
+
+	it("E4 acks that wait are sent when the client is available", function ()
+		local bob = server:connect("bob", { presence = false });
+		alice:send(stanzas.ask { to = bob.jid, id = "waits" });
+		servers.wait(function () return bob:messages()[1]; end);
+		bob:send(stanzas.ack(alice.jid, "waits"));
+		bob:sync();
+		assert.same({}, alice:messages());
+		bob:send(bob:presence());
+		comes(alice, ack_of("waits"));
+	end);
+
+	it("G1 messages are sent again", function ()
+		local bob = server:connect("bob", { features = RECEIPTS });
+		servers.wait(function () return knows(bob, "capable"); end);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "again" });
+		for _ = 1, 2 do comes(bob, stanzas.asks); end
+	end);
+end);
