@@ -18,6 +18,7 @@ function retries.new(now)
 		now = now;
 		put_off = bounded.new(MAX); -- user -> { since = time, wait = seconds that this is put off for, err = why, served = as below }
 		served = 0; -- how often the store has done what it was asked for
+		reading = {}; -- user -> mark of who reads now; once it is gone, what they read may be old
 	}, mt);
 end
 
@@ -48,16 +49,29 @@ function methods:worked(user)
 	self.served = self.served + 1;
 end
 
---- It may be tried at once: of this user, or of all.
+--- It may be tried at once: of this user, or of all. What is being read is read again, as the store may have changed.
 function methods:forget(user)
-	if user then self.put_off:set(user, nil); else self.put_off:clear(); end
+	if user then
+		self.put_off:set(user, nil);
+		self.reading[user] = nil;
+	else
+		self.put_off:clear();
+		self.reading = {};
+	end
 end
 
 --- What a keyval store has of a user; nil and the reason when it cannot be read, or could not a moment ago.
 function methods:read(store, user)
 	local why = self:why(user);
 	if why then return nil, why; end
-	local data, err = retries.attempt(store, "get", user);
+	local data, err, is_old;
+	repeat
+		local mark = self.reading[user] or {};
+		self.reading[user] = mark;
+		data, err = retries.attempt(store, "get", user);
+		is_old = self.reading[user] ~= mark;
+	until not is_old;
+	self.reading[user] = nil;
 	if not data and err then
 		self:failed(user, err);
 		return nil, err;

@@ -77,6 +77,39 @@ describe("retries", function ()
 		assert.is_nil(one:why("eve"));
 	end);
 
+	it("read again what was forgotten while a storage let others run, and nothing else", function ()
+		local has, reads, got = { bob = "old", eve = "hers" }, 0, {};
+		local slow = {};
+		function slow.get(_, user)
+			reads = reads + 1;
+			local data = has[user];
+			coroutine.yield();
+			return data;
+		end
+		local function read(user)
+			local thread = coroutine.create(function () got[user] = one:read(slow, user); end);
+			local function go_on() assert(coroutine.resume(thread)); end
+			go_on();
+			return go_on;
+		end
+		local bob, eve = read("bob"), read("eve");
+		one:forget("bob");
+		has.bob, has.eve = "new", "newer";
+		bob();
+		eve();
+		assert.same({ eve = "hers" }, got);
+		bob();
+		assert.same({ bob = "new", eve = "hers" }, got);
+		bob = read("bob");
+		one:forget();
+		has.bob = "newest";
+		bob();
+		bob();
+		assert.equal("newest", got.bob);
+		assert.equal(5, reads);
+		assert.same({}, one.reading);
+	end);
+
 	it("remember a thousand", function ()
 		setmetatable(broken, { __index = function () return true; end });
 		for i = 1, 1500 do one:read(store, "user"..i); end
