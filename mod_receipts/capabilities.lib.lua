@@ -139,12 +139,13 @@ local function landed(self, flight)
 	end
 end
 
--- Asks `jid`; the others in `flight` that show the same wait for the answer, and are asked in turn when it is of no use to them.
+-- Asks `jid`; the others in `flight` that show the same wait for the answer, and are asked in turn when it is of no use to them: those of
+-- this host first. They may be very many, so they are at the end of the list.
 local function ask(self, flight, jid)
 	local client = client_of(self, jid);
 	local function next_one()
 		while #flight.waiting > 0 do
-			local other = table.remove(flight.waiting, 1);
+			local other = table.remove(flight.waiting);
 			local waiting = client_of(self, other);
 			if waiting then waiting.waits = nil; end
 			if waiting and known(self, waiting) == nil and not waiting.asked then
@@ -179,9 +180,9 @@ function want(self, jid, client)
 	local flight = self.flight[key];
 	if flight then
 		if client.is_local then
-			table.insert(flight.waiting, 1, jid);
-		elseif #flight.waiting < MAX_WAITING then
 			table.insert(flight.waiting, jid);
+		elseif #flight.waiting < MAX_WAITING then
+			table.insert(flight.waiting, 1, jid);
 		else
 			return;
 		end

@@ -62,6 +62,20 @@ describe("capabilities", function ()
 		for i = 1, 50 do assert.equal("capable", caps:of("a"..i.."@h/r")); end
 	end);
 
+	it("B1 are no more work for each of many that are online when the module comes, and show the same", function ()
+		local query, count = info(R), 20000;
+		local shown = presence("", query);
+		local began = os.clock();
+		for i = 1, count do
+			shown.attr.from = "user"..i.."@h/r";
+			caps:presence(shown);
+		end
+		asked[1].done(query);
+		assert.is_true(os.clock() - began < 1, "the list of who waits was moved for each");
+		assert.equal(1, #asked);
+		assert.equal("capable", caps:of("user"..count.."@h/r"));
+	end);
+
 	it("B1 of clients here that show a verified ver are kept once, and B3 asked for anew when that has been forgotten", function ()
 		local query = info(R, "urn:x");
 		caps:presence(presence("a@h/1", query));
