@@ -100,10 +100,8 @@ local limits = {
 };
 local pending = engine.pending(limits);
 
--- Anonymous users are in no list, but online.
-local function exists(user)
-	return bare_sessions[jid_join(user, module.host)] ~= nil or user_exists(user, module.host);
-end
+-- Who is online exists for Prosody too: anonymous users are in no list.
+local function exists(user) return user_exists(user, module.host); end
 
 local parts = { pending = pending, reports = reports, exists = exists };
 local complain_of_store = guards.throttled(log, time_now);
