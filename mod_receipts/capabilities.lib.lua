@@ -23,6 +23,7 @@
 -- Nothing here sends or waits, or reads what disco#info says (disco.lib.lua does): `new` is given functions for that.
 
 local new_cache = require "util.cache".new;
+local count = require "util.iterators".count;
 
 local bounded = module:require "bounded";
 local bare_of = (module:require "jids").bare;
@@ -262,12 +263,6 @@ local function seen(self, bare, clients, user, jid)
 	end
 end
 
-local function count(clients)
-	local n = 0;
-	for _ in pairs(clients) do n = n + 1; end
-	return n;
-end
-
 -- What caps a presence has: whether it has any, their ver, their node, and the ver once more where it can be verified.
 local function caps_of(stanza)
 	local c = stanza:get_child("c", xmlns_caps);
@@ -304,7 +299,7 @@ local function shown_to(self, stanza, jid, bare, to)
 	if not client or shows_other(client, has_caps, ver, node, key) then
 		if not client then
 			self.kept = self.kept + CLIENT;
-			if count(clients) == MAX_CLIENTS - 1 then self.full[bare] = true; end
+			if count(pairs(clients)) == MAX_CLIENTS - 1 then self.full[bare] = true; end
 		end
 		client = { key = key, ver = ver, node = node, shown = client and client.shown or {} };
 		clients[jid] = client;
