@@ -8,6 +8,7 @@ local jid_bare = require "util.jid".bare;
 local jid_join = require "util.jid".join;
 
 local answers_lib = module:require "answers";
+local account_of = (module:require "jids").account_of;
 local elements = module:require "elements";
 local presence = module:require "presence";
 
@@ -133,7 +134,7 @@ end
 --- A client of an account for which the server answers acks by itself; or an answer of ours passes, as what the client sends does.
 function methods:acked(session, ack)
 	if self.answers:is_ours(ack) then return; end
-	local id, account = elements.acked(ack), session.username.."@"..session.host;
+	local id, account = elements.acked(ack), account_of(session);
 	if id then self.answers:acked(account, ack.attr.to or account, id); end
 end
 
@@ -195,7 +196,7 @@ function methods:stream_resumed(event)
 end
 
 local function online_besides(session)
-	local user = bare_sessions[session.username.."@"..session.host];
+	local user = bare_sessions[account_of(session)];
 	for _, other in pairs(user and user.sessions or {}) do
 		if other ~= session then return true; end
 	end

@@ -16,6 +16,8 @@ local new_cache = require "util.cache".new;
 local jid_bare = require "util.jid".bare;
 local time_now = require "util.time".now;
 
+local account_of = (module:require "jids").account_of;
+
 local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_hints = "urn:xmpp:hints";
 
@@ -39,10 +41,6 @@ end
 function methods:take_over(other, same)
 	self.sent = other.sent;
 	if same then self.fate, self.fates = other.fate, other.fates; end
-end
-
-local function account_of(session)
-	return session.username.."@"..session.host;
 end
 
 local function key(requester, id)

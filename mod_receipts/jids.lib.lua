@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Parts of the JIDs that stanzas have. Prosody has prepared those before any event: a slash is where the resource begins, and nothing
--- needs to be looked at twice. So one pattern does, for what runs for each stanza, where util.jid takes them apart and checks each part.
+-- Parts of the JIDs that stanzas and sessions have. Prosody has prepared those before any event: a slash is where the resource begins, and
+-- nothing needs to be looked at twice. So one pattern does, for what runs for each stanza, where util.jid takes them apart and checks each part.
 
 local match_text = string.match;
 
@@ -19,6 +19,11 @@ end
 --- The host of a bare JID; nil for nil.
 function jids.host_of_bare(bare)
 	return bare and match_text(bare, "[^@]*$");
+end
+
+--- The bare JID of a session's user.
+function jids.account_of(session)
+	return session.username.."@"..session.host;
 end
 
 return jids;

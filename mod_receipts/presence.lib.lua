@@ -65,7 +65,7 @@ presence.subscribed = subscribed;
 -- @param jid      any JID; nil stands for the user's own
 function presence.visible(session, jid)
 	local bare = jids.bare(jid);
-	if not bare or bare == session.username.."@"..session.host then return true; end -- the same account
+	if not bare or bare == jids.account_of(session) then return true; end -- the same account
 	local shown = session.presence and subscribed(session, bare) or directed_to(session, bare);
 	return shown and not blocks.has(session.username, jid);
 end

@@ -17,19 +17,9 @@ local presence = module:require "presence";
 local requests = module:require "requests";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
-local bare_of = jids.bare;
+local bare_of, account_of = jids.bare, jids.account_of;
 
 local traffic = {};
-
-local function account_jid(session)
-	return session.username.."@"..session.host;
-end
-
--- The local user that a message is for: bare JID and name.
-local function account_of(origin, to)
-	local bare = bare_of(to or origin.full_jid);
-	return bare, jids.node(bare);
-end
 
 -- May the user of this session see the presence of that client? (rule B4)
 local function sees(session, jid, client)
@@ -37,7 +27,7 @@ local function sees(session, jid, client)
 	if theirs and theirs.host == module.host then
 		return presence.visible(theirs, session.full_jid);
 	end
-	return client.shown ~= nil and client.shown[account_jid(session)] == true;
+	return client.shown ~= nil and client.shown[account_of(session)] == true;
 end
 traffic.sees = sees;
 
@@ -102,7 +92,7 @@ function traffic.new(env, parts)
 
 	-- A receipt has been asked for: what is over a limit has made room for it.
 	local function asked(origin, stanza, what, injected, evicted)
-		local user, to = account_jid(origin), stanza.attr.to;
+		local user, to = account_of(origin), stanza.attr.to;
 		reports:requested(user, to or user, stanza.attr.id, origin.full_jid, injected, to_occupant(origin, to, what));
 		store:load(origin.username);
 		if evicted then parts.drain(); end
@@ -116,7 +106,7 @@ function traffic.new(env, parts)
 	local function content(event, what)
 		local origin, stanza = event.origin, event.stanza;
 		local attr = stanza.attr;
-		local user = account_jid(origin);
+		local user = account_of(origin);
 		local sender = capabilities:of(origin.full_jid, user);
 		local yes, why = requests.decide(options.request, sender, support_of, origin, attr.to);
 		if yes and not preferences:asks_for(origin.username) then
@@ -197,7 +187,8 @@ function traffic.new(env, parts)
 	-- @param verdict  what the pending table says of the ack or the bounce; nil where there is none. And what it knows of the message
 	local function incoming(event, what, verdict, id, age, injected, type, occupant)
 		local origin, stanza = event.origin, event.stanza;
-		local account, user = account_of(origin, stanza.attr.to);
+		local account = bare_of(stanza.attr.to or origin.full_jid);
+		local user = jids.node(account);
 		if what & bits.bounce ~= 0 and is_bounced_answer(stanza) then return true; end
 		-- What the table doesn't know may still be in the store: then the stanza is looked at again. What cannot be read is not judged.
 		if verdict == "unknown" or verdict == "forged" or not verdict and what & bits.bounce ~= 0 then

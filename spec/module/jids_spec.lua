@@ -18,6 +18,10 @@ describe("jids", function ()
 		end
 	end);
 
+	it("of sessions are those of their users", function ()
+		assert.equal("juliet@example.org", jids.account_of { username = "juliet", host = "example.org", resource = "balcony" });
+	end);
+
 	it("that are not there have no parts", function ()
 		assert.same({}, { jids.bare(nil), jids.node(nil), jids.host_of_bare(nil) });
 	end);
