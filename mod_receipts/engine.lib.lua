@@ -29,6 +29,19 @@ local function is_file(path)
 	return file and file:close();
 end
 
+-- The engine from the first of these files that is there; or nil and, if there is one, why it is of no use.
+local function from_file(paths)
+	for _, path in ipairs(paths) do
+		if is_file(path) then
+			local open, err = package.loadlib(path, "luaopen_receipts");
+			local ok, engine = false, err;
+			if open then ok, engine = pcall(open); end
+			if ok then return engine; end
+			return nil, path.." cannot be loaded: "..tostring(engine):gsub("%s+", " ");
+		end
+	end
+end
+
 --- Loads the engine.
 -- @param version    the version that the module needs: engine and module come from one release
 -- @param directory  see candidates
@@ -36,31 +49,16 @@ end
 -- @return the engine; or nil and one line that says what is wrong and what to do
 local function load_engine(version, directory, installer)
 	local ok, engine = pcall(require, "receipts");
-	local reason;
 	if not ok then
-		reason = tostring(engine):find("module 'receipts' not found", 1, true) and "it is not on package.cpath"
+		local reason = tostring(engine):find("module 'receipts' not found", 1, true) and "it is not on package.cpath"
 			or tostring(engine):gsub("%s+", " ");
-	end
-	if not ok then
-		for _, path in ipairs(candidates(directory, installer)) do
-			if is_file(path) then
-				local open, err = package.loadlib(path, "luaopen_receipts");
-				if open then
-					ok, engine = pcall(open);
-					err = not ok and engine;
-				end
-				if ok then
-					package.loaded["receipts"] = engine;
-					break;
-				end
-				reason = path.." cannot be loaded: "..tostring(err):gsub("%s+", " ");
-				break;
-			end
+		local err;
+		engine, err = from_file(candidates(directory, installer));
+		if not engine then
+			return nil, "the C library receipts.so is missing or of no use ("..(err or reason).."): install the rock mod_receipts for Lua "
+				..lua_version.." (prosodyctl install mod_receipts), or run 'make' in its source and put build/receipts.so beside mod_receipts.lua";
 		end
-	end
-	if not ok then
-		return nil, "the C library receipts.so is missing or of no use ("..reason.."): install the rock mod_receipts for Lua "..lua_version
-			.." (prosodyctl install mod_receipts), or run 'make' in its source and put build/receipts.so beside mod_receipts.lua";
+		package.loaded["receipts"] = engine;
 	end
 	local found = type(engine) == "table" and engine.version or "unknown";
 	if found ~= version then
