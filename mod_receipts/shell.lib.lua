@@ -76,10 +76,8 @@ function shell.pending(self, jid)
 	if not inspection then return nil, err; end
 	local entries, now = inspection:pending(jid);
 	if not entries then return nil, now; end
-	if #entries > 0 then
-		print_table(self.session, { "To", "Message id", "Age", "State", "Asked by" }, views.pending(entries, now));
-	end
-	return true, #entries == 1 and "1 message" or #entries.." messages";
+	if #entries > 0 then print_table(self.session, views.PENDING, views.pending(entries, now)); end
+	return true, views.count(#entries, "message");
 end
 
 --- Show which rules decided about a user's recent messages: about one, or about all.
@@ -94,7 +92,7 @@ function shell.why(self, jid, id)
 			.."sender: an ordinary request is remembered with who sent it. Else it asked for nothing, or too much has happened since";
 	end
 	print_table(self.session, { "Ago", "Message id", "From", "To", "Decision" }, views.decisions(list, now));
-	return true, #list == 1 and "1 decision" or #list.." decisions";
+	return true, views.count(#list, "decision");
 end
 
 --- Show what is known of a person's clients: whether they support receipts.
@@ -109,15 +107,14 @@ function shell.caps(self, jid)
 	end
 	if #rows == 0 then return nil, "No presence of "..prepped.." has been seen by a host with mod_receipts"; end
 	print_table(self.session, { "Client", "Receipts", "Caps", "Known to" }, rows);
-	return true, #rows == 1 and "1 client" or #rows.." clients";
+	return true, views.count(#rows, "client");
 end
 
 --- Drop what has been pending for longer than receipts_expire_after, without waiting for the timer.
 function shell.expire(_, host)
 	local inspection, err = at(host);
 	if not inspection then return nil, err; end
-	local count = inspection:expire();
-	return true, (count == 1 and "1 message" or count.." messages").." expired at once; if there are more, in memory or in the store, they follow";
+	return true, views.count(inspection:expire(), "message").." expired at once; if there are more, in memory or in the store, they follow";
 end
 
 --- Forget what is pending of a user, in memory and in the store.
@@ -126,7 +123,7 @@ function shell.forget(_, jid)
 	if not inspection then return nil, err; end
 	local count, complete = inspection:forget(jid);
 	if not count then return nil, complete; end
-	return true, (count == 1 and "1 message" or count.." messages").." forgotten"
+	return true, views.count(count, "message").." forgotten"
 		..(complete and "" or ", and what was stored, which could not be read");
 end
 

@@ -21,8 +21,8 @@ function stored.lines(data, now, ttl, libs)
 		if now - entry.time >= ttl then cells[4] = "expired"; end
 		table.insert(shown, cells);
 	end
-	local lines = #shown > 0 and libs.views.table({ "To", "Message id", "Age", "State", "Asked by" }, shown) or {};
-	table.insert(lines, #shown == 1 and "1 message" or #shown.." messages");
+	local lines = #shown > 0 and libs.views.table(libs.views.PENDING, shown) or {};
+	table.insert(lines, libs.views.count(#shown, "message"));
 	if damaged > 0 then table.insert(lines, damaged.." records are damaged, or not of this version"); end
 	return lines;
 end

@@ -105,8 +105,15 @@ function views.sum(list)
 	return sum;
 end
 
+--- So many of something: "1 message", "2 messages".
+function views.count(count, noun)
+	return ("%d %s%s"):format(count, noun, count == 1 and "" or "s");
+end
+
+views.PENDING = { "To", "Message id", "Age", "State", "Asked by" };
+
 --- Entries of a pending table, one line each.
--- @return array of { to, id, age, state, asked by }
+-- @return array of arrays of what views.PENDING says
 function views.pending(entries, now)
 	local lines = {};
 	for i, entry in ipairs(entries) do

@@ -13,6 +13,12 @@ describe("views", function ()
 		end
 	end);
 
+	it("F4 one of something is no plural", function ()
+		for count, text in pairs { [0] = "0 clients", [1] = "1 client", [2] = "2 clients" } do
+			assert.equal(text, views.count(count, "client"));
+		end
+	end);
+
 	local function statistics()
 		local none = { with_labels = function () return { add = function () end }; end };
 		local one = reports.new(function () return none; end, function () end, function () end);
