@@ -227,12 +227,12 @@ end
 local hashes = module:open_store("receipts_caps");
 
 local function save_hashes()
-	local ok, err = hashes:set(nil, capabilities:export());
+	local ok, err = retries.attempt(hashes, "set", nil, capabilities:export());
 	if not ok then module:log("warn", "What is known of clients could not be stored: %s", err); end
 end
 
 local function load_hashes()
-	local stored, err = hashes:get(nil);
+	local stored, err = retries.attempt(hashes, "get", nil);
 	if type(stored) == "table" then
 		capabilities:import(stored);
 	elseif err then

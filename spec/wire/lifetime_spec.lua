@@ -131,6 +131,25 @@ describe("a module that comes late", function ()
 		assert.truthy(server:log():find(COMPLAINT, 1, true));
 	end);
 
+	it("says so, too, when the store raises errors", function ()
+		local server = servers.start {};
+		finally(function () server:stop(); end);
+		server:run([[
+			local storagemanager = require "core.storagemanager";
+			local open = storagemanager.open;
+			local function fail() error("disk on fire", 0); end
+			function storagemanager.open(host, name, ...)
+				if name == "receipts_caps" then return { get = fail, set = fail }; end
+				return open(host, name, ...);
+			end
+		]]);
+		server:reload();
+		assert.truthy(server:log():find("What was known of clients could not be read: disk on fire", 1, true));
+		server:reload();
+		assert.truthy(server:log():find("What is known of clients could not be stored: disk on fire", 1, true));
+		assert.is_nil(server:log():match("error[^\n]*disk on fire[^\n]*"));
+	end);
+
 	it("says so when it cannot read what was known of clients, and begins anew", function ()
 		local server = servers.start {};
 		finally(function () server:stop(); end);
