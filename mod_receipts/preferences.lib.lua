@@ -49,7 +49,7 @@ end
 --- Returns true; or nil and the reason when the store fails.
 function methods:set(user, wanted)
 	local before = self:answers_for(user);
-	local ok, err = self.store:set(user, wanted);
+	local ok, err = retries.attempt(self.store, "set", user, wanted);
 	if not ok then return nil, err; end
 	self:forget(user);
 	if self:answers_for(user) ~= before then self.changed(user); end

@@ -371,6 +371,11 @@ describe("preferences", function ()
 		broken = true;
 		assert.same({ nil, "disk on fire" }, { users:get("somebody") });
 		assert.same({ nil, "disk on fire" }, { users:set("bob", {}) });
+		local set = store.set;
+		function store.set() error("disk on fire", 0); end
+		assert.same({ nil, "disk on fire" }, { users:set("bob", {}) });
+		store.set = set;
+		assert.is_true(users:answers_for("bob"));
 		broken = false;
 		data.bob = nil;
 		users:forget("bob");
