@@ -21,8 +21,8 @@ end
 
 --- Watches the messages to these components.
 -- @param hosts  array of their names
--- @param env    examine, bits: the engine's; answers: answers.lib.lua's; guard, later: of guard.lib.lua; record(stanza, why): takes note of a decision;
---               answered(): an answer has been sent
+-- @param env    examine, bits: the engine's; answers: answers.lib.lua's; guard, later: of guard.lib.lua;
+--               record(stanza, why): takes note of a decision; answered(): an answer has been sent
 function components.watch(hosts, env)
 	local function answer(host, content)
 		if not is_connected(host) then return; end
