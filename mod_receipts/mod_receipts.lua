@@ -29,8 +29,6 @@ if not engine then
 end
 
 local user_exists = require "core.usermanager".user_exists;
-local jid_bare = require "util.jid".bare;
-local jid_host = require "util.jid".host;
 local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
@@ -41,6 +39,7 @@ local capabilities_lib = module:require "capabilities";
 local guards = module:require "guard";
 local hooks = module:require "hooks";
 local jids = module:require "jids";
+local learning = module:require "learning";
 local offers_lib = module:require "offers";
 local options_lib = module:require "options";
 local outlet = module:require "outlet";
@@ -184,62 +183,6 @@ local function account_disco(event)
 	if user and preferences:answers_for(user) then event.reply:tag("feature", { var = xmlns_receipts }):up(); end
 end
 
--- Chapter B: who supports receipts
-
-local function presence_out(event)
-	local stanza = event.stanza;
-	local to, type = stanza.attr.to, stanza.attr.type;
-	if not to then return; end
-	if asleep.is_awake(sleeping.presence) then sleeping.presence.directed(event.origin, to, type); end
-	if not type then capabilities:directed(stanza); end
-end
-
-local function is_ours(jid)
-	local session = full_sessions[jid];
-	return (session and session.host or jids.host_of_bare(jids.bare(jid))) == module.host;
-end
-
-local function presence_in(event)
-	local stanza = event.stanza;
-	local to, from = stanza.attr.to, stanza.attr.from;
-	if not to then
-		capabilities:presence(stanza);
-	elseif from and not is_ours(from) then -- of clients of this host all is known by what they broadcast
-		local account = jids.bare(to);
-		if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
-	end
-end
-
-local function overheard(event)
-	local query = sleeping.disco.result(event.stanza);
-	if query then capabilities:overheard(event.stanza.attr.from, query); end
-end
-
-local function unbound(event)
-	local jid = event.session.full_jid;
-	if not jid then return; end
-	capabilities:forget(jid);
-	if not bare_sessions[jid_bare(jid)] then capabilities:gone(jid_bare(jid)); end
-end
-
--- What was learned by hash outlives a restart: it is small, and spares asking everybody anew.
-
-local hashes = module:open_store("receipts_caps");
-
-local function save_hashes()
-	local ok, err = retries.attempt(hashes, "set", nil, capabilities:export());
-	if not ok then module:log("warn", "What is known of clients could not be stored: %s", err); end
-end
-
-local function load_hashes()
-	local stored, err = retries.attempt(hashes, "get", nil);
-	if type(stored) == "table" then
-		capabilities:import(stored);
-	elseif err then
-		module:log("warn", "What was known of clients could not be read: %s", err);
-	end
-end
-
 -- Rule G1: send again
 
 local resend = asleep.later(function ()
@@ -312,40 +255,6 @@ reports:watch(function (sample)
 	return uncounted(sample);
 end);
 
--- Is another session of the same user in a room?
-local function is_in(session, room)
-	local user = bare_sessions[jid_bare(session.full_jid)]; -- none any more when this is its last session's end
-	for _, other in next, user and user.sessions or {} do
-		local joined = rooms:of(other);
-		if joined and joined[room] then return true; end
-	end
-	return false;
-end
-
-local function presence_out_full(event)
-	local left = rooms:presence(event.origin, event.stanza); -- first: that a room is joined is to be known whatever fails
-	if left and not is_in(event.origin, left) then capabilities:hidden(left, jid_bare(event.origin.full_jid)); end
-	presence_out(event);
-end
-
--- Who had joined before the module came: known for the rooms of this server only.
-local function joined_before(session)
-	for jid in pairs(session.directed or {}) do
-		local host = prosody.hosts[jid_host(jid)];
-		if jid_resource(jid) and host and host.modules.muc then rooms:join(session, jid_bare(jid)); end
-	end
-end
-
--- Takes note of who is online already, when the module comes, or comes back without what it knew.
-local function look_around()
-	for _, user in pairs(prosody.hosts[module.host].sessions) do
-		for _, session in pairs(user.sessions) do
-			if session.presence then capabilities:presence(session.presence); end
-			joined_before(session);
-		end
-	end
-end
-
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, exists, time_now, parts); end);
@@ -372,6 +281,11 @@ local function bound(event)
 	preferences:forget(event.session.username);
 end
 
+-- Chapter B: who supports receipts
+
+local look_around, save_hashes =
+	learning.start(capabilities, rooms, sleeping, asleep.is_awake, module:open_store("receipts_caps"), hook);
+
 -- A reload keeps what is pending and known. What was to be sent again is not.
 
 function module.save()
@@ -397,8 +311,6 @@ function module.restore(saved)
 	if asleep.is_awake(saved.waiting) then waiting:take_over(saved.waiting); end
 end
 
-load_hashes();
-
 -- Hooks
 
 module:add_feature(xmlns_receipts); -- rule A1
@@ -406,14 +318,7 @@ module:add_feature(xmlns_receipts); -- rule A1
 for _, kind in ipairs { "bare", "full", "host" } do
 	module:hook("pre-message/"..kind, outgoing, PRIORITY); -- those of hooks.lib.lua guard themselves
 end
-hook("pre-presence/bare", presence_out);
-hook("pre-presence/host", presence_out);
-hook("pre-presence/full", presence_out_full);
-for _, kind in ipairs { "bare", "full" } do
-	module:hook("message/"..kind, incoming, PRIORITY);
-	hook("presence/"..kind, presence_in);
-end
-hook("iq-result/bare/disco", overheard);
+for _, kind in ipairs { "bare", "full" } do module:hook("message/"..kind, incoming, PRIORITY); end
 local forget_blocks = guard("blocking", function (event)
 	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(event.origin.username); end
 end);
@@ -426,9 +331,7 @@ local function blocking(handlers, name, event)
 end
 for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end
 hook("resource-bind", bound);
-hook("resource-unbind", unbound);
 hook("presence/initial", available);
-hook("smacks-hibernation-end", function (event) capabilities:resumed(event.resumed.full_jid); end);
 hook("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(hook, record); end
 hook("smacks-hibernation-start", function (event)

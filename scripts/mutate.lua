@@ -43,6 +43,7 @@ local LUA_FILES = {
 	["guard.lib"] = "module/guard";
 	["hooks.lib"] = "module/hooks wire/transparency wire/checks wire/requests";
 	["inspection.lib"] = "module/inspection wire/shell wire/adhoc wire/reports";
+	["learning.lib"] = "wire/capabilities wire/privacy wire/remote wire/checks wire/answers wire/lifetime";
 	["lint.lib"] = "module/lint wire/command";
 	["manual.lib"] = "wire/shell";
 	["mod_receipts"] = "wire/advertise wire/requests wire/checks wire/capabilities wire/lifetime wire/answers wire/resend wire/reports "

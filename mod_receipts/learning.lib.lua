@@ -1,0 +1,114 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter B, as it meets Prosody: presence, answers to disco#info, and who is online already.
+
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
+local jid_resource = require "util.jid".resource;
+
+local jids = module:require "jids";
+local retries = module:require "retries";
+
+local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+
+local learning = {};
+
+--- Listens from now on.
+-- @param capabilities  capabilities.lib.lua's; rooms: rooms.lib.lua's
+-- @param libs          disco and presence: the libs; is_awake: of asleep.lib.lua
+-- @param store         a keyval store: what was learned by hash outlives a restart. It is small, and spares asking everybody anew
+-- @param hook          function (event name, handler): hooks an event of the host, guarded
+-- @return look_around (function): takes note of who is online already, when the module comes, or comes back without what it knew;
+--         save (function): writes what was learned by hash
+function learning.start(capabilities, rooms, libs, is_awake, store, hook)
+	local function presence_out(event)
+		local stanza = event.stanza;
+		local to, type = stanza.attr.to, stanza.attr.type;
+		if not to then return; end
+		if is_awake(libs.presence) then libs.presence.directed(event.origin, to, type); end
+		if not type then capabilities:directed(stanza); end
+	end
+
+	-- Is another session of the same user in a room?
+	local function is_in(session, room)
+		local user = bare_sessions[jid_bare(session.full_jid)]; -- none any more when this is its last session's end
+		for _, other in next, user and user.sessions or {} do
+			local joined = rooms:of(other);
+			if joined and joined[room] then return true; end
+		end
+		return false;
+	end
+
+	local function presence_out_full(event)
+		local left = rooms:presence(event.origin, event.stanza); -- first: that a room is joined is to be known whatever fails
+		if left and not is_in(event.origin, left) then capabilities:hidden(left, jid_bare(event.origin.full_jid)); end
+		presence_out(event);
+	end
+
+	local function is_ours(jid)
+		local session = full_sessions[jid];
+		return (session and session.host or jids.host_of_bare(jids.bare(jid))) == module.host;
+	end
+
+	local function presence_in(event)
+		local stanza = event.stanza;
+		local to, from = stanza.attr.to, stanza.attr.from;
+		if not to then
+			capabilities:presence(stanza);
+		elseif from and not is_ours(from) then -- of clients of this host all is known by what they broadcast
+			local account = jids.bare(to);
+			if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
+		end
+	end
+
+	local function overheard(event)
+		local query = libs.disco.result(event.stanza);
+		if query then capabilities:overheard(event.stanza.attr.from, query); end
+	end
+
+	local function unbound(event)
+		local jid = event.session.full_jid;
+		if not jid then return; end
+		capabilities:forget(jid);
+		if not bare_sessions[jid_bare(jid)] then capabilities:gone(jid_bare(jid)); end
+	end
+
+	-- Who had joined before the module came: known for the rooms of this server only.
+	local function joined_before(session)
+		for jid in pairs(session.directed or {}) do
+			local host = prosody.hosts[jid_host(jid)];
+			if jid_resource(jid) and host and host.modules.muc then rooms:join(session, jid_bare(jid)); end
+		end
+	end
+
+	local function look_around()
+		for _, user in pairs(prosody.hosts[module.host].sessions) do
+			for _, session in pairs(user.sessions) do
+				if session.presence then capabilities:presence(session.presence); end
+				joined_before(session);
+			end
+		end
+	end
+
+	local function save()
+		local ok, err = retries.attempt(store, "set", nil, capabilities:export());
+		if not ok then module:log("warn", "What is known of clients could not be stored: %s", err); end
+	end
+
+	local stored, err = retries.attempt(store, "get", nil);
+	if type(stored) == "table" then
+		capabilities:import(stored);
+	elseif err then
+		module:log("warn", "What was known of clients could not be read: %s", err);
+	end
+
+	hook("pre-presence/bare", presence_out);
+	hook("pre-presence/host", presence_out);
+	hook("pre-presence/full", presence_out_full);
+	for _, kind in ipairs { "bare", "full" } do hook("presence/"..kind, presence_in); end
+	hook("iq-result/bare/disco", overheard);
+	hook("resource-unbind", unbound);
+	hook("smacks-hibernation-end", function (event) capabilities:resumed(event.resumed.full_jid); end);
+	return look_around, save;
+end
+
+return learning;
