@@ -67,6 +67,7 @@ build = {
 		["mod_receipts.presence"] = "mod_receipts/presence.lib.lua",
 		["mod_receipts.prosodyctl"] = "mod_receipts/prosodyctl.lib.lua",
 		["mod_receipts.queries"] = "mod_receipts/queries.lib.lua",
+		["mod_receipts.records"] = "mod_receipts/records.lib.lua",
 		["mod_receipts.reports"] = "mod_receipts/reports.lib.lua",
 		["mod_receipts.requests"] = "mod_receipts/requests.lib.lua",
 		["mod_receipts.resend"] = "mod_receipts/resend.lib.lua",

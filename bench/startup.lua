@@ -16,7 +16,7 @@ local QUICK = arg[1] == "quick"; -- a hundredth of the entries
 local USERS, ENTRIES = QUICK and 1000 or 100000, 10;
 local RUNS = QUICK and 3 or 31;
 
--- The records of a user, as store.lib.lua keeps them.
+-- The records of a user, as records.lib.lua makes them.
 local function records(user)
 	local set = {};
 	for i = 1, ENTRIES do

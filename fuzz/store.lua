@@ -2,7 +2,7 @@
 -- What a storage returns when it was damaged, or written by somebody else: nothing is raised, and what is sound is taken in.
 
 local paths = require "spec.support.paths";
-local lib = paths.lib("store");
+local lib, records = paths.lib("store"), paths.lib("records");
 local bytes = require "fuzz.bytes";
 local receipts = require "receipts";
 
@@ -33,7 +33,7 @@ local function user_data(input, now)
 	local data = {};
 	for _ = 1, input:number(12) do
 		local one = record(input, now);
-		local key = type(one.to) == "string" and type(one.id) == "string" and lib.key(one.to, one.id) or "";
+		local key = type(one.to) == "string" and type(one.id) == "string" and records.key(one.to, one.id) or "";
 		if input:number(16) == 15 then key = input:storable(0); end
 		if key ~= nil and key == key then data[key] = input:number(16) == 15 and input:storable(2) or one; end
 	end
@@ -50,7 +50,7 @@ end
 -- Should this record be in the table once it is read?
 local function sound(key, one, now)
 	return type(one) == "table" and type(one.to) == "string" and type(one.id) == "string" and math.type(one.time) ~= nil
-		and key == lib.key(one.to, one.id) and one.time >= 0 and one.time < 1e15 and now - one.time < TTL
+		and key == records.key(one.to, one.id) and one.time >= 0 and one.time < 1e15 and now - one.time < TTL
 		and (one.occupant and one.to or one.to:match("^[^/]*")) ~= "" and one.id ~= "" and #one.id <= 1023 and #one.to <= 3071
 		and (one.type == nil or is_one_of(one.type, TYPES)) and (not one.state or is_one_of(one.state, STATES));
 end

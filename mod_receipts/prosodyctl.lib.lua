@@ -8,7 +8,7 @@ local make_host = require "util.startup".make_host;
 local time_now = require "util.time".now;
 
 local libs = {};
-for _, name in ipairs { "command", "lint", "options", "setup", "store", "stored", "views" } do libs[name] = module:require(name); end
+for _, name in ipairs { "command", "lint", "options", "records", "setup", "stored", "views" } do libs[name] = module:require(name); end
 
 -- As prosodyctl itself does before it touches a host's data.
 local function open(host, name)

@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: MIT
 -- Rule F1: what is awaited outlives a restart, in the store "receipts" of Prosody's storage.
 --
--- Each user has one record for each awaited receipt; its key is made of whom was asked and of the message's id. Records are read when
--- something is first asked of that user's, and written behind, in batches: the pending table's journal tells which. While the store
--- fails nothing is lost but what a crash would lose: the journal grows no longer than the table, and waits.
+-- Each user has one record for each awaited receipt (records.lib.lua). They are read when something is first asked of that user's, and
+-- written behind, in batches: the pending table's journal tells which. While the store fails nothing is lost but what a crash would lose:
+-- the journal grows no longer than the table, and waits.
 --
 -- A storage may let others run before it answers (util.async). Then everything may have changed, but for that user's records: nobody else
 -- deals with those meanwhile.
 
 local jid_node = require "util.jid".node;
 local jid_join = require "util.jid".join;
-local sha256 = require "util.hashes".sha256;
 
 local bounded = module:require "bounded";
+local records = module:require "records";
 local retries = module:require "retries";
 
 local MAX_KNOWN = 100000; -- users of whom it is known that their records have been read
@@ -66,11 +66,6 @@ function methods:take_over(other)
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
 end
 
---- The key of a record. PostgreSQL takes keys up to 2.7 kB only, an id may be longer than a file name: so a hash.
-function store.key(to, id)
-	return sha256(to.."\0"..id, true):sub(1, 32);
-end
-
 -- Calls a storage's method about a user.
 local function attempt(self, storage, method, user, ...)
 	self.busy[user] = true;
@@ -101,42 +96,9 @@ local function worked(self, user)
 	self.failures, self.failed_user, self.retry_at = 0, nil, -math.huge;
 end
 
--- A record is an entry of the pending table without what is as usual.
-local function to_record(entry)
-	return {
-		to = entry.to, id = entry.id, time = entry.time;
-		type = entry.type ~= "normal" and entry.type or nil;
-		state = entry.state ~= "pending" and entry.state or nil;
-		injected = entry.injected or nil, occupant = entry.occupant or nil, overdue = entry.overdue or nil;
-	};
-end
-
---- A user's records as entries, oldest first.
--- @param data  what the keyval store holds
--- @return array of entries, and the number of records that are none
-function store.entries(data)
-	local entries, damaged = {}, 0;
-	for key, record in pairs(data) do
-		if type(record) == "table" and type(record.time) == "number" and type(record.to) == "string" and type(record.id) == "string"
-			and store.key(record.to, record.id) == key then
-			table.insert(entries, {
-				to = record.to, id = record.id, time = record.time, type = record.type, state = record.state or "pending";
-				injected = record.injected, occupant = record.occupant, overdue = record.overdue;
-			});
-		else
-			damaged = damaged + 1;
-		end
-	end
-	table.sort(entries, function (a, b)
-		if a.time ~= b.time then return a.time < b.time; end
-		return a.id < b.id;
-	end);
-	return entries, damaged;
-end
-
 local function remove_record(self, user, entry)
 	self.gone[user] = self.gone[user] or {};
-	self.gone[user][store.key(entry.to, entry.id)] = true;
+	self.gone[user][records.key(entry.to, entry.id)] = true;
 end
 
 -- A record that is not in the table is over its time.
@@ -147,12 +109,12 @@ local function expire(self, user, entry)
 end
 
 local function is_gone(self, user, entry)
-	return self.gone[user] ~= nil and self.gone[user][store.key(entry.to, entry.id)] ~= nil;
+	return self.gone[user] ~= nil and self.gone[user][records.key(entry.to, entry.id)] ~= nil;
 end
 
 -- Puts a user's records into the table. Returns whether there was room for all.
 local function take_in(self, user, data)
-	local entries, damaged = store.entries(data);
+	local entries, damaged = records.entries(data);
 	local alive = {};
 	for _, entry in ipairs(entries) do
 		if not is_gone(self, user, entry) then table.insert(alive, entry); end
@@ -249,7 +211,7 @@ local function changes_of(self, user, entries)
 	local changes, any_kept = {}, false;
 	for key in pairs(self.gone[user] or {}) do changes[key] = self.map.remove; end
 	for _, entry in ipairs(entries) do
-		changes[store.key(entry.to, entry.id)] = entry.keep and to_record(entry) or self.map.remove;
+		changes[records.key(entry.to, entry.id)] = entry.keep and records.from(entry) or self.map.remove;
 		any_kept = any_kept or entry.keep;
 	end
 	return changes, any_kept;
@@ -436,7 +398,7 @@ function methods:sweep(ttl)
 			end
 		elseif user then
 			local data = not self.busy[user] and attempt(self, self.keyval, "get", user);
-			for _, entry in ipairs(type(data) == "table" and not self.known.at[user] and store.entries(data) or {}) do
+			for _, entry in ipairs(type(data) == "table" and not self.known.at[user] and records.entries(data) or {}) do
 				if self.now() - entry.time >= ttl and not is_gone(self, user, entry) then expire(self, user, entry); end
 			end
 		end

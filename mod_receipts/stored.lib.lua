@@ -10,10 +10,10 @@ local FAILED = 2; -- exit code
 --- What is said of a user.
 -- @param data  what the store has
 -- @param ttl   seconds after which an entry expires
--- @param libs  store and views: the libs
+-- @param libs  records and views: the libs
 -- @return array of lines
 function stored.lines(data, now, ttl, libs)
-	local entries, damaged = libs.store.entries(data or {});
+	local entries, damaged = libs.records.entries(data or {});
 	local shown = {};
 	for i, cells in ipairs(libs.views.pending(entries, now)) do
 		local entry = entries[i];
@@ -28,7 +28,7 @@ function stored.lines(data, now, ttl, libs)
 end
 
 --- The subcommand, see command.lib.lua.
--- @param libs  options, setup, store and views: the libs
+-- @param libs  options, records, setup and views: the libs
 -- @param configmanager  core.configmanager, modulemanager: core.modulemanager
 -- @param open  function (host, store name): a keyval store; or nil and why not
 -- @param out, err  files

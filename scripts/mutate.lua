@@ -55,6 +55,7 @@ local LUA_FILES = {
 	["presence.lib"] = "module/presence wire/checks wire/answers wire/privacy";
 	["prosodyctl.lib"] = "wire/command";
 	["queries.lib"] = "module/queries wire/capabilities";
+	["records.lib"] = "module/store module/stored";
 	["reports.lib"] = "module/reports wire/metrics wire/reports";
 	["requests.lib"] = "module/requests";
 	["resend.lib"] = "module/resend wire/resend";

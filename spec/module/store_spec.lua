@@ -2,7 +2,7 @@
 -- store.lib.lua: what is pending, in a store that may fail (rule F1). The store is a table here; the wire specs have real ones.
 
 local paths = require "spec.support.paths";
-local lib = paths.lib("store");
+local lib, records = paths.lib("store"), paths.lib("records");
 local receipts = require "receipts";
 
 describe("store", function ()
@@ -187,9 +187,9 @@ describe("store", function ()
 		local good = select(2, next(data.a));
 		data.a.text = "rubbish";
 		data.a.other = { to = "x@h", id = "1", time = now };
-		data.a[lib.key("x@h", "2")] = { to = "x@h", id = "2", time = now, state = "lost" };
-		data.a[lib.key("x@h", "3")] = { to = "x@h", id = "3", time = "soon" };
-		data.a[lib.key("x@h", "4")] = { to = "x@h", id = "4", time = now, type = "odd" };
+		data.a[records.key("x@h", "2")] = { to = "x@h", id = "2", time = now, state = "lost" };
+		data.a[records.key("x@h", "3")] = { to = "x@h", id = "3", time = "soon" };
+		data.a[records.key("x@h", "4")] = { to = "x@h", id = "4", time = now, type = "odd" };
 		restart();
 		assert.is_true(store:load("a"));
 		assert.same({ "1" }, { pending:list("a@h")[1].id, pending:list("a@h")[2] });
@@ -198,7 +198,7 @@ describe("store", function ()
 		ask("a", "5");
 		store:flush(10);
 		assert.equal("rubbish", data.a.text);
-		assert.same(good, data.a[lib.key("x@h", "1")]);
+		assert.same(good, data.a[records.key("x@h", "1")]);
 		data.b = "not even a table";
 		assert.is_true(store:load("b"));
 	end);
@@ -318,7 +318,7 @@ describe("store", function ()
 	end);
 
 	it("F1 a deletion that fails is tried less and less often, and forgetting clears what cannot be read", function ()
-		data.a = { [lib.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+		data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
 		broken = { a = true };
 		local set = keyval.set;
 		keyval.set = function (_, user, value)
@@ -345,7 +345,7 @@ describe("store", function ()
 	end);
 
 	it("F1 says that it cannot tell while the store cannot be read, and tries again", function ()
-		data.a = { [lib.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+		data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
 		broken = true;
 		assert.is_false(store:load("a"));
 		assert.is_false(store:load("a"));
@@ -873,7 +873,7 @@ describe("store", function ()
 		end);
 
 		it("F1 who is forgotten while they are read, written or removed stays forgotten", function ()
-			data.a = { [lib.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+			data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
 			local reading = start("load", "a");
 			go_on(reading);
 			assert.is_false((do_it("forget", "a")));
@@ -889,7 +889,7 @@ describe("store", function ()
 			assert.equal("done", (do_it("flush", 10)));
 			assert.is_nil(data.a);
 
-			data.b = { [lib.key("x@h", "1")] = { to = "x@h", id = "1", time = now - 2000 } };
+			data.b = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now - 2000 } };
 			local step = { thread = coroutine.create(store:sweep(1000)), results = {} };
 			go_on(step);
 			assert.is_false((do_it("forget", "b")));
@@ -989,8 +989,8 @@ describe("store", function ()
 	end);
 
 	it("F1 keys are short whatever the id is", function ()
-		assert.equal(32, #lib.key(("x"):rep(3000), ("y"):rep(1023)));
-		assert.not_equal(lib.key("a", "b"), lib.key("a", "c"));
-		assert.not_equal(lib.key("a", "b"), lib.key("b", "b"));
+		assert.equal(32, #records.key(("x"):rep(3000), ("y"):rep(1023)));
+		assert.not_equal(records.key("a", "b"), records.key("a", "c"));
+		assert.not_equal(records.key("a", "b"), records.key("b", "b"));
 	end);
 end);

@@ -7,7 +7,7 @@ local lib = paths.lib;
 local new_set = require "util.set".new;
 
 local FAILED = 2;
-local libs = { options = lib("options"), setup = lib("setup"), store = lib("store"), views = lib("views") };
+local libs = { options = lib("options"), setup = lib("setup"), records = lib("records"), views = lib("views") };
 
 describe("prosodyctl mod_receipts pending", function ()
 	-- Runs it for a user of the host "h"; its exit code, and what it wrote.
@@ -52,7 +52,7 @@ describe("prosodyctl mod_receipts pending", function ()
 	end);
 
 	it("shows what is stored, what of it has expired, and how much is damaged", function ()
-		local key, records = libs.store.key, {};
+		local key, records = libs.records.key, {};
 		for id, state in pairs { one = false, two = "failed", three = "delivered" } do
 			records[key("b@h", id)] = { to = "b@h", id = id, time = 999990, state = state or nil };
 		end
