@@ -77,6 +77,7 @@ build = {
 		["mod_receipts.shell"] = "mod_receipts/shell.lib.lua",
 		["mod_receipts.store"] = "mod_receipts/store.lib.lua",
 		["mod_receipts.stored"] = "mod_receipts/stored.lib.lua",
+		["mod_receipts.tracker"] = "mod_receipts/tracker.lib.lua",
 		["mod_receipts.traffic"] = "mod_receipts/traffic.lib.lua",
 		["mod_receipts.upkeep"] = "mod_receipts/upkeep.lib.lua",
 		["mod_receipts.views"] = "mod_receipts/views.lib.lua",

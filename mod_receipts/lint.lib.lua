@@ -1,23 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- `prosodyctl mod_receipts lint`: which messages of a capture or an export break the rules of XEP-0184, and what became of those
--- that ask for a receipt.
---
--- The first half is pure: facts of messages in, violations and a summary out. The second reads files and prints. Whatever the length
--- of the input, memory is bounded: of the messages that await an ack the latest KEPT are known, and latencies are kept as counts.
+-- that ask for a receipt (tracker.lib.lua). Whatever the length of the input, memory is bounded.
 
 local json = require "util.json".encode;
-local jid_prep, jid_resource = require "util.jid".prep, require "util.jid".resource;
 local isatty = require "util.pposix".isatty;
 local time_now = require "util.time".now;
-local new_bounded = module:require "bounded".new;
+local new_tracker = module:require "tracker".new;
 local shown = module:require "views".shown; -- nothing of a message is printed, but files have names
 
 local lint = {};
-
-local KEPT = 32768; -- messages that await an ack
-local KEPT_BYTES = 8 * 1024 * 1024; -- or fewer, when their ids and addresses are long
-local ADDRESSES = 4096; -- whose prepared form is known
-local ADDRESS_MAX = 3071; -- bytes (RFC 7622 §3.1); what is longer is no address, and the table does not take it
 
 -- What is wrong, and the section of XEP-0184 that says so. All of them are rule E3.
 local RULE = "E3";
@@ -34,22 +25,6 @@ local meanings = {
 };
 lint.meanings = meanings;
 
---- Seconds since the epoch of an XEP-0082 DateTime; nil when it is none. (util.datetime drops fractions in 0.12.)
-function lint.seconds(stamp)
-	local year, month, day, hour, min, sec, zone = stamp:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d%.?%d*)(.*)$");
-	local sign, zone_hour, zone_min = "+", 0, 0;
-	if year and zone ~= "Z" then
-		sign, zone_hour, zone_min = zone:match("^([+-])(%d%d):(%d%d)$");
-	end
-	if not year or not sign then return nil; end
-	-- Years that begin in March have their odd day at the end; 719,468 of their days came before 1970.
-	local march_year = month + 0 < 3 and year - 1 or year + 0;
-	local days = 365 * march_year + march_year // 4 - march_year // 100 + march_year // 400
-		+ (153 * ((month + 9) % 12) + 2) // 5 + day - 1 - 719468;
-	local offset = tonumber(sign.."1") * (zone_hour * 60 + zone_min) * 60;
-	return days * 86400 + hour * 3600 + min * 60 + sec - offset;
-end
-
 --- The violations in a message.
 -- @param facts  of the message, as the engine's scanner gives them
 -- @param file   name of the input
@@ -61,146 +36,6 @@ function lint.violations(facts, file)
 		list[i] = { file = file, line = facts.line, rule = RULE, problem = problem, text = text, section = section };
 	end
 	return list;
-end
-
--- What becomes of the messages that ask.
-
-local OWNER = "."; -- stands for an address that is left out: clients leave out their own
-
--- What is kept with an ask. The table's mark for what the server asked says here that the time is a stamp's.
-local hows = {};
-for _, stamped in ipairs { true, false } do
-	hows[stamped] = {};
-	for _, occupant in ipairs { true, false } do hows[stamped][occupant] = { injected = stamped, occupant = occupant }; end
-end
-
-local tracker = {};
-tracker.__index = tracker;
-
---- Follows asks and acks through the input.
--- @param engine  the C engine
-function lint.tracker(engine)
-	return setmetatable({
-		bits = engine.bits;
-		pending = engine.pending { capacity = KEPT, per_user = 2 * KEPT, ttl = 0, remember = 0 };
-		clock = 0; -- the latest stamp, for what has none
-		counts = { asked = 0, delivered = 0, duplicate = 0, forged = 0, unknown = 0, forgotten = 0 };
-		latencies = {}; -- seconds -> how many
-		addresses = new_bounded(ADDRESSES); -- as written -> as compared
-	}, tracker);
-end
-
--- A client's own capture has addresses as the client writes them, and answers to them as servers do. What is no JID stays as it is.
-function tracker:address(text)
-	if not text or #text > ADDRESS_MAX then return text; end
-	local known = self.addresses.at[text];
-	if not known then
-		known = jid_prep(text) or text;
-		self.addresses:set(text, known);
-	end
-	return known;
-end
-
-function tracker:time(stamp)
-	local time = stamp and lint.seconds(stamp);
-	if not time or time < 0 then return self.clock, false; end
-	self.clock = math.max(self.clock, time);
-	return time, true;
-end
-
--- Room for one more. The oldest go first, whosever they are: they are the least likely to be acked.
-function tracker:make_room()
-	if self.pending:count() < KEPT and self.pending:bytes() < KEPT_BYTES then return; end
-	local _, gone = self.pending:expire(self.clock, 2);
-	for _, entry in ipairs(gone) do
-		if entry.state == "pending" then self.counts.forgotten = self.counts.forgotten + 1; end
-	end
-end
-
-function tracker:ask(facts)
-	local from, to = self:address(facts.from) or OWNER, self:address(facts.to) or self.owner or OWNER;
-	if not facts.from then
-		self.left_out = true;
-	else
-		self.owner = to;
-		-- The very message was seen on its way to the server, which has put the address in.
-		if self.left_out and self.pending:state(OWNER, to, facts.id) == "pending" then return; end
-	end
-	self:make_room();
-	local time, stamped = self:time(facts.stamp);
-	local occupant = facts.bits & self.bits.occupant ~= 0 and jid_resource(to) ~= nil;
-	local added, known = self.pending:add(from, to, facts.id, time, hows[stamped][occupant]);
-	if added and not known then
-		self.counts.asked = self.counts.asked + 1;
-	elseif not added then
-		self.counts.asked = self.counts.asked + 1;
-		self.counts.forgotten = self.counts.forgotten + 1; -- too long to be kept
-	end
-end
-
-local function found(verdict)
-	return verdict == "delivered" or verdict == "duplicate";
-end
-
-function tracker:ack(facts)
-	local requester, acker = self:address(facts.to) or OWNER, self:address(facts.from) or self.owner or OWNER;
-	local id = facts.received_id;
-	if not id or id == "" then id = facts.id or ""; end -- revision 1.0
-	local time, stamped = self:time(facts.stamp);
-	local verdict, age, ask_stamped = self.pending:match(requester, acker, id, time);
-	if not found(verdict) and self.left_out then
-		local second, second_age, second_stamped = self.pending:match(OWNER, acker, id, time);
-		if found(second) then verdict, age, ask_stamped = second, second_age, second_stamped; end
-	end
-	if verdict == "forged" and not (facts.to and facts.from) then verdict = "unknown"; end -- nobody is accused on a guess
-	self.counts[verdict] = self.counts[verdict] + 1;
-	if verdict == "delivered" and stamped and ask_stamped then
-		local rounded = tonumber(("%.3g"):format(age));
-		self.latencies[rounded] = (self.latencies[rounded] or 0) + 1;
-	end
-end
-
---- Takes note of one message.
-function tracker:message(facts)
-	if facts.bits & self.bits.asks ~= 0 then self:ask(facts); end
-	if facts.bits & self.bits.acks ~= 0 then self:ack(facts); end
-end
-
--- The smallest value that has at least this share of all at or below it.
-local function percentile(values, latencies, total, share)
-	local seen = 0;
-	for _, value in ipairs(values) do
-		seen = seen + latencies[value];
-		if seen >= share * total then return value; end
-	end
-end
-
---- What all the messages so far come to.
--- @return table of counts; `latency` has pairs (how many), p50, p90, p99, max in seconds, and is nil when no pair has two stamps
-function tracker:summary()
-	local counts = self.counts;
-	local values, total = {}, 0;
-	for value, count in pairs(self.latencies) do
-		table.insert(values, value);
-		total = total + count;
-	end
-	table.sort(values);
-	return {
-		asked = counts.asked;
-		delivered = counts.delivered;
-		duplicates = counts.duplicate;
-		unanswered = counts.asked - counts.delivered;
-		forgotten = counts.forgotten;
-		forged = counts.forged;
-		unknown = counts.unknown;
-		latency = total > 0 and {
-			pairs = total;
-			p50 = percentile(values, self.latencies, total, 0.5);
-			p90 = percentile(values, self.latencies, total, 0.9);
-			p99 = percentile(values, self.latencies, total, 0.99);
-			max = values[#values];
-		} or nil;
-	};
 end
 
 -- Printing
@@ -369,7 +204,7 @@ end
 -- @return exit code: 0 clean, 1 violations, 2 something could not be read
 function lint.check(paths, format, system, engine)
 	local printer = setmetatable({ out = system.out, err = system.err, faults = {} }, printers[format]);
-	local tracked = lint.tracker(engine);
+	local tracked = new_tracker(engine);
 	local messages, violations, code = 0, 0, 0;
 	for _, path in ipairs(paths) do
 		local fault, read_messages = read(path, system, engine, function (facts)

@@ -65,6 +65,7 @@ local LUA_FILES = {
 	["shell.lib"] = "wire/shell";
 	["store.lib"] = "module/store wire/lifetime";
 	["stored.lib"] = "module/stored wire/command";
+	["tracker.lib"] = "module/lint";
 	["traffic.lib"] = "wire/requests wire/checks wire/reports wire/resend wire/privacy wire/transparency wire/answers wire/remote "
 		.."wire/lifetime";
 	["upkeep.lib"] = "module/upkeep wire/limits";

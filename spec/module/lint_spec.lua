@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- lint.lib.lua: facts in, violations and a summary out; and what it prints of a file.
+-- lint.lib.lua and tracker.lib.lua: facts in, violations and a summary out; and what is printed of a file.
 
 local paths = require "spec.support.paths";
 local engine = require "receipts";
 local json = require "util.json";
-local lint = paths.lib("lint");
+local lint, trackers = paths.lib("lint"), paths.lib("tracker");
 local cases = require "spec.support.messages";
 
 local R = "xmlns='urn:xmpp:receipts'";
@@ -17,7 +17,7 @@ local function facts_of(xml)
 end
 
 local function summary_of(...)
-	local tracker = lint.tracker(engine);
+	local tracker = trackers.new(engine);
 	for _, facts in ipairs(facts_of(table.concat({ ... }))) do tracker:message(facts); end
 	return tracker:summary();
 end
@@ -103,11 +103,11 @@ describe("F5 lint", function ()
 			["2100-03-01T00:00:00Z"] = 4107542400; -- no leap year
 		};
 		for stamp, seconds in pairs(times) do
-			it(stamp, function () assert.equal(seconds, lint.seconds(stamp)); end);
+			it(stamp, function () assert.equal(seconds, trackers.seconds(stamp)); end);
 		end
 		it("and nothing else", function ()
 			for _, stamp in ipairs { "", "now", "2024-01-01", "20240101T00:00:00", "2024-01-01T00:00:00", "2024-01-01T00:00:00+5" } do
-				assert.is_nil(lint.seconds(stamp), stamp);
+				assert.is_nil(trackers.seconds(stamp), stamp);
 			end
 		end);
 	end);
@@ -170,7 +170,7 @@ describe("F5 lint", function ()
 		end);
 
 		it("what is awaited is not forgotten for what is answered", function ()
-			local tracker = lint.tracker(engine);
+			local tracker = trackers.new(engine);
 			local first, late = facts_of(ask("a@h", "b@h", "first")), facts_of(ack("b@h", "a@h", "first"));
 			tracker:message(first[1]);
 			for i = 1, 40000 do
@@ -182,7 +182,7 @@ describe("F5 lint", function ()
 		end);
 
 		it("in bounded memory: the oldest are forgotten", function ()
-			local tracker = lint.tracker(engine);
+			local tracker = trackers.new(engine);
 			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
 			for i = 1, 100000 do
 				facts.id, facts.from = "id"..i, "user"..i.."@x";
@@ -200,7 +200,7 @@ describe("F5 lint", function ()
 		end);
 
 		it("in bounded memory: addresses that are all different", function ()
-			local tracker = lint.tracker(engine);
+			local tracker = trackers.new(engine);
 			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
 			local function spell(i) facts.from, facts.to = "A"..i.."@x/"..("x"):rep(1000), i.."@x/"..("x"):rep(4000); end
 			for i = 1, 5000 do
@@ -219,7 +219,7 @@ describe("F5 lint", function ()
 		end);
 
 		it("in bounded memory: long ids leave room for fewer", function ()
-			local tracker = lint.tracker(engine);
+			local tracker = trackers.new(engine);
 			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
 			for i = 1, 30000 do
 				facts.id = ("x"):rep(1000)..i;
