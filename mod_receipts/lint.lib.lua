@@ -53,9 +53,12 @@ function text:violation(violation)
 		shown(violation.file), violation.line, violation.rule, violation.problem, violation.text, violation.section)));
 end
 
+-- Where an input could not be read, and why, as compilers say it.
+-- @param fault  { file, reason }, and where there is one line and column
 function text:fault(fault)
+	local where = fault.line and (":%d:%d"):format(fault.line, fault.column) or "";
 	must(self.out:flush()); -- both may go to one place
-	self.err:write(lint.fault_text(fault), "\n");
+	self.err:write(shown(fault.file..where..": "..fault.reason), "\n");
 end
 
 function text:finish(summary)
@@ -98,13 +101,6 @@ function as_json:finish(summary)
 end
 
 local printers = { text = text, json = as_json };
-
---- Where an input could not be read, and why, as compilers say it.
--- @param fault  { file, reason }, and where there is one line and column
-function lint.fault_text(fault)
-	local where = fault.line and (":%d:%d"):format(fault.line, fault.column) or "";
-	return shown(fault.file..where..": "..fault.reason);
-end
 
 -- Progress, for long inputs on a terminal.
 

@@ -93,12 +93,9 @@ function methods:ask(facts)
 	local time, stamped = self:time(facts.stamp);
 	local occupant = facts.bits & self.bits.occupant ~= 0 and jid_resource(to) ~= nil;
 	local added, known = self.pending:add(from, to, facts.id, time, hows[stamped][occupant]);
-	if added and not known then
-		self.counts.asked = self.counts.asked + 1;
-	elseif not added then
-		self.counts.asked = self.counts.asked + 1;
-		self.counts.forgotten = self.counts.forgotten + 1; -- too long to be kept
-	end
+	if added and known then return; end
+	self.counts.asked = self.counts.asked + 1;
+	if not added then self.counts.forgotten = self.counts.forgotten + 1; end -- too long to be kept
 end
 
 local function found(verdict)
