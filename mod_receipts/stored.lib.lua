@@ -31,8 +31,9 @@ end
 -- @param libs  options, records, setup and views: the libs
 -- @param configmanager  core.configmanager, modulemanager: core.modulemanager
 -- @param open  function (host, store name): a keyval store; or nil and why not
+-- @param may_exist  function (user, host): is there such a user, or may there be one?
 -- @param out, err  files
-function stored.command(libs, configmanager, modulemanager, open, now, out, err)
+function stored.command(libs, configmanager, modulemanager, open, may_exist, now, out, err)
 	local function fail(...)
 		err:write(string.format(...), "\n");
 		return FAILED;
@@ -54,6 +55,7 @@ function stored.command(libs, configmanager, modulemanager, open, now, out, err)
 		if store then data, problem = store:get(user); end
 		if not data and problem then return fail("The store of %s cannot be read: %s", host, problem); end
 		if data and type(data) ~= "table" then return fail("What is stored of %s is damaged", arguments[1]); end
+		if data == nil and not may_exist(user, host) then return fail("There is no user %s@%s", user, host); end
 		local ttl = libs.options.read(get, function () end).expire_after;
 		out:write(table.concat(stored.lines(data, now(), ttl, libs), "\n"), "\n");
 		return 0;

@@ -11,12 +11,18 @@ local libs = { options = lib("options"), setup = lib("setup"), records = lib("re
 
 describe("prosodyctl mod_receipts pending", function ()
 	-- Runs it for a user of the host "h"; its exit code, and what it wrote.
+	local may_exist;
+	before_each(function () may_exist = true; end);
 	local function pending(config, open, arguments, elsewhere)
 		local written = { "", "" };
 		local function file(i) return { write = function (_, ...) written[i] = written[i]..table.concat { ... }; end }; end
 		local configmanager = { getconfig = function () return { h = config }; end, get = function (_, name) return config[name]; end };
 		local modulemanager = { get_modules_for_host = function () return new_set { not elsewhere and "receipts" or nil }; end };
-		local command = lib("stored").command(libs, configmanager, modulemanager, open, function () return 1000000; end, file(1), file(2));
+		local function exists(user, host)
+			assert.same({ "a", "h" }, { user, host });
+			return may_exist;
+		end
+		local command = lib("stored").command(libs, configmanager, modulemanager, open, exists, function () return 1000000; end, file(1), file(2));
 		local code, usage = command.run(arguments or { "a@h" });
 		return code, usage or written[1]..written[2];
 	end
@@ -49,6 +55,16 @@ describe("prosodyctl mod_receipts pending", function ()
 
 	it("finds no messages where nothing is stored", function ()
 		assert.same({ 0, "0 messages\n" }, { pending({}, opens(nil)) });
+		assert.same({ 0, "0 messages\n" }, { pending({}, opens {}) });
+	end);
+
+	it("says that there is no such user, unless there are messages of one who was", function ()
+		may_exist = false;
+		assert.same({ FAILED, "There is no user a@h\n" }, { pending({}, opens(nil)) });
+		local records = { [libs.store.key("b@h", "one")] = { to = "b@h", id = "one", time = 999990 } };
+		local code, text = pending({}, opens(records));
+		assert.equal(0, code);
+		assert.truthy(text:find("\n1 message\n$"), text);
 	end);
 
 	it("shows what is stored, what of it has expired, and how much is damaged", function ()

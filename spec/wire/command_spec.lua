@@ -46,8 +46,9 @@ certificates = %q
 	-- Runs it in `dir`. Returns the exit code, standard output and standard error. Prosody may print warnings of its own first.
 	local function run(arguments, how)
 		how = how or {};
-		local command = ("cd %s && %s LUA_CPATH='%s;;' %s lua5.4 %s/usr/bin/prosodyctl --config %s/prosody.cfg.lua mod_receipts %s >out 2>err %s")
-			:format(dir, how.before or "", how.cpath or paths.engine, how.environment or "", paths.prosody[version], dir, arguments, how.after or "");
+		local command = ("cd %s && %s LUA_CPATH='%s;;' %s lua5.4 %s/usr/bin/prosodyctl --config %s/prosody.cfg.lua %s %s >out 2>err %s")
+			:format(dir, how.before or "", how.cpath or paths.engine, how.environment or "", paths.prosody[version], dir,
+				how.command or "mod_receipts", arguments, how.after or "");
 		local _, _, code = os.execute(command);
 		return code, read(dir.."/out"), read(dir.."/err");
 	end
@@ -227,7 +228,7 @@ certificates = %q
 		end);
 	end);
 
-	it("pending says where the module is not, rather than that nobody waits", function ()
+	it("pending says where the module is not, and that there is no such user, rather than that nobody waits", function ()
 		write(dir.."/prosody.cfg.lua", config:format(dir, paths.root, dir, [[
 			VirtualHost "one.example"
 				modules_enabled = { "receipts" }
@@ -235,13 +236,40 @@ certificates = %q
 			Component "rooms.example" "muc"
 				modules_enabled = { "receipts" }
 		]]));
+		assert.equal(0, (run("romeo one.example secret", { command = "register" })));
 		local code, out = run("pending romeo@one.example");
 		assert.equal(0, code);
 		ends_with("0 messages\n", out);
+		local missing, _, problem = run("pending nobody@one.example");
+		assert.equal(2, missing);
+		ends_with("There is no user nobody@one.example\n", problem);
 		for _, host in ipairs { "two.example", "rooms.example" } do
 			local failed, _, err = run("pending romeo@"..host);
 			assert.equal(2, failed);
 			ends_with("mod_receipts is not on "..host.."\n", err);
+		end
+	end);
+
+	it("pending refuses nobody of whom the kind of authentication cannot tell, or not at once", function ()
+		write(dir.."/mod_auth_mute.lua", "module:provides('auth', {});");
+		write(dir.."/mod_auth_far.lua", [[
+			local wait = require "util.async".waiter;
+			module:provides("auth", { user_exists = function () wait()(); end });
+		]]);
+		write(dir.."/prosody.cfg.lua", config:format(dir, paths.root, dir, [[
+			plugin_paths = { %q, %q }
+			modules_enabled = { "receipts" }
+			VirtualHost "mute.example"
+				authentication = "mute"
+			VirtualHost "far.example"
+				authentication = "far"
+			VirtualHost "guests.example"
+				authentication = "anonymous"
+		]]):format(paths.root, dir));
+		for _, host in ipairs { "mute.example", "far.example", "guests.example" } do
+			local code, out = run("pending romeo@"..host);
+			assert.equal(0, code, host);
+			ends_with("0 messages\n", out);
 		end
 	end);
 
