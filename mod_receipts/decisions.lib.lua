@@ -2,7 +2,7 @@
 -- Rule F4: what was decided about a user's recent messages, and by which rule: the answer to "why is there no tick?".
 --
 -- Each user has a ring of the last few decisions. The strings in it are the stanzas' own, so that noting one down makes no new ones.
--- Stanzas come from strangers, too: so rings are begun for users who are online only, and what is unusually long is left out.
+-- Stanzas come from strangers, too: so rings are begun for users who are online only, and of what is unusually long they have the beginning.
 
 local new_cache = require "util.cache".new;
 
@@ -20,8 +20,9 @@ function decisions.new(online)
 	return setmetatable({ rings = new_cache(MAX_USERS), online = online, latest = nil, ring = nil }, mt);
 end
 
-local function fits(text)
-	return not text or #text <= MAX_TEXT;
+local function beginning(text)
+	if type(text) ~= "string" or #text <= MAX_TEXT then return text; end
+	return text:sub(1, utf8.offset(text, 0, MAX_TEXT + 1) - 1).."…";
 end
 
 --- What another one remembered, after a reload.
@@ -36,7 +37,6 @@ end
 -- @param why   the rule and the reason
 -- @param late  optional: it is noted after others that came later, and does not displace those
 function methods:note(user, time, id, from, to, why, late)
-	if not fits(id) or not fits(from) or not fits(to) then return; end
 	local ring = self.ring;
 	if user ~= self.latest then
 		ring = self.rings:get(user);
@@ -49,7 +49,8 @@ function methods:note(user, time, id, from, to, why, late)
 	end
 	local at = ring.count % MAX_DECISIONS * FIELDS;
 	if late and ring[at + 1] and ring[at + 1] > time then return; end
-	ring[at + 1], ring[at + 2], ring[at + 3], ring[at + 4], ring[at + 5] = time, id, from, to, why;
+	ring[at + 1], ring[at + 2], ring[at + 3], ring[at + 4], ring[at + 5] =
+		time, beginning(id), beginning(from), beginning(to), why;
 	ring.count = ring.count + 1;
 end
 
@@ -58,6 +59,7 @@ end
 function methods:about(user, id)
 	local ring, found = self.rings:get(user), {};
 	if not ring then return found; end
+	id = beginning(id);
 	for n = math.max(0, ring.count - MAX_DECISIONS), ring.count - 1 do
 		local at = n % MAX_DECISIONS * FIELDS;
 		if id == nil or ring[at + 2] == id then
