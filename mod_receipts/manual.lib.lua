@@ -20,6 +20,10 @@ return {
 			args = { { name = "jid", type = "string" } };
 			desc = "Show what is known of a person's clients: whether they support receipts";
 		};
+		version = {
+			args = {};
+			desc = "Show which version runs, and whether another one is installed by now";
+		};
 		expire = {
 			args = { { name = "host", type = "string" } };
 			desc = "Drop what has been pending for longer than receipts_expire_after, without waiting for the timer";

@@ -41,10 +41,21 @@ describe("installed", function ()
 
 	it("with luarocks make into a tree of its own", function ()
 		run("cd %s/source && luarocks --lua-version=5.4 make --tree=%s/tree", dir, dir);
-		local server = servers.start { plugin_paths = { dir.."/tree/share/lua/5.4" }, cpath = "" };
+		local server = servers.start { modules = { "receipts", "admin_shell" }, plugin_paths = { dir.."/tree/share/lua/5.4" }, cpath = "" };
 		finally(function () server:stop(); end);
 		acks_are_matched(server);
-		assert.equal(dir.."/tree/share/lua/5.4/mod_receipts", server:run("return prosody.hosts.localhost.modules.receipts.module:get_directory()"));
+		local installed = dir.."/tree/share/lua/5.4/mod_receipts";
+		assert.equal(installed, server:run("return prosody.hosts.localhost.modules.receipts.module:get_directory()"));
+		local function says(text, exit_code)
+			local said, code = server:prosodyctl("shell", "receipts", "version");
+			assert.truthy(said:find(text, 1, true), said);
+			assert.equal(exit_code, code);
+		end
+		says("OK: 0.1.0 runs, and is installed\n", 0);
+		run("sed -i 's/VERSION = \"0.1.0\"/VERSION = \"0.2.0\"/' %s/mod_receipts.lua", installed);
+		says("0.1.0 runs, and 0.2.0 is installed: restart Prosody\n", 1);
+		run("rm -r %s", installed);
+		says("0.1.0 runs, and nothing is installed where it came from\n", 1);
 	end);
 
 	it("with prosodyctl install from a folder of rocks", function ()
