@@ -38,12 +38,14 @@ function methods:take_over(other)
 	self.sent_at_hibernation, self.unsure = other.sent_at_hibernation, other.unsure;
 end
 
--- The answer takes the way of the client's own stanzas.
+-- The answer takes the way of the client's own stanzas. Like those it is not sent again when another module fails on that way: that may
+-- have been behind those that stored or sent it.
 local function send_answer(self, session, content, why)
 	local id = new_id();
 	local ok, err = pcall(prosody.core_post_stanza, session, self.answers:make(session, content, id), true);
 	if not ok then
 		self.answers:not_sent(session, content);
+		self.env.record(content, "not answered for "..session.full_jid..", F0 the answer could not be sent");
 		error(err, 0);
 	end
 	if self.answers:refused(id) then -- a block, no such user

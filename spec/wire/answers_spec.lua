@@ -845,6 +845,10 @@ suite("beside a module that fails", { options = 'receipts_answer = "opt-out"', e
 		]]);
 		on.proves(clients[1]);
 		assert.same({}, on.acks());
+		assert.equal("not answered for bob@localhost/1, F0 the answer could not be sent", on.server:run([[
+			local list = prosody.hosts.localhost.modules.receipts.module.save().decisions:about("alice@localhost", "next");
+			return list[#list].why;
+		]]));
 		on.proves(clients[2]);
 		assert.same({ "next" }, on.acks());
 		on.proves(clients[3]);
