@@ -58,6 +58,21 @@ describe("retries", function ()
 		end
 	end);
 
+	it("begin anew with what has worked since", function ()
+		broken.bob = true;
+		for _, expected in ipairs { 5, 50, 500 } do
+			one:read(store, "bob");
+			one:read(store, "alice");
+			assert.equal(expected, pause("bob"));
+		end
+		broken.bob = nil;
+		pause("bob");
+		broken.bob = true;
+		one:read(store, "bob");
+		one:read(store, "alice");
+		assert.equal(5, pause("bob"));
+	end);
+
 	it("do not wait for a clock that was set back", function ()
 		broken.bob = true;
 		one:read(store, "bob");

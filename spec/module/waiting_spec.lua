@@ -27,6 +27,29 @@ describe("acks that wait", function ()
 		assert.equal(3, #sent);
 	end);
 
+	it("E4 are all that waits of a message, with what says how to treat it", function ()
+		local session, got = {}, nil;
+		waiting = lib.new(function (_, stanza) got = stanza; end);
+		local message = stanzas.ack("a@h/1", "x", { from = "b@h/2", id = "1", type = "chat", ["xml:lang"] = "en" })
+			:text_tag("body", "hi"):tag("store", { xmlns = "urn:xmpp:hints" }):up():tag("request", { xmlns = stanzas.xmlns }):up();
+		local ack = message:get_child("received", stanzas.xmlns);
+		waiting:keep(session, message);
+		ack.attr.id = "changed later";
+		waiting:available(session);
+		assert.same({ from = "b@h/2", to = "a@h/1", id = "1", type = "chat" }, got.attr);
+		assert.same({ "received", "store" }, { got.tags[1].name, got.tags[2].name, got.tags[3] });
+		assert.equal("x", got:get_child("received", stanzas.xmlns).attr.id);
+	end);
+
+	it("E4 wait over a reload, and then go the new way", function ()
+		local session, sent_by_other = {}, {};
+		keep(session, 1);
+		local other = lib.new(function (_, stanza) table.insert(sent_by_other, stanza.attr.id); end);
+		other:take_over(waiting);
+		other:available(session);
+		assert.same({ {}, { "1" } }, { sent, sent_by_other });
+	end);
+
 	it("E4 are a hundred of one session at most", function ()
 		local session = {};
 		for n = 1, 100 do assert.is_true(keep(session, n)); end
