@@ -241,6 +241,15 @@ describe("answers", function ()
 			assert.is_false(arrived(phone, "1"));
 			all:not_delivering("b@h", content("1"));
 			assert.is_true(arrived(phone, "1"));
+			for _, requester in ipairs { "a@h", "a@h/1" } do
+				all:acked("b@h", requester, "2");
+				all:not_delivering("b@h", content("2"));
+				assert.is_true(arrived(phone, "2"), requester);
+			end
+			all:not_delivering("c@h", content("1"));
+			all:not_delivering("b@h", content("1"));
+			all:not_delivering("b@h", content("2"));
+			assert.same({ 0, 0 }, { all.fates, all.fate:count() }, "and keep nothing of an account without any");
 		end);
 
 		it("D4 F2 are remembered of so many messages of an account, and in all; who had none for the longest goes first", function ()
@@ -261,17 +270,44 @@ describe("answers", function ()
 			local other = lib.new();
 			other:take_over(all, true);
 			assert.equal(before - 500, other.fates);
-			other = lib.new();
-			other:take_over(all, false);
-			assert.same({ 0, all.sent }, { other.fates, other.sent });
+		end);
+
+		it("D4 D8 outlive a reload, though what became of messages does not where others are answered for", function ()
+			local bounce = { attr = { id = "fresh", type = "error" } };
+			for _, same in ipairs { true, false } do
+				all = lib.new();
+				assert.is_true((all:arrived(phone, content("1"), "incapable", true, true)));
+				all:make({ full_jid = "b@h/phone" }, content("1"), "fresh");
+				local other = lib.new();
+				other:take_over(all, same);
+				assert.is_true(other:is_ours(bounce));
+				assert.same({ same, same and 1 or 0 }, { other:told(phone, content("1")), other.fates });
+			end
+		end);
+
+		it("D8 are known by their bounces, which are none of another message", function ()
+			all:make({ full_jid = "b@h/phone" }, content("1"), "fresh");
+			assert.is_false(all:refused("fresh"));
+			assert.is_false(all:bounced { attr = { id = "fresh", type = "chat" } });
+			assert.is_false(all:bounced { attr = { id = "another", type = "error" } });
+			assert.is_false(all:refused("fresh") or all:refused("another"));
+			assert.is_true(all:bounced { attr = { id = "fresh", type = "error" } });
+			assert.is_true(all:refused("fresh"));
+			assert.is_true(all:is_ours { attr = { id = "fresh" } }, "also then");
 		end);
 
 		it("do not come for ids that are too long", function ()
-			local long = ("x"):rep(1024);
-			all:delivering("b@h", { phone }, content(long), nobody);
+			local long, longest = ("x"):rep(1024), ("x"):rep(1023);
+			all:delivering("b@h", { phone }, content(long), unable);
 			all:acked("b@h", "a@h/1", long);
 			assert.is_false(arrived(phone, long));
-			assert.is_true(arrived(phone, long:sub(2)));
+			all:delivering("b@h", { phone }, content(longest), unable);
+			assert.is_true((all:arrived(phone, content(longest), "incapable", true)));
+			all:not_delivering("b@h", content(longest));
+			assert.is_true(arrived(phone, longest));
+			all:delivering("b@h", { phone }, content(longest), unable);
+			all:acked("b@h", "a@h/1", longest);
+			assert.is_false(arrived(phone, longest));
 		end);
 	end);
 end);
