@@ -34,8 +34,8 @@ local mt = { __index = methods };
 -- @param drain    function (): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to
 --                 be before anything is read, written, or forgotten
 -- @param expired  function (entry): what only the store knew of is over its time, and removed
--- @param accounts optional: { exists = function (user), deleted = function (user) }: the second is called for who does not exist any
---                 more, as another process may have deleted an account. It is to call forget()
+-- @param accounts { exists = function (user), deleted = function (user) }: the second is called for who does not exist any more, as
+--                 another process may have deleted an account. It is to call forget()
 function store.new(host, pending, stores, now, log, failed, drain, expired, accounts)
 	pending:journal();
 	return setmetatable({
@@ -199,7 +199,6 @@ end
 -- Has another process deleted this account, as prosodyctl does? It tells nobody. Where accounts are looked up may fail, and not say so:
 -- so it counts only if the store has nothing either, for what it had went with the account.
 local function is_deleted(self, user)
-	if not self.accounts then return false; end
 	local ok, exists = pcall(self.accounts.exists, user);
 	if not ok or exists then return false; end
 	local data, err = attempt(self, self.keyval, "get", user);

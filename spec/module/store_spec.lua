@@ -80,13 +80,15 @@ describe("store", function ()
 	end
 
 	it("F1 writes what is awaited, and a new table reads it back", function ()
+		pending:add("a@h", "x@h", "0", now - 10);
+		assert.equal(1, pending:overdue(now, 10, 5));
 		ask("a", "1", { type = "chat", injected = true });
 		now = now + 1;
 		pending:add("a@h", "r@muc/n", "2", now - 0.5, { occupant = true });
 		pending:fail("a@h", "r@muc/n", "2", now);
 		local before = pending:export("a@h");
 		assert.equal("done", store:flush(10));
-		assert.equal("1 2", ids("a"));
+		assert.equal("0 1 2", ids("a"));
 		restart();
 		assert.is_false(store:knows("a"));
 		assert.is_true(store:load("a"));
@@ -254,10 +256,27 @@ describe("store", function ()
 		assert.equal("failing", store:flush(100));
 		assert.is_true(failures < 3, "one user's trouble is not the store's");
 		for i = 1, 20 do assert.equal("1", ids("u"..i)); end
+		for _ = 1, 5 do
+			now = now + 600;
+			assert.equal("failing", store:flush(100));
+		end
+		assert.is_true(failures > 3, "again and again, and nobody else has come since");
+		assert.is_true(store:load("b"), "and still it is that user's");
 		broken = false;
-		now = now + 5;
+		now = now + 600;
 		assert.equal("done", store:flush(100));
 		assert.equal("1", ids("a"));
+	end);
+
+	it("F1 the server itself has no records, and holds up nobody", function ()
+		pending:add("h", "x@h", "1", now);
+		ask("a", "1");
+		assert.equal("done", store:flush(10));
+		assert.same({ 1, "1" }, { writes, ids("a") });
+		pending:match("h", "x@h", "1", now);
+		pending:add("h", "x@h", "2", now);
+		dropped(select(2, pending:expire(now + 1000, 10, "h")));
+		assert.same({ "done", 1 }, { store:flush(10), writes });
 	end);
 
 	it("F1 one user whose records are of no use is tried less and less often, up to every ten minutes", function ()
@@ -357,7 +376,11 @@ describe("store", function ()
 		now = now + 5;
 		assert.is_true(store:load("a"));
 		assert.equal(1, pending:count("a@h"));
+		assert.truthy(table.concat(lines, "\n"):find("info: The store of what is pending works again", 1, true));
 		assert.is_true(store:load("e"));
+		broken = { z = true };
+		assert.is_false(store:load("z"));
+		assert.is_true(store:load("y"), "that it was down before is forgotten");
 	end);
 
 	it("F1 forgets a user altogether", function ()
@@ -538,7 +561,11 @@ describe("store", function ()
 		restart();
 		pending:limit { capacity = 1, per_user = 10 };
 		ask("b", "1");
-		assert.is_false(store:load("a"));
+		local reads, get = 0, keyval.get;
+		keyval.get = function (...) reads = reads + 1; return get(...); end;
+		finally(function () keyval.get = get; end);
+		for _ = 1, 3 do assert.is_false(store:load("a")); end
+		assert.equal(1, reads, "not for each message");
 		assert.equal("1", ids("a"));
 		pending:match("b@h", "x@h", "1", now);
 		now = now + 5;
@@ -646,6 +673,21 @@ describe("store", function ()
 		now = now + 5;
 		assert.equal("done", store:flush(10));
 		assert.is_nil(data.a);
+	end);
+
+	it("F1 what a namesake asks while a deletion still fails is written once it does not", function ()
+		ask("a", "1");
+		store:flush(10);
+		local set = keyval.set;
+		keyval.set = function () return nil, "disk full"; end;
+		assert.is_false(store:forget("a"));
+		now = now + 5;
+		ask("a", "2");
+		assert.equal("failing", store:flush(10));
+		keyval.set = set;
+		now = now + 600;
+		assert.equal("done", store:flush(10));
+		assert.equal("2", ids("a"));
 	end);
 
 	it("F1 another store takes over what this one knew", function ()
@@ -988,8 +1030,8 @@ describe("store", function ()
 		end);
 	end);
 
-	it("F1 keys are short whatever the id is", function ()
-		assert.equal(32, #records.key(("x"):rep(3000), ("y"):rep(1023)));
+	it("F1 keys are short and plain text whatever the id is", function ()
+		for _, id in ipairs { ("y"):rep(1023), "1", "\0\255'" } do assert.truthy(records.key(("x"):rep(3000), id):find("^"..("%x"):rep(32).."$")); end
 		assert.not_equal(records.key("a", "b"), records.key("a", "c"));
 		assert.not_equal(records.key("a", "b"), records.key("b", "b"));
 	end);

@@ -10,6 +10,7 @@ local store_lib = paths.lib("store");
 local upkeep_lib = paths.lib("upkeep");
 
 local HOUR, DAY = 3600, 86400;
+local ACCOUNTS = { exists = function () return true; end, deleted = error };
 local EXPIRE_AFTER, OVERDUE_AFTER = 3 * DAY, 1.25 * HOUR; -- the clock is set on the hour, when some are not overdue yet
 local ROUND = 10; -- upkeep looks for what is overdue so often
 
@@ -46,7 +47,7 @@ describe("a week", function ()
 		local parts = { pending = pending, decisions = { note = function () end } };
 		function parts.drain() end
 		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain,
-			function (entry) upkeep_lib.expired(entry, now(), parts); end);
+			function (entry) upkeep_lib.expired(entry, now(), parts); end, ACCOUNTS);
 		local function count(outcome, id)
 			local outcomes = messages[id].outcomes;
 			outcomes[outcome] = (outcomes[outcome] or 0) + 1;
@@ -211,7 +212,7 @@ describe("a storage that takes its time", function ()
 		end
 		local parts = { pending = pending };
 		function parts.drain() end
-		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain);
+		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain, error, ACCOUNTS);
 		upkeep_lib.start(api, function (_, handler) return handler; end,
 			{ expire_after = 7 * DAY, overdue_after = HOUR, flush_interval = 5 }, now, parts);
 		while clock < began + seconds do
