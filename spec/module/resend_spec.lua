@@ -45,7 +45,7 @@ describe("resend", function ()
 		assert.equal("b@h/1", stanza.attr.to);
 		assert.equal("1", stanza.attr.id);
 		assert.equal("2026-01-01T00:00:00Z", stanza:get_child("delay", "urn:xmpp:delay").attr.stamp);
-		assert.same({ 0, {} }, { resend.count, resend.count_of });
+		assert.same({ 0, {}, {} }, { resend.count, resend.count_of, resend.kept });
 	end);
 
 	it("G1 stops when there is an ack or a bounce, or the ask has expired", function ()
@@ -76,6 +76,19 @@ describe("resend", function ()
 		keep("room again");
 		assert.equal(100, resend.count);
 		assert.equal(100, #timers);
+	end);
+
+	it("G1 keeps ten thousand messages of all users at the most", function ()
+		start(1);
+		for user = 1, 101 do
+			for id = 1, 100 do
+				resend:keep(st.message({ from = "u"..user.."@h/r", to = "b@h", id = tostring(id) }, "hi"), "h", "2026-01-01T00:00:00Z");
+			end
+		end
+		assert.same({ 10000, 10000 }, { resend.count, #timers });
+		resend:forget("u1@h");
+		keep("1");
+		assert.equal(9901, resend.count);
 	end);
 
 	it("G1 waits while no client can ack, and loses no attempt by it", function ()

@@ -72,7 +72,7 @@ describe("prosodyctl mod_receipts pending", function ()
 		for id, state in pairs { one = false, two = "failed", three = "delivered" } do
 			records[key("b@h", id)] = { to = "b@h", id = id, time = 999990, state = state or nil };
 		end
-		records[key("b@h", "four")] = { to = "b@h", id = "four", time = 999990 - 60 };
+		records[key("b@h", "four")] = { to = "b@h", id = "four", time = 1000000 - 60 };
 		local code, text = pending({ receipts_expire_after = 60 }, opens(records));
 		assert.equal(0, code);
 		local function state(id) return text:match("\n[^\n]*| "..id.." +|[^|]*| (%w+)"); end

@@ -117,6 +117,14 @@ describe("upkeep", function ()
 		assert.equal(1200, #dropped);
 	end);
 
+	it("F3 goes on at once where more is overdue than is told of in one step", function ()
+		for i = 1, 750 do pending:add("u"..(i % 3).."@h", "x@h", tostring(i), now); end
+		pass(109.8); -- the first step is at 100 or 110
+		local before = #told;
+		pass(0.4);
+		assert.same({ 0, 750 }, { before % 750, #told });
+	end);
+
 	it("F2 expires what came from the store in its own time, whatever is before it in the table", function ()
 		pending:add("new@h", "x@h", "new", now);
 		pending:import("old@h", { { to = "x@h", id = "old", time = now - 950, state = "pending" } }, now);
@@ -163,12 +171,15 @@ describe("upkeep", function ()
 		local before = #flushes;
 		pass(12);
 		assert.is_true(#flushes - before <= 101, #flushes - before);
+		pass(60);
 		waited = 7;
 		pass(4.9);
 		assert.equal(2, #lines, "not at once");
+		pass(0.2);
+		assert.equal(3, #lines);
 		set_back = 3600;
 		pass(1);
-		assert.equal(3, #lines, "though the clock was set back");
+		assert.equal(4, #lines, "though the clock was set back");
 	end);
 
 	it("F1 waits for a storage that lets others run, and does nothing twice meanwhile", function ()
@@ -221,6 +232,16 @@ describe("upkeep", function ()
 		assert.equal(0, pending:count());
 		pass(10);
 		assert.equal(3, swept);
+	end);
+
+	it("F4 expires the rest at once when it is told to, and not when it would have", function ()
+		pass(3); -- the timer comes every ten seconds
+		for i = 1, 1200 do pending:add("u"..(i % 3).."@h", "x@h", tostring(i), now); end
+		pass(999);
+		now = now + 1;
+		assert.equal(500, upkeep.expire_now());
+		pass(1);
+		assert.equal(0, pending:count());
 	end);
 
 	it("F0 goes on after an error", function ()
