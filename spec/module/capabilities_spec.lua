@@ -121,6 +121,30 @@ describe("capabilities", function ()
 		assert.equal("d@h/1", asked[3].jid);
 	end);
 
+	it("B3 of clients here that were asked what they show now are not asked again in the turn of what they showed before", function ()
+		local query, other = info(R, "urn:x"), info(R, "urn:y");
+		caps:presence(presence("a@h/1", query));
+		caps:presence(presence("b@h/1", query)); -- waits for what a answers
+		caps:presence(presence("b@h/1", other));
+		assert.equal("b@h/1", asked[2].jid);
+		asked[2].done(nil);
+		asked[1].done(nil);
+		assert.same({ 2, {} }, { #asked, caps.flight });
+	end);
+
+	it("B1 of a client that is gone before it is asked, or before it answers, end the query and no more", function ()
+		local query, waiting = info(R), nil;
+		local other = new(function () error("asked"); end, function (callback) waiting = callback; end);
+		other:presence(presence("a@h/1", query));
+		other:forget("a@h/1");
+		waiting();
+		assert.same({ {}, "silent" }, { other.flight, other:of("a@h/1") });
+		caps:presence(presence("a@h/1", query));
+		caps:forget("a@h/1");
+		asked[1].done(query);
+		assert.same({ 1, {}, "silent" }, { #asked, caps.flight, caps:of("a@h/1") });
+	end);
+
 	it("B1 ask the next one when an answer is of no use, each once", function ()
 		local query = info(R, "urn:x");
 		for i = 1, 3 do caps:presence(presence("a"..i.."@h/r", query), "u@h"); end
@@ -561,7 +585,8 @@ describe("capabilities", function ()
 		for i = 1, 100 do
 			caps:presence(presence("a@far/"..i, nil, { type = "unavailable" }), i % 2 == 0 and "u@h" or nil);
 		end
-		assert.equal(0, caps.kept);
+		assert.same({ 0, {} }, { caps.kept, caps.seen_by });
+		caps:gone("u@h");
 		for i = 1, 100 do
 			come(i);
 			come(i);
