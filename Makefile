@@ -89,7 +89,7 @@ build/bench/%.so: bench/%.c
 	$(CC) -shared -fPIC -O2 $(WARN) $(LUA_CFLAGS) -Icsrc -o $@ $^ -lexpat
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS = parse scanner namespaces pending stanza store
+FUZZ_TARGETS = parse scanner namespaces readers lint pending stanza store
 FUZZ_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_CC = clang -std=c11 $(WARN) -O1 -g $(FUZZ_SANITIZE) -fsanitize=fuzzer-no-link -fno-omit-frame-pointer -DRCPT_MEM_TEST $(LUA_CFLAGS)
 
@@ -101,8 +101,8 @@ build/fuzz/%.o: fuzz/%.c $(HEADERS) $(wildcard fuzz/*.h) | build/fuzz/engine
 
 build/fuzz/parse build/fuzz/scanner build/fuzz/namespaces: build/fuzz/%: build/fuzz/%.o build/fuzz/facts_text.o
 build/fuzz/pending: build/fuzz/pending.o build/fuzz/naive.o
-build/fuzz/stanza build/fuzz/store: build/fuzz/script.o $(BINDING:%=build/fuzz/engine/%.o)
-build/fuzz/stanza build/fuzz/store: FUZZ_LIBS = -llua$(LUA_VERSION)
+build/fuzz/readers build/fuzz/lint build/fuzz/stanza build/fuzz/store: build/fuzz/script.o $(BINDING:%=build/fuzz/engine/%.o)
+build/fuzz/readers build/fuzz/lint build/fuzz/stanza build/fuzz/store: FUZZ_LIBS = -llua$(LUA_VERSION)
 
 $(FUZZ_TARGETS:%=build/fuzz/%): $(CORE:%=build/fuzz/engine/%.o)
 	clang $(FUZZ_SANITIZE) -fsanitize=fuzzer -o $@ $^ -lexpat $(FUZZ_LIBS)
