@@ -38,11 +38,47 @@ describe("presence", function ()
 		for i = 1, 5000 do directed["x"..i.."@far"] = true; end
 		local session = { username = "u", host = "h", directed = directed };
 		assert.is_false(lib.visible(session, "other@far/1"));
-		local steps = 0;
-		debug.sethook(function () steps = steps + 1; end, "", 1);
-		assert.is_false(lib.visible(session, "other@far/1"));
-		debug.sethook();
-		assert.is_true(steps < 500, steps);
-		assert.is_true(lib.visible(session, "x5000@far/1"));
+		for i = 1, 2 do
+			local steps = 0;
+			debug.sethook(function () steps = steps + 1; end, "", 1);
+			assert.is_false(lib.visible(session, "other@far/1"));
+			debug.sethook();
+			assert.is_true(steps < 500, steps);
+			assert.is_true(lib.visible(session, "x5000@far/1"));
+			lib.directed(session, "new"..i.."@far/1");
+			directed["new"..i.."@far/1"] = true;
+		end
+		assert.is_true(lib.visible(session, "new1@far"));
+	end);
+
+	it("F2 keeps nothing of what was taken back, for its recipient or for all", function ()
+		local session = { username = "u", host = "h", directed = { ["x@far/1"] = true } };
+		assert.is_true(lib.visible(session, "x@far"));
+		local function held()
+			collectgarbage();
+			collectgarbage();
+			return collectgarbage("count");
+		end
+		local function to_many(then_)
+			for i = 1, 10000 do
+				local jid = "x"..i.."@far/1";
+				lib.directed(session, jid);
+				session.directed[jid] = true;
+				if then_ then then_(jid, i); end
+			end
+		end
+		local before = held();
+		to_many(function (jid, i)
+			session.directed[jid] = nil;
+			lib.directed(session, jid, i % 2 == 0 and "unavailable" or "error");
+		end);
+		assert.is_true(held() - before < 100, "one by one");
+		to_many();
+		assert.is_true(held() - before > 100);
+		session.directed = nil;
+		lib.directed(session, "x@far/1"); -- that of who comes again
+		assert.is_true(held() - before < 100, "at once");
+		session.directed = { ["x@far/1"] = true };
+		assert.is_true(lib.visible(session, "x@far"));
 	end);
 end);
