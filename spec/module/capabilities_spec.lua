@@ -145,6 +145,73 @@ describe("capabilities", function ()
 		assert.same({ 1, {}, "silent" }, { #asked, caps.flight, caps:of("a@h/1") });
 	end);
 
+	it("B1 of a client that shows other caps are asked for anew, whichever part of them is another", function ()
+		local query = info(R);
+		local function show(jid, attr, to)
+			local stanza = st.presence { from = jid };
+			attr.xmlns = "http://jabber.org/protocol/caps";
+			caps:presence(stanza:tag("c", attr):up(), to);
+		end
+		local ver = calculate_hash(query.tags);
+		for _, one in ipairs { { "a@h/1" }, { "a@far/1", "u@h" } } do
+			local jid, to = table.unpack(one);
+			local before = #asked;
+			for i, attr in ipairs { { ver = "1", node = "n", hash = "md5" }, { ver = "2", node = "n", hash = "md5" },
+				{ ver = "2", node = "m", hash = "md5" }, { ver = ver, node = "m", hash = "md5" }, { ver = ver, node = "m", hash = "sha-1" },
+				{ ver = ver, node = "m" }, { node = "m" }, {} } do
+				show(jid, attr, to);
+				assert.equal(before + i, #asked, jid..i);
+				show(jid, attr, to);
+				asked[#asked].done(info("urn:x"), attr.ver and attr.node and attr.node.."#"..attr.ver);
+				assert.equal(before + i, #asked, jid..i);
+				assert.equal("incapable", caps:of(jid));
+			end
+		end
+	end);
+
+	it("B3 are not read from caps of unusual length, nor from what is no presence of a client", function ()
+		local function show(ver, node, jid, attr)
+			attr = attr or {};
+			attr.from = jid or "a@far/1";
+			caps:presence(st.presence(attr):tag("c", { xmlns = "http://jabber.org/protocol/caps", hash = "sha-1", ver = ver, node = node }), "u@h");
+			return #asked;
+		end
+		assert.equal(0, show(("v"):rep(129), "n"));
+		assert.equal(0, show("v", ("n"):rep(513)));
+		for _, type in ipairs { "subscribe", "probe", "error" } do assert.equal(0, show("v", "n", nil, { type = type })); end
+		assert.equal(0, show("v", "n", "b@far"));
+		assert.equal("silent", caps:of("b@far"));
+		assert.equal(1, show(("v"):rep(128), ("n"):rep(512)));
+		assert.equal(2, show("v", "n", "a@far/"..("r"):rep(794)));
+		assert.equal(2, show("v", "n", "a@far/"..("s"):rep(795)));
+	end);
+
+	it("B3 of room occupants are not asked for, and are what their ver says where that is known", function ()
+		local query = info(R);
+		local function occupant(jid) return presence(jid, query):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up(); end
+		caps:presence(occupant("room@far/1"), "u@h");
+		assert.same({ 0, "unknown" }, { #asked, caps:of("room@far/1") });
+		caps:presence(presence("a@far/1", query), "u@h");
+		asked[1].done(query);
+		caps:presence(occupant("room@far/2"), "u@h");
+		assert.same({ 1, "capable", "capable" }, { #asked, caps:of("room@far/1"), caps:of("room@far/2") });
+	end);
+
+	it("C1 of clients here that can ask by themselves are at hand, once they have been told", function ()
+		local query, other = info(R), info("urn:x");
+		for jid, what in pairs { ["able@h/1"] = query, ["unable@h/1"] = other } do caps:presence(presence(jid, what)); end
+		caps:presence(presence("able@far/1", query), "u@h");
+		for _, one in ipairs(asked) do one.done(one.jid == "able@h/1" and query or other); end
+		for _, jid in ipairs { "able@h/1", "unable@h/1", "able@far/1", "nobody@h/1" } do caps:of(jid); end
+		assert.same({ ["able@h/1"] = true }, caps.able);
+		caps:presence(presence("able@h/1", other));
+		assert.same({}, caps.able);
+		caps:presence(presence("able@h/1", query));
+		caps:of("able@h/1");
+		caps:forget("able@h/1");
+		assert.same({}, caps.able);
+	end);
+
 	it("B1 ask the next one when an answer is of no use, each once", function ()
 		local query = info(R, "urn:x");
 		for i = 1, 3 do caps:presence(presence("a"..i.."@h/r", query), "u@h"); end
@@ -287,6 +354,13 @@ describe("capabilities", function ()
 		waiting();
 		assert.equal(2, #asked);
 		assert.equal(0, caps.in_flight);
+		hides["u@h"] = nil;
+		local from;
+		caps = new(function (_, by) from = by; end, function (callback) waiting = callback; end);
+		caps:presence(presence("a@far/1", query), "u@h");
+		caps:presence(presence("a@far/1", query), "shy@h");
+		waiting();
+		assert.equal("u@h", from, "not in the name of who is hidden from it, though that was the latest");
 	end);
 
 	it("B3 are not kept of strangers of whom nothing is known and who cannot be asked", function ()
