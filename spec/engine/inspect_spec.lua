@@ -127,6 +127,15 @@ describe("receipts.inspect", function ()
 		end
 	end);
 
+	it("E3 takes white space for nothing, in any number of pieces", function ()
+		local request, ack = { name = "request", attr = { xmlns = "urn:xmpp:receipts" } }, { name = "received", attr = { xmlns = "urn:xmpp:receipts", id = "1" } };
+		for i = 1, 100000 do request[i], ack[i] = "", " \n"; end
+		assert.same({}, receipts.inspect({ name = "message", attr = { id = "1" }, tags = { request } }).problems);
+		assert.same({}, receipts.inspect({ name = "message", tags = { ack } }).problems);
+		ack[100001] = "x";
+		assert.same({ "received-not-empty" }, receipts.inspect({ name = "message", tags = { ack } }).problems);
+	end);
+
 	it("has the stanza's strings until the facts are made, whatever a finalizer does to the stanza meanwhile", function ()
 		portable.eager();
 		for round = 1, 300 do
