@@ -28,16 +28,16 @@ describe("options", function ()
 		receipts_unknown = { "pass", "drop" };
 		receipts_groupchat_requests = { "pass", "strip" };
 		receipts_protect_presence = { true, false };
-		receipts_resend_attempts = { 0, 3 };
-		receipts_resend_after = { 1, "1m" };
+		receipts_resend_attempts = { 0, 3, 10 };
+		receipts_resend_after = { 1, "1m", 86400 };
 		receipts_max_pending = { 1, 50, 100000000 };
-		receipts_max_pending_per_user = { 1, 50 };
+		receipts_max_pending_per_user = { 1, 50, 100000 };
 		receipts_expire_after = {
 			1, 3600, "7d", "12h", "30m", "45s", "1.5h", "1w", "1 week", "2 weeks", "1 day", "7 days", "1 hour", "2 hours", "1 min", "30 min", "1 minute",
-			"30 minutes", "45 sec", "1 second", "45 seconds", "2 Hours", "7DAYS", " 5 d ", "1.5 weeks", "1 m", "0.5\td";
+			"30 minutes", "45 sec", "1 second", "45 seconds", "2 Hours", "7DAYS", " 5 d ", "1.5 weeks", "1 m", "0.5\td", 31536000;
 		};
-		receipts_overdue_after = { 1, "1h" };
-		receipts_flush_interval = { 1, "30s" };
+		receipts_overdue_after = { 1, "1h", 31536000 };
+		receipts_flush_interval = { 1, "30s", 3600 };
 	};
 	local in_force = {
 		["7d"] = 604800, ["12h"] = 43200, ["30m"] = 1800, ["45s"] = 45, ["1.5h"] = 5400, ["1m"] = 60, ["1h"] = 3600, ["30s"] = 30;
@@ -73,6 +73,15 @@ describe("options", function ()
 		receipts_overdue_after = { 0, "soon" };
 		receipts_flush_interval = { 0, "2h", "never" };
 	};
+	local DURATION = 'seconds or a text like "45s", "30m", "12h", "7 days", "1 week", from ';
+	local allowed = {
+		receipts_request = '"auto", "always", "never"', receipts_answer = '"opt-in", "opt-out", "never"', receipts_answer_proof = '"ack", "sent"';
+		receipts_answer_components = 'a list of hosts, like { "sms.example.org" }', receipts_forged = '"drop", "pass"';
+		receipts_unknown = '"pass", "drop"', receipts_groupchat_requests = '"pass", "strip"', receipts_protect_presence = "true, false";
+		receipts_resend_attempts = "a whole number from 0 to 10", receipts_resend_after = DURATION.."1s to 1d";
+		receipts_max_pending = "a whole number from 1 to 100000000", receipts_max_pending_per_user = "a whole number from 1 to 100000";
+		receipts_expire_after = DURATION.."1s to 365d", receipts_overdue_after = DURATION.."1s to 365d", receipts_flush_interval = DURATION.."1s to 1h";
+	};
 	for name, values in pairs(wrong) do
 		it(name.." answers a wrong value with one line and its default", function ()
 			for _, value in ipairs(values) do
@@ -81,7 +90,7 @@ describe("options", function ()
 				assert.equal(1, #warnings);
 				assert.truthy(warnings[1]:find(name, 1, true), "names the option");
 				if type(value) ~= "table" then assert.truthy(warnings[1]:find(tostring(value), 1, true), "names the value"); end
-				assert.truthy(warnings[1]:find("allowed is", 1, true), "names what is allowed");
+				assert.truthy(warnings[1]:find("allowed is "..allowed[name].."; using", 1, true), warnings[1]);
 				assert.falsy(warnings[1]:find("\n"));
 			end
 		end);
