@@ -707,6 +707,10 @@ describe("capabilities", function ()
 				:tag("field", { var = "v" }):tag("odd", { xmlns = "urn:evil" }):text("a<b"):up():up():up(),
 			info(R):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("a"):up()
 				:tag("value"):text("b"):up():up():up(),
+			info(R):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("t"):up():up():tag("odd"):up():up(),
+			-- Two forms of one type (XEP-0115 §5.4).
+			info(R):tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("t"):up():up():up()
+				:tag("x", { xmlns = "jabber:x:data" }):tag("field", { var = "FORM_TYPE" }):tag("value"):text("t"):up():up():up(),
 		} do
 			local one = new(function (_, _, _, done) done(query); end);
 			one:presence(presence("a@h/r", query));

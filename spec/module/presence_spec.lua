@@ -33,6 +33,28 @@ describe("presence", function ()
 		end
 	end);
 
+	it("D3 is visible to who is subscribed while the session is available, and to the same account", function ()
+		local roster = {};
+		for _, subscription in ipairs { "both", "from", "to", "none" } do roster[subscription.."@far"] = { subscription = subscription }; end
+		local session = { username = "u", host = "h", presence = {}, roster = roster };
+		local function seen_by()
+			local list = {};
+			for _, name in ipairs { "both", "from", "to", "none", "stranger" } do
+				if lib.visible(session, name.."@far/1") then table.insert(list, name); end
+			end
+			return list;
+		end
+		assert.same({ "both", "from" }, seen_by());
+		session.presence = nil;
+		assert.same({}, seen_by());
+		for _, jid in ipairs { "u@h", "u@h/1", false } do assert.is_true(lib.visible(session, jid or nil)); end
+		assert.is_false(lib.visible(session, "h"));
+		session.presence, session.roster = {}, nil;
+		assert.same({}, seen_by());
+		assert.truthy(lib.subscribed({ roster = roster }, "from@far"));
+		assert.falsy(lib.subscribed({ roster = roster }, "to@far"));
+	end);
+
 	it("F2 costs no more after much directed presence than after little", function ()
 		local directed = {};
 		for i = 1, 5000 do directed["x"..i.."@far"] = true; end
