@@ -42,24 +42,37 @@ local function from_file(paths)
 	end
 end
 
---- Loads the engine.
+-- The one that `require` finds; or nil and, if there is one, why it is of no use.
+local function required()
+	local ok, engine = pcall(require, "receipts");
+	if ok then return engine; end
+	if not tostring(engine):find("module 'receipts' not found", 1, true) then return nil, (tostring(engine):gsub("%s+", " ")); end
+end
+
+--- Loads the engine. The module's own tree comes before package.cpath: that may have one of another version, which was installed in
+--- another way.
 -- @param version    the version that the module needs: engine and module come from one release
 -- @param directory  see candidates
 -- @param installer  see candidates
 -- @return the engine; or nil and one line that says what is wrong and what to do
 local function load_engine(version, directory, installer)
-	local ok, engine = pcall(require, "receipts");
-	if not ok then
-		local reason = tostring(engine):find("module 'receipts' not found", 1, true) and "it is not on package.cpath"
-			or tostring(engine):gsub("%s+", " ");
-		local err;
-		engine, err = from_file(candidates(directory, installer));
-		if not engine then
-			return nil, "the C library receipts.so is missing or of no use ("..(err or reason).."): install the rock mod_receipts for Lua "
-				..lua_version.." (prosodyctl install mod_receipts), or run 'make' in its source and put build/receipts.so beside mod_receipts.lua";
-		end
-		package.loaded["receipts"] = engine;
+	local engine, reason = package.loaded["receipts"], nil;
+	for _, find in ipairs {
+		function () return from_file(candidates(directory, nil)); end;
+		required;
+		function () return from_file(candidates(nil, installer)); end;
+	} do
+		if engine then break; end
+		local problem;
+		engine, problem = find();
+		reason = reason or problem;
 	end
+	if not engine then
+		return nil, "the C library receipts.so is missing or of no use ("..(reason or "it is not on package.cpath").."): install the rock "
+			.."mod_receipts for Lua "..lua_version.." (prosodyctl install mod_receipts), or run 'make' in its source and put build/receipts.so "
+			.."beside mod_receipts.lua";
+	end
+	package.loaded["receipts"] = engine;
 	local found = type(engine) == "table" and engine.version or "unknown";
 	if found ~= version then
 		return nil, "the C library receipts.so is version "..tostring(found).." and the module is "..version

@@ -37,6 +37,31 @@ describe("engine", function ()
 		assert.equal(engine, package.loaded.receipts);
 	end);
 
+	it("is taken from the tree that the module lies in, though another can be required", function ()
+		local dir = os.tmpname();
+		os.remove(dir);
+		os.execute(("mkdir %s && cp %s/build/receipts.so %s/"):format(dir, paths.root, dir));
+		finally(function ()
+			package.preload.receipts = nil;
+			os.execute("rm -r "..dir);
+		end);
+		package.preload.receipts = function () return { version = "0.0.9" }; end;
+		assert.equal("0.1.0", lib.load("0.1.0", dir, nil).version);
+		package.loaded.receipts = { version = "0.0.9" };
+		local engine, problem = lib.load("0.1.0", dir, nil);
+		assert.is_nil(engine, "the one that runs stays until Prosody ends");
+		assert.truthy(problem:find("version 0.0.9 and the module is 0.1.0", 1, true));
+	end);
+
+	it("of the installer's is taken where no other is", function ()
+		local dir = os.tmpname();
+		os.remove(dir);
+		os.execute(("mkdir -p %s/lib/lua/5.4 && cp %s/build/receipts.so %s/lib/lua/5.4/"):format(dir, paths.root, dir));
+		finally(function () os.execute("rm -r "..dir); end);
+		package.cpath = "";
+		assert.equal("0.1.0", lib.load("0.1.0", "/nowhere", dir).version);
+	end);
+
 	it("is missed in one line that says what to do", function ()
 		package.cpath = "";
 		local engine, problem = lib.load("0.1.0", "/nowhere", "/nowhere");
