@@ -105,13 +105,31 @@ function setup.off(config)
 	return list;
 end
 
---- Names of options that look like ours, and are not.
+local NO_OPTION = "  wrong: mod_receipts has no option ";
+
+-- Names of options that look like ours, and are not.
 local function misspelt(options, names)
 	local found = {};
 	for _, name in ipairs(names) do
-		if name:find("^receipts_") and not options.definitions[name] then found[name] = true; end
+		if name:find("^receipts?_") and not options.definitions[name] then found[name] = true; end
 	end
 	return it.to_array(it.sorted_pairs(found));
+end
+
+--- What there is to say of a host on which the module does nothing: of options that belong elsewhere. Who writes at the end of the file
+-- writes below its last host or component.
+-- @param names  array of the names of the options that are set below this host
+-- @return array of lines; empty when there is nothing to say
+function setup.elsewhere(host, options, names)
+	local lines, set = { host }, new_set(names);
+	for name in it.sorted_pairs(options.definitions) do
+		if set:contains(name) then
+			table.insert(lines, ("  wrong: %s has no effect here, because mod_receipts is not at work on this host: "
+				.."set it above the first VirtualHost, or below the one that it is for"):format(name));
+		end
+	end
+	for _, name in ipairs(misspelt(options, names)) do table.insert(lines, NO_OPTION..name); end
+	return lines[2] and lines or {};
 end
 
 --- What there is to say of one host.
@@ -129,7 +147,7 @@ function setup.host(host, options, config)
 		end
 	end
 	for _, name in ipairs(misspelt(options, config.names)) do
-		table.insert(lines, "  wrong: mod_receipts has no option "..name);
+		table.insert(lines, NO_OPTION..name);
 		well = false;
 	end
 	for _, line in ipairs(setup.idle(values, config)) do
@@ -148,7 +166,7 @@ end
 function setup.command(options, configmanager, modulemanager, out)
 	local function run(arguments)
 		if arguments[1] then return nil, "check takes no arguments"; end
-		local sections, found, all_well = configmanager.getconfig(), false, true;
+		local sections, found, said, all_well = configmanager.getconfig(), false, nil, true;
 		local hosts = {}; -- the section "*" is no host
 		for host in it.sorted_pairs(sections) do
 			if host ~= "*" and configmanager.get(host, "enabled") ~= false then table.insert(hosts, host); end
@@ -159,12 +177,20 @@ function setup.command(options, configmanager, modulemanager, out)
 			end
 			return false;
 		end
+		local function say(lines, well)
+			if lines[1] then out:write(said and "\n" or "", table.concat(lines, "\n"), "\n"); end
+			said, all_well = said or lines[1], all_well and well;
+		end
+		local others = {};
 		for _, host in ipairs(hosts) do
 			local modules, component = modulemanager.get_modules_for_host(host);
-			if not component and modules:contains("receipts") then -- a component may have it, and it does nothing there
-				local names = it.to_array(it.keys(sections[host]));
+			local names = it.to_array(it.keys(sections[host]));
+			if component or not modules:contains("receipts") then -- a component may have it, and it does nothing there
+				table.insert(others, setup.elsewhere(host, options, names));
+			else
+				found = true;
 				for name in pairs(rawget(sections, "*")) do table.insert(names, name); end
-				local lines, well = setup.host(host, options, {
+				say(setup.host(host, options, {
 					get = function (name) return configmanager.get(host, name); end;
 					global = function (name) return configmanager.get("*", name); end;
 					enabled = function (name) return modules:contains(name); end;
@@ -174,11 +200,10 @@ function setup.command(options, configmanager, modulemanager, out)
 					end;
 					component = function (other) return rawget(sections, other) and configmanager.get(other, "component_module"); end;
 					names = names, anywhere = anywhere;
-				});
-				out:write(found and "\n" or "", table.concat(lines, "\n"), "\n");
-				found, all_well = true, all_well and well;
+				}));
 			end
 		end
+		for _, lines in ipairs(others) do say(lines, not lines[1]); end
 		if not found then
 			out:write("No VirtualHost has \"receipts\" in its modules_enabled\n");
 			return 1;

@@ -86,9 +86,10 @@ describe("F5 setup", function ()
 	end);
 
 	it("lists options that there are not", function ()
-		local text, well = check({ receipts_anwser = "opt-out", receipts_requests = "never", receipts_request = "never", other = 1 },
-			"smacks", "carbons");
+		local text, well = check({ receipts_anwser = "opt-out", receipts_requests = "never", receipts_request = "never", other = 1,
+			receipt_request = "never" }, "smacks", "carbons");
 		assert.is_false(well);
+		assert.truthy(text:find("wrong: mod_receipts has no option receipt_request\n", 1, true), text);
 		assert.truthy(text:find("wrong: mod_receipts has no option receipts_anwser\n.*wrong: mod_receipts has no option receipts_requests"));
 		assert.falsy(text:find("no option receipts_request\n") or text:find("no option other", 1, true));
 	end);

@@ -209,7 +209,7 @@ certificates = %q
 					component_secret = "x"
 			]];
 			assert.equal(1, code);
-			local one, two = out:match("(one%.example\n.*)(two%.example\n.*)$");
+			local one, two = out:match("(one%.example\n.*)(two%.example\n.*)\nrooms%.example\n");
 			for _, host in ipairs { one, two } do
 				assert.truthy(host:find("wrong: mod_receipts has no option receipts_anwser\n", 1, true));
 				assert.falsy(host:find("off:", 1, true), host);
@@ -219,6 +219,29 @@ certificates = %q
 			assert.truthy(two:find("no option receipts_always", 1, true) and not one:find("receipts_always", 1, true));
 			out = select(2, check("modules_enabled = { \"receipts\", \"smacks\", \"carbons\" }\nVirtualHost \"one.example\""));
 			assert.truthy(out:find("off: prosodyctl shell", 1, true) and out:find("off: metrics", 1, true), out);
+		end);
+
+		it("tells of options that are set where the module is not", function ()
+			local code, out = check [[
+				modules_enabled = { "smacks", "carbons" }
+				VirtualHost "one.example"
+					modules_enabled = { "receipts" }
+				VirtualHost "two.example"
+					receipts_request = "always"
+				VirtualHost "four.example"
+					enabled = false
+					receipts_request = "always"
+				Component "rooms.example" "muc"
+					modules_enabled = { "receipts" }
+				receipts_answer = "opt-out"
+				receipts_anwser = "opt-out"
+			]];
+			assert.equal(1, code);
+			local no_effect = " has no effect here, because mod_receipts is not at work on this host: "
+				.."set it above the first VirtualHost, or below the one that it is for\n";
+			ends_with("\n\nrooms.example\n  wrong: receipts_answer"..no_effect.."  wrong: mod_receipts has no option receipts_anwser\n"
+				.."\ntwo.example\n  wrong: receipts_request"..no_effect, out);
+			assert.falsy(out:find("four", 1, true));
 		end);
 
 		it("says when no host has the module", function ()
