@@ -115,7 +115,7 @@ function shell.caps(self, jid)
 			table.insert(rows, { views.shown(client.jid), client.support, views.shown(client.ver or "none"), host });
 		end
 	end
-	if #rows == 0 then return nil, "No presence of "..prepped.." has been seen by a host with mod_receipts"; end
+	if #rows == 0 then return nil, "No client of "..prepped.." is known to be online"; end
 	print_table(self.session, { "Client", "Receipts", "Caps", "Known to" }, rows);
 	return true, views.count(#rows, "client");
 end

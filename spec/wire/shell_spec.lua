@@ -130,7 +130,7 @@ describe("the shell", function ()
 		assert.same({ "capable", bob.ver }, { table.unpack(line(text, "bob@localhost/bob"), 1, 2) });
 		text, ok = shell("caps", "nobody@elsewhere.example");
 		assert.is_false(ok);
-		says(text, "No presence of nobody@elsewhere.example has been seen");
+		says(text, "No client of nobody@elsewhere.example is known to be online");
 	end);
 
 	it("F4 an id, or a client's ver, that would steer the terminal is shown as text", function ()
