@@ -110,12 +110,13 @@ function checks.incoming(has, verdict, injected, wanted, options)
 	return plan;
 end
 
---- The type that an ack gets: that of the content message it acks, so that whatever goes by type treats both alike (rule E7).
+--- The type that an ack gets: that of the content message it acks, so that whatever goes by type treats both alike (rule E7). No ack
+-- becomes a headline, which is neither kept for who is offline nor given to another client of theirs.
 -- @param asked  the content message's type
 -- @param own    the ack's type attribute
 -- @return the new type; nil where it keeps its own
 function checks.type(plan, has, verdict, asked, own)
-	if verdict ~= "delivered" or plan.received == "take" or has.more or asked == (own or "normal") then return nil; end
+	if verdict ~= "delivered" or plan.received == "take" or has.more or asked == "headline" or asked == (own or "normal") then return nil; end
 	return asked;
 end
 

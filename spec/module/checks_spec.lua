@@ -57,6 +57,7 @@ describe("checks", function ()
 			assert.equal("chat", checks.type(plan, {}, "delivered", "chat", nil));
 			assert.equal("normal", checks.type(plan, {}, "delivered", "normal", "chat"));
 			assert.is_nil(checks.type(plan, {}, "delivered", "normal", nil));
+			assert.is_nil(checks.type(plan, {}, "delivered", "headline", "chat"));
 			assert.is_nil(checks.type(plan, {}, "duplicate", "chat", nil));
 			assert.is_nil(checks.type({ received = "take" }, {}, "delivered", "chat", nil));
 			assert.is_nil(checks.type(plan, { more = true }, "delivered", "chat", nil), "there is more in it than an ack");

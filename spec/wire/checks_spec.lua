@@ -296,6 +296,14 @@ suite("", function (on)
 		end
 	end);
 
+	it("E7 makes no headline of an ack, which would be lost where the client that asked is gone", function ()
+		on.send("alice", stanzas.ask { to = "bob@localhost", id = "e7-news", type = "headline" });
+		on.bob:sync();
+		local got = on.alice_gets("bob", stanzas.ack("alice@localhost/gone", "e7-news"));
+		assert.equal("e7-news", got[1] and stanzas.acked(got[1]));
+		assert.equal("chat", got[1].attr.type);
+	end);
+
 	it("E7 copies an ack of any type to the other devices of who sends it", function ()
 		on.phone = on.server:connect("bob@localhost/phone", { carbons = true });
 		for i, type in ipairs { "none", "headline", "chat" } do
