@@ -62,10 +62,10 @@ local function asks(self, stanza)
 	return what and what & self.env.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
 end
 
--- What is known of a session's client; where that is nothing, it matters once it is learned.
+-- What is known of a session's client; where that is nothing, it matters once it is learned, for what has arrived until then.
 local function support_of(self, session)
 	local client = self.env.capabilities:of(session.full_jid);
-	self.unsure[session] = client ~= "capable" and client ~= "incapable" or nil;
+	if client ~= "capable" and client ~= "incapable" then self.unsure[session] = true; end
 	return client;
 end
 
@@ -90,6 +90,7 @@ end
 -- Is by now known of a session's client what it was waited for?
 local function look_again(self, session)
 	if session.destroyed then return; end -- gone() has seen to it
+	self.unsure[session] = nil; -- unless it is still not known
 	for _, one in ipairs(self.answers:learned(session, support_of(self, session))) do answer(self, one.session, one.content); end
 end
 
@@ -102,9 +103,11 @@ function methods:learned(jid)
 	if not self.look_at then
 		self.look_at = {};
 		self.env.later(MOMENT, "what was learned", function ()
-			local which, list = self.look_at.all and self.unsure or self.look_at, {};
+			local which, list = self.look_at, {};
 			self.look_at = nil;
-			for one in pairs(which) do table.insert(list, one); end
+			for one in pairs(self.unsure) do -- not at who is gone since
+				if which.all or which[one] then table.insert(list, one); end
+			end
 			for _, one in ipairs(list) do look_again(self, one); end
 		end);
 	end

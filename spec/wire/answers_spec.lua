@@ -1106,6 +1106,19 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		assert.is_nil(on.server:log():match("Error in [^\n]*the stanza goes on without us[^\n]*"));
 	end);
 
+	it("D4 are not forgotten for another one that arrives in the moment after it has answered", function ()
+		local bob = fresh("bob", { "urn:example:nothing", "urn:example:follows" });
+		bob:send(bob:presence()); -- with caps: what they stand for is learned of all that show them
+		on.ask("bob@localhost", "before");
+		prove(bob, 1);
+		servers.wait(function () bob:sync(); return bob.queries; end);
+		on.ask("bob@localhost", "just after");
+		bob:sync();
+		bob:answer_held();
+		bob:acknowledge();
+		assert.same({ "before", "just after" }, come(2));
+	end);
+
 	it("D4 are not lost to a reload while it is asked", function ()
 		local bob = fresh("bob", { "urn:example:nothing", "urn:example:reload" });
 		on.ask("bob@localhost", "reloaded");
