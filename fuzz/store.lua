@@ -56,10 +56,10 @@ local function sound(key, one, now)
 end
 
 -- Is this entry of the table in the store? Somebody else may have written a resource, which the table leaves out.
-local function is_written(records, entry)
-	for key, one in pairs(records) do
-		if type(one) == "table" and one.id == entry.id and one.time == entry.time and type(one.to) == "string" and key == lib.key(one.to, one.id)
-			and (one.to == entry.to or one.to:match("^[^/]*") == entry.to) then
+local function is_written(stored, entry)
+	for key, one in pairs(stored) do
+		if type(one) == "table" and one.id == entry.id and one.time == entry.time and type(one.to) == "string"
+			and key == records.key(one.to, one.id) and (one.to == entry.to or one.to:match("^[^/]*") == entry.to) then
 			return true;
 		end
 	end

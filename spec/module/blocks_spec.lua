@@ -15,7 +15,7 @@ describe("blocks", function ()
 			return data[user];
 		end
 		environment.module = { host = "h", require = function (_, name) return paths.lib(name); end };
-		function environment.module:open_store(name)
+		function environment.module.open_store(_, name)
 			assert.equal("blocklist", name);
 			return store;
 		end
@@ -31,7 +31,9 @@ describe("blocks", function ()
 	end);
 
 	it("B4 D3 are of a client, a person or a whole server", function ()
-		for _, jid in ipairs { "eve@x", "eve@x/any", "mallory@y/one", "z", "somebody@z", "somebody@z/any" } do assert.is_true(blocks.has("bob", jid), jid); end
+		for _, jid in ipairs { "eve@x", "eve@x/any", "mallory@y/one", "z", "somebody@z", "somebody@z/any" } do
+			assert.is_true(blocks.has("bob", jid), jid);
+		end
 		for _, jid in ipairs { "mallory@y", "mallory@y/two", "alice@x", "x", "y" } do assert.is_false(blocks.has("bob", jid), jid); end
 		assert.is_false(blocks.has("alice", "eve@x"));
 	end);

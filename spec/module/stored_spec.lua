@@ -61,7 +61,7 @@ describe("prosodyctl mod_receipts pending", function ()
 	it("says that there is no such user, unless there are messages of one who was", function ()
 		may_exist = false;
 		assert.same({ FAILED, "There is no user a@h\n" }, { pending({}, opens(nil)) });
-		local records = { [libs.store.key("b@h", "one")] = { to = "b@h", id = "one", time = 999990 } };
+		local records = { [libs.records.key("b@h", "one")] = { to = "b@h", id = "one", time = 999990 } };
 		local code, text = pending({}, opens(records));
 		assert.equal(0, code);
 		assert.truthy(text:find("\n1 message\n$"), text);
