@@ -1088,6 +1088,27 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		assert.equal("0", kept());
 	end);
 
+	it("D4 come from another one where a session ends while it is read what its user wants", function ()
+		local devices = {};
+		for i, name in ipairs { "goes", "stays" } do devices[i] = on.client("bob@localhost/"..name, NONE); end
+		local bob = fresh("bob@localhost/fresh", { "urn:example:nothing", "urn:example:ends" });
+		bob:sync();
+		on.ask("bob@localhost", "ends");
+		for _, one in ipairs(devices) do on.proves(one); end
+		servers.wait(function () bob:sync(); return bob.queries; end);
+		on.server:run([[
+			local preferences = prosody.hosts.localhost.modules.receipts.module.save().answering.env.preferences;
+			function preferences.answers_for()
+				preferences.answers_for = nil;
+				prosody.full_sessions["bob@localhost/goes"]:close("conflict");
+				return true;
+			end
+		]]);
+		bob:answer_held();
+		assert.same({ "ends" }, come(1));
+		assert.is_nil(on.server:log():match("Error in [^\n]*the stanza goes on without us[^\n]*"));
+	end);
+
 	it("D4 come for others of whom something is learned in the moment in which one of them goes", function ()
 		on.friends("alice", "carol");
 		local stays = {};
