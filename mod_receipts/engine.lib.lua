@@ -68,9 +68,8 @@ local function load_engine(version, directory, installer)
 		reason = reason or problem;
 	end
 	if not engine then
-		return nil, "the C library receipts.so is missing or of no use ("..(reason or "it is not on package.cpath").."): install the rock "
-			.."mod_receipts for Lua "..lua_version.." (prosodyctl install mod_receipts), or run 'make' in its source and put build/receipts.so "
-			.."beside mod_receipts.lua";
+		return nil, "the C library receipts.so is missing or of no use ("..(reason or "it is neither with the module nor where Lua looks")
+			.."): install it for Lua "..lua_version.." as README.md says, or run 'make' in the source and put build/receipts.so beside mod_receipts.lua";
 	end
 	package.loaded["receipts"] = engine;
 	local found = type(engine) == "table" and engine.version or "unknown";
