@@ -2,6 +2,7 @@
 -- Installed as operators install it, the module finds its engine and does its work; without the engine it says so and Prosody
 -- goes on. Nothing of this checkout is on that Prosody's paths.
 
+local docs = require "spec.support.docs";
 local paths = require "spec.support.paths";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
@@ -92,6 +93,17 @@ describe("installed", function ()
 			return modulemanager.load("localhost", "receipts") ~= nil;
 		]]));
 		assert.equal(version ~= "0.12", server:log():find("we have Lua 5.3 but the module requires one of (5.4)", 1, true) ~= nil);
+	end);
+
+	it("where Prosody does not find it, the log says what docs/operators.md quotes", function ()
+		local server = servers.start { plugin_paths = {}, modules = { "receipts", "mod_receipts" }, cpath = "" };
+		finally(function () server:stop(); end);
+		server:connect("alice"); -- it listens before all modules are loaded
+		for _, name in ipairs { "receipts", "mod_receipts" } do
+			local line = "Unable to load module '"..name.."'";
+			assert.truthy(server:log():find(line..": ", 1, true), server:log());
+			assert.truthy(docs.read("docs/operators.md"):find("\n- `"..line.."`", 1, true));
+		end
 	end);
 
 	it("without its engine, it fails to load with one line, and Prosody goes on", function ()

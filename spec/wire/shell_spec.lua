@@ -211,6 +211,7 @@ describe("the shell", function ()
 		assert.equal("nil", server:run("return module:shared('/*/admin_shell/env').receipts"));
 		text = shell("stats");
 		assert.is_nil(text:find("Delivered", 1, true), text);
+		says(text, server.version == "0.12" and "attempt to index a nil value (global 'receipts')" or "Command not found"); -- as docs/operators.md has it
 		modules("load", "localhost", "receipts");
 		says(shell("stats", "localhost"), "Delivered");
 	end);
