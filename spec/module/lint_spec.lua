@@ -119,6 +119,13 @@ describe("F5 lint", function ()
 			assert.same({ asked = 2, delivered = 1, duplicates = 1, unanswered = 1, forged = 1, unknown = 1, forgotten = 0 }, summary);
 		end);
 
+		it("by whichever client of who was asked, and in a room by that occupant", function ()
+			assert.equal(1, summary_of(ask("a@x/1", "b@x/2", "1"), ack("b@x/3", "a@x/1", "1")).delivered);
+			local occupant = "<request "..R.."/><x xmlns='http://jabber.org/protocol/muc#user'/>";
+			local summary = summary_of(message("a@x/1", "room@r/bob", "1", occupant), ack("room@r/eve", "a@x/1", "1"), ack("room@r/bob", "a@x/1", "1"));
+			assert.same({ 1, 1 }, { summary.delivered, summary.forged });
+		end);
+
 		it("of revision 1.0 too", function ()
 			assert.equal(1, summary_of(ask("a@x", "b@x", "1"), message("b@x", "a@x", "1", "<received "..R.."/>")).delivered);
 		end);
