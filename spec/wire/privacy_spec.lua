@@ -85,6 +85,7 @@ describe("a stranger", function ()
 
 	it("B4 D3 sees the same of a user with receipts, one without, and one who is offline", function ()
 		local offline = view("stranger", "offline");
+		assert.truthy(offline:find("urn:xmpp:carbons:2", 1, true), "that is something");
 		assert.equal(offline, view("stranger", "with receipts"));
 		assert.equal(offline, view("stranger", "without receipts"));
 	end);
