@@ -728,6 +728,14 @@ describe("capabilities", function ()
 		caps:presence(presence("b@h/r", query));
 		assert.equal("capable", caps:of("b@h/r"));
 		assert.equal(1, #asked);
+		-- Whatever an identity leaves out
+		for i, attr in ipairs { { category = "client", type = "pc" }, { category = "client" }, { name = "Gajim" }, {} } do
+			query = info(R, "urn:y"..i):tag("identity", attr):up();
+			caps:presence(presence("c@h/"..i, query));
+			asked[#asked].done(query);
+			caps:presence(presence("d@h/"..i, query));
+			assert.same({ i + 1, "capable" }, { #asked, caps:of("d@h/"..i) });
+		end
 	end);
 
 	it("C3 of a person are those of the clients that may be seen", function ()

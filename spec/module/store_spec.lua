@@ -492,6 +492,9 @@ describe("store", function ()
 		assert.equal("c@h", store:restored_user());
 		assert.equal("a@h", store:restored_user());
 		assert.equal("c@h", store:restored_user());
+		store.known:set("b", nil); -- as when very many users have been seen since: it is read again
+		store:load("b");
+		assert.same({ "b@h", "a@h", "c@h" }, { store:restored_user(), store:restored_user(), store:restored_user() });
 	end);
 
 	it("F2 sweeps the records of those who do not come back", function ()
