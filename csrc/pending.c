@@ -1,172 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The pending table.
- *
- *   entries  (from, id) --hash--> [entry]-->[entry]      one chain has all who were asked about one id of one requester
- *   jids     bare JID   --hash--> [jid]                  each JID is kept once, counted by the entries that name it
- *
- *   Every entry is in two doubly linked lists, oldest first, of one kind: OPEN (pending, failed) or DONE (delivered).
- *     table.list[kind]    head -> oldest ... newest <- tail    expiry takes from the head
- *     jid.list[kind]      the same for one requester           eviction takes from the head
- *
- *   JIDs with entries to be written are in a queue of their own, the journal; each counts them. They are near the young ends of
- *   its lists, so that finding them touches few others.
- *
- * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id, which takes 16
- * where it is a UUID.
- *
- * In a large table nearly every block is out of the processor's caches and its page out of the TLB, and an operation's time goes
- * into that: what counts is how few blocks it touches, and that it asks for its first ones together (send_for_buckets()). Hence,
- * too, small entries, whose hash is reckoned again when a bucket is split.
- */
+/* The pending table. */
 #include "pending.h"
 
-#include "lhash.h"
 #include "mem.h"
-#include "slab.h"
-#include "touch.h"
+#include "pending_table.h"
 #include "uuid.h"
-
-enum { OPEN, DONE, KINDS };
-enum { TABLE, USER, LISTS };
-
-#define TICKS 64.0 /* per second */
-#define TICK_BITS 44
-_Static_assert((uint64_t)RCPT_TIME_MAX == (uint64_t)1 << (TICK_BITS - 6), "64 ticks a second: an entry has room for every time");
-
-/* In an entry's flags, above those that are shown. */
-#define STORED 0x40u /* the store has a record of it */
-#define DIRTY 0x80u  /* and that is not what it should be */
-#define SHOWN 0x3fu
-
-struct list {
-	rcpt_ref head, tail;
-	uint32_t n;
-};
-
-struct link {
-	rcpt_ref prev, next;
-};
-
-struct entry {
-	rcpt_ref next; /* in its chain */
-	rcpt_ref from, asked;
-	struct link link[LISTS];
-	uint32_t time_low; /* in ticks */
-	uint32_t time_high : TICK_BITS - 32;
-	uint32_t id_len : 10; /* 0: it is a UUID, packed */
-	uint32_t state : 2;
-	uint32_t flags : 8;
-	char id[];
-};
-_Static_assert(offsetof(struct entry, id) == 36 && RCPT_ID_MAX < 1u << 10, "an entry is as small as it was meant to be");
-
-struct jid {
-	rcpt_ref next; /* in its chain */
-	uint32_t hash;
-	uint32_t refs;
-	struct list list[KINDS];
-	uint32_t dirty; /* entries */
-	rcpt_ref next_changed;
-	uint16_t queued : 1; /* in the journal, which counts as a reference */
-	uint16_t len : 15;
-	char text[];
-};
-
-struct rcpt_pending {
-	struct rcpt_slab slab;
-	struct rcpt_lhash entries, jids;
-	struct list list[KINDS];
-	rcpt_ref next_overdue; /* the first open entry that has not been looked at */
-	struct list changed;   /* the journal; JIDs */
-	bool journal;
-	int64_t written_at, young; /* as changed() was told, in ticks */
-	rcpt_visit *evicted;
-	void *evicted_ud;
-	struct rcpt_pending_limits limits;
-	struct rcpt_key key;
-};
-
-/* -- Time ------------------------------------------------------------------------------------------------------------ */
-
-/* What is no time counts as the nearest that is one. */
-static int64_t ticks(double seconds)
-{
-	const double ticks = seconds * TICKS;
-	if (!(ticks > 0))
-		return 0;
-	return ticks < RCPT_TIME_MAX * TICKS ? (int64_t)ticks : ((int64_t)1 << TICK_BITS) - 1;
-}
-
-static int64_t time_of(const struct entry *e)
-{
-	return (int64_t)((uint64_t)e->time_high << 32 | e->time_low);
-}
-
-static void set_time(struct entry *e, int64_t time)
-{
-	e->time_low = (uint32_t)time;
-	e->time_high = (uint32_t)(time >> 32) & ((1u << (TICK_BITS - 32)) - 1);
-}
-
-/* In ticks; negative when the clock has stepped back. */
-static int64_t age_of(const struct entry *e, int64_t now)
-{
-	return now - time_of(e);
-}
-
-/* -- Blocks ---------------------------------------------------------------------------------------------------------- */
-
-static struct entry *entry_at(const struct rcpt_pending *t, rcpt_ref ref)
-{
-	struct entry *e = rcpt_slab_at(&t->slab, ref);
-	RCPT_TOUCH(e);
-	return e;
-}
-
-static struct jid *jid_at(const struct rcpt_pending *t, rcpt_ref ref)
-{
-	struct jid *jid = rcpt_slab_at(&t->slab, ref);
-	RCPT_TOUCH(jid);
-	return jid;
-}
-
-static struct rcpt_str jid_text(const struct jid *jid)
-{
-	return (struct rcpt_str){jid->text, jid->len};
-}
-
-/* An id as it is kept. */
-struct id {
-	struct rcpt_str kept;
-	bool packed;
-};
-
-/* `bytes` has room for a UUID's, and is to last as long as what is returned. */
-static struct id id_of(struct rcpt_str text, char bytes[RCPT_UUID_BYTES])
-{
-	const bool packed = rcpt_uuid_pack(text, bytes);
-	return (struct id){packed ? (struct rcpt_str){bytes, RCPT_UUID_BYTES} : text, packed};
-}
-
-static struct id entry_id(const struct entry *e)
-{
-	return (struct id){{e->id, e->id_len ? e->id_len : RCPT_UUID_BYTES}, e->id_len == 0};
-}
-
-static bool id_is(const struct entry *e, const struct id *id)
-{
-	const struct id own = entry_id(e);
-	return own.packed == id->packed && rcpt_str_eq(own.kept, id->kept);
-}
-
-static int kind_of(const struct entry *e)
-{
-	return e->state == RCPT_DELIVERED_ONCE ? DONE : OPEN;
-}
 
 /* -- JIDs, each kept once -------------------------------------------------------------------------------------------- */
 
-static uint32_t jid_hash(const struct rcpt_pending *t, struct rcpt_str text)
+uint32_t rcpt_jid_hash(const struct rcpt_pending *t, struct rcpt_str text)
 {
 	return (uint32_t)rcpt_siphash(&t->key, 0, text.p, text.n);
 }
@@ -176,7 +18,7 @@ static uint32_t hash_of_jid(const void *owner, rcpt_ref ref)
 	return jid_at(owner, ref)->hash;
 }
 
-static rcpt_ref jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash)
+rcpt_ref rcpt_jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash)
 {
 	rcpt_ref ref = rcpt_lhash_chain(&t->jids, hash);
 	while (ref) {
@@ -191,7 +33,7 @@ static rcpt_ref jid_find(const struct rcpt_pending *t, struct rcpt_str text, uin
 /* The JID, with one more reference to it. 0 when memory has run out. */
 static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t hash)
 {
-	rcpt_ref ref = jid_find(t, text, hash);
+	rcpt_ref ref = rcpt_jid_find(t, text, hash);
 	if (!ref) {
 		ref = rcpt_slab_alloc(&t->slab, offsetof(struct jid, text) + text.n);
 		if (!ref)
@@ -319,6 +161,19 @@ static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state st
 
 /* -- Finding --------------------------------------------------------------------------------------------------------- */
 
+/* `bytes` has room for a UUID's, and is to last as long as what is returned. */
+static struct id id_of(struct rcpt_str text, char bytes[RCPT_UUID_BYTES])
+{
+	const bool packed = rcpt_uuid_pack(text, bytes);
+	return (struct id){packed ? (struct rcpt_str){bytes, RCPT_UUID_BYTES} : text, packed};
+}
+
+static bool id_is(const struct entry *e, const struct id *id)
+{
+	const struct id own = entry_id(e);
+	return own.packed == id->packed && rcpt_str_eq(own.kept, id->kept);
+}
+
 /* Of an id, under the hash of its requester: ids like "1" and "2" recur with every user. */
 static uint32_t entry_hash(const struct rcpt_pending *t, uint32_t from_hash, const struct id *id)
 {
@@ -344,7 +199,7 @@ struct query {
 /* The hash of an entry, and its requester's. Sends for the two buckets while it hashes. */
 static uint32_t send_for_buckets(const struct rcpt_pending *t, struct rcpt_str from, const struct id *id, uint32_t *from_hash)
 {
-	*from_hash = jid_hash(t, from);
+	*from_hash = rcpt_jid_hash(t, from);
 	rcpt_lhash_prefetch(&t->jids, *from_hash);
 	const uint32_t hash = entry_hash(t, *from_hash, id);
 	rcpt_lhash_prefetch(&t->entries, hash);
@@ -359,7 +214,7 @@ static void look_up(const struct rcpt_pending *t, struct query *q, struct rcpt_s
 	q->asked = asked;
 	q->id = id_of(id, q->id_bytes);
 	q->hash = send_for_buckets(t, from, &q->id, &q->from_hash);
-	q->asked_hash = jid_hash(t, asked);
+	q->asked_hash = rcpt_jid_hash(t, asked);
 	rcpt_lhash_prefetch(&t->jids, q->asked_hash);
 	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q->from_hash));
 	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q->asked_hash));
@@ -388,7 +243,7 @@ static bool asked_is(const struct rcpt_pending *t, const struct entry *e, struct
 static rcpt_ref find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
 {
 	const struct rcpt_str bare = rcpt_jid_bare(jid);
-	return jid_find(t, bare, jid_hash(t, bare));
+	return rcpt_jid_find(t, bare, rcpt_jid_hash(t, bare));
 }
 
 /* The entry that an answer of `to` about (from, id) belongs to. `*about` tells whether anybody's answer about this id is still
@@ -402,7 +257,7 @@ static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct 
 	const uint32_t hash = send_for_buckets(t, requester, &id, &from_hash);
 	*about = false;
 	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, hash));
-	const rcpt_ref jid = jid_find(t, requester, from_hash);
+	const rcpt_ref jid = rcpt_jid_find(t, requester, from_hash);
 	if (!jid)
 		return 0;
 	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
@@ -419,7 +274,7 @@ static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct 
 /* The entry for exactly this requester, id and asked JID, as it is kept. */
 static rcpt_ref find_exact(const struct rcpt_pending *t, const struct query *q)
 {
-	const rcpt_ref jid = jid_find(t, q->from, q->from_hash);
+	const rcpt_ref jid = rcpt_jid_find(t, q->from, q->from_hash);
 	if (!jid)
 		return 0;
 	rcpt_ref ref = rcpt_lhash_chain(&t->entries, q->hash);
@@ -874,7 +729,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	if (now - entry->time >= span)
 		return RCPT_TOO_OLD;
 	const int64_t time = ticks(entry->time < now ? entry->time : now);
-	const rcpt_ref jid = jid_find(t, q.from, q.from_hash);
+	const rcpt_ref jid = rcpt_jid_find(t, q.from, q.from_hash);
 	if (jid && is_surplus(t, jid, entry->state == RCPT_DELIVERED_ONCE ? DONE : OPEN, time))
 		return turn_away(t, &q, entry->id, entry->state, time, flags & SHOWN);
 	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
@@ -976,103 +831,4 @@ uint32_t rcpt_pending_count_of(const struct rcpt_pending *t, struct rcpt_str fro
 size_t rcpt_pending_bytes(const struct rcpt_pending *t)
 {
 	return sizeof *t + t->slab.bytes + rcpt_lhash_bytes(&t->entries) + rcpt_lhash_bytes(&t->jids);
-}
-
-/* -- Invariants ------------------------------------------------------------------------------------------------------ */
-
-/* Length of a list whose links agree in both directions and whose entries belong there; UINT32_MAX when something is off. */
-static uint32_t check_list(const struct rcpt_pending *t, const struct list *list, int which, int kind, rcpt_ref owner)
-{
-	uint32_t n = 0;
-	rcpt_ref before = 0;
-	for (rcpt_ref ref = list->head; ref; ref = entry_at(t, ref)->link[which].next) {
-		const struct entry *e = entry_at(t, ref);
-		if (n++ > t->entries.count || e->link[which].prev != before || kind_of(e) != kind || (owner && e->from != owner))
-			return UINT32_MAX;
-		before = ref;
-	}
-	return list->tail == before && list->n == n ? n : UINT32_MAX;
-}
-
-static uint32_t dirty_entries(const struct rcpt_pending *t, const struct jid *jid)
-{
-	uint32_t n = 0;
-	for (int kind = 0; kind < KINDS; kind++)
-		for (rcpt_ref ref = jid->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next)
-			n += (entry_at(t, ref)->flags & DIRTY) != 0;
-	return n;
-}
-
-/* What is wrong with the table's own lists, and with what their entries name; NULL for nothing. */
-static const char *check_lists(const struct rcpt_pending *t)
-{
-	uint32_t n = 0;
-	for (int kind = 0; kind < KINDS; kind++) {
-		const uint32_t length = check_list(t, &t->list[kind], TABLE, kind, 0);
-		if (length == UINT32_MAX)
-			return "a list of the table is broken";
-		n += length;
-		for (rcpt_ref ref = t->list[kind].head; ref; ref = entry_at(t, ref)->link[TABLE].next) {
-			const struct entry *e = entry_at(t, ref);
-			const struct jid *from = jid_at(t, e->from), *asked = jid_at(t, e->asked);
-			if (jid_find(t, jid_text(from), from->hash) != e->from || jid_find(t, jid_text(asked), asked->hash) != e->asked)
-				return "an entry names a JID that is not in the table";
-		}
-	}
-	return n == t->entries.count ? NULL : "the lists and the hash table differ";
-}
-
-struct sums {
-	uint64_t entries, refs;
-	uint32_t queued;
-};
-
-/* The same of a JID. Its part is added to the sums. */
-static const char *check_jid(const struct rcpt_pending *t, rcpt_ref ref, struct sums *sums)
-{
-	const struct jid *jid = jid_at(t, ref);
-	if (jid->refs == 0 || jid->hash != jid_hash(t, jid_text(jid)))
-		return "a JID has no use or the wrong hash";
-	if (jid->dirty != dirty_entries(t, jid) || (jid->dirty > 0 && !jid->queued))
-		return "a requester's changes are counted wrongly";
-	for (int kind = 0; kind < KINDS; kind++) {
-		const uint32_t n = check_list(t, &jid->list[kind], USER, kind, ref);
-		if (n == UINT32_MAX)
-			return "a list of a requester is broken";
-		sums->entries += n;
-	}
-	sums->refs += jid->refs - (jid->queued ? 1 : 0);
-	sums->queued += jid->queued;
-	return NULL;
-}
-
-/* The same of the journal, in which so many JIDs say that they are. */
-static const char *check_journal(const struct rcpt_pending *t, uint32_t queued)
-{
-	for (rcpt_ref ref = t->changed.head; ref; ref = jid_at(t, ref)->next_changed)
-		if (!jid_at(t, ref)->queued || queued-- == 0 || (ref == t->changed.tail && jid_at(t, ref)->next_changed))
-			return "the journal is broken";
-	return queued == 0 ? NULL : "a JID has changes and is not in the journal";
-}
-
-const char *rcpt_pending_check(const struct rcpt_pending *t)
-{
-	struct sums sums = {0};
-	if (!rcpt_lhash_check(&t->entries))
-		return "an entry is in the wrong bucket";
-	if (!rcpt_lhash_check(&t->jids))
-		return "a JID is in the wrong bucket";
-	if (rcpt_slab_check(&t->slab) != (long)t->entries.count + (long)t->jids.count)
-		return "the slab has other blocks than entries and JIDs";
-	const char *broken = check_lists(t);
-	for (uint32_t b = 0; b < t->jids.buckets && !broken; b++)
-		for (rcpt_ref ref = rcpt_lhash_bucket(&t->jids, b); ref && !broken; ref = jid_at(t, ref)->next)
-			broken = check_jid(t, ref, &sums);
-	if (!broken && sums.entries != t->entries.count)
-		broken = "the requesters' lists and the table differ";
-	if (!broken)
-		broken = check_journal(t, sums.queued);
-	if (!broken && sums.refs != 2 * (uint64_t)t->entries.count)
-		broken = "a JID is counted wrongly";
-	return broken;
 }

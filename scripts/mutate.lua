@@ -14,6 +14,8 @@ local C_FILES = {
 	["csrc/facts.c"] = { "test_xml", "engine" };
 	["csrc/namespaces.c"] = { "test_namespaces" };
 	["csrc/pending.c"] = { "test_pending" };
+	["csrc/pending_check.c"] = { "test_pending" };
+	["csrc/pending_table.h"] = { "test_pending" };
 	["csrc/uuid.c"] = { "test_uuid" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
 	["csrc/lua_entries.c"] = { "engine", "test_binding" };
@@ -157,7 +159,7 @@ end
 --- The conditions of a file, or of one line of it, each with its line and the text of the file with it inverted.
 local function mutants(name)
 	local path, only = name:match("^(.-):?(%d*)$");
-	local text, is_c = read(path), path:match("%.c$");
+	local text, is_c = read(path), path:match("%.[ch]$");
 	local code = code_of(text, is_c);
 	assert(#code == #text, path);
 	local list = {};
@@ -224,7 +226,7 @@ end });
 
 local function suites_of(path)
 	local list = {};
-	if path:match("%.c$") then
+	if path:match("%.[ch]$") then
 		for _, name in ipairs(C_FILES[path]) do table.insert(list, name); end
 		table.insert(list, "fast");
 	else
@@ -266,7 +268,7 @@ end
 if arg[1] == "list" then
 	for _, name in ipairs(arg[2] and { table.unpack(arg, 2) } or default_files()) do
 		for _, mutant in ipairs(mutants(name)) do
-			assert(mutant.path:match("%.c$") or load(mutant.text));
+			assert(mutant.path:match("%.[ch]$") or load(mutant.text));
 			assert(arg[2] or suites_of(mutant.path));
 			print(("%s:%d: %s"):format(mutant.path, mutant.line, mutant.condition));
 		end

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* The pending table from within: how it lies in memory, for pending.c and the pending_*.c files alone.
+ *
+ *   entries  (from, id) --hash--> [entry]-->[entry]      one chain has all who were asked about one id of one requester
+ *   jids     bare JID   --hash--> [jid]                  each JID is kept once, counted by the entries that name it
+ *
+ *   Every entry is in two doubly linked lists, oldest first, of one kind: OPEN (pending, failed) or DONE (delivered).
+ *     table.list[kind]    head -> oldest ... newest <- tail    expiry takes from the head
+ *     jid.list[kind]      the same for one requester           eviction takes from the head
+ *
+ *   JIDs with entries to be written are in a queue of their own, the journal; each counts them. They are near the young ends of
+ *   its lists, so that finding them touches few others.
+ *
+ * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id, which takes 16
+ * where it is a UUID.
+ *
+ * In a large table nearly every block is out of the processor's caches and its page out of the TLB, and an operation's time goes
+ * into that: what counts is how few blocks it touches, and that it asks for its first ones together (pending_find.c). Hence,
+ * too, small entries, whose hash is reckoned again when a bucket is split.
+ */
+#ifndef RCPT_PENDING_TABLE_H
+#define RCPT_PENDING_TABLE_H
+
+#include "lhash.h"
+#include "pending.h"
+#include "slab.h"
+#include "touch.h"
+
+enum { OPEN, DONE, KINDS };
+enum { TABLE, USER, LISTS };
+
+#define TICKS 64.0 /* per second */
+#define TICK_BITS 44
+_Static_assert((uint64_t)RCPT_TIME_MAX == (uint64_t)1 << (TICK_BITS - 6), "64 ticks a second: an entry has room for every time");
+
+/* In an entry's flags, above those that are shown. */
+#define STORED 0x40u /* the store has a record of it */
+#define DIRTY 0x80u  /* and that is not what it should be */
+#define SHOWN 0x3fu
+
+struct list {
+	rcpt_ref head, tail;
+	uint32_t n;
+};
+
+struct link {
+	rcpt_ref prev, next;
+};
+
+struct entry {
+	rcpt_ref next; /* in its chain */
+	rcpt_ref from, asked;
+	struct link link[LISTS];
+	uint32_t time_low; /* in ticks */
+	uint32_t time_high : TICK_BITS - 32;
+	uint32_t id_len : 10; /* 0: it is a UUID, packed */
+	uint32_t state : 2;
+	uint32_t flags : 8;
+	char id[];
+};
+_Static_assert(offsetof(struct entry, id) == 36 && RCPT_ID_MAX < 1u << 10, "an entry is as small as it was meant to be");
+
+struct jid {
+	rcpt_ref next; /* in its chain */
+	uint32_t hash;
+	uint32_t refs;
+	struct list list[KINDS];
+	uint32_t dirty; /* entries */
+	rcpt_ref next_changed;
+	uint16_t queued : 1; /* in the journal, which counts as a reference */
+	uint16_t len : 15;
+	char text[];
+};
+
+struct rcpt_pending {
+	struct rcpt_slab slab;
+	struct rcpt_lhash entries, jids;
+	struct list list[KINDS];
+	rcpt_ref next_overdue; /* the first open entry that has not been looked at */
+	struct list changed;   /* the journal; JIDs */
+	bool journal;
+	int64_t written_at, young; /* as changed() was told, in ticks */
+	rcpt_visit *evicted;
+	void *evicted_ud;
+	struct rcpt_pending_limits limits;
+	struct rcpt_key key;
+};
+
+/* -- Time ------------------------------------------------------------------------------------------------------------ */
+
+/* What is no time counts as the nearest that is one. */
+static inline int64_t ticks(double seconds)
+{
+	const double ticks = seconds * TICKS;
+	if (!(ticks > 0))
+		return 0;
+	return ticks < RCPT_TIME_MAX * TICKS ? (int64_t)ticks : ((int64_t)1 << TICK_BITS) - 1;
+}
+
+static inline int64_t time_of(const struct entry *e)
+{
+	return (int64_t)((uint64_t)e->time_high << 32 | e->time_low);
+}
+
+static inline void set_time(struct entry *e, int64_t time)
+{
+	e->time_low = (uint32_t)time;
+	e->time_high = (uint32_t)(time >> 32) & ((1u << (TICK_BITS - 32)) - 1);
+}
+
+/* In ticks; negative when the clock has stepped back. */
+static inline int64_t age_of(const struct entry *e, int64_t now)
+{
+	return now - time_of(e);
+}
+
+/* -- Blocks ---------------------------------------------------------------------------------------------------------- */
+
+static inline struct entry *entry_at(const struct rcpt_pending *t, rcpt_ref ref)
+{
+	struct entry *e = rcpt_slab_at(&t->slab, ref);
+	RCPT_TOUCH(e);
+	return e;
+}
+
+static inline struct jid *jid_at(const struct rcpt_pending *t, rcpt_ref ref)
+{
+	struct jid *jid = rcpt_slab_at(&t->slab, ref);
+	RCPT_TOUCH(jid);
+	return jid;
+}
+
+static inline struct rcpt_str jid_text(const struct jid *jid)
+{
+	return (struct rcpt_str){jid->text, jid->len};
+}
+
+/* An id as it is kept. */
+struct id {
+	struct rcpt_str kept;
+	bool packed;
+};
+
+static inline struct id entry_id(const struct entry *e)
+{
+	return (struct id){{e->id, e->id_len ? e->id_len : RCPT_UUID_BYTES}, e->id_len == 0};
+}
+
+static inline int kind_of(const struct entry *e)
+{
+	return e->state == RCPT_DELIVERED_ONCE ? DONE : OPEN;
+}
+
+/* -- JIDs, each kept once -------------------------------------------------------------------------------------------- */
+
+uint32_t rcpt_jid_hash(const struct rcpt_pending *t, struct rcpt_str text);
+/* 0 where the table has none. */
+rcpt_ref rcpt_jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash);
+
+#endif
