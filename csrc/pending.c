@@ -49,7 +49,7 @@ static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t 
 	return ref;
 }
 
-static void jid_release(struct rcpt_pending *t, rcpt_ref ref)
+void rcpt_jid_release(struct rcpt_pending *t, rcpt_ref ref)
 {
 	struct jid *jid = jid_at(t, ref);
 	if (--jid->refs > 0)
@@ -99,55 +99,6 @@ static void link_out(struct rcpt_pending *t, rcpt_ref ref)
 		t->next_overdue = e->link[TABLE].next;
 }
 
-/* -- The journal ----------------------------------------------------------------------------------------------------- */
-
-/* Should the store have this entry? */
-static bool belongs_in_store(const struct entry *e)
-{
-	return kind_of(e) == OPEN || (e->flags & RCPT_INJECTED);
-}
-
-static void set_dirty(struct rcpt_pending *t, struct entry *e, bool dirty)
-{
-	struct jid *jid = jid_at(t, e->from);
-	if (((e->flags & DIRTY) != 0) == dirty)
-		return;
-	e->flags ^= DIRTY;
-	if (!dirty) {
-		jid->dirty--;
-		return;
-	}
-	jid->dirty++;
-	if (jid->queued)
-		return;
-	jid->queued = 1;
-	jid->refs++;
-	jid->next_changed = 0;
-	*(t->changed.tail ? &jid_at(t, t->changed.tail)->next_changed : &t->changed.head) = e->from;
-	t->changed.tail = e->from;
-	t->changed.n++;
-}
-
-/* An entry has come or changed. */
-static void note(struct rcpt_pending *t, rcpt_ref ref)
-{
-	struct entry *e = entry_at(t, ref);
-	if (t->journal)
-		set_dirty(t, e, belongs_in_store(e) || (e->flags & STORED));
-}
-
-static void unqueue(struct rcpt_pending *t)
-{
-	const rcpt_ref ref = t->changed.head;
-	struct jid *jid = jid_at(t, ref);
-	t->changed.head = jid->next_changed;
-	if (!t->changed.head)
-		t->changed.tail = 0;
-	t->changed.n--;
-	jid->queued = 0;
-	jid_release(t, ref);
-}
-
 /* The entry goes to the young end of the lists of its new state. */
 static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time)
 {
@@ -156,7 +107,7 @@ static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state st
 	e->state = state & 3u;
 	set_time(e, time);
 	link_in(t, ref, false);
-	note(t, ref);
+	rcpt_journal_note(t, ref);
 }
 
 /* -- Finding --------------------------------------------------------------------------------------------------------- */
@@ -311,7 +262,7 @@ static void show(const struct rcpt_pending *t, const struct entry *e, struct rcp
 	show_id(e, out);
 }
 
-static bool visit_entry(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud)
+bool rcpt_entry_show(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud)
 {
 	struct rcpt_entry shown;
 	show(t, entry_at(t, ref), &shown);
@@ -324,12 +275,12 @@ static void drop(struct rcpt_pending *t, rcpt_ref ref)
 {
 	struct entry *e = entry_at(t, ref);
 	const rcpt_ref from = e->from, asked = e->asked;
-	set_dirty(t, e, false);
+	rcpt_journal_forget(t, e);
 	link_out(t, ref);
 	rcpt_lhash_remove(&t->entries, ref, hash_of_entry(t, ref));
 	rcpt_slab_free(&t->slab, ref);
-	jid_release(t, asked);
-	jid_release(t, from);
+	rcpt_jid_release(t, asked);
+	rcpt_jid_release(t, from);
 }
 
 /* Of these two lists the entry that can be missed first: what was delivered nobody awaits. 0 when both are empty. */
@@ -342,7 +293,7 @@ static rcpt_ref expendable(const struct list list[KINDS])
 static bool evict(struct rcpt_pending *t, rcpt_ref ref)
 {
 	const struct entry *e = entry_at(t, ref);
-	if (t->evicted && (kind_of(e) == OPEN || (e->flags & STORED)) && !visit_entry(t, ref, t->evicted, t->evicted_ud))
+	if (t->evicted && (kind_of(e) == OPEN || (e->flags & STORED)) && !rcpt_entry_show(t, ref, t->evicted, t->evicted_ud))
 		return false;
 	drop(t, ref);
 	return true;
@@ -442,8 +393,8 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 		if (ref)
 			rcpt_slab_free(&t->slab, ref);
 		if (asked_ref)
-			jid_release(t, asked_ref);
-		jid_release(t, from_ref);
+			rcpt_jid_release(t, asked_ref);
+		rcpt_jid_release(t, from_ref);
 		return status;
 	}
 	struct entry *e = entry_at(t, ref);
@@ -459,7 +410,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 	rcpt_lhash_insert(&t->entries, ref, q->hash);
 	link_in(t, ref, flags & STORED);
 	if (!(flags & STORED) || !belongs_in_store(e))
-		note(t, ref);
+		rcpt_journal_note(t, ref);
 	return RCPT_OK;
 }
 
@@ -482,7 +433,7 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 										 (e->flags & flags & RCPT_INJECTED));
 		if (merged != e->flags) {
 			e->flags = merged;
-			note(t, known);
+			rcpt_journal_note(t, known);
 		}
 		return RCPT_KNOWN;
 	}
@@ -523,7 +474,7 @@ bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt
 		return false;
 	tell_answer(entry_at(t, ref), time, answer);
 	entry_at(t, ref)->state = RCPT_FAILED;
-	note(t, ref);
+	rcpt_journal_note(t, ref);
 	return true;
 }
 
@@ -554,7 +505,7 @@ static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, dou
 		done++;
 		if (age < 0)
 			enter_state(t, ref, (enum rcpt_state)e->state, now);
-		else if (!visit || visit_entry(t, ref, visit, ud))
+		else if (!visit || rcpt_entry_show(t, ref, visit, ud))
 			drop(t, ref);
 		else
 			return max;
@@ -575,7 +526,7 @@ uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, doubl
 	if (done < max)
 		done += expire_list(t, &list[DONE], t->limits.remember, time, max - done, visit, ud);
 	if (jid)
-		jid_release(t, jid);
+		rcpt_jid_release(t, jid);
 	return done;
 }
 
@@ -589,11 +540,11 @@ static bool show_overdue(struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit
 {
 	struct entry *e = entry_at(t, ref);
 	e->flags |= RCPT_OVERDUE;
-	if (!visit_entry(t, ref, visit, ud)) {
+	if (!rcpt_entry_show(t, ref, visit, ud)) {
 		e->flags &= (uint8_t)~RCPT_OVERDUE;
 		return false;
 	}
-	note(t, ref);
+	rcpt_journal_note(t, ref);
 	return true;
 }
 
@@ -667,7 +618,7 @@ uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from)
 	jid_at(t, jid)->refs++;
 	for (rcpt_ref ref; (ref = expendable(jid_at(t, jid)->list)); gone++)
 		drop(t, ref);
-	jid_release(t, jid);
+	rcpt_jid_release(t, jid);
 	return gone;
 }
 
@@ -678,7 +629,7 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 		return;
 	for (int kind = OPEN; kind <= (delivered ? DONE : OPEN); kind++)
 		for (rcpt_ref ref = jid_at(t, jid)->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next)
-			if (!visit_entry(t, ref, visit, ud))
+			if (!rcpt_entry_show(t, ref, visit, ud))
 				return;
 }
 
@@ -723,7 +674,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	const rcpt_ref ref = find_exact(t, &q);
 	if (ref) {
 		entry_at(t, ref)->flags |= STORED;
-		note(t, ref);
+		rcpt_journal_note(t, ref);
 		return RCPT_KNOWN;
 	}
 	if (now - entry->time >= span)
@@ -733,88 +684,6 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	if (jid && is_surplus(t, jid, entry->state == RCPT_DELIVERED_ONCE ? DONE : OPEN, time))
 		return turn_away(t, &q, entry->id, entry->state, time, flags & SHOWN);
 	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
-}
-
-/* -- Writing to a store ---------------------------------------------------------------------------------------------- */
-
-/* What the store does not know yet may wait while it is young: most is acked by then. What is of a time to come is not young. */
-static bool may_wait(const struct rcpt_pending *t, const struct entry *e)
-{
-	const int64_t age = age_of(e, t->written_at);
-	return kind_of(e) == OPEN && !(e->flags & STORED) && age >= 0 && age < t->young;
-}
-
-/* Visits the entries of a JID that are to be written now, and returns how many those are; with `written`, takes them for written.
- */
-static uint32_t each_due(struct rcpt_pending *t, const struct jid *jid, rcpt_visit *visit, void *ud, bool written)
-{
-	uint32_t left = jid->dirty, due = 0;
-	for (int kind = 0; kind < KINDS; kind++)
-		for (rcpt_ref ref = jid->list[kind].tail; ref && left > 0; ref = entry_at(t, ref)->link[USER].prev) {
-			struct entry *e = entry_at(t, ref);
-			if (!(e->flags & DIRTY))
-				continue;
-			left--;
-			if (may_wait(t, e))
-				continue;
-			due++;
-			if (visit)
-				visit_entry(t, ref, visit, ud);
-			if (written) {
-				e->flags = (uint8_t)((e->flags & ~STORED) | (belongs_in_store(e) ? STORED : 0));
-				set_dirty(t, e, false);
-			}
-		}
-	return due;
-}
-
-/* The first in the journal is the last from now on. */
-static void requeue(struct rcpt_pending *t)
-{
-	const rcpt_ref ref = t->changed.head;
-	struct jid *jid = jid_at(t, ref);
-	if (ref == t->changed.tail)
-		return;
-	t->changed.head = jid->next_changed;
-	jid->next_changed = 0;
-	jid_at(t, t->changed.tail)->next_changed = ref;
-	t->changed.tail = ref;
-}
-
-void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud)
-{
-	t->journal = true;
-	t->evicted = evicted;
-	t->evicted_ud = ud;
-}
-
-struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, double now, double young, rcpt_visit *visit, void *ud)
-{
-	t->written_at = ticks(now);
-	t->young = ticks(young);
-	for (uint32_t left = t->changed.n; left > 0; left--) {
-		const struct jid *jid = jid_at(t, t->changed.head);
-		if (jid->dirty == 0)
-			unqueue(t);
-		else if (each_due(t, jid, visit, ud, false) > 0)
-			return jid_text(jid);
-		else
-			requeue(t);
-	}
-	return (struct rcpt_str){"", 0};
-}
-
-void rcpt_pending_saved(struct rcpt_pending *t, bool written)
-{
-	if (!t->changed.head)
-		return;
-	const struct jid *jid = jid_at(t, t->changed.head);
-	if (written)
-		each_due(t, jid, NULL, NULL, true);
-	if (jid->dirty == 0)
-		unqueue(t);
-	else
-		requeue(t);
 }
 
 uint32_t rcpt_pending_count(const struct rcpt_pending *t)

@@ -8,9 +8,6 @@
  *     table.list[kind]    head -> oldest ... newest <- tail    expiry takes from the head
  *     jid.list[kind]      the same for one requester           eviction takes from the head
  *
- *   JIDs with entries to be written are in a queue of their own, the journal; each counts them. They are near the young ends of
- *   its lists, so that finding them touches few others.
- *
  * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id, which takes 16
  * where it is a UUID.
  *
@@ -151,10 +148,30 @@ static inline int kind_of(const struct entry *e)
 	return e->state == RCPT_DELIVERED_ONCE ? DONE : OPEN;
 }
 
+/* Should the store have this entry? */
+static inline bool belongs_in_store(const struct entry *e)
+{
+	return kind_of(e) == OPEN || (e->flags & RCPT_INJECTED);
+}
+
 /* -- JIDs, each kept once -------------------------------------------------------------------------------------------- */
 
 uint32_t rcpt_jid_hash(const struct rcpt_pending *t, struct rcpt_str text);
 /* 0 where the table has none. */
 rcpt_ref rcpt_jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash);
+/* One reference less; with the last it goes. */
+void rcpt_jid_release(struct rcpt_pending *t, rcpt_ref ref);
+
+/* -- Entries --------------------------------------------------------------------------------------------------------- */
+
+/* False when `visit` is. */
+bool rcpt_entry_show(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud);
+
+/* -- The journal ----------------------------------------------------------------------------------------------------- */
+
+/* An entry has come or changed. */
+void rcpt_journal_note(struct rcpt_pending *t, rcpt_ref ref);
+/* It goes: what the store has of it stays there. */
+void rcpt_journal_forget(struct rcpt_pending *t, struct entry *e);
 
 #endif
