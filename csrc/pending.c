@@ -100,7 +100,7 @@ static void link_out(struct rcpt_pending *t, rcpt_ref ref)
 }
 
 /* The entry goes to the young end of the lists of its new state. */
-static void enter_state(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time)
+void rcpt_entry_enter(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time)
 {
 	struct entry *e = entry_at(t, ref);
 	link_out(t, ref);
@@ -191,7 +191,7 @@ static bool asked_is(const struct rcpt_pending *t, const struct entry *e, struct
 }
 
 /* The bare form of a JID, if the table knows it. */
-static rcpt_ref find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
+rcpt_ref rcpt_jid_find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
 {
 	const struct rcpt_str bare = rcpt_jid_bare(jid);
 	return rcpt_jid_find(t, bare, rcpt_jid_hash(t, bare));
@@ -238,40 +238,9 @@ static rcpt_ref find_exact(const struct rcpt_pending *t, const struct query *q)
 	return 0;
 }
 
-/* -- Showing --------------------------------------------------------------------------------------------------------- */
-
-static void show_id(const struct entry *e, struct rcpt_entry *out)
-{
-	const struct id id = entry_id(e);
-	if (id.packed)
-		rcpt_uuid_text(e->id, out->uuid);
-	out->id = id.packed ? (struct rcpt_str){out->uuid, RCPT_UUID_TEXT} : id.kept;
-}
-
-static void show(const struct rcpt_pending *t, const struct entry *e, struct rcpt_entry *out)
-{
-	*out = (struct rcpt_entry){
-		.from = jid_text(jid_at(t, e->from)),
-		.asked = jid_text(jid_at(t, e->asked)),
-		.time = (double)time_of(e) / TICKS,
-		.state = (enum rcpt_state)e->state,
-		.flags = e->flags & SHOWN,
-		.stored = e->flags & STORED,
-		.keep = belongs_in_store(e),
-	};
-	show_id(e, out);
-}
-
-bool rcpt_entry_show(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud)
-{
-	struct rcpt_entry shown;
-	show(t, entry_at(t, ref), &shown);
-	return visit(ud, &shown);
-}
-
 /* -- Making room ----------------------------------------------------------------------------------------------------- */
 
-static void drop(struct rcpt_pending *t, rcpt_ref ref)
+void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref)
 {
 	struct entry *e = entry_at(t, ref);
 	const rcpt_ref from = e->from, asked = e->asked;
@@ -295,7 +264,7 @@ static bool evict(struct rcpt_pending *t, rcpt_ref ref)
 	const struct entry *e = entry_at(t, ref);
 	if (t->evicted && (kind_of(e) == OPEN || (e->flags & STORED)) && !rcpt_entry_show(t, ref, t->evicted, t->evicted_ud))
 		return false;
-	drop(t, ref);
+	rcpt_entry_drop(t, ref);
 	return true;
 }
 
@@ -438,7 +407,7 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 		return RCPT_KNOWN;
 	}
 	e->flags = (uint8_t)((e->flags & ~SHOWN) | flags);
-	enter_state(t, known, RCPT_PENDING, time);
+	rcpt_entry_enter(t, known, RCPT_PENDING, time);
 	return RCPT_OK;
 }
 
@@ -460,7 +429,7 @@ enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str fro
 	tell_answer(e, time, answer);
 	if (e->state == RCPT_DELIVERED_ONCE)
 		return RCPT_DUPLICATE;
-	enter_state(t, ref, RCPT_DELIVERED_ONCE, time);
+	rcpt_entry_enter(t, ref, RCPT_DELIVERED_ONCE, time);
 	return RCPT_DELIVERED;
 }
 
@@ -488,149 +457,17 @@ bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, stru
 	return ref != 0;
 }
 
-/* -- Forgetting ------------------------------------------------------------------------------------------------------ */
-
-/* Expires entries of one kind from the old end of a list. */
-static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, double span, int64_t now, uint32_t max,
-							rcpt_visit *visit, void *ud)
-{
-	uint32_t done = 0;
-	/* What a clock that stepped back has left in the future would hold up all behind it: it goes to the end, once. */
-	for (uint32_t left = list->n; left > 0 && done < max; left--) {
-		const rcpt_ref ref = list->head;
-		const struct entry *e = entry_at(t, ref);
-		const int64_t age = age_of(e, now);
-		if (age >= 0 && (double)age / TICKS < span)
-			break;
-		done++;
-		if (age < 0)
-			enter_state(t, ref, (enum rcpt_state)e->state, now);
-		else if (!visit || rcpt_entry_show(t, ref, visit, ud))
-			drop(t, ref);
-		else
-			return max;
-	}
-	return done;
-}
-
-uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, double now, uint32_t max, rcpt_visit *visit, void *ud)
-{
-	const int64_t time = ticks(now);
-	const rcpt_ref jid = from.n > 0 ? find_bare(t, from) : 0;
-	if (from.n > 0 && !jid)
-		return 0;
-	if (jid)
-		jid_at(t, jid)->refs++; /* it outlasts its entries, until we are done */
-	const struct list *list = jid ? jid_at(t, jid)->list : t->list;
-	uint32_t done = expire_list(t, &list[OPEN], t->limits.ttl, time, max, visit, ud);
-	if (done < max)
-		done += expire_list(t, &list[DONE], t->limits.remember, time, max - done, visit, ud);
-	if (jid)
-		rcpt_jid_release(t, jid);
-	return done;
-}
-
-static bool is_news(const struct entry *e)
-{
-	return e->state == RCPT_PENDING && !(e->flags & RCPT_OVERDUE);
-}
-
-/* Shows an entry as overdue. False, and it is not, when nobody takes it. */
-static bool show_overdue(struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud)
-{
-	struct entry *e = entry_at(t, ref);
-	e->flags |= RCPT_OVERDUE;
-	if (!rcpt_entry_show(t, ref, visit, ud)) {
-		e->flags &= (uint8_t)~RCPT_OVERDUE;
-		return false;
-	}
-	rcpt_journal_note(t, ref);
-	return true;
-}
-
-enum walked { STOP, OLD, AHEAD };
-
-/* What a walk does with the next entry. It stops at the first that is too young, unless that is of a time to come, as a clock
- * that was ahead leaves it: that goes to the end, once, and holds up nobody. */
-static enum walked walk_over(struct rcpt_pending *t, rcpt_ref ref, int64_t now, double age)
-{
-	const struct entry *e = entry_at(t, ref);
-	const int64_t old = age_of(e, now);
-	if ((double)old / TICKS >= age)
-		return OLD;
-	if (old >= 0)
-		return STOP;
-	enter_state(t, ref, (enum rcpt_state)e->state, now);
-	return AHEAD;
-}
-
-static uint32_t overdue_of_all(struct rcpt_pending *t, int64_t now, double age, uint32_t max, rcpt_visit *visit, void *ud)
-{
-	uint32_t done = 0;
-	for (rcpt_ref ref; done < max && (ref = t->next_overdue); done++) {
-		const enum walked walked = walk_over(t, ref, now, age);
-		if (walked == STOP)
-			break;
-		if (walked == AHEAD)
-			continue;
-		if (is_news(entry_at(t, ref)) && !show_overdue(t, ref, visit, ud))
-			return max;
-		t->next_overdue = entry_at(t, ref)->link[TABLE].next;
-	}
-	return done;
-}
-
-static uint32_t overdue_of(struct rcpt_pending *t, rcpt_ref jid, int64_t now, double age, uint32_t max, rcpt_visit *visit,
-						   void *ud)
-{
-	uint32_t done = 0;
-	rcpt_ref ref = jid_at(t, jid)->list[OPEN].head;
-	while (done < max && ref) {
-		const rcpt_ref next = entry_at(t, ref)->link[USER].next;
-		const enum walked walked = walk_over(t, ref, now, age);
-		if (walked == STOP)
-			break;
-		const bool news = walked == OLD && is_news(entry_at(t, ref));
-		if (news && !show_overdue(t, ref, visit, ud))
-			return max;
-		done += news || walked == AHEAD;
-		ref = walked == AHEAD && !next ? ref : next; /* it was last, and is last: it is met again, as that of now */
-	}
-	return done;
-}
-
-uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
-							  rcpt_visit *visit, void *ud)
-{
-	const int64_t time = ticks(now);
-	if (from.n == 0)
-		return overdue_of_all(t, time, age, max, visit, ud);
-	const rcpt_ref jid = find_bare(t, from);
-	return jid ? overdue_of(t, jid, time, age, max, visit, ud) : 0;
-}
-
 uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from)
 {
 	uint32_t gone = 0;
-	const rcpt_ref jid = find_bare(t, from);
+	const rcpt_ref jid = rcpt_jid_find_bare(t, from);
 	if (!jid)
 		return 0;
 	jid_at(t, jid)->refs++;
 	for (rcpt_ref ref; (ref = expendable(jid_at(t, jid)->list)); gone++)
-		drop(t, ref);
+		rcpt_entry_drop(t, ref);
 	rcpt_jid_release(t, jid);
 	return gone;
-}
-
-void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud)
-{
-	const rcpt_ref jid = find_bare(t, from);
-	if (!jid)
-		return;
-	for (int kind = OPEN; kind <= (delivered ? DONE : OPEN); kind++)
-		for (rcpt_ref ref = jid_at(t, jid)->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next)
-			if (!rcpt_entry_show(t, ref, visit, ud))
-				return;
 }
 
 /* Is a requester at the limit, and would what they have be missed more than one of this kind and time? */
@@ -693,7 +530,7 @@ uint32_t rcpt_pending_count(const struct rcpt_pending *t)
 
 uint32_t rcpt_pending_count_of(const struct rcpt_pending *t, struct rcpt_str from)
 {
-	const rcpt_ref jid = find_bare(t, from);
+	const rcpt_ref jid = rcpt_jid_find_bare(t, from);
 	return jid ? jid_at(t, jid)->list[OPEN].n : 0;
 }
 

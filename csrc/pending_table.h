@@ -159,11 +159,16 @@ static inline bool belongs_in_store(const struct entry *e)
 uint32_t rcpt_jid_hash(const struct rcpt_pending *t, struct rcpt_str text);
 /* 0 where the table has none. */
 rcpt_ref rcpt_jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash);
+/* The bare form of a JID, if the table knows it. */
+rcpt_ref rcpt_jid_find_bare(const struct rcpt_pending *t, struct rcpt_str jid);
 /* One reference less; with the last it goes. */
 void rcpt_jid_release(struct rcpt_pending *t, rcpt_ref ref);
 
 /* -- Entries --------------------------------------------------------------------------------------------------------- */
 
+/* The entry goes to the young end of the lists of its new state. */
+void rcpt_entry_enter(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time);
+void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref);
 /* False when `visit` is. */
 bool rcpt_entry_show(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud);
 
