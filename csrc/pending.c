@@ -4,13 +4,18 @@
 
 #include "mem.h"
 #include "pending_table.h"
-#include "uuid.h"
 
 /* -- JIDs, each kept once -------------------------------------------------------------------------------------------- */
 
 uint32_t rcpt_jid_hash(const struct rcpt_pending *t, struct rcpt_str text)
 {
 	return (uint32_t)rcpt_siphash(&t->key, 0, text.p, text.n);
+}
+
+rcpt_ref rcpt_jid_find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
+{
+	const struct rcpt_str bare = rcpt_jid_bare(jid);
+	return rcpt_jid_find(t, bare, rcpt_jid_hash(t, bare));
 }
 
 static uint32_t hash_of_jid(const void *owner, rcpt_ref ref)
@@ -110,134 +115,6 @@ void rcpt_entry_enter(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state stat
 	rcpt_journal_note(t, ref);
 }
 
-/* -- Finding --------------------------------------------------------------------------------------------------------- */
-
-/* `bytes` has room for a UUID's, and is to last as long as what is returned. */
-static struct id id_of(struct rcpt_str text, char bytes[RCPT_UUID_BYTES])
-{
-	const bool packed = rcpt_uuid_pack(text, bytes);
-	return (struct id){packed ? (struct rcpt_str){bytes, RCPT_UUID_BYTES} : text, packed};
-}
-
-static bool id_is(const struct entry *e, const struct id *id)
-{
-	const struct id own = entry_id(e);
-	return own.packed == id->packed && rcpt_str_eq(own.kept, id->kept);
-}
-
-/* Of an id, under the hash of its requester: ids like "1" and "2" recur with every user. */
-static uint32_t entry_hash(const struct rcpt_pending *t, uint32_t from_hash, const struct id *id)
-{
-	return (uint32_t)rcpt_siphash(&t->key, from_hash, id->kept.p, id->kept.n);
-}
-
-static uint32_t hash_of_entry(const void *owner, rcpt_ref ref)
-{
-	const struct entry *e = entry_at(owner, ref);
-	const struct id id = entry_id(e);
-	return entry_hash(owner, jid_at(owner, e->from)->hash, &id);
-}
-
-/* What an entry is looked up by: the requester's bare JID, the asked JID as it is kept, and the id; with their hashes, reckoned
- * once. */
-struct query {
-	struct rcpt_str from, asked;
-	struct id id;
-	char id_bytes[RCPT_UUID_BYTES]; /* what `id` may point to: so this is not to be copied */
-	uint32_t from_hash, asked_hash, hash;
-};
-
-/* The hash of an entry, and its requester's. Sends for the two buckets while it hashes. */
-static uint32_t send_for_buckets(const struct rcpt_pending *t, struct rcpt_str from, const struct id *id, uint32_t *from_hash)
-{
-	*from_hash = rcpt_jid_hash(t, from);
-	rcpt_lhash_prefetch(&t->jids, *from_hash);
-	const uint32_t hash = entry_hash(t, *from_hash, id);
-	rcpt_lhash_prefetch(&t->entries, hash);
-	return hash;
-}
-
-/* The same, and sends for what finding them will read, the three at once: the buckets, then the blocks that head the chains. */
-static void look_up(const struct rcpt_pending *t, struct query *q, struct rcpt_str from, struct rcpt_str asked,
-					struct rcpt_str id)
-{
-	q->from = from;
-	q->asked = asked;
-	q->id = id_of(id, q->id_bytes);
-	q->hash = send_for_buckets(t, from, &q->id, &q->from_hash);
-	q->asked_hash = rcpt_jid_hash(t, asked);
-	rcpt_lhash_prefetch(&t->jids, q->asked_hash);
-	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q->from_hash));
-	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q->asked_hash));
-	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, q->hash));
-}
-
-/* From `ref` on along its chain, the first entry about this id of this requester. */
-static rcpt_ref seek(const struct rcpt_pending *t, rcpt_ref ref, rcpt_ref from, const struct id *id)
-{
-	while (ref) {
-		const struct entry *e = entry_at(t, ref);
-		if (e->from == from && id_is(e, id))
-			return ref;
-		ref = e->next;
-	}
-	return 0;
-}
-
-/* Was this entry's ask addressed to `to`? An occupant is one person by the full JID; everybody else by the bare one. */
-static bool asked_is(const struct rcpt_pending *t, const struct entry *e, struct rcpt_str to)
-{
-	return rcpt_str_eq(jid_text(jid_at(t, e->asked)), e->flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to));
-}
-
-/* The bare form of a JID, if the table knows it. */
-rcpt_ref rcpt_jid_find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
-{
-	const struct rcpt_str bare = rcpt_jid_bare(jid);
-	return rcpt_jid_find(t, bare, rcpt_jid_hash(t, bare));
-}
-
-/* The entry that an answer of `to` about (from, id) belongs to. `*about` tells whether anybody's answer about this id is still
- * awaited. */
-static rcpt_ref find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str text, bool *about)
-{
-	const struct rcpt_str requester = rcpt_jid_bare(from);
-	char bytes[RCPT_UUID_BYTES];
-	const struct id id = id_of(text, bytes);
-	uint32_t from_hash;
-	const uint32_t hash = send_for_buckets(t, requester, &id, &from_hash);
-	*about = false;
-	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, hash));
-	const rcpt_ref jid = rcpt_jid_find(t, requester, from_hash);
-	if (!jid)
-		return 0;
-	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
-	while ((ref = seek(t, ref, jid, &id))) {
-		const struct entry *e = entry_at(t, ref);
-		*about = *about || kind_of(e) == OPEN;
-		if (asked_is(t, e, to))
-			return ref;
-		ref = e->next;
-	}
-	return 0;
-}
-
-/* The entry for exactly this requester, id and asked JID, as it is kept. */
-static rcpt_ref find_exact(const struct rcpt_pending *t, const struct query *q)
-{
-	const rcpt_ref jid = rcpt_jid_find(t, q->from, q->from_hash);
-	if (!jid)
-		return 0;
-	rcpt_ref ref = rcpt_lhash_chain(&t->entries, q->hash);
-	while ((ref = seek(t, ref, jid, &q->id))) {
-		const struct entry *e = entry_at(t, ref);
-		if (rcpt_str_eq(jid_text(jid_at(t, e->asked)), q->asked))
-			return ref;
-		ref = e->next;
-	}
-	return 0;
-}
-
 /* -- Making room ----------------------------------------------------------------------------------------------------- */
 
 void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref)
@@ -246,7 +123,7 @@ void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref)
 	const rcpt_ref from = e->from, asked = e->asked;
 	rcpt_journal_forget(t, e);
 	link_out(t, ref);
-	rcpt_lhash_remove(&t->entries, ref, hash_of_entry(t, ref));
+	rcpt_lhash_remove(&t->entries, ref, rcpt_entry_hash_of(t, ref));
 	rcpt_slab_free(&t->slab, ref);
 	rcpt_jid_release(t, asked);
 	rcpt_jid_release(t, from);
@@ -315,7 +192,8 @@ struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, 
 	rcpt_pending_limit(t, limits);
 	rcpt_slab_init(&t->slab);
 	/* JIDs are fewer, and are looked up more often. */
-	if (!rcpt_lhash_init(&t->entries, 3, &t->slab, hash_of_entry, t) || !rcpt_lhash_init(&t->jids, 4, &t->slab, hash_of_jid, t)) {
+	if (!rcpt_lhash_init(&t->entries, 3, &t->slab, rcpt_entry_hash_of, t) ||
+		!rcpt_lhash_init(&t->jids, 4, &t->slab, hash_of_jid, t)) {
 		rcpt_pending_free(t);
 		return NULL;
 	}
@@ -391,8 +269,8 @@ enum rcpt_status rcpt_pending_add(struct rcpt_pending *t, struct rcpt_str from, 
 		return RCPT_TOO_LONG;
 	const int64_t time = ticks(now);
 	struct query q;
-	look_up(t, &q, requester, asked, id);
-	const rcpt_ref known = find_exact(t, &q);
+	rcpt_query_set(t, &q, requester, asked, id);
+	const rcpt_ref known = rcpt_query_find(t, &q);
 	if (!known)
 		return add_new(t, &q, RCPT_PENDING, time, flags);
 	struct entry *e = entry_at(t, known);
@@ -422,7 +300,7 @@ enum rcpt_verdict rcpt_pending_match(struct rcpt_pending *t, struct rcpt_str fro
 {
 	const int64_t time = ticks(now);
 	bool about;
-	const rcpt_ref ref = find(t, from, to, id, &about);
+	const rcpt_ref ref = rcpt_entry_find(t, from, to, id, &about);
 	if (!ref)
 		return about ? RCPT_FORGED : RCPT_UNKNOWN;
 	const struct entry *e = entry_at(t, ref);
@@ -438,7 +316,7 @@ bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt
 {
 	const int64_t time = ticks(now);
 	bool about;
-	const rcpt_ref ref = find(t, from, to, id, &about);
+	const rcpt_ref ref = rcpt_entry_find(t, from, to, id, &about);
 	if (!ref || entry_at(t, ref)->state != RCPT_PENDING)
 		return false;
 	tell_answer(entry_at(t, ref), time, answer);
@@ -451,7 +329,7 @@ bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, stru
 						enum rcpt_state *state)
 {
 	bool about;
-	const rcpt_ref ref = find(t, from, to, id, &about);
+	const rcpt_ref ref = rcpt_entry_find(t, from, to, id, &about);
 	if (ref)
 		*state = (enum rcpt_state)entry_at(t, ref)->state;
 	return ref != 0;
@@ -507,8 +385,8 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	if (!length_ok(entry->id, RCPT_ID_MAX) || !length_ok(requester, RCPT_JID_MAX) || !length_ok(asked, RCPT_JID_MAX))
 		return RCPT_TOO_LONG;
 	struct query q;
-	look_up(t, &q, requester, asked, entry->id);
-	const rcpt_ref ref = find_exact(t, &q);
+	rcpt_query_set(t, &q, requester, asked, entry->id);
+	const rcpt_ref ref = rcpt_query_find(t, &q);
 	if (ref) {
 		entry_at(t, ref)->flags |= STORED;
 		rcpt_journal_note(t, ref);

@@ -22,6 +22,7 @@
 #include "pending.h"
 #include "slab.h"
 #include "touch.h"
+#include "uuid.h"
 
 enum { OPEN, DONE, KINDS };
 enum { TABLE, USER, LISTS };
@@ -171,6 +172,29 @@ void rcpt_entry_enter(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state stat
 void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref);
 /* False when `visit` is. */
 bool rcpt_entry_show(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *visit, void *ud);
+
+/* -- Finding entries ------------------------------------------------------------------------------------------------- */
+
+/* The entry that an answer of `to` about (from, id) belongs to, or 0. `*about` tells whether anybody's answer about this id is
+ * still awaited. */
+rcpt_ref rcpt_entry_find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about);
+
+/* What an entry is looked up by: the requester's bare JID, the asked JID as it is kept, and the id; with their hashes, reckoned
+ * once. */
+struct query {
+	struct rcpt_str from, asked;
+	struct id id;
+	char id_bytes[RCPT_UUID_BYTES]; /* what `id` may point to: so this is not to be copied */
+	uint32_t from_hash, asked_hash, hash;
+};
+
+void rcpt_query_set(const struct rcpt_pending *t, struct query *q, struct rcpt_str from, struct rcpt_str asked,
+					struct rcpt_str id);
+/* The entry for exactly these, or 0. */
+rcpt_ref rcpt_query_find(const struct rcpt_pending *t, const struct query *q);
+
+/* For the hash table of entries. */
+uint32_t rcpt_entry_hash_of(const void *t, rcpt_ref ref);
 
 /* -- The journal ----------------------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@ local C_FILES = {
 	["csrc/namespaces.c"] = { "test_namespaces" };
 	["csrc/pending.c"] = { "test_pending" };
 	["csrc/pending_check.c"] = { "test_pending" };
+	["csrc/pending_find.c"] = { "test_pending" };
 	["csrc/pending_journal.c"] = { "test_pending" };
 	["csrc/pending_table.h"] = { "test_pending" };
 	["csrc/pending_walk.c"] = { "test_pending" };
