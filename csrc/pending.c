@@ -1,133 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The pending table. */
+/* The pending table: what is asked, acked, bounced or put back, and what makes room for it. */
 #include "pending.h"
 
 #include "mem.h"
 #include "pending_table.h"
 
-/* -- JIDs, each kept once -------------------------------------------------------------------------------------------- */
-
-uint32_t rcpt_jid_hash(const struct rcpt_pending *t, struct rcpt_str text)
-{
-	return (uint32_t)rcpt_siphash(&t->key, 0, text.p, text.n);
-}
-
-rcpt_ref rcpt_jid_find_bare(const struct rcpt_pending *t, struct rcpt_str jid)
-{
-	const struct rcpt_str bare = rcpt_jid_bare(jid);
-	return rcpt_jid_find(t, bare, rcpt_jid_hash(t, bare));
-}
-
-static uint32_t hash_of_jid(const void *owner, rcpt_ref ref)
-{
-	return jid_at(owner, ref)->hash;
-}
-
-rcpt_ref rcpt_jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash)
-{
-	rcpt_ref ref = rcpt_lhash_chain(&t->jids, hash);
-	while (ref) {
-		const struct jid *jid = jid_at(t, ref);
-		if (jid->hash == hash && rcpt_str_eq(jid_text(jid), text))
-			return ref;
-		ref = jid->next;
-	}
-	return 0;
-}
-
-/* The JID, with one more reference to it. 0 when memory has run out. */
-static rcpt_ref jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t hash)
-{
-	rcpt_ref ref = rcpt_jid_find(t, text, hash);
-	if (!ref) {
-		ref = rcpt_slab_alloc(&t->slab, offsetof(struct jid, text) + text.n);
-		if (!ref)
-			return 0;
-		struct jid *jid = jid_at(t, ref);
-		memset(jid, 0, offsetof(struct jid, text));
-		jid->hash = hash;
-		jid->len = text.n & 0x7fff;
-		memcpy(jid->text, text.p, text.n);
-		rcpt_lhash_insert(&t->jids, ref, hash);
-	}
-	jid_at(t, ref)->refs++;
-	return ref;
-}
-
-void rcpt_jid_release(struct rcpt_pending *t, rcpt_ref ref)
-{
-	struct jid *jid = jid_at(t, ref);
-	if (--jid->refs > 0)
-		return;
-	rcpt_lhash_remove(&t->jids, ref, jid->hash);
-	rcpt_slab_free(&t->slab, ref);
-}
-
-/* -- The two lists an entry is in ------------------------------------------------------------------------------------ */
-
-static struct list *list_of(struct rcpt_pending *t, const struct entry *e, int which)
-{
-	return which == TABLE ? &t->list[kind_of(e)] : &jid_at(t, e->from)->list[kind_of(e)];
-}
-
-/* At the young end; or, with `in_order`, among the requester's where its time is. */
-static void link_in(struct rcpt_pending *t, rcpt_ref ref, bool in_order)
-{
-	struct entry *e = entry_at(t, ref);
-	for (int which = 0; which < LISTS; which++) {
-		struct list *list = list_of(t, e, which);
-		const bool sorts = in_order && which == USER && list->head;
-		rcpt_ref before = sorts && time_of(entry_at(t, list->head)) > time_of(e) ? 0 : list->tail;
-		while (sorts && before && time_of(entry_at(t, before)) > time_of(e))
-			before = entry_at(t, before)->link[which].prev;
-		const rcpt_ref after = before ? entry_at(t, before)->link[which].next : list->head;
-		e->link[which] = (struct link){.prev = before, .next = after};
-		*(before ? &entry_at(t, before)->link[which].next : &list->head) = ref;
-		*(after ? &entry_at(t, after)->link[which].prev : &list->tail) = ref;
-		list->n++;
-	}
-	if (kind_of(e) == OPEN && !t->next_overdue)
-		t->next_overdue = ref;
-}
-
-static void link_out(struct rcpt_pending *t, rcpt_ref ref)
-{
-	const struct entry *e = entry_at(t, ref);
-	for (int which = 0; which < LISTS; which++) {
-		struct list *list = list_of(t, e, which);
-		const struct link link = e->link[which];
-		*(link.prev ? &entry_at(t, link.prev)->link[which].next : &list->head) = link.next;
-		*(link.next ? &entry_at(t, link.next)->link[which].prev : &list->tail) = link.prev;
-		list->n--;
-	}
-	if (t->next_overdue == ref)
-		t->next_overdue = e->link[TABLE].next;
-}
-
-/* The entry goes to the young end of the lists of its new state. */
-void rcpt_entry_enter(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time)
-{
-	struct entry *e = entry_at(t, ref);
-	link_out(t, ref);
-	e->state = state & 3u;
-	set_time(e, time);
-	link_in(t, ref, false);
-	rcpt_journal_note(t, ref);
-}
-
 /* -- Making room ----------------------------------------------------------------------------------------------------- */
-
-void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref)
-{
-	struct entry *e = entry_at(t, ref);
-	const rcpt_ref from = e->from, asked = e->asked;
-	rcpt_journal_forget(t, e);
-	link_out(t, ref);
-	rcpt_lhash_remove(&t->entries, ref, rcpt_entry_hash_of(t, ref));
-	rcpt_slab_free(&t->slab, ref);
-	rcpt_jid_release(t, asked);
-	rcpt_jid_release(t, from);
-}
 
 /* Of these two lists the entry that can be missed first: what was delivered nobody awaits. 0 when both are empty. */
 static rcpt_ref expendable(const struct list list[KINDS])
@@ -193,7 +71,7 @@ struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, 
 	rcpt_slab_init(&t->slab);
 	/* JIDs are fewer, and are looked up more often. */
 	if (!rcpt_lhash_init(&t->entries, 3, &t->slab, rcpt_entry_hash_of, t) ||
-		!rcpt_lhash_init(&t->jids, 4, &t->slab, hash_of_jid, t)) {
+		!rcpt_lhash_init(&t->jids, 4, &t->slab, rcpt_jid_hash_of, t)) {
 		rcpt_pending_free(t);
 		return NULL;
 	}
@@ -230,10 +108,10 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 								unsigned flags)
 {
 	const struct rcpt_str id = q->id.kept;
-	const rcpt_ref from_ref = jid_hold(t, q->from, q->from_hash);
+	const rcpt_ref from_ref = rcpt_jid_hold(t, q->from, q->from_hash);
 	if (!from_ref)
 		return RCPT_NO_MEMORY;
-	const rcpt_ref asked_ref = jid_hold(t, q->asked, q->asked_hash);
+	const rcpt_ref asked_ref = rcpt_jid_hold(t, q->asked, q->asked_hash);
 	const rcpt_ref ref = asked_ref ? rcpt_slab_alloc(&t->slab, offsetof(struct entry, id) + id.n) : 0;
 	enum rcpt_status status = ref ? make_room(t, from_ref, flags & STORED) : RCPT_NO_MEMORY;
 	if (status != RCPT_OK) {
@@ -255,7 +133,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 	set_time(e, time);
 	memcpy(e->id, id.p, id.n);
 	rcpt_lhash_insert(&t->entries, ref, q->hash);
-	link_in(t, ref, flags & STORED);
+	rcpt_entry_link(t, ref, flags & STORED);
 	if (!(flags & STORED) || !belongs_in_store(e))
 		rcpt_journal_note(t, ref);
 	return RCPT_OK;

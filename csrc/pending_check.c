@@ -54,7 +54,7 @@ struct sums {
 static const char *check_jid(const struct rcpt_pending *t, rcpt_ref ref, struct sums *sums)
 {
 	const struct jid *jid = jid_at(t, ref);
-	if (jid->refs == 0 || jid->hash != rcpt_jid_hash(t, jid_text(jid)))
+	if (jid->refs == 0 || jid->hash != jid_hash(t, jid_text(jid)))
 		return "a JID has no use or the wrong hash";
 	if (jid->dirty != dirty_entries(t, jid) || (jid->dirty > 0 && !jid->queued))
 		return "a requester's changes are counted wrongly";

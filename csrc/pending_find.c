@@ -34,7 +34,7 @@ uint32_t rcpt_entry_hash_of(const void *owner, rcpt_ref ref)
 /* The hash of an entry, and its requester's. Sends for the two buckets while it hashes. */
 static uint32_t send_for_buckets(const struct rcpt_pending *t, struct rcpt_str from, const struct id *id, uint32_t *from_hash)
 {
-	*from_hash = rcpt_jid_hash(t, from);
+	*from_hash = jid_hash(t, from);
 	rcpt_lhash_prefetch(&t->jids, *from_hash);
 	const uint32_t hash = entry_hash(t, *from_hash, id);
 	rcpt_lhash_prefetch(&t->entries, hash);
@@ -91,7 +91,7 @@ void rcpt_query_set(const struct rcpt_pending *t, struct query *q, struct rcpt_s
 	q->asked = asked;
 	q->id = id_of(id, q->id_bytes);
 	q->hash = send_for_buckets(t, from, &q->id, &q->from_hash);
-	q->asked_hash = rcpt_jid_hash(t, asked);
+	q->asked_hash = jid_hash(t, asked);
 	rcpt_lhash_prefetch(&t->jids, q->asked_hash);
 	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q->from_hash));
 	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->jids, q->asked_hash));

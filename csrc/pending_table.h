@@ -157,16 +157,26 @@ static inline bool belongs_in_store(const struct entry *e)
 
 /* -- JIDs, each kept once -------------------------------------------------------------------------------------------- */
 
-uint32_t rcpt_jid_hash(const struct rcpt_pending *t, struct rcpt_str text);
+static inline uint32_t jid_hash(const struct rcpt_pending *t, struct rcpt_str text)
+{
+	return (uint32_t)rcpt_siphash(&t->key, 0, text.p, text.n);
+}
+
 /* 0 where the table has none. */
 rcpt_ref rcpt_jid_find(const struct rcpt_pending *t, struct rcpt_str text, uint32_t hash);
 /* The bare form of a JID, if the table knows it. */
 rcpt_ref rcpt_jid_find_bare(const struct rcpt_pending *t, struct rcpt_str jid);
+/* The JID, with one more reference to it. 0 when memory has run out. */
+rcpt_ref rcpt_jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t hash);
 /* One reference less; with the last it goes. */
 void rcpt_jid_release(struct rcpt_pending *t, rcpt_ref ref);
+/* For the hash table of JIDs. */
+uint32_t rcpt_jid_hash_of(const void *t, rcpt_ref ref);
 
 /* -- Entries --------------------------------------------------------------------------------------------------------- */
 
+/* Into its lists, at the young end; or, with `in_order`, among the requester's where its time is. */
+void rcpt_entry_link(struct rcpt_pending *t, rcpt_ref ref, bool in_order);
 /* The entry goes to the young end of the lists of its new state. */
 void rcpt_entry_enter(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time);
 void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref);

@@ -17,6 +17,7 @@ local C_FILES = {
 	["csrc/pending_check.c"] = { "test_pending" };
 	["csrc/pending_find.c"] = { "test_pending" };
 	["csrc/pending_journal.c"] = { "test_pending" };
+	["csrc/pending_table.c"] = { "test_pending" };
 	["csrc/pending_table.h"] = { "test_pending" };
 	["csrc/pending_walk.c"] = { "test_pending" };
 	["csrc/uuid.c"] = { "test_uuid" };
