@@ -12,6 +12,7 @@
 #include <limits.h>
 
 #include "mem.h"
+#include "parser.h"
 
 #define REUSE ((uint64_t)1 << 20) /* bytes after which the quick parser forgets the names that it has met */
 
@@ -182,7 +183,7 @@ static void XMLCALL on_instruction(void *ud, const char *target, const char *dat
 static bool reset_quick(struct rcpt_single *s)
 {
 	static const char root[] = "<r>";
-	if (!rcpt_xml_renew(&s->quick, s->salt))
+	if (!rcpt_parser_renew(&s->quick, s->salt))
 		return false;
 	if (XML_Parse(s->quick, root, sizeof root - 1, 0) != XML_STATUS_OK)
 		return false;

@@ -22,9 +22,9 @@
 
 #include "mem.h"
 #include "namespaces.h"
+#include "parser.h"
 
-#define RESET_UP_TO 16384 /* bytes read by a parser that is reset; one that has read more is replaced */
-#define STREAMS_MAX 4u    /* streams open within one another: the outermost is forgotten for one more */
+#define STREAMS_MAX 4u /* streams open within one another: the outermost is forgotten for one more */
 
 /* The strings of a message: its attributes, and these. */
 enum { RECEIVED_ID = RCPT_ATTRIBUTES, STAMP, STRINGS };
@@ -323,28 +323,10 @@ static void begin_child(struct rcpt_xml *x, const struct rcpt_name *name, const 
 		keep_attribute(x, RECEIVED_ID, "id", attr);
 }
 
-/* The bytes that Expat has, from the tag that it is at. */
-static struct rcpt_str rest_of_input(const struct rcpt_xml *x)
-{
-	int at = 0, n = 0;
-	const char *input = XML_GetInputContext(x->parser, &at, &n);
-	return input ? (struct rcpt_str){input + at, (size_t)(n - at)} : (struct rcpt_str){NULL, 0};
-}
-
-/* The length of the XML declaration that Expat is at: it says so only of what it has accepted. */
-static size_t declaration(const struct rcpt_xml *x)
-{
-	const struct rcpt_str rest = rest_of_input(x);
-	for (size_t i = 1; i < rest.n; i++)
-		if (rest.p[i - 1] == '?' && rest.p[i] == '>')
-			return i + 1;
-	return 0;
-}
-
 /* What is a line break in a tag is a space to XML: so one line will do for it. */
 static void save_tag(struct rcpt_xml *x)
 {
-	const struct rcpt_str tag = {rest_of_input(x).p, (size_t)XML_GetCurrentByteCount(x->parser)};
+	const struct rcpt_str tag = {rcpt_parser_rest(x->parser).p, (size_t)XML_GetCurrentByteCount(x->parser)};
 	if (!tag.p || x->saved + 1 != x->depth) /* of an Expat that keeps no context: nothing is cut then */
 		return;
 	if (x->tags_n + tag.n > x->limits.bytes) {
@@ -388,7 +370,7 @@ static void forget_outermost_tag(struct rcpt_xml *x)
  * tags that are open. */
 static void cut(struct rcpt_xml *x, size_t n)
 {
-	const struct rcpt_str rest = rest_of_input(x);
+	const struct rcpt_str rest = rcpt_parser_rest(x->parser);
 	x->ended = true;
 	x->end = (uint64_t)XML_GetCurrentByteIndex(x->parser) + n;
 	x->beyond = here(x);
@@ -538,27 +520,9 @@ static void XMLCALL on_instruction(void *ud, const char *target, const char *dat
 
 /* -- Documents ------------------------------------------------------------------------------------------------------- */
 
-bool rcpt_xml_renew(XML_Parser *parser, unsigned long salt)
-{
-	static const XML_Memory_Handling_Suite memory = {rcpt_malloc, rcpt_realloc, rcpt_free};
-	if (*parser && XML_GetCurrentByteIndex(*parser) + XML_GetCurrentByteCount(*parser) <= RESET_UP_TO) {
-		/* Of an encoding given to the reset Expat does not tell whether it had the memory to note it. */
-		if (!XML_ParserReset(*parser, NULL) || XML_SetEncoding(*parser, "UTF-8") != XML_STATUS_OK)
-			return false;
-	} else {
-		XML_Parser other = XML_ParserCreate_MM("UTF-8", &memory, NULL);
-		if (!other)
-			return false;
-		XML_ParserFree(*parser);
-		*parser = other;
-	}
-	XML_SetHashSalt(*parser, salt ? salt : 1); /* 0 would have Expat ask the system for one */
-	return true;
-}
-
 static bool begin_document(struct rcpt_xml *x, bool single)
 {
-	if (!rcpt_xml_renew(&x->parser, x->salt))
+	if (!rcpt_parser_renew(&x->parser, x->salt))
 		return false;
 	rcpt_namespaces_reset(&x->namespaces);
 	XML_SetUserData(x->parser, x);
@@ -607,48 +571,18 @@ static void forget_tags(struct rcpt_xml *x)
 	x->tags_n = x->saved = 0;
 }
 
-/* Expat takes a document that begins like UTF-16 for UTF-16, whatever it has been told; XMPP is UTF-8 (RFC 6120 §11.6). */
-static bool begins_as_utf16(const char *xml, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (xml[i] == '\0' || xml[i] == '\xfe' || xml[i] == '\xff')
-			return true;
-	return false;
-}
-
-/* Expat's error. An end tag that begins with a colon is nobody's. */
-static enum XML_Error error_of(const struct rcpt_xml *x)
-{
-	const enum XML_Error error = XML_GetErrorCode(x->parser);
-	const struct rcpt_str rest = rest_of_input(x);
-	return error == XML_ERROR_TAG_MISMATCH && rest.n && rest.p[0] == ':' ? XML_ERROR_INVALID_TOKEN : error;
-}
-
-/* Expat of 2.6 and later may put off reading what is unfinished until much more has come; and so may what distributions make of
- * earlier ones to close CVE-2023-52425, whose headers and versions need not say so. Hence a weak symbol. */
-#ifdef __ELF__
-extern XML_Bool XML_SetReparseDeferralEnabled(XML_Parser parser, XML_Bool enabled) __attribute__((weak));
-#elif XML_MAJOR_VERSION == 2 && XML_MINOR_VERSION < 6
-#define XML_SetReparseDeferralEnabled ((XML_Bool(*)(XML_Parser, XML_Bool))NULL)
-#endif
-
-/* Has it read nothing of what is more than a token may have? Then it is made to. */
-static enum XML_Status read_what_is_put_off(struct rcpt_xml *x)
+/* Has Expat read nothing of what is more than a token may have? */
+static bool is_put_off(const struct rcpt_xml *x)
 {
 	const XML_Index done = XML_GetCurrentByteIndex(x->parser);
-	if (x->single || !XML_SetReparseDeferralEnabled || x->fed - (uint64_t)(done > 0 ? done : 0) <= x->limits.bytes)
-		return XML_STATUS_OK;
-	XML_SetReparseDeferralEnabled(x->parser, XML_FALSE);
-	const enum XML_Status status = XML_Parse(x->parser, "", 0, XML_FALSE);
-	XML_SetReparseDeferralEnabled(x->parser, XML_TRUE);
-	return status;
+	return !x->single && x->fed - (uint64_t)(done > 0 ? done : 0) > x->limits.bytes;
 }
 
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
 static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 {
 	const size_t first = x->fed < 2 ? (size_t)(2 - x->fed) : 0;
-	if (begins_as_utf16(xml, n < first ? n : first)) {
+	if (rcpt_parser_takes_for_utf16(xml, n < first ? n : first)) {
 		x->expat_error = XML_ERROR_INVALID_TOKEN;
 		fail(x, RCPT_XML_MALFORMED);
 		x->where = x->origin;
@@ -656,13 +590,14 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 	}
 	enum XML_Status status = XML_Parse(x->parser, xml, (int)n, last);
 	x->fed += n;
-	if (status == XML_STATUS_OK && !last)
-		status = read_what_is_put_off(x);
+	if (status == XML_STATUS_OK && !last && is_put_off(x))
+		status = rcpt_parser_catch_up(x->parser);
 	if (x->ended || x->status != RCPT_XML_OK)
 		return;
 	if (status != XML_STATUS_OK) {
-		x->expat_error = error_of(x);
-		const size_t declared = x->expat_error == XML_ERROR_MISPLACED_XML_PI && between_stanzas(x) ? declaration(x) : 0;
+		x->expat_error = rcpt_parser_error(x->parser);
+		const size_t declared =
+			x->expat_error == XML_ERROR_MISPLACED_XML_PI && between_stanzas(x) ? rcpt_parser_declaration(x->parser) : 0;
 		if (declared) {
 			cut(x, declared);
 		} else if (x->expat_error == XML_ERROR_NO_ELEMENTS && between_stanzas(x)) {

@@ -25,8 +25,6 @@
 
 #include <stdint.h>
 
-#include <expat.h>
-
 #include "facts.h"
 
 struct rcpt_xml_limits {
@@ -91,10 +89,6 @@ bool rcpt_xml_next(struct rcpt_xml *x, struct rcpt_facts *facts, uint64_t *line)
 
 /* Counted since the last reset. */
 const struct rcpt_xml_counts *rcpt_xml_counts(const struct rcpt_xml *x);
-
-/* Makes a parser as good as new, or where it is NULL, one whose memory is ours. A reset keeps the room that names have taken, and
- * clears it again and again. False when memory has run out; then it is not to be used before that has succeeded. */
-bool rcpt_xml_renew(XML_Parser *parser, unsigned long salt);
 
 /* Why the last call did not return OK, in words, and where. */
 const char *rcpt_xml_reason(const struct rcpt_xml *x);

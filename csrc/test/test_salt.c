@@ -2,6 +2,8 @@
 /* The salt of Expat's tables: whose names collide there is not for those who write them to know. */
 #include "cmocka_env.h"
 
+#include <expat.h>
+
 #include "mem.h"
 #include "single.h"
 
