@@ -21,26 +21,11 @@
 #include <limits.h>
 
 #include "mem.h"
+#include "messages.h"
 #include "namespaces.h"
 #include "parser.h"
 
 #define STREAMS_MAX 4u /* streams open within one another: the outermost is forgotten for one more */
-
-/* The strings of a message: its attributes, and these. */
-enum { RECEIVED_ID = RCPT_ATTRIBUTES, STAMP, STRINGS };
-
-/* A string by its place in `text`, which moves as it grows. */
-struct place {
-	size_t at, n;
-	bool set;
-};
-
-/* A message as it is read, and as it waits to be taken. */
-struct record {
-	struct place string[STRINGS];
-	unsigned has, problems;
-	uint64_t line;
-};
 
 struct rcpt_xml {
 	XML_Parser parser;
@@ -60,7 +45,7 @@ struct rcpt_xml {
 	struct rcpt_xml_position beyond; /* where the next begins, then */
 	unsigned depth;                  /* open elements */
 	unsigned stanza_depth;           /* of the stanza that we are in */
-	bool in_message;                 /* that stanza is a message, and `current` is filled in */
+	bool in_message;                 /* that stanza is a message, the current one */
 	enum rcpt_child child;           /* the direct child that we are in, where its inside matters; else OTHER */
 	uint64_t fed;                    /* its bytes given to Expat */
 	char *tail;                      /* the last tail_n of them */
@@ -76,19 +61,11 @@ struct rcpt_xml {
 	size_t replayed;  /* bytes of `tags` that this document began with */
 	unsigned replayed_lines;
 
-	struct record current;
-	size_t current_at;  /* where its strings begin in `text` */
-	bool own_stamp;     /* its stamp is of a delay of its own */
+	struct rcpt_messages messages;
+	struct rcpt_xml_counts counts;
+	bool own_stamp;     /* the current one's stamp is of a delay of its own */
 	unsigned forwarded; /* depth of a <forwarded/> outside stanzas: its delay may come before or after its message */
 	bool complete;      /* that message has ended, and is kept back until the <forwarded/> ends */
-
-	struct rcpt_xml_counts counts;
-
-	/* Messages read: [taken, read) wait to be taken. Their strings are in `text`. */
-	struct record *record;
-	size_t read, taken, records;
-	char *text;
-	size_t used, room;
 };
 
 /* -- Failing --------------------------------------------------------------------------------------------------------- */
@@ -154,92 +131,6 @@ static enum rcpt_xml_status status_of(enum XML_Error error)
 	}
 }
 
-/* -- Keeping what was read ------------------------------------------------------------------------------------------- */
-
-/* Who only counts has no use for others. */
-static bool is_judged(unsigned which)
-{
-	return which == RCPT_ATTR_ID || which == RCPT_ATTR_TYPE || which == RECEIVED_ID;
-}
-
-static bool keep(struct rcpt_xml *x, unsigned which, const char *value)
-{
-	if (x->limits.only_count && !is_judged(which))
-		return true;
-	const size_t n = strlen(value);
-	void *text = x->text;
-	if (!rcpt_grow(&text, &x->room, 1, x->used + n + 1)) {
-		refuse(x, RCPT_XML_NO_MEMORY);
-		return false;
-	}
-	x->text = text;
-	memcpy(x->text + x->used, value, n + 1);
-	x->current.string[which] = (struct place){.at = x->used, .n = n, .set = true};
-	x->used += n + 1;
-	return true;
-}
-
-static void as_facts(const struct rcpt_xml *x, const struct record *r, struct rcpt_facts *f)
-{
-	struct rcpt_str s[STRINGS];
-	for (int i = 0; i < STRINGS; i++) {
-		const struct place *p = &r->string[i];
-		s[i] = p->set ? (struct rcpt_str){x->text + p->at, p->n} : (struct rcpt_str){NULL, 0};
-	}
-	*f = (struct rcpt_facts){
-		.id = s[RCPT_ATTR_ID],
-		.from = s[RCPT_ATTR_FROM],
-		.to = s[RCPT_ATTR_TO],
-		.type = s[RCPT_ATTR_TYPE],
-		.received_id = s[RECEIVED_ID],
-		.stamp = s[STAMP],
-		.has = r->has,
-		.problems = r->problems,
-	};
-}
-
-static void count(struct rcpt_xml_counts *c, const struct rcpt_facts *f)
-{
-	c->messages++;
-	c->requests += (f->has & RCPT_HAS_REQUEST) != 0;
-	c->acks += (f->has & RCPT_HAS_RECEIVED) != 0;
-	for (unsigned i = 0; f->problems >> i; i++)
-		c->problems[i] += f->problems >> i & 1;
-}
-
-/* Makes the current record one of those to be taken. */
-static void publish(struct rcpt_xml *x)
-{
-	struct rcpt_facts f;
-	as_facts(x, &x->current, &f);
-	rcpt_facts_judge(&f);
-	if (x->limits.only_count) {
-		count(&x->counts, &f);
-		x->used = x->current_at;
-		return;
-	}
-	void *record = x->record;
-	if (!rcpt_grow(&record, &x->records, sizeof *x->record, x->read + 1)) {
-		refuse(x, RCPT_XML_NO_MEMORY);
-		return;
-	}
-	x->record = record;
-	count(&x->counts, &f);
-	x->current.has = f.has;
-	x->current.problems = f.problems;
-	x->record[x->read++] = x->current;
-}
-
-/* What is not set is not looked at. */
-static void new_record(struct rcpt_xml *x)
-{
-	for (int i = 0; i < STRINGS; i++)
-		x->current.string[i].set = false;
-	x->current.has = x->current.problems = 0;
-	x->current_at = x->used;
-	x->complete = false;
-}
-
 /* -- Handlers -------------------------------------------------------------------------------------------------------- */
 
 /* However many chunks a tag has come in. No value is longer than its tag: without a DTD, what stands for something else is longer
@@ -259,14 +150,41 @@ static bool tag_fits(struct rcpt_xml *x, const char **attr)
 	return true;
 }
 
+static bool keep(struct rcpt_xml *x, unsigned which, const char *value)
+{
+	if (rcpt_messages_keep(&x->messages, which, value))
+		return true;
+	refuse(x, RCPT_XML_NO_MEMORY);
+	return false;
+}
+
+static void count(struct rcpt_xml_counts *c, const struct rcpt_facts *f)
+{
+	c->messages++;
+	c->requests += (f->has & RCPT_HAS_REQUEST) != 0;
+	c->acks += (f->has & RCPT_HAS_RECEIVED) != 0;
+	for (unsigned i = 0; f->problems >> i; i++)
+		c->problems[i] += f->problems >> i & 1;
+}
+
+/* Judges and counts the message that was read, which is to be taken now. */
+static void publish(struct rcpt_xml *x)
+{
+	if (rcpt_messages_end(&x->messages))
+		count(&x->counts, &x->messages.facts);
+	else
+		refuse(x, RCPT_XML_NO_MEMORY);
+}
+
 static void begin_message(struct rcpt_xml *x, const char **attr)
 {
 	if (x->complete)
 		publish(x);
 	if (x->complete || !x->forwarded)
-		new_record(x);
+		rcpt_messages_begin(&x->messages);
+	x->complete = false;
 	if (!x->limits.only_count)
-		x->current.line = here(x).line;
+		x->messages.current.line = here(x).line;
 	x->own_stamp = false;
 	x->in_message = true;
 	for (; *attr; attr += 2) {
@@ -291,10 +209,7 @@ static bool keep_attribute(struct rcpt_xml *x, unsigned which, const char *name,
 
 static void child_not_empty(struct rcpt_xml *x)
 {
-	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
-	rcpt_facts_not_empty(&f, x->child);
-	x->current.has = f.has;
-	x->current.problems = f.problems;
+	rcpt_facts_not_empty(&x->messages.facts, x->child);
 }
 
 static void XMLCALL on_text(void *ud, const char *text, int n)
@@ -308,19 +223,16 @@ static void begin_child(struct rcpt_xml *x, const struct rcpt_name *name, const 
 	if (x->limits.only_count && !rcpt_receipts_ns(name->ns))
 		return;
 	const enum rcpt_child kind = rcpt_child_kind(name->local, name->ns);
-	const bool first = !(x->current.has & RCPT_HAS_RECEIVED);
-	struct rcpt_facts f = {.has = x->current.has, .problems = x->current.problems};
-	rcpt_facts_child(&f, kind, f.received_id, true);
-	x->current.has = f.has;
-	x->current.problems = f.problems;
+	const bool first = !(x->messages.facts.has & RCPT_HAS_RECEIVED);
+	rcpt_facts_child(&x->messages.facts, kind, (struct rcpt_str){NULL, 0}, true);
 	if (is_delay(name) && !x->own_stamp)
-		x->own_stamp = keep_attribute(x, STAMP, "stamp", attr);
+		x->own_stamp = keep_attribute(x, RCPT_STAMP, "stamp", attr);
 	if (!rcpt_child_inside_matters(kind))
 		return;
 	x->child = kind;
 	XML_SetCharacterDataHandler(x->parser, on_text);
 	if (kind == RCPT_CHILD_RECEIVED && first)
-		keep_attribute(x, RECEIVED_ID, "id", attr);
+		keep_attribute(x, RCPT_RECEIVED_ID, "id", attr);
 }
 
 /* What is a line break in a tag is a space to XML: so one line will do for it. */
@@ -400,9 +312,9 @@ static void begin_container(struct rcpt_xml *x, const struct rcpt_name *name, co
 	if (!x->forwarded && rcpt_str_eq(name->local, RCPT_STR("forwarded")) &&
 		rcpt_str_eq(name->ns, RCPT_STR("urn:xmpp:forward:0"))) {
 		x->forwarded = x->depth;
-		new_record(x);
-	} else if (x->forwarded && x->forwarded + 1 == x->depth && is_delay(name) && !x->current.string[STAMP].set) {
-		keep_attribute(x, STAMP, "stamp", attr);
+		rcpt_messages_begin(&x->messages);
+	} else if (x->forwarded && x->forwarded + 1 == x->depth && is_delay(name) && !x->messages.current.string[RCPT_STAMP].set) {
+		keep_attribute(x, RCPT_STAMP, "stamp", attr);
 	}
 }
 
@@ -633,24 +545,6 @@ static size_t skip_space(struct rcpt_xml *x, const char *p, size_t n)
 	return i;
 }
 
-/* Makes room again once all that was read is taken. A message that is still being read keeps its strings. */
-static void drop_taken(struct rcpt_xml *x)
-{
-	if (x->taken < x->read)
-		return;
-	x->taken = x->read = 0;
-	if (!x->in_message && !x->forwarded)
-		x->current_at = x->used;
-	if (x->current_at == 0)
-		return;
-	memmove(x->text, x->text + x->current_at, x->used - x->current_at);
-	x->used -= x->current_at;
-	for (int i = 0; i < STRINGS; i++)
-		if (x->current.string[i].set)
-			x->current.string[i].at -= x->current_at;
-	x->current_at = 0;
-}
-
 /* -- What the header declares ---------------------------------------------------------------------------------------- */
 
 struct rcpt_xml *rcpt_xml_new(const struct rcpt_xml_limits *limits, unsigned long salt)
@@ -664,6 +558,7 @@ struct rcpt_xml *rcpt_xml_new(const struct rcpt_xml_limits *limits, unsigned lon
 		x->limits.bytes = INT_MAX / 2;
 	x->cut_after = RCPT_XML_CUT;
 	x->salt = salt;
+	x->messages.only_count = limits->only_count;
 	rcpt_namespaces_init(&x->namespaces, salt);
 	rcpt_xml_reset(x);
 	if (!x->parser) {
@@ -679,8 +574,7 @@ void rcpt_xml_free(struct rcpt_xml *x)
 		return;
 	XML_ParserFree(x->parser);
 	rcpt_namespaces_free(&x->namespaces);
-	rcpt_free(x->record);
-	rcpt_free(x->text);
+	rcpt_messages_free(&x->messages);
 	rcpt_free(x->tail);
 	rcpt_free(x->tags);
 	rcpt_free(x);
@@ -693,7 +587,7 @@ void rcpt_xml_reset(struct rcpt_xml *x)
 	x->expat_error = XML_ERROR_NONE;
 	x->origin = x->where = (struct rcpt_xml_position){1, 1, 1};
 	x->after_return = false;
-	x->taken = x->read = x->used = 0;
+	rcpt_messages_reset(&x->messages);
 	x->counts = (struct rcpt_xml_counts){.messages = 0};
 	if (!begin_document(x, false))
 		fail(x, RCPT_XML_NO_MEMORY);
@@ -715,7 +609,7 @@ enum rcpt_xml_status rcpt_xml_message(struct rcpt_xml *x, const char *xml, size_
 	else
 		parse(x, xml, n, true);
 	if (x->status != RCPT_XML_OK)
-		x->taken = x->read; /* a message before the fault does not count */
+		x->messages.taken = x->messages.read; /* a message before the fault does not count */
 	return x->status;
 }
 
@@ -769,7 +663,7 @@ static void read_bytes(struct rcpt_xml *x, const char *bytes, size_t n)
 
 enum rcpt_xml_status rcpt_xml_feed(struct rcpt_xml *x, const char *chunk, size_t n)
 {
-	drop_taken(x);
+	rcpt_messages_drop_taken(&x->messages, x->in_message || x->forwarded);
 	read_bytes(x, chunk, n);
 	return x->status;
 }
@@ -786,12 +680,7 @@ enum rcpt_xml_status rcpt_xml_finish(struct rcpt_xml *x)
 
 bool rcpt_xml_next(struct rcpt_xml *x, struct rcpt_facts *facts, uint64_t *line)
 {
-	if (x->taken == x->read)
-		return false;
-	const struct record *r = &x->record[x->taken++];
-	as_facts(x, r, facts);
-	*line = r->line;
-	return true;
+	return rcpt_messages_next(&x->messages, facts, line);
 }
 
 const struct rcpt_xml_counts *rcpt_xml_counts(const struct rcpt_xml *x)

@@ -29,6 +29,7 @@ local C_FILES = {
 	["csrc/lua_scanner.c"] = { "engine", "test_binding" };
 	["csrc/lua_stanza.c"] = { "engine", "test_binding" };
 	["csrc/lua_values.c"] = { "engine", "test_binding" };
+	["csrc/messages.c"] = { "test_xml", "engine", "test_edges" };
 	["csrc/parser.c"] = { "test_xml", "test_salt", "engine", "test_single" };
 	["csrc/xml.c"] = { "test_xml", "test_salt", "engine", "test_single", "test_edges" };
 };
