@@ -12,7 +12,7 @@
  * two stanzas, or where an XML declaration says that another stream begins, the parser is stopped as at an end, and the next
  * document begins with the start tags of the elements that are open:
  *
- *   <stream:stream …> ⏎ | <message/> …                      `tags`, one a line, then the bytes after the cut
+ *   <stream:stream …> ⏎ | <message/> …                      `tags`, then the bytes after the cut
  *
  * Handlers only fill in structs. The attributes they see are copied to `text`, because Expat's are gone when they return.
  */
@@ -24,6 +24,7 @@
 #include "messages.h"
 #include "namespaces.h"
 #include "parser.h"
+#include "tags.h"
 
 #define STREAMS_MAX 4u /* streams open within one another: the outermost is forgotten for one more */
 
@@ -53,12 +54,9 @@ struct rcpt_xml {
 	struct rcpt_xml_position origin; /* where it began, or went on after a cut */
 	bool after_return;               /* the last byte before that is a carriage return: a line feed is one line with it */
 
-	/* The start tags of the open elements, outermost first, a line each: of all while saved == depth and we are in no stanza. */
-	char *tags;
-	size_t tags_n, tags_room;
-	unsigned saved;
-	unsigned streams; /* of the open elements, as many of the outermost are stream roots */
-	size_t replayed;  /* bytes of `tags` that this document began with */
+	struct rcpt_tags tags; /* of the open elements; of all while count == depth and we are in no stanza */
+	unsigned streams;      /* of the open elements, as many of the outermost are stream roots */
+	size_t replayed;       /* bytes of `tags` that this document began with */
 	unsigned replayed_lines;
 
 	struct rcpt_messages messages;
@@ -235,47 +233,15 @@ static void begin_child(struct rcpt_xml *x, const struct rcpt_name *name, const 
 		keep_attribute(x, RCPT_RECEIVED_ID, "id", attr);
 }
 
-/* What is a line break in a tag is a space to XML: so one line will do for it. */
 static void save_tag(struct rcpt_xml *x)
 {
 	const struct rcpt_str tag = {rcpt_parser_rest(x->parser).p, (size_t)XML_GetCurrentByteCount(x->parser)};
-	if (!tag.p || x->saved + 1 != x->depth) /* of an Expat that keeps no context: nothing is cut then */
+	if (!tag.p || x->tags.count + 1 != x->depth) /* of an Expat that keeps no context: nothing is cut then */
 		return;
-	if (x->tags_n + tag.n > x->limits.bytes) {
+	if (x->tags.n + tag.n > x->limits.bytes)
 		refuse(x, RCPT_XML_TOO_LARGE);
-		return;
-	}
-	void *tags = x->tags;
-	if (!rcpt_grow(&tags, &x->tags_room, 1, x->tags_n + tag.n + 1)) {
+	else if (!rcpt_tags_push(&x->tags, tag))
 		refuse(x, RCPT_XML_NO_MEMORY);
-		return;
-	}
-	x->tags = tags;
-	for (size_t i = 0; i < tag.n; i++) {
-		const bool end_of_line = tag.p[i] == '\n' || tag.p[i] == '\r';
-		x->tags[x->tags_n++] = (char)(end_of_line ? ' ' : tag.p[i]);
-	}
-	x->tags[x->tags_n++] = '\n';
-	x->saved++;
-}
-
-static void forget_innermost_tag(struct rcpt_xml *x)
-{
-	if (x->saved != x->depth)
-		return;
-	do
-		x->tags_n--;
-	while (x->tags_n > 0 && x->tags[x->tags_n - 1] != '\n');
-	x->saved--;
-}
-
-static void forget_outermost_tag(struct rcpt_xml *x)
-{
-	const char *end = memchr(x->tags, '\n', x->tags_n);
-	const size_t n = (size_t)(end - x->tags) + 1;
-	x->tags_n -= n;
-	memmove(x->tags, x->tags + n, x->tags_n);
-	x->saved--;
 }
 
 /* The document ends `n` bytes after the tag that Expat is at has begun. What follows is read as another, which begins with the
@@ -298,8 +264,8 @@ static void begin_container(struct rcpt_xml *x, const struct rcpt_name *name, co
 	const bool stream =
 		rcpt_str_eq(name->local, RCPT_STR("stream")) && rcpt_str_eq(name->ns, RCPT_STR("http://etherx.jabber.org/streams"));
 	if (stream && x->streams + 1 == x->depth) {
-		if (x->streams == STREAMS_MAX && x->saved == STREAMS_MAX && !replaying) {
-			forget_outermost_tag(x);
+		if (x->streams == STREAMS_MAX && x->tags.count == STREAMS_MAX && !replaying) {
+			rcpt_tags_shift(&x->tags);
 			cut(x, 0);
 			XML_StopParser(x->parser, XML_FALSE);
 			return;
@@ -320,7 +286,8 @@ static void begin_container(struct rcpt_xml *x, const struct rcpt_name *name, co
 
 static void end_container(struct rcpt_xml *x)
 {
-	forget_innermost_tag(x);
+	if (x->tags.count == x->depth)
+		rcpt_tags_pop(&x->tags);
 	if (x->streams == x->depth)
 		x->streams--;
 	if (x->forwarded == x->depth) {
@@ -335,7 +302,7 @@ static void end_container(struct rcpt_xml *x)
 static bool long_enough(const struct rcpt_xml *x)
 {
 	const size_t at = (size_t)XML_GetCurrentByteIndex(x->parser);
-	return at > x->replayed && at - x->replayed > x->cut_after && !x->forwarded && x->saved == x->depth;
+	return at > x->replayed && at - x->replayed > x->cut_after && !x->forwarded && x->tags.count == x->depth;
 }
 
 static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
@@ -475,12 +442,7 @@ static bool keep_tail(struct rcpt_xml *x, const char *xml, size_t n)
 /* In streams, between two stanzas: there a capture may end, and another may begin. */
 static bool between_stanzas(const struct rcpt_xml *x)
 {
-	return !x->single && !x->stanza_depth && x->streams == x->depth && x->saved == x->depth;
-}
-
-static void forget_tags(struct rcpt_xml *x)
-{
-	x->tags_n = x->saved = 0;
+	return !x->single && !x->stanza_depth && x->streams == x->depth && x->tags.count == x->depth;
 }
 
 /* Has Expat read nothing of what is more than a token may have? */
@@ -513,7 +475,7 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 		if (declared) {
 			cut(x, declared);
 		} else if (x->expat_error == XML_ERROR_NO_ELEMENTS && between_stanzas(x)) {
-			forget_tags(x);
+			rcpt_tags_clear(&x->tags);
 			if (!begin_document(x, false))
 				fail(x, RCPT_XML_NO_MEMORY);
 		} else {
@@ -576,13 +538,13 @@ void rcpt_xml_free(struct rcpt_xml *x)
 	rcpt_namespaces_free(&x->namespaces);
 	rcpt_messages_free(&x->messages);
 	rcpt_free(x->tail);
-	rcpt_free(x->tags);
+	rcpt_tags_free(&x->tags);
 	rcpt_free(x);
 }
 
 void rcpt_xml_reset(struct rcpt_xml *x)
 {
-	forget_tags(x);
+	rcpt_tags_clear(&x->tags);
 	x->status = RCPT_XML_OK;
 	x->expat_error = XML_ERROR_NONE;
 	x->origin = x->where = (struct rcpt_xml_position){1, 1, 1};
@@ -618,11 +580,11 @@ static void read_bytes(struct rcpt_xml *x, const char *bytes, size_t n);
 /* After a cut: the tags that are open come first. */
 static void replay(struct rcpt_xml *x)
 {
-	if (x->saved == 0 || x->status != RCPT_XML_OK)
+	if (x->tags.count == 0 || x->status != RCPT_XML_OK)
 		return;
-	x->replayed = x->tags_n;
-	x->replayed_lines = x->saved;
-	parse(x, x->tags, x->tags_n, false);
+	x->replayed = x->tags.n;
+	x->replayed_lines = x->tags.count;
+	parse(x, x->tags.text, x->tags.n, false);
 }
 
 /* After a document's end: starts the next with what earlier calls brought of it. Returns how much of the last `n` bytes is left.

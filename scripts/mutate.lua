@@ -20,6 +20,7 @@ local C_FILES = {
 	["csrc/pending_table.c"] = { "test_pending" };
 	["csrc/pending_table.h"] = { "test_pending" };
 	["csrc/pending_walk.c"] = { "test_pending" };
+	["csrc/tags.c"] = { "test_xml", "engine" };
 	["csrc/uuid.c"] = { "test_uuid" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
 	["csrc/lua_entries.c"] = { "engine", "test_binding" };
