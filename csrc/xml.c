@@ -56,14 +56,14 @@ struct rcpt_xml {
 
 	struct rcpt_tags tags; /* of the open elements; of all while count == depth and we are in no stanza */
 	unsigned streams;      /* of the open elements, as many of the outermost are stream roots */
-	size_t replayed;       /* bytes of `tags` that this document began with */
 	unsigned replayed_lines;
+	size_t replayed; /* bytes of `tags` that this document began with, in so many lines */
 
 	struct rcpt_messages messages;
 	struct rcpt_xml_counts counts;
-	bool own_stamp;     /* the current one's stamp is of a delay of its own */
 	unsigned forwarded; /* depth of a <forwarded/> outside stanzas: its delay may come before or after its message */
-	bool complete;      /* that message has ended, and is kept back until the <forwarded/> ends */
+	bool own_stamp;     /* the current one's stamp is of a delay of its own */
+	bool complete;      /* the message in <forwarded/> has ended, and is kept back until that ends */
 };
 
 /* -- Failing --------------------------------------------------------------------------------------------------------- */
