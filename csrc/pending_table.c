@@ -66,9 +66,8 @@ void rcpt_entry_link(struct rcpt_pending *t, rcpt_ref ref, bool in_order)
 	struct entry *e = entry_at(t, ref);
 	for (int which = 0; which < LISTS; which++) {
 		struct list *list = list_of(t, e, which);
-		const bool sorts = in_order && which == USER && list->head;
-		rcpt_ref before = sorts && time_of(entry_at(t, list->head)) > time_of(e) ? 0 : list->tail;
-		while (sorts && before && time_of(entry_at(t, before)) > time_of(e))
+		rcpt_ref before = list->tail;
+		while (in_order && which == USER && before && time_of(entry_at(t, before)) > time_of(e))
 			before = entry_at(t, before)->link[which].prev;
 		const rcpt_ref after = before ? entry_at(t, before)->link[which].next : list->head;
 		e->link[which] = (struct link){.prev = before, .next = after};
