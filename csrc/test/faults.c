@@ -56,11 +56,14 @@ static int l_call(lua_State *L)
 	return 3;
 }
 
-/* Loses a block: does anybody notice? */
+/* Loses blocks: does anybody notice? One alone may not be: a stale address of it, on the stack or in memory used before, is
+ * enough for who looks for leaks to take it for known. */
 static int l_leak(lua_State *L)
 {
-	char *lost = rcpt_malloc(1000);
-	lua_pushboolean(L, lost != NULL);
+	bool lost = true;
+	for (int i = 0; i < 16; i++)
+		lost = rcpt_malloc(1000) != NULL && lost;
+	lua_pushboolean(L, lost);
 	return 1;
 }
 

@@ -76,7 +76,7 @@ describe("memory that runs out in a real Prosody", function ()
 		local failing = tonumber(server:run("return "..FAULTS..".failing"));
 		assert.is_true(failing > 300, failing.." failures");
 
-		-- One block is lost on purpose: that and nothing else is reported.
+		-- Blocks are lost on purpose, in one place: that and nothing else is reported.
 		assert.equal("true", server:run("return require 'receipts.faults'.leak()"));
 		stopped = true;
 		server:stop();
