@@ -33,6 +33,7 @@ local C_FILES = {
 	["csrc/messages.c"] = { "test_xml", "engine", "test_edges" };
 	["csrc/parser.c"] = { "test_xml", "test_salt", "engine", "test_single" };
 	["csrc/xml.c"] = { "test_xml", "test_salt", "engine", "test_single", "test_edges" };
+	["csrc/xml_handlers.c"] = { "test_xml", "engine", "test_single", "test_edges" };
 };
 local LUA_FILES = {
 	["answering.lib"] = "wire/answers wire/lifetime wire/privacy wire/reports wire/remote";
