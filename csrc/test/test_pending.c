@@ -1015,6 +1015,21 @@ static void put_back_in_order_and_clean(void **state)
 	assert_int_equal(rcpt_mem_held(), 0);
 }
 
+static void what_is_put_back_holds_up_nobody_after_a_clock_that_was_ahead(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 50, 50);
+	add(t, "a@h", "x@h", "ahead", 1000);
+	add(t, "a@h", "x@h", "first", 100);
+	const struct rcpt_entry second = {.from = text("a@h"), .asked = text("x@h"), .id = text("second"), .time = 110};
+	assert_int_equal(rcpt_pending_put(t, &second, 120), RCPT_OK);
+	seen_text[0] = 0;
+	rcpt_pending_expire(t, text("a@h"), 151, 10, note_down, NULL);
+	assert_string_equal(seen_text, "first:10 ");
+	sound(t);
+	rcpt_pending_free(t);
+}
+
 /* A store of 600 records, by what they are about. */
 static struct record {
 	bool there;
@@ -1241,6 +1256,7 @@ int main(void)
 		cmocka_unit_test(a_clock_that_was_ahead_holds_up_nothing_overdue),
 		cmocka_unit_test(an_age_below_zero_ends_too),
 		cmocka_unit_test(put_back_in_order_and_clean),
+		cmocka_unit_test(what_is_put_back_holds_up_nobody_after_a_clock_that_was_ahead),
 		cmocka_unit_test(the_store_follows_the_table),
 		cmocka_unit_test(grows_and_gives_memory_back),
 		cmocka_unit_test(running_out_of_memory_leaves_the_table_whole),
