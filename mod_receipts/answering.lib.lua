@@ -71,9 +71,10 @@ end
 
 -- A content message that asks has arrived at a session.
 local function answer(self, session, content)
-	local user = session.username; -- none any more of one that has ended, as it may while a store is read
+	local user = session.username; -- none any more of one that has ended, as it may while either of these reads a store
 	if not user or not self.env.preferences:answers_for(user) or session.destroyed then return; end
 	local visible = presence.visible(session, content.attr.from);
+	if session.destroyed then return; end
 	local stored = content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil; -- mod_offline says so
 	local yes, why = self.answers:arrived(session, content, support_of(self, session), visible, stored);
 	if yes then

@@ -21,10 +21,6 @@ local function suite(name, how, body)
 		teardown(function () on.server:stop(); end);
 		after_each(function () on.server:disconnect_all(); end);
 
-		local function known(jid)
-			return on.server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
-		end
-
 		function on.friends(a, b)
 			on.server:roster(a, b.."@localhost", "both");
 			on.server:roster(b, a.."@localhost", "both");
@@ -38,7 +34,7 @@ local function suite(name, how, body)
 			local one = on.server:connect(jid, options);
 			if features then
 				local expected = features[1] == R and "capable" or "incapable";
-				servers.wait(function () one:sync(); return known(one.jid) == expected; end);
+				servers.wait(function () one:sync(); return on.server:support_of(one.jid) == expected; end);
 			end
 			return one;
 		end
@@ -1088,26 +1084,43 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		assert.equal("0", kept());
 	end);
 
-	it("D4 come from another one where a session ends while it is read what its user wants", function ()
-		local devices = {};
-		for i, name in ipairs { "goes", "stays" } do devices[i] = on.client("bob@localhost/"..name, NONE); end
-		local bob = fresh("bob@localhost/fresh", { "urn:example:nothing", "urn:example:ends" });
-		bob:sync();
-		on.ask("bob@localhost", "ends");
-		for _, one in ipairs(devices) do on.proves(one); end
-		servers.wait(function () bob:sync(); return bob.queries; end);
-		on.server:run([[
+	-- The session ends when that is asked for.
+	for what, ends in pairs {
+		["what its user wants"] = [[
 			local preferences = prosody.hosts.localhost.modules.receipts.module.save().answering.env.preferences;
 			function preferences.answers_for()
 				preferences.answers_for = nil;
-				prosody.full_sessions["bob@localhost/goes"]:close("conflict");
+				go();
 				return true;
 			end
-		]]);
-		bob:answer_held();
-		assert.same({ "ends" }, come(1));
-		assert.is_nil(on.server:log():match("Error in [^\n]*the stanza goes on without us[^\n]*"));
-	end);
+		]];
+		["whom its user has blocked"] = [[
+			local modules = prosody.hosts.localhost.modules;
+			local blocklist = modules.blocklist;
+			modules.blocklist = nil;
+			setmetatable(modules, { __index = function (_, name)
+				if name ~= "blocklist" then return nil; end
+				setmetatable(modules, nil);
+				modules.blocklist = blocklist;
+				go();
+				return blocklist;
+			end });
+		]];
+	} do
+		it("D4 come from another one where a session ends while it is read "..what, function ()
+			local devices = {};
+			for i, name in ipairs { "goes", "stays" } do devices[i] = on.client("bob@localhost/"..name, NONE); end
+			local bob = fresh("bob@localhost/fresh", { "urn:example:nothing", "urn:example:ends"..what });
+			bob:sync();
+			on.ask("bob@localhost", "ends");
+			for _, one in ipairs(devices) do on.proves(one); end
+			servers.wait(function () bob:sync(); return bob.queries; end);
+			on.server:run([[local function go() prosody.full_sessions["bob@localhost/goes"]:close("conflict"); end]]..ends);
+			bob:answer_held();
+			assert.same({ "ends" }, come(1));
+			assert.is_nil(on.server:log():match("Error in [^\n]*the stanza goes on without us[^\n]*"));
+		end);
+	end
 
 	it("D4 come for others of whom something is learned in the moment in which one of them goes", function ()
 		on.friends("alice", "carol");
