@@ -2,8 +2,6 @@
 /* Entries as they are shown: one by one, and in walks over those of one requester or of all, oldest first. */
 #include "pending_table.h"
 
-#include "uuid.h"
-
 static void show_id(const struct entry *e, struct rcpt_entry *out)
 {
 	const struct id id = entry_id(e);

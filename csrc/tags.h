@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The start tags of elements that are open, outermost first, so that another document can begin with them.
  *
- *   <stream:stream …> ⏎ <export …> ⏎      a line each: what is a line break in a tag is a space to XML, so one line will do for
- * it
+ *   <stream:stream …> ⏎ <export …> ⏎      a line each: what is a line break in a tag is a space to XML
  */
 #ifndef RCPT_TAGS_H
 #define RCPT_TAGS_H
