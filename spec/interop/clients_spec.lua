@@ -41,7 +41,7 @@ local function suite(prosody, program)
 
 		local function known(jid, expected)
 			wait(function ()
-				return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid)) == expected;
+				return server:support_of(jid) == expected;
 			end, function () return jid.." is not known as "..expected; end);
 		end
 

@@ -212,8 +212,7 @@ describe("receipts between servers", function ()
 			if not hosts[host].module then return; end
 			process.wait(function ()
 				come(client);
-				return at[hosts[host].server]:run(("return prosody.hosts[%q].modules.receipts.module.save().capabilities:of(%q)")
-					:format(host, client.jid)) == what;
+				return at[hosts[host].server]:support_of(client.jid, host) == what;
 			end, function () return client.jid.." was not found out to be "..what; end);
 		end
 

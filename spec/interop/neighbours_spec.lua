@@ -122,7 +122,7 @@ for _, version in ipairs { "0.12", "13.0" } do
 		local function known(one, what)
 			process.wait(function ()
 				one:sync();
-				return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(one.jid)) == what;
+				return server:support_of(one.jid) == what;
 			end, function () return one.jid.." is not known to be "..what; end);
 			return one;
 		end

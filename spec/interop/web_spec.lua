@@ -72,12 +72,11 @@ for _, version in ipairs { "0.12", "13.0" } do
 		end);
 		after_each(function () server:disconnect_all(); end);
 
-		local function known(jid)
-			return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
-		end
-
 		local function wait_known(jid, what, settle)
-			process.wait(function () if settle then settle(); end return known(jid) == what; end, function () return jid.." is "..known(jid); end);
+			process.wait(function ()
+				if settle then settle(); end
+				return server:support_of(jid) == what;
+			end, function () return jid.." is "..server:support_of(jid); end);
 		end
 
 		-- An old client, or one with receipts.

@@ -148,7 +148,7 @@ describe("a soak", function ()
 		servers.wait(function ()
 			for _, user in ipairs(users) do
 				user.client:sync();
-				local known = server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(user.client.jid));
+				local known = server:support_of(user.client.jid);
 				if known ~= (user.kind == "old" and "incapable" or "capable") then return false; end
 			end
 			return true;

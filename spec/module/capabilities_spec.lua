@@ -62,9 +62,22 @@ describe("capabilities", function ()
 		for i = 1, 50 do assert.equal("capable", caps:of("a"..i.."@h/r")); end
 	end);
 
-	it("B1 cost one query, too, where very many are online when the module comes", function ()
-		local query, count = info(R), 20000;
+	it("B1 cost one query, too, where very many are online when the module comes, and no list of them is moved for each", function ()
+		local query, count, moved = info(R), 2000, 0;
 		local shown = presence("", query);
+		local insert, remove = table.insert, table.remove;
+		finally(function ()
+			rawset(table, "insert", insert);
+			rawset(table, "remove", remove);
+		end);
+		rawset(table, "insert", function (list, at, ...)
+			if select("#", ...) > 0 then moved = moved + #list - at + 1; end
+			return insert(list, at, ...);
+		end);
+		rawset(table, "remove", function (list, at)
+			moved = moved + #list - (at or #list);
+			return remove(list, at);
+		end);
 		for i = 1, count do
 			shown.attr.from = "user"..i.."@h/r";
 			caps:presence(shown);
@@ -72,6 +85,7 @@ describe("capabilities", function ()
 		asked[1].done(query);
 		assert.equal(1, #asked);
 		assert.equal("capable", caps:of("user"..count.."@h/r"));
+		assert.is_true(moved <= count, moved);
 	end);
 
 	it("B1 of clients here that show a verified ver are kept once, and B3 asked for anew when that has been forgotten", function ()

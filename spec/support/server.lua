@@ -124,6 +124,12 @@ function server:run(code)
 	return result:get_text() or "";
 end
 
+--- What the module knows of a client, by its full JID.
+-- @param host  optional: the one to ask, instead of localhost
+function server:support_of(jid, host)
+	return self:run(("return prosody.hosts[%q].modules.receipts.module.save().capabilities:of(%q)"):format(host or "localhost", jid));
+end
+
 --- Sets the subscription of `contact` in the roster of `user`.
 function server:roster(user, contact, subscription)
 	self:run(("rostermanager = require 'core.rostermanager'; local r = rostermanager.load_roster(%q, 'localhost');"

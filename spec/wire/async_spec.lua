@@ -48,10 +48,6 @@ describe("beside a module that lets others run,", function ()
 		end);
 		return found;
 	end
-	local function knows(one, support)
-		one:sync();
-		return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(one.jid)) == support;
-	end
 	local function ack_of(id)
 		return function (message) return stanzas.acked(message) == id; end;
 	end
@@ -72,7 +68,7 @@ describe("beside a module that lets others run,", function ()
 
 	it("D2 answers come of what was sent", function ()
 		local bob = server:connect("bob", { features = NONE });
-		servers.wait(function () return knows(bob, "incapable"); end);
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
 		alice:send(stanzas.ask { to = "bob@localhost", id = "sent" });
 		comes(alice, ack_of("sent"));
 	end);
@@ -97,7 +93,7 @@ describe("beside a module that lets others run,", function ()
 
 	it("G1 messages are sent again", function ()
 		local bob = server:connect("bob", { features = RECEIPTS });
-		servers.wait(function () return knows(bob, "capable"); end);
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "capable"; end);
 		alice:send(stanzas.ask { to = "bob@localhost", id = "again" });
 		for _ = 1, 2 do comes(bob, stanzas.asks); end
 	end);

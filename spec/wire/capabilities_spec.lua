@@ -22,7 +22,7 @@ describe("capabilities", function ()
 
 	-- What the module knows of a full JID.
 	local function known(jid)
-		return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
+		return server:support_of(jid);
 	end
 
 	-- Prosody's promises do their work when their time has come. What was to be asked before somebody else was asked and answered
@@ -333,7 +333,7 @@ describe("capabilities beside mod_pep", function ()
 			new:sync();
 			servers.wait(function ()
 				new:sync();
-				return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(new.jid)) == "capable";
+				return server:support_of(new.jid) == "capable";
 			end);
 			return new;
 		end);
@@ -358,7 +358,7 @@ describe("capabilities of clients whose connection is lost", function ()
 	before_each(function () server = servers.start { modules = { "receipts", "smacks" }, disabled = { "pep" } }; end);
 	after_each(function () server:stop(); end);
 
-	local function known() return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(one.jid)); end
+	local function known() return server:support_of(one.jid); end
 	local function session(what) return server:run(("local session = prosody.full_sessions[%q]; return tostring(%s)"):format(one.jid, what)); end
 	local function sent() return session("session.outgoing_stanza_queue:count_acked() + session.outgoing_stanza_queue:count_unacked()"); end
 	local function fall_asleep()

@@ -9,15 +9,11 @@ local st = require "util.stanza";
 local R = stanzas.xmlns;
 local RECEIPTS, NONE = { R }, { "urn:example:nothing" };
 
-local function known(server, jid)
-	return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
-end
-
 local function client(server, jid, features, how)
 	how = how or {};
 	how.features = features;
 	local one = server:connect(jid, how);
-	servers.wait(function () one:sync(); return known(server, one.jid) == (features[1] == R and "capable" or "incapable"); end);
+	servers.wait(function () one:sync(); return server:support_of(one.jid) == (features[1] == R and "capable" or "incapable"); end);
 	return one;
 end
 

@@ -25,10 +25,6 @@ describe("contacts elsewhere", function ()
 	teardown(function () server:stop(); end);
 	after_each(function () server:disconnect_all(); end);
 
-	local function known(jid)
-		return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid));
-	end
-
 	it("are not served, and are as the module is not on their host", function ()
 		assert.equal("nil", server:run("return tostring(prosody.hosts['far.example'].modules.receipts)"));
 	end);
@@ -36,7 +32,11 @@ describe("contacts elsewhere", function ()
 	it("B1 are asked once, by the user who sees their presence, and C1 asked for", function ()
 		alice = server:connect("alice", { features = { "urn:example:old" } });
 		far = server:connect("far@far.example/far", { features = { R, "urn:example:far" } });
-		servers.wait(function () far:sync(); alice:sync(); return known(far.jid) == "capable" and known(alice.jid) == "incapable"; end);
+		servers.wait(function ()
+			far:sync();
+			alice:sync();
+			return server:support_of(far.jid) == "capable" and server:support_of(alice.jid) == "incapable";
+		end);
 		assert.equal(1, far.queries);
 		assert.equal("alice@localhost", far.asked_by);
 		alice:send(stanzas.chat { to = "far@far.example", id = "1" });
@@ -62,7 +62,7 @@ describe("contacts elsewhere", function ()
 		servers.wait(function () far:sync(); return far.queries == 1; end);
 		far.mute = false;
 		server:reload();
-		servers.wait(function () far:sync(); return known(far.jid) == "capable"; end);
+		servers.wait(function () far:sync(); return server:support_of(far.jid) == "capable"; end);
 		assert.same({ 2, "alice@localhost" }, { far.queries, far.asked_by });
 	end);
 
@@ -86,7 +86,7 @@ describe("contacts elsewhere", function ()
 		local other, bob = server:connect("alice@localhost/other"), server:connect("bob");
 		for _, to in ipairs { "alice@localhost", "bob@localhost" } do far:send(far:presence { to = to }); end
 		far:sync();
-		servers.wait(function () far:sync(); return known(far.jid) == "capable"; end);
+		servers.wait(function () far:sync(); return server:support_of(far.jid) == "capable"; end);
 		local function seen()
 			return server:run([[
 				local capabilities = prosody.hosts.localhost.modules.receipts.module.save().capabilities;
@@ -101,13 +101,13 @@ describe("contacts elsewhere", function ()
 		alice:close();
 		assert.equal("bob@localhost", seen());
 		bob:close();
-		assert.equal("silent", known(far.jid));
+		assert.equal("silent", server:support_of(far.jid));
 	end);
 
 	it("D2 are answered for users here that can't, and E1 theirs are checked", function ()
 		alice = server:connect("alice", { features = { "urn:example:old" }, managed = true });
 		far = server:connect("far@far.example/far", { features = { R } });
-		servers.wait(function () alice:sync(); return known(alice.jid) == "incapable"; end);
+		servers.wait(function () alice:sync(); return server:support_of(alice.jid) == "incapable"; end);
 		far:send(stanzas.ask { to = "alice@localhost", id = "from afar" });
 		far:sync();
 		alice:sync();

@@ -57,7 +57,7 @@ describe("reports", function ()
 		server:roster("alice", "bob@localhost", "both");
 		local function known(jid, as)
 			servers.wait(function ()
-				return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(jid)) == as;
+				return server:support_of(jid) == as;
 			end);
 		end
 		for _, one in ipairs { alice, bob, mallory, flood } do known(one.jid, "capable"); end

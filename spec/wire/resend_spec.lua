@@ -23,7 +23,7 @@ describe("sending again", function ()
 		local one = server:connect(name, { features = features, managed = managed });
 		servers.wait(function ()
 			one:sync();
-			return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(one.jid)) ~= "unknown";
+			return server:support_of(one.jid) ~= "unknown";
 		end);
 		return one;
 	end
