@@ -91,7 +91,7 @@ end
 
 -- Is by now known of a session's client what it was waited for?
 local function look_again(self, session)
-	if session.destroyed then return; end -- gone() has seen to it
+	if not self.unsure[session] then return; end -- it has ended since
 	self.unsure[session] = nil; -- unless it is still not known
 	for _, one in ipairs(self.answers:learned(session, support_of(self, session))) do answer(self, one.session, one.content); end
 end
@@ -105,11 +105,9 @@ function methods:learned(jid)
 	if not self.look_at then
 		self.look_at = {};
 		self.env.later(MOMENT, "what was learned", function ()
-			local which, list = self.look_at, {};
+			local which, list = self.look_at.all and self.unsure or self.look_at, {};
 			self.look_at = nil;
-			for one in pairs(self.unsure) do -- not at who is gone since
-				if which.all or which[one] then table.insert(list, one); end
-			end
+			for one in pairs(which) do table.insert(list, one); end
 			for _, one in ipairs(list) do look_again(self, one); end
 		end);
 	end

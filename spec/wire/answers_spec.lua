@@ -1151,6 +1151,11 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		bob:answer_held();
 		bob:acknowledge();
 		assert.same({ "before", "just after" }, come(2));
+		assert.equal("nil", on.server:run([[
+			local unsure = prosody.hosts.localhost.modules.receipts.module.save().answering.unsure;
+			local session = prosody.full_sessions["bob@localhost/bob"];
+			return tostring(unsure[session]);
+		]]), "waited for on");
 	end);
 
 	it("D4 are not lost to a reload while it is asked", function ()
