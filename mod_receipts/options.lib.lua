@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- The receipts_* options: what each may be, and what is used when the configuration has it wrong.
 
+local prepped_split = require "util.jid".prepped_split;
+
 -- The units of Prosody's own options, up to weeks; written out they may have an s. Here "m" can only be minutes.
 local unit_seconds = {
 	s = 1, m = 60, h = 3600, d = 86400, w = 604800;
@@ -74,6 +76,13 @@ local function duration(default, least, most)
 	};
 end
 
+-- A host as Prosody names it in what is sent to it; nil when it is none.
+local function prepared(name)
+	if type(name) ~= "string" or name:find("%s") then return nil; end
+	local node, host, resource = prepped_split(name);
+	return not (node or resource) and host or nil;
+end
+
 local function hosts()
 	return {
 		default = {};
@@ -81,12 +90,13 @@ local function hosts()
 		read = function (value)
 			if type(value) == "string" then value = { value }; end -- as Prosody's own lists
 			if type(value) ~= "table" then return nil; end
-			local count = 0;
-			for _, host in pairs(value) do
-				if type(host) ~= "string" or not host:find("^[^@/%s]+$") then return nil; end
+			local list, count = {}, 0;
+			for key, name in pairs(value) do
+				list[key] = prepared(name);
+				if not list[key] then return nil; end
 				count = count + 1;
 			end
-			return count == #value and value or nil;
+			return count == #list and list or nil;
 		end;
 	};
 end

@@ -22,7 +22,7 @@ describe("options", function ()
 	local right = {
 		receipts_request = { "auto", "always", "never" };
 		receipts_answer = { "opt-in", "opt-out", "never" };
-		receipts_answer_components = { {}, { "sms.example.org" }, { "a.example.org", "b" }, "sms.example.org" };
+		receipts_answer_components = { {}, { "sms.example.org" }, { "a.example.org", "b" }, "sms.example.org", "SMS.Example.org" };
 		receipts_answer_proof = { "ack", "sent" };
 		receipts_forged = { "drop", "pass" };
 		receipts_unknown = { "pass", "drop" };
@@ -44,7 +44,7 @@ describe("options", function ()
 		["1w"] = 604800, ["1 week"] = 604800, ["2 weeks"] = 1209600, ["1 day"] = 86400, ["7 days"] = 604800, ["1 hour"] = 3600, ["2 hours"] = 7200;
 		["1 min"] = 60, ["30 min"] = 1800, ["1 minute"] = 60, ["30 minutes"] = 1800, ["45 sec"] = 45, ["1 second"] = 1, ["45 seconds"] = 45;
 		["2 Hours"] = 7200, ["7DAYS"] = 604800, [" 5 d "] = 432000, ["1.5 weeks"] = 907200, ["1 m"] = 60, ["0.5\td"] = 43200;
-		["sms.example.org"] = { "sms.example.org" };
+		["sms.example.org"] = { "sms.example.org" }, ["SMS.Example.org"] = { "sms.example.org" };
 	};
 	for name, values in pairs(right) do
 		it(name.." takes what is allowed", function ()
