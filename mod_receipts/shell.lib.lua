@@ -3,8 +3,8 @@
 -- returns true and a last line; or nil and what is wrong.
 
 local it = require "util.iterators";
-local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
+local jid_split = require "util.jid".prepped_split;
 
 local views = module:require "views";
 
@@ -29,8 +29,8 @@ end
 
 -- The same, of the host of a user.
 local function at_home_of(jid)
-	local host = type(jid) == "string" and jid_prep(jid) and jid_host(jid_prep(jid));
-	if not host then return nil, "Say which user, like romeo@"..(names()[1] or "example.org"); end
+	local user, host = jid_split(type(jid) == "string" and jid or nil);
+	if not user then return nil, "Say which user, like romeo@"..(names()[1] or "example.org"); end
 	return at(host);
 end
 

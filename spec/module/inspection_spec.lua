@@ -34,6 +34,7 @@ describe("inspection", function ()
 		function parts.store.forget() return false; end
 		assert.same({ nil, "What is stored of a@h cannot be removed now: see the log" }, { inspection:forget("a@h") });
 		assert.same({ nil, "b@x is not a user of h" }, { inspection:forget("b@x") });
+		assert.same({ nil, "\"h\" is not the JID of a user, like romeo@h" }, { inspection:forget("h") });
 	end);
 
 	it("F4 why keeps the order of what happened at one time, and begins with the asking", function ()

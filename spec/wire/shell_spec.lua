@@ -183,7 +183,8 @@ describe("the shell", function ()
 			{ { "stats", "plain.localhost" }, "mod_receipts is not on plain.localhost (it is on: localhost, other.localhost)" };
 			{ { "expire" }, "Say which host" };
 			{ { "pending" }, "Say which user" };
-			{ { "pending", "localhost" }, "is not the JID of a user" };
+			{ { "pending", "alice" }, "Say which user, like romeo@localhost" };
+			{ { "pending", "localhost" }, "Say which user, like romeo@localhost" };
 			{ { "why", "alice@nowhere.example", "1" }, "There is no host nowhere.example" };
 			{ { "forget", "@" }, "Say which user" };
 			{ { "caps" }, "Say of whom" };
