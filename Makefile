@@ -76,7 +76,7 @@ sanitize: deps all c-tests-build ## Run C tests, the engine's specs and a Prosod
 valgrind: deps all valgrind-build ## The same under Valgrind: a few minutes
 	scripts/test --valgrind
 
-test-fast: deps all c-tests-build ## The same without specs that start a Prosody
+test-fast: deps all c-tests-build ## Run the C tests, and the specs that start no Prosody
 	scripts/test --fast
 
 c-tests-build: $(C_TESTS:%=$(OUT)/test/%) $(OUT)/test/receipts.so $(OUT)/valgrind/receipts.so
