@@ -9,8 +9,9 @@ source = {
 description = {
 	summary = "Message Delivery Receipts (XEP-0184) done by the Prosody XMPP server",
 	detailed = [[
-		A Prosody module that takes part in message delivery receipts: it asks on behalf of clients that can't, drops forged
-		receipts, and keeps receipts from leaking presence. Its C engine on libexpat is a Lua library of its own.]],
+		A Prosody module that takes part in message delivery receipts: it asks on behalf of clients that can't, answers with proof
+		of delivery on behalf of clients that don't, drops forged receipts, and keeps receipts from leaking presence. Its C engine on
+		libexpat is a Lua library of its own.]],
 	license = "MIT",
 	labels = { "xmpp", "prosody", "xep-0184" },
 }
