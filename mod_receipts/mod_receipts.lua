@@ -22,10 +22,18 @@ if module.host == "*" then -- prosodyctl mod_receipts …
 	return;
 end
 
-if not engine then
-	-- An error object keeps Prosody from adding a traceback to what is one clear line. For a module that depends on this one Prosody takes
-	-- it for a string.
-	error(setmetatable({ gsub = function (_, ...) return problem:gsub(...); end }, { __tostring = function () return problem; end }));
+-- The module cannot be loaded. An error object keeps Prosody from adding a traceback to what is one clear line. For a module that depends
+-- on this one Prosody takes it for a string.
+local function fail(why)
+	error(setmetatable({ gsub = function (_, ...) return why:gsub(...); end }, { __tostring = function () return why; end }));
+end
+
+if not engine then fail(problem); end
+
+local function open_store(name, kind)
+	local store, why = module:open_store(name, kind);
+	if not store then fail(("the storage cannot keep %q (%s): set another one, storage = { %s = \"internal\" }"):format(name, why, name)); end
+	return store;
 end
 
 local user_exists = require "core.usermanager".user_exists;
@@ -104,7 +112,7 @@ local function exists(user) return user_exists(user, module.host); end
 
 local parts = { pending = pending, reports = reports, exists = exists };
 local complain_of_store = guards.throttled(log, time_now);
-local store = store_lib.new(module.host, pending, { keyval = module:open_store("receipts"), map = module:open_store("receipts", "map") },
+local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") },
 	time_now, log, function (...)
 		reports:count("errors", "store");
 		complain_of_store(...);
@@ -112,7 +120,7 @@ local store = store_lib.new(module.host, pending, { keyval = module:open_store("
 	parts);
 local rooms = rooms_lib.new();
 local answering;
-local preferences = preferences_lib.new(module:open_store("receipts_preferences"), options.answer, exists, time_now, function (user)
+local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, exists, time_now, function (user)
 	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
 end);
 local decisions = asleep.later(function ()
@@ -284,7 +292,7 @@ end
 -- Chapter B: who supports receipts
 
 local look_around, save_hashes =
-	learning.start(capabilities, rooms, sleeping, asleep.is_awake, module:open_store("receipts_caps"), hook);
+	learning.start(capabilities, rooms, sleeping, asleep.is_awake, open_store("receipts_caps"), hook);
 
 -- A reload keeps what is pending and known. What was to be sent again is not.
 

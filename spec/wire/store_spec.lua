@@ -211,6 +211,30 @@ describe("storage for those who want nothing on disk", function ()
 	end);
 end);
 
+describe("a storage that refuses a store", function ()
+	it("F1 keeps the module from loading, with a line that says what to do, and costs no message", function ()
+		local server = servers.start();
+		finally(function () server:stop(); end);
+		for _, name in ipairs { "receipts", "receipts_caps", "receipts_preferences" } do
+			assert.equal("the storage cannot keep \""..name.."\" (unsupported-datastore): set another one, storage = { "..name.." = \"internal\" }",
+				server:run(([[
+					local modulemanager = require "core.modulemanager";
+					modulemanager.unload("localhost", "receipts");
+					require "core.configmanager".set("localhost", "storage", { [%q] = "xep0227" });
+					local _, why = modulemanager.load("localhost", "receipts");
+					return why;
+				]]):format(name)));
+		end
+		assert.falsy(server:log():find("stack traceback", 1, true));
+		assert.equal("0", server:run("local n = 0; for _, handlers in pairs(prosody.hosts.localhost.events._event_map) do "
+			.."for f in pairs(handlers) do if debug.getinfo(f).source:find('/mod_receipts/[^/]*$') then n = n + 1; end end end return n"));
+		local alice, bob = server:connect("alice"), server:connect("bob");
+		alice:send(stanzas.chat { to = "bob@localhost", id = "1" });
+		alice:sync();
+		assert.equal(1, #bob:messages());
+	end);
+end);
+
 describe("an account that another process deletes", function ()
 	it("F1 D1 takes along what is pending of it, and what it wanted: a namesake starts clean", function ()
 		local server = servers.start { options = 'authentication = "internal_plain"\nreceipts_flush_interval = 1' };
