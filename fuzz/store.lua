@@ -88,12 +88,15 @@ return function (data)
 	end
 	local function drain() dropped(pending:evicted() or {}); end
 	local gone = { a = input:number(8) == 7, b = input:number(8) == 7 }; -- accounts that another process has deleted
-	local accounts = { exists = function (user) return not gone[user]; end, deleted = function (user)
-		assert(gone[user] and stored[user] == nil, "taken for deleted");
-		store:forget(user);
-	end };
-	store = lib.new("h", pending, { keyval = keyval, map = map }, function () return now; end, log, failed, drain,
-		function (entry) assert(type(entry.from) == "string" and type(entry.id) == "string" and entry.time < now); end, accounts);
+	store = lib.new("h", pending, { keyval = keyval, map = map }, {
+		now = function () return now; end, log = log, failed = failed, drain = drain;
+		expired = function (entry) assert(type(entry.from) == "string" and type(entry.id) == "string" and entry.time < now); end;
+		exists = function (user) return not gone[user]; end;
+		deleted = function (user)
+			assert(gone[user] and stored[user] == nil, "taken for deleted");
+			store:forget(user);
+		end;
+	});
 
 	for user in pairs { a = true, b = true } do
 		assert(store:load(user));

@@ -112,12 +112,16 @@ local function exists(user) return user_exists(user, module.host); end
 
 local parts = { pending = pending, reports = reports, exists = exists };
 local complain_of_store = guards.throttled(log, time_now);
-local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") },
-	time_now, log, function (...)
+local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
+	now = time_now, log = log, exists = exists;
+	failed = function (...)
 		reports:count("errors", "store");
 		complain_of_store(...);
-	end, function () parts.drain(); end, guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end),
-	parts);
+	end;
+	drain = function () parts.drain(); end;
+	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
+	deleted = function (user) parts.deleted(user); end;
+});
 local rooms = rooms_lib.new();
 local answering;
 local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, exists, time_now, function (user)

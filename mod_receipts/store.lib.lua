@@ -28,21 +28,19 @@ local mt = { __index = methods };
 --- @param host     whose users these are
 -- @param pending  the pending table
 -- @param stores   { keyval =, map = } of the store's name: two views of the same data
--- @param now      function (): seconds
--- @param log      function (level, format, ...)
--- @param failed   function (what, err): called for each failure
--- @param drain    function (): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to
---                 be before anything is read, written, or forgotten
--- @param expired  function (entry): what only the store knew of is over its time, and removed
--- @param accounts { exists = function (user), deleted = function (user) }: the second is called for who does not exist any more, as
---                 another process may have deleted an account. It is to call forget()
-function store.new(host, pending, stores, now, log, failed, drain, expired, accounts)
+-- @param actions  now(): seconds; log(level, format, ...);
+--                 failed(what, err): called for each failure;
+--                 drain(): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to be
+--                 before anything is read, written, or forgotten;
+--                 expired(entry): what only the store knew of is over its time, and removed;
+--                 exists(user): is there such a user?
+--                 deleted(user): there is not any more, as another process may have deleted an account. It is to call forget()
+function store.new(host, pending, stores, actions)
 	pending:journal();
 	return setmetatable({
-		host = host, pending = pending, keyval = stores.keyval, map = stores.map, now = now, log = log, failed = failed;
-		drain = drain, expired = expired, accounts = accounts;
+		host = host, pending = pending, keyval = stores.keyval, map = stores.map, actions = actions;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
-		put_off = retries.new(now); -- users whose records could not be read or written
+		put_off = retries.new(actions.now); -- users whose records could not be read or written
 		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> time to read them again: the table was full
 		busy = {}; -- set of users with whose records a storage is dealing
 		gone = {}; -- user -> set of keys whose records are to be removed
@@ -78,11 +76,11 @@ local function complain(self, what, user, err)
 	if user ~= self.failed_user then self.failures = self.failures + 1; end
 	self.failed_user = user;
 	if self.failures >= GIVE_UP_AFTER then
-		self.retry_at = self.now() + RETRY_AFTER;
+		self.retry_at = self.actions.now() + RETRY_AFTER;
 	else
 		self.put_off:failed(user, err);
 	end
-	self.failed("What is pending of "..user.." cannot be "..what..", and is tried again later", err);
+	self.actions.failed("What is pending of "..user.." cannot be "..what..", and is tried again later", err);
 end
 
 -- Is this user not to be dealt with now? While the store is down for all, whoever is next may find out that it works again.
@@ -92,7 +90,7 @@ end
 
 local function worked(self, user)
 	self.put_off:worked(user);
-	if self.failures >= GIVE_UP_AFTER then self.log("info", "The store of what is pending works again"); end
+	if self.failures >= GIVE_UP_AFTER then self.actions.log("info", "The store of what is pending works again"); end
 	self.failures, self.failed_user, self.retry_at = 0, nil, -math.huge;
 end
 
@@ -105,7 +103,7 @@ end
 local function expire(self, user, entry)
 	remove_record(self, user, entry);
 	entry.from = jid_join(user, self.host);
-	self.expired(entry);
+	self.actions.expired(entry);
 end
 
 local function is_gone(self, user, entry)
@@ -119,7 +117,7 @@ local function take_in(self, user, data)
 	for _, entry in ipairs(entries) do
 		if not is_gone(self, user, entry) then table.insert(alive, entry); end
 	end
-	local _, _, why = self.pending:import(jid_join(user, self.host), alive, self.now());
+	local _, _, why = self.pending:import(jid_join(user, self.host), alive, self.actions.now());
 	local complete = true;
 	for i, reason in pairs(why) do
 		if reason == "expired" then
@@ -131,7 +129,7 @@ local function take_in(self, user, data)
 		end
 	end
 	if damaged > 0 then
-		self.log("warn", "%d stored records of what is pending of %s are damaged, or not of this version: they are left alone", damaged, user);
+		self.actions.log("warn", "%d stored records of what is pending of %s are damaged, or not of this version: they are left alone", damaged, user);
 	end
 	if #alive > 0 and not self.is_restored[user] then
 		table.insert(self.restored, user);
@@ -150,7 +148,7 @@ end
 -- @return true; false when they cannot be read now, so that what the table says is not all there is
 function methods:load(user)
 	if self.known.at[user] then return true; end
-	local time = self.now();
+	local time = self.actions.now();
 	if time < self.retry_at or time < (self.no_room.at[user] or -math.huge) or is_put_off(self, user) then return false; end
 	local data, err;
 	if not self.purged[user] then data, err = attempt(self, self.keyval, "get", user); end
@@ -161,12 +159,12 @@ function methods:load(user)
 	worked(self, user);
 	if self.purged[user] then data = nil; end -- since then
 	if data and type(data) ~= "table" then
-		self.log("warn", "What is stored as pending of %s is damaged altogether: it is replaced when there is something to store", user);
+		self.actions.log("warn", "What is stored as pending of %s is damaged altogether: it is replaced when there is something to store", user);
 		self.damaged[user] = true;
 	elseif data then
-		self.drain();
+		self.actions.drain();
 		local complete = take_in(self, user, data);
-		self.drain();
+		self.actions.drain();
 		if not complete then
 			self.no_room:set(user, time + RETRY_AFTER);
 			return false;
@@ -199,7 +197,7 @@ end
 -- Has another process deleted this account, as prosodyctl does? It tells nobody. Where accounts are looked up may fail, and not say so:
 -- so it counts only if the store has nothing either, for what it had went with the account.
 local function is_deleted(self, user)
-	local ok, exists = pcall(self.accounts.exists, user);
+	local ok, exists = pcall(self.actions.exists, user);
 	if not ok or exists then return false; end
 	local data, err = attempt(self, self.keyval, "get", user);
 	return data == nil and err == nil;
@@ -221,7 +219,7 @@ local function write(self, user, changes, any_kept)
 	self.busy[user] = true;
 	local any, forgotten = next(changes) ~= nil, self.forgotten;
 	if any_kept and is_deleted(self, user) then
-		self.accounts.deleted(user);
+		self.actions.deleted(user);
 		return true;
 	end
 	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end
@@ -246,7 +244,7 @@ local function take_back(self, user, entries, gone)
 			table.insert(left, entry);
 		end
 	end
-	self.pending:import(jid, left, self.now()); -- those that it has: so they only count as changed
+	self.pending:import(jid, left, self.actions.now()); -- those that it has: so they only count as changed
 	for key in pairs(gone or {}) do
 		self.gone[user] = self.gone[user] or {};
 		self.gone[user][key] = true;
@@ -266,7 +264,7 @@ end
 
 -- Is the store down?
 local function gives_up(self)
-	return self.failures >= GIVE_UP_AFTER and self.now() >= self.patient_until;
+	return self.failures >= GIVE_UP_AFTER and self.actions.now() >= self.patient_until;
 end
 
 -- For how long the oldest of these entries has waited. Those that were in the store already, with the same time, do not tell.
@@ -287,8 +285,8 @@ end
 -- @return "done", "more" (there are more users), or "failing": some are to be tried again later; and for how many seconds had waited
 --         what was written and waited longest
 function methods:flush(max, seconds, young)
-	self.drain();
-	local started = self.now();
+	self.actions.drain();
+	local started = self.actions.now();
 	local deadline = seconds and started + seconds or math.huge;
 	if self.began and young and math.abs(started - self.began) >= young then self.written, self.began = {}, nil; end
 	local left, failing, last_failed, longest = max, false, nil, 0;
@@ -296,11 +294,11 @@ function methods:flush(max, seconds, young)
 	local function done(ok)
 		left = left - 1;
 		failing = failing or not ok;
-		return left > 0 and self.now() < deadline and not gives_up(self);
+		return left > 0 and self.actions.now() < deadline and not gives_up(self);
 	end
 	local more = true;
 	while more do
-		local time = self.now();
+		local time = self.actions.now();
 		local jid, entries = self.pending:changed(time, young);
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then break; end
@@ -342,14 +340,14 @@ function methods:flush_all()
 	local result;
 	self.written, self.going, self.began = {}, {}, nil;
 	self.put_off:forget();
-	self.patient_until = self.now() + PATIENCE;
+	self.patient_until = self.actions.now() + PATIENCE;
 	repeat result = self:flush(1000); until result ~= "more";
 	return result == "done";
 end
 
 --- The user is gone, and nothing of theirs is to come back.
 function methods:forget(user)
-	self.drain();
+	self.actions.drain();
 	self.pending:forget(jid_join(user, self.host));
 	self.gone[user] = nil;
 	self.put_off:forget(user);
@@ -392,13 +390,13 @@ function methods:sweep(ttl)
 		local user = table.remove(users);
 		if user and self.known.at[user] then
 			if is_deleted(self, user) then
-				self.accounts.deleted(user);
+				self.actions.deleted(user);
 				self.known:set(user, nil);
 			end
 		elseif user then
 			local data = not self.busy[user] and attempt(self, self.keyval, "get", user);
 			for _, entry in ipairs(type(data) == "table" and not self.known.at[user] and records.entries(data) or {}) do
-				if self.now() - entry.time >= ttl and not is_gone(self, user, entry) then expire(self, user, entry); end
+				if self.actions.now() - entry.time >= ttl and not is_gone(self, user, entry) then expire(self, user, entry); end
 			end
 		end
 		return user;

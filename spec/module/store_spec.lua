@@ -36,14 +36,17 @@ describe("store", function ()
 	local function new_store()
 		pending = receipts.pending { capacity = 100, per_user = 10, ttl = 1000, remember = 100 };
 		local self;
-		self = lib.new("h", pending, { keyval = keyval, map = map }, time, log, failed, function ()
-			local gone = pending:evicted();
-			if not gone then return; end
-			for _, entry in ipairs(gone) do
-				self:dropped(entry);
-				table.insert(evicted, entry.id);
-			end
-		end, function (entry) table.insert(expired, entry.from.." "..entry.id.." "..entry.state); end, {
+		self = lib.new("h", pending, { keyval = keyval, map = map }, {
+			now = time, log = log, failed = failed;
+			drain = function ()
+				local gone = pending:evicted();
+				if not gone then return; end
+				for _, entry in ipairs(gone) do
+					self:dropped(entry);
+					table.insert(evicted, entry.id);
+				end
+			end;
+			expired = function (entry) table.insert(expired, entry.from.." "..entry.id.." "..entry.state); end;
 			exists = function (user)
 				table.insert(looked_up, user);
 				if coroutine.isyieldable() and no_account.wait then coroutine.yield(); end
@@ -517,7 +520,7 @@ describe("store", function ()
 		store:flush(10);
 		assert.equal("2", ids("b"));
 		assert.equal("1", ids("a"), "who is in memory is dealt with there");
-		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end }, map = map }, time, log, failed):sweep(1)());
+		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end } }, { now = time }):sweep(1)());
 	end);
 
 	it("F2 F3 tells of what is over its time when it is read, and removes it", function ()
@@ -796,14 +799,14 @@ describe("store", function ()
 		for step = 1, 4 do
 			results[step] = store:flush(100, 0.05);
 			for n = 1, 11 do ask("u1", "flood-"..step.."-"..n); end -- more than is kept of one user: some go
-			store.drain();
+			store.actions.drain();
 		end
 		assert.same({ "more", "more", "more", "done" }, results);
 		assert.equal(3, writes);
 		assert.equal("more", store:flush(100, 0.05));
 		assert.equal(4, writes);
 		ask("u1", "last");
-		store.drain();
+		store.actions.drain();
 		assert.is_true(store:flush_all());
 		assert.truthy(ids("u1"):find("last", 1, true), "all of it, at the end");
 	end);

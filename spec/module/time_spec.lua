@@ -10,7 +10,7 @@ local store_lib = paths.lib("store");
 local upkeep_lib = paths.lib("upkeep");
 
 local HOUR, DAY = 3600, 86400;
-local ACCOUNTS = { exists = function () return true; end, deleted = error };
+local function exists() return true; end
 local EXPIRE_AFTER, OVERDUE_AFTER = 3 * DAY, 1.25 * HOUR; -- the clock is set on the hour, when some are not overdue yet
 local ROUND = 10; -- upkeep looks for what is overdue so often
 
@@ -46,8 +46,10 @@ describe("a week", function ()
 		end
 		local parts = { pending = pending, decisions = { note = function () end } };
 		function parts.drain() end
-		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain,
-			function (entry) upkeep_lib.expired(entry, now(), parts); end, ACCOUNTS);
+		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
+			now = now, failed = error, drain = parts.drain, expired = function (entry) upkeep_lib.expired(entry, now(), parts); end;
+			exists = exists;
+		});
 		local function count(outcome, id)
 			local outcomes = messages[id].outcomes;
 			outcomes[outcome] = (outcomes[outcome] or 0) + 1;
@@ -212,7 +214,9 @@ describe("a storage that takes its time", function ()
 		end
 		local parts = { pending = pending };
 		function parts.drain() end
-		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, now, function () end, error, parts.drain, error, ACCOUNTS);
+		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
+			now = now, failed = error, drain = parts.drain, expired = error, exists = exists;
+		});
 		upkeep_lib.start(api, function (_, handler) return handler; end,
 			{ expire_after = 7 * DAY, overdue_after = HOUR, flush_interval = 5 }, now, parts);
 		while clock < began + seconds do
