@@ -16,7 +16,7 @@ local jids = module:require "jids";
 local presence = module:require "presence";
 local requests = module:require "requests";
 
-local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+local full_sessions = prosody.full_sessions;
 local bare_of, account_of = jids.bare, jids.account_of;
 
 local traffic = {};
@@ -30,6 +30,8 @@ local function sees(session, jid, client)
 	return client.shown ~= nil and client.shown[account_of(session)] == true;
 end
 traffic.sees = sees;
+
+local function everybody() return true; end
 
 local NOT_ASKED = setmetatable({}, { __index = function (self, why)
 	self[why] = "C1 not asked for, "..why;
@@ -167,15 +169,6 @@ function traffic.new(env, parts)
 		if changes(plan) then elements.apply(plan, stanza); end
 	end
 
-	-- Rule C6: does somebody of this account want to see acks?
-	local function has_capable_client(account)
-		local user = bare_sessions[account];
-		for _, session in pairs(user and user.sessions or {}) do
-			if capabilities:of(session.full_jid, account) == "capable" then return true; end
-		end
-		return false;
-	end
-
 	-- Rule D8: is this the bounce of an answer of ours?
 	local function is_bounced_answer(stanza)
 		if not is_awake(answering) or not answering:bounced(stanza) then return false; end
@@ -218,7 +211,8 @@ function traffic.new(env, parts)
 		end
 
 		local has = checks.named(what, bits);
-		local plan = checks.incoming(has, verdict, injected, function () return has_capable_client(account); end, options);
+		local function wanted() return capabilities:of_person(account, everybody) == "capable"; end -- rule C6
+		local plan = checks.incoming(has, verdict, injected, wanted, options);
 		plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
 		if plan.type then parts.other_ack(); end
 		if plan.why then record(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
