@@ -4,8 +4,6 @@
 --
 -- It is read when the module is loaded: what wakes later is of the same version as what is awake, whatever has been installed since.
 
-local loader = require "core.modulemanager".loader;
-
 local asleep = {};
 
 -- What was asleep becomes what was made: with its fields, and its metatable.
@@ -43,6 +41,7 @@ end
 -- @param libs   table from the name to the lib, of those that are awake
 -- @return the same table, with those that sleep
 function asleep.libs(names, libs)
+	local loader = require "core.modulemanager".loader; -- here: outside Prosody there is none
 	-- What a lib takes for Prosody's `module`.
 	local api = setmetatable({ require = function (_, name) return libs[name]; end }, { __index = module });
 	local environment = setmetatable({ module = api }, { __index = module.environment });

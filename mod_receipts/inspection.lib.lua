@@ -9,13 +9,12 @@ local inspection = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param host    the host
--- @param exists   function (user name): is there such a user?
--- @param now      function (): seconds
--- @param parts    pending (the table), preferences, store, reports, decisions, capabilities, answering, upkeep; drain (function):
---                 deals with what the table has evicted
-function inspection.new(host, exists, now, parts)
-	return setmetatable({ host = host, exists = exists, now = now, parts = parts }, mt);
+--- @param host   the host
+-- @param now    function (): seconds
+-- @param parts  pending (the table), preferences, store, reports, decisions, capabilities, upkeep; exists (function (user name)): is
+--               there such a user? drain (function): deals with what the table has evicted
+function inspection.new(host, now, parts)
+	return setmetatable({ host = host, now = now, parts = parts }, mt);
 end
 
 --- The user name and the bare JID of a user of this host; or nil and what is wrong with the JID.
@@ -24,7 +23,7 @@ function methods:user(jid)
 	local user, host = jid_split(prepped);
 	if not user then return nil, ("%q is not the JID of a user, like romeo@%s"):format(tostring(jid), self.host); end
 	if host ~= self.host then return nil, prepped.." is not a user of "..self.host; end
-	if not self.exists(user) then return nil, "There is no user "..jid_join(user, host); end
+	if not self.parts.exists(user) then return nil, "There is no user "..jid_join(user, host); end
 	return user, jid_join(user, host);
 end
 

@@ -5,6 +5,7 @@ local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
 
+local is_awake = module:require "asleep".is_awake;
 local jids = module:require "jids";
 local retries = module:require "retries";
 
@@ -14,12 +15,12 @@ local learning = {};
 
 --- Listens from now on.
 -- @param capabilities  capabilities.lib.lua's; rooms: rooms.lib.lua's
--- @param libs          disco and presence: the libs; is_awake: of asleep.lib.lua
+-- @param libs          disco and presence: the libs
 -- @param store         a keyval store: what was learned by hash outlives a restart. It is small, and spares asking everybody anew
 -- @param hook          function (event name, handler): hooks an event of the host, guarded
 -- @return look_around (function): takes note of who is online already, when the module comes, or comes back without what it knew;
 --         save (function): writes what was learned by hash
-function learning.start(capabilities, rooms, libs, is_awake, store, hook)
+function learning.start(capabilities, rooms, libs, store, hook)
 	local function presence_out(event)
 		local stanza = event.stanza;
 		local to, type = stanza.attr.to, stanza.attr.type;

@@ -60,7 +60,7 @@ local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
-}, { jids = jids, retries = retries });
+}, { asleep = asleep, jids = jids, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local bits = engine.bits;
@@ -110,7 +110,7 @@ local pending = engine.pending(limits);
 -- Who is online exists for Prosody too: anonymous users are in no list.
 local function exists(user) return user_exists(user, module.host); end
 
-local parts = { pending = pending, reports = reports, exists = exists };
+local parts = { options = options, engine = engine, pending = pending, reports = reports, exists = exists };
 local complain_of_store = guards.throttled(log, time_now);
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
 	now = time_now, log = log, exists = exists;
@@ -198,7 +198,7 @@ end
 -- Rule G1: send again
 
 local resend = asleep.later(function ()
-	return sleeping.resend.start(options, parts, later, record);
+	return sleeping.resend.start(parts, later);
 end);
 
 -- Chapters C and E
@@ -213,10 +213,10 @@ local function available(event)
 	later(0, "acks that wait", function () waiting:available(event.origin); end);
 end
 
-parts.rooms, parts.capabilities, parts.preferences, parts.answering, parts.resend, parts.waiting =
-	rooms, capabilities, preferences, answering, resend, waiting;
+parts.rooms, parts.capabilities, parts.queries, parts.preferences, parts.answering, parts.resend, parts.waiting, parts.record =
+	rooms, capabilities, queries, preferences, answering, resend, waiting, record;
 local traffic = asleep.later(function ()
-	return sleeping.traffic.new({ options = options, engine = engine, is_awake = asleep.is_awake, record = record }, parts);
+	return sleeping.traffic.new(parts);
 end);
 
 -- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
@@ -269,7 +269,7 @@ end);
 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 
-local inspection = asleep.later(function () return sleeping.inspection.new(module.host, exists, time_now, parts); end);
+local inspection = asleep.later(function () return sleeping.inspection.new(module.host, time_now, parts); end);
 local offers = offers_lib.new(inspection, module.host, preferences, options, sleeping);
 
 -- Rule F1: an account and its data go together.
@@ -296,14 +296,11 @@ end
 -- Chapter B: who supports receipts
 
 local look_around, save_hashes =
-	learning.start(capabilities, rooms, sleeping, asleep.is_awake, open_store("receipts_caps"), hook);
+	learning.start(capabilities, rooms, sleeping, open_store("receipts_caps"), hook);
 
 -- A reload keeps what is pending and known. What was to be sent again is not.
 
-function module.save()
-	return { pending = pending, store = store, rooms = rooms, answering = answering, capabilities = capabilities, queries = queries,
-		resend = resend, reports = reports, decisions = decisions, waiting = waiting };
-end
+function module.save() return parts; end
 
 function module.restore(saved)
 	if not saved.pending then return look_around(); end -- save() has failed, and force_module_reload is set

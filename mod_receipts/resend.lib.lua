@@ -164,11 +164,10 @@ local function lacks(content)
 end
 
 --- Sends again what this host's users have sent.
--- @param options  those in force
--- @param parts    pending, capabilities, reports
--- @param later    of guard.lib.lua; record: see watch
-function resend.start(options, parts, later, record)
-	return resend.new(options.resend_attempts, options.resend_after, {
+-- @param parts  options, pending, capabilities, reports; record: see watch
+-- @param later  of guard.lib.lua
+function resend.start(parts, later)
+	return resend.new(parts.options.resend_attempts, parts.options.resend_after, {
 		later = function (seconds, callback) return later(seconds, "sending again", callback); end;
 		state = function (from, to, id) return (parts.pending:state(from, to, id)); end;
 		capable = function (content)
@@ -177,7 +176,7 @@ function resend.start(options, parts, later, record)
 			return session and parts.capabilities:capable_clients(content.attr.to, lacks(content), session) or {};
 		end;
 		deliver = function (stanza)
-			record(stanza, "G1 sent again");
+			parts.record(stanza, "G1 sent again");
 			parts.reports:count("resent");
 			module:send(stanza);
 		end;

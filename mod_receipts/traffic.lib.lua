@@ -10,6 +10,7 @@ local datetime = require "util.datetime".datetime;
 local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
 
+local is_awake = module:require "asleep".is_awake;
 local checks = module:require "checks";
 local elements = module:require "elements";
 local jids = module:require "jids";
@@ -42,15 +43,12 @@ local function changes(plan)
 	return plan.request ~= "keep" or plan.received ~= "keep" or plan.type ~= nil;
 end
 
---- @param env    options, engine: the module's; is_awake: of asleep.lib.lua;
---               record (function (stanza, why, id)): takes note of what was decided
--- @param parts  pending, store, rooms, capabilities, preferences, answering, resend, waiting, reports, decisions;
---               drain (function): deals with what the table has evicted; exists (function (user name)): is there such a user?
---               other_ack (function): as of hooks.lib.lua
+--- @param parts  options, engine, pending, store, rooms, capabilities, preferences, answering, resend, waiting, reports, decisions;
+--               record (function (stanza, why, id)): takes note of what was decided; drain (function): deals with what the table has
+--               evicted; exists (function (user name)): is there such a user? other_ack (function): as of hooks.lib.lua
 -- @return { content =, outgoing =, incoming = }: what hooks.lib.lua calls; and bounced (function (stanza)), for errors on their way to a client
-function traffic.new(env, parts)
-	local options, bits, record = env.options, env.engine.bits, env.record;
-	local is_awake = env.is_awake;
+function traffic.new(parts)
+	local options, bits, record = parts.options, parts.engine.bits, parts.record;
 	local pending, store, rooms, capabilities = parts.pending, parts.store, parts.rooms, parts.capabilities;
 	local preferences, answering, reports, decisions, resend =
 		parts.preferences, parts.answering, parts.reports, parts.decisions, parts.resend;

@@ -10,13 +10,13 @@ describe("inspection", function ()
 	before_each(function ()
 		local nothing = function () end;
 		parts = {
-			drain = nothing;
+			drain = nothing, exists = function () return true; end;
 			store = { load = function () return true; end };
 			pending = { export = function () return {}; end };
 			preferences = { answers_for = function () return false; end };
 			decisions = { about = function () return {}; end };
 		};
-		inspection = lib.new("h", function () return true; end, function () return 100; end, parts);
+		inspection = lib.new("h", function () return 100; end, parts);
 	end);
 
 	it("F1 what cannot be read can be forgotten", function ()
