@@ -5,7 +5,7 @@ local st = require "util.stanza";
 
 local xmlns_receipts = "urn:xmpp:receipts";
 
-local elements = { xmlns = xmlns_receipts };
+local elements = {};
 
 --- Puts a <request/> in. The message must have an id (rule C4).
 function elements.ask(stanza)

@@ -124,8 +124,8 @@ end
 -- @param host    the server's name, for the delay
 -- @param stamp   when, as XEP-0082 has it
 function methods:keep(stanza, host, stamp)
-	if self.attempts == 0 or not stanza.attr.to then return; end
 	local attr = stanza.attr;
+	if not attr.to then return; end
 	local from = jid_bare(attr.from);
 	local key = key_of(from, attr.id);
 	local earlier = self.kept[key] and self.kept[key][attr.to];
