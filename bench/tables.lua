@@ -30,12 +30,11 @@ function tables.ours()
 	local pending, time, wrong = receipts.pending(limits), 0, nil;
 	local function ignored() end
 	local function handed_over() error("an ordinary message was handed over"); end
-	local outgoing, incoming, uncounted;
-	outgoing, incoming, uncounted = hooks.new(receipts, {
+	local outgoing, incoming = hooks.new(receipts, {
 		pending = pending, now = function () return time; end, listening = function () return nil; end;
 		known = users, silent = users, capable = capable, rooms = {}, asks = true, protect = true;
 		content = handed_over, outgoing = handed_over, incoming = handed_over, other_ack = handed_over;
-		failed = function (err) wrong = err; end, full = function () uncounted(ignored); end;
+		failed = function (err) wrong = err; end, sample = ignored;
 	});
 	return {
 		takes = "event", outgoing = outgoing, incoming = incoming;

@@ -13,7 +13,7 @@ local bare_of, node_of = jids.bare, jids.node;
 
 local RECEIPTS <const> = "urn:xmpp:receipts";
 local CONTENT <const> = 0;
-local AGES <const> = 256; -- acks whose ages are kept until somebody asks for them
+local AGES <const> = 256; -- acks whose ages wait to be measured together
 
 -- Children of what a client sends that matter, by name: their namespace, or CONTENT, of which the engine is asked.
 local sent_names = {
@@ -34,23 +34,23 @@ local function is_subscriber(session, jid)
 	return subscription == "both" or subscription == "from";
 end
 
---- @param engine   receipts
--- @param options  pending (table of receipts.pending); now (function (): seconds since the epoch)
---                 listening (function (event): does somebody listen to this event of ours?)
---                 known (set of names of users whose records have been read), silent (set of those never answered for)
---                 capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
---                 asks (content messages matter), protect (rule E4)
---                 content (function (event, bits)): a content message of who may not ask by itself
---                 outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))
---                 evicted (function (): much has made room by now, that pending:evicted() tells of)
---                 other_ack (function (): an ack passes that is not of type chat, so that mod_carbons does not copy it by itself)
---                 failed (function (error)), full (function (): calls uncounted())
+--- @param engine  receipts
+-- @param env     pending (table of receipts.pending); now (function (): seconds since the epoch)
+--                listening (function (event): does somebody listen to this event of ours?)
+--                known (set of names of users whose records have been read), silent (set of those never answered for)
+--                capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
+--                asks (content messages matter), protect (rule E4)
+--                content (function (event, bits)): a content message of who may not ask by itself
+--                outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))
+--                evicted (function (): much has made room by now, that pending:evicted() tells of)
+--                other_ack (function (): an ack passes that is not of type chat, so that mod_carbons does not copy it by itself)
+--                sample (function (age)): called for each that was delivered, some at a time; failed (function (error))
 -- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
---         uncounted (function (sample)): how many asked, were delivered and were duplicates since the last call;
---         sample(age) is called for each that was delivered
-function hooks.new(engine, options)
-	local pending, now, listening, asks, protect = options.pending, options.now, options.listening, options.asks, options.protect;
-	local known, silent, capable, rooms = options.known, options.silent, options.capable, options.rooms;
+--         uncounted (function ()): how many asked, were delivered and were duplicates since the last call
+function hooks.new(engine, env)
+	local pending, now, listening, asks, protect = env.pending, env.now, env.listening, env.asks, env.protect;
+	local known, silent, capable, rooms = env.known, env.silent, env.capable, env.rooms;
+	local sample = env.sample;
 	local ask, match, examine = pending.ask, pending.match, engine.examine;
 
 	local bits = engine.bits;
@@ -64,7 +64,7 @@ function hooks.new(engine, options)
 
 	-- Types that are never copied are no others.
 	local function see_type(type)
-		if type ~= "chat" and type ~= "error" and type ~= "groupchat" then options.other_ack(); end
+		if type ~= "chat" and type ~= "error" and type ~= "groupchat" then env.other_ack(); end
 	end
 
 	-- A message that asks, or acks, or has something odd.
@@ -82,10 +82,10 @@ function hooks.new(engine, options)
 		else
 			ordinary = what & (ODD | BIT_REQUEST) == 0 and (not protect or is_subscriber(origin, event.stanza.attr.to)) and silent[user];
 		end
-		if not ordinary then return options.outgoing(event, what, status, evicted); end
+		if not ordinary then return env.outgoing(event, what, status, evicted); end
 		if status == "asked" then
 			asked = asked + 1;
-			if evicted then options.evicted(); end
+			if evicted then env.evicted(); end
 		end
 	end
 
@@ -124,7 +124,7 @@ function hooks.new(engine, options)
 		if not found then
 			if not content or capable[origin.full_jid or ""] or not user then return; end
 			local what = examine(stanza);
-			if what and what & BIT_CONTENT ~= 0 then return options.content(event, what); end
+			if what and what & BIT_CONTENT ~= 0 then return env.content(event, what); end
 			return;
 		end
 		local attr = stanza.attr;
@@ -142,13 +142,16 @@ function hooks.new(engine, options)
 			return sends(event, PLAIN_ASK, status, evicted);
 		end
 		if not silent[user] or protect and not is_subscriber(origin, attr.to) then return read_sent(event); end
-		if attr.type ~= "chat" then options.other_ack(); end
+		if attr.type ~= "chat" then env.other_ack(); end
 	end
 
-	-- Room for the age of one more ack.
-	local function make_room()
-		options.full();
-		if delivered == AGES then delivered = 0; end -- nobody wanted to know
+	-- Has the ages measured. Where that fails the rest waits for the next time.
+	local function measure()
+		while delivered > 0 do
+			local age = ages[delivered];
+			delivered, sampled = delivered - 1, sampled + 1;
+			sample(age);
+		end
 	end
 
 	-- A message that acks, asks, bounces, or has something odd, comes to a local user.
@@ -169,17 +172,17 @@ function hooks.new(engine, options)
 				return;
 			end
 		end
-		return options.incoming(event, what or examine(stanza), verdict, id, age, injected, kind, occupant);
+		return env.incoming(event, what or examine(stanza), verdict, id, age, injected, kind, occupant);
 	end
 
 	local function asks_user(event, what)
 		local attr = event.stanza.attr;
 		if silent[node_of(attr.to or attr.from) or ""] then return; end
-		return options.incoming(event, what or examine(event.stanza));
+		return env.incoming(event, what or examine(event.stanza));
 	end
 
 	local function read_coming(event)
-		if delivered == AGES then make_room(); end
+		if delivered == AGES then measure(); end
 		local stanza = event.stanza;
 		local what, verdict, id, age, injected, kind, occupant = pending:incoming(stanza, now());
 		if not what then return; end
@@ -208,7 +211,7 @@ function hooks.new(engine, options)
 			return read_coming(event);
 		end
 		if request then return asks_user(event); end
-		if delivered == AGES then make_room(); end
+		if delivered == AGES then measure(); end
 		local verdict, age, injected, kind, occupant = match(pending, to, from, id, now());
 		if verdict == "delivered" and not injected and kind == "chat" and attr.type == kind and not listening("receipts/delivered") then -- likewise
 			delivered = delivered + 1;
@@ -218,12 +221,8 @@ function hooks.new(engine, options)
 		return comes(event, nil, verdict, id, age, injected, kind, occupant);
 	end
 
-	local function uncounted(sample)
-		while delivered > 0 do
-			local age = ages[delivered];
-			delivered, sampled = delivered - 1, sampled + 1;
-			sample(age);
-		end
+	local function uncounted()
+		measure();
 		local had_asked, had_sampled, had_duplicate = asked, sampled, duplicate;
 		asked, sampled, duplicate = 0, 0, 0;
 		return had_asked, had_sampled, had_duplicate;
@@ -234,7 +233,7 @@ function hooks.new(engine, options)
 		return function (event)
 			local ok, result = pcall(handler, event);
 			if ok then return result; end
-			pcall(options.failed, result);
+			pcall(env.failed, result);
 		end;
 	end
 

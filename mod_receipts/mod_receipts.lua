@@ -260,11 +260,11 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	incoming = guard("a message that comes", function (...) return traffic.incoming(...); end);
 	evicted = parts.drain, other_ack = parts.other_ack;
 	failed = function (err) tell_error("a message hook", err); end;
-	full = function () reports:settle(); end;
+	sample = reports.sample;
 });
-reports:watch(function (sample)
+reports:watch(function ()
 	parts.drain();
-	return uncounted(sample);
+	return uncounted();
 end);
 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.

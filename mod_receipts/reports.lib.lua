@@ -77,7 +77,7 @@ end
 --- Counts what the hooks have. To be called before counts are looked at.
 function methods:settle()
 	if not self.uncounted then return; end
-	local asked, delivered, duplicate = self.uncounted(self.sample);
+	local asked, delivered, duplicate = self.uncounted();
 	local requests, outcomes = self.counts.requests, self.counts.outcomes;
 	requests.client = requests.client + asked;
 	outcomes.delivered = outcomes.delivered + delivered;

@@ -10,7 +10,7 @@ local R = { xmlns = "urn:xmpp:receipts" };
 local bits = receipts.bits;
 
 describe("message hooks", function ()
-	local pending, options, told, heard, other_acks, outgoing, incoming, uncounted, session;
+	local pending, env, told, heard, ages, other_acks, outgoing, incoming, uncounted, session;
 
 	local function handler(name)
 		return function (event, ...)
@@ -20,19 +20,19 @@ describe("message hooks", function ()
 	end
 
 	local function hook()
-		outgoing, incoming, uncounted = hooks.new(receipts, options);
+		outgoing, incoming, uncounted = hooks.new(receipts, env);
 	end
 
 	before_each(function ()
-		told, heard, other_acks = {}, {}, 0;
+		told, heard, ages, other_acks = {}, {}, {}, 0;
 		pending = receipts.pending { per_user = 3 };
-		options = {
+		env = {
 			pending = pending, now = function () return 1000; end, listening = function (event) return heard[event]; end;
 			known = { a = true }, silent = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {};
 			asks = true, protect = true;
 			content = handler("content"), outgoing = handler("outgoing"), incoming = handler("incoming"), failed = handler("failed");
 			evicted = handler("evicted"), other_ack = function () other_acks = other_acks + 1; end;
-			full = handler("full");
+			sample = function (age) table.insert(ages, age); end;
 		};
 		session = { username = "a", host = "h", full_jid = "a@h/1", presence = {}, roster = { ["b@h"] = { subscription = "both" } } };
 		hook();
@@ -58,9 +58,9 @@ describe("message hooks", function ()
 	local function send(stanza) return outgoing { origin = session, stanza = stanza }; end
 	local function come(stanza) return incoming { origin = {}, stanza = stanza }; end
 	local function counts()
-		local ages = {};
-		local asked, delivered, duplicate = uncounted(function (age) table.insert(ages, age); end);
+		local asked, delivered, duplicate = uncounted();
 		assert.equal(delivered, #ages);
+		ages = {};
 		return { asked, delivered, duplicate };
 	end
 
@@ -123,8 +123,7 @@ describe("message hooks", function ()
 				incoming(idle);
 			end
 		end
-		local function ignored() end
-		options.full = function () uncounted(ignored); end;
+		function env.sample() end
 		hook();
 		collectgarbage(); collectgarbage("stop");
 		round(); -- the stack grows
@@ -137,12 +136,12 @@ describe("message hooks", function ()
 	end);
 
 	it("tell of a request what the table said, where the user's records have to be read, or somebody listens", function ()
-		options.known.a = nil;
+		env.known.a = nil;
 		assert.equal("from outgoing", send(ask("1")));
 		assert.same({ "outgoing", "asked", false }, { told[1][1], told[1][4], told[1][5] });
 		assert.truthy(told[1][3] & bits.asks ~= 0);
 		assert.equal("1", told[1][2].stanza.attr.id);
-		options.known.a = true;
+		env.known.a = true;
 		heard["receipts/requested"] = true;
 		send(ask("2"));
 		assert.equal("asked", told[2][4]);
@@ -171,14 +170,14 @@ describe("message hooks", function ()
 
 	it("tell of a request that makes room for itself, where the user's records have to be read", function ()
 		pending:journal();
-		options.known.a = nil;
+		env.known.a = nil;
 		for i = 1, 3 + 256 do send(ask("m"..i)); end
 		assert.same({ "outgoing", "asked", false }, { told[258][1], told[258][4], told[258][5] });
 		assert.same({ "outgoing", "asked", true }, { told[259][1], told[259][4], told[259][5] });
 	end);
 
 	it("know the rooms that a session is in", function ()
-		options.rooms[session] = { ["room@muc"] = true };
+		env.rooms[session] = { ["room@muc"] = true };
 		send(ask("1", { to = "room@muc/nick" }));
 		come(ack("1", { from = "room@muc/other" }));
 		assert.equal("forged", told[1][4]);
@@ -217,7 +216,7 @@ describe("message hooks", function ()
 		assert.truthy(told[1][3] & bits.content ~= 0);
 		session.full_jid = nil;
 		assert.equal("from content", send(content), "not bound yet");
-		options.asks = false;
+		env.asks = false;
 		hook();
 		assert.is_nil((send(content)));
 	end);
@@ -229,16 +228,16 @@ describe("message hooks", function ()
 			["no roster"] = function () session.roster = nil; end;
 			["not in it"] = function () session.roster["b@h"] = nil; end;
 			["only the other way"] = function () session.roster["b@h"].subscription = "to"; end;
-			["answered for"] = function () options.silent.a = nil; end;
+			["answered for"] = function () env.silent.a = nil; end;
 		} do
 			change();
 			assert.equal("from outgoing", send(one), name);
-			session.presence, session.roster, options.silent.a = {}, { ["b@h"] = { subscription = "from" } }, true;
+			session.presence, session.roster, env.silent.a = {}, { ["b@h"] = { subscription = "from" } }, true;
 			assert.is_nil((send(one)), name);
 		end
 		assert.equal("from outgoing", send(unaddressed({ from = "a@h/1" }, received("1"))), "no address");
 		session.roster = nil;
-		options.protect = false;
+		env.protect = false;
 		hook();
 		assert.is_nil((send(one)));
 		assert.equal("from outgoing", send(message({ to = "b@h/2", id = "2", body = "hi" }, received("1"), request())), "both in one");
@@ -280,11 +279,11 @@ describe("message hooks", function ()
 	end);
 
 	it("hand over requests to users who may be answered for", function ()
-		options.silent.b = nil;
+		env.silent.b = nil;
 		assert.equal("from incoming", come(ask("1", { to = "b@h" })));
 		assert.equal("from incoming", come(ask("1", { to = "h" })));
 		assert.is_nil(told[1][4]);
-		options.silent.b = true;
+		env.silent.b = true;
 		assert.is_nil((come(ask("1", { to = "b@h" }))));
 		assert.equal("from incoming", come(unaddressed({ id = "1" }, request())), "no address at all");
 		assert.is_nil((come(unaddressed({ from = "b@h/1", id = "1" }, request()))), "to themselves");
@@ -334,35 +333,39 @@ describe("message hooks", function ()
 		assert.equal(3, #told[2]);
 	end);
 
-	it("have room for some acks, and say when it is full", function ()
-		local calls = 0;
-		options.full = function ()
-			calls = calls + 1;
-			if calls == 1 then assert.same({ 257, 256, 0 }, counts()); end
-		end;
+	it("have the ages of acks measured when somebody wants to know, and before they are too many; all, though one cannot be", function ()
+		local measured, sample = 0, env.sample;
+		function env.sample(age)
+			measured = measured + 1;
+			if measured == 100 then error("no memory"); end
+			sample(age);
+		end
 		hook();
 		for i = 1, 600 do
-			send(ask("m"..i));
-			come(ack("m"..i));
+			local type = i % 2 == 0 and "headline" or nil; -- which the engine reads
+			send(ask("m"..i, { type = type }));
+			come(ack("m"..i, { type = type }));
 		end
-		assert.equal(2, calls);
-		assert.same({ 343, 88, 0 }, counts(), "what nobody fetches is lost");
+		assert.equal(100 + 256, measured);
+		assert.same({ "failed" }, { told[1][1], told[2] }); -- at the 257th ack, which is not counted
+		table.insert(ages, 0);
+		assert.same({ 600, 599, 0 }, counts());
 	end);
 
 	it("F0 catch errors, tell of them, and let the message go on", function ()
-		options.now = function () return -1; end;
-		options.content = function () error("forced"); end;
+		env.now = function () return -1; end;
+		env.content = function () error("forced"); end;
 		hook();
 		assert.is_nil((send(ask("1"))));
 		session.full_jid = "a@h/2";
 		assert.is_nil((send(message { id = "1", body = "hi" })));
-		options.now = function () return 1e15; end;
+		env.now = function () return 1e15; end;
 		hook();
 		assert.is_nil((come(ack("1"))));
 		assert.same({ "failed", "failed", "failed" }, { told[1][1], told[2][1], told[3][1] });
 		assert.truthy(told[1][2]:find("not a time", 1, true));
 		assert.truthy(told[2][2]:find("forced", 1, true));
-		options.failed, options.now = error, os.time;
+		env.failed, env.now = error, os.time;
 		hook();
 		assert.is_nil((send(message { id = "1", body = "hi" })), "even where that cannot be told");
 		pending:close();
