@@ -48,7 +48,7 @@ local guards = module:require "guard";
 local hooks = module:require "hooks";
 local jids = module:require "jids";
 local learning = module:require "learning";
-local offers_lib = module:require "offers";
+local offers = module:require "offers";
 local options_lib = module:require "options";
 local outlet = module:require "outlet";
 local preferences_lib = module:require "preferences";
@@ -267,11 +267,6 @@ reports:watch(function ()
 	return uncounted();
 end);
 
--- Rules D1, F4: users say what they want, and people ask what has become of messages.
-
-local inspection = asleep.later(function () return sleeping.inspection.new(module.host, time_now, parts); end);
-local offers = offers_lib.new(inspection, module.host, preferences, options, sleeping);
-
 -- Rule F1: an account and its data go together.
 function parts.deleted(user)
 	local jid = jid_join(user, module.host);
@@ -387,14 +382,16 @@ if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, 
 
 -- Last, when nothing can fail any more: from a module that could not be loaded nobody takes these away.
 
+-- Rules D1, F4: users say what they want, and people ask what has become of messages.
+local inspection = asleep.later(function () return sleeping.inspection.new(module.host, time_now, parts); end);
+local withdraw = offers.make(inspection, module.host, preferences, options, sleeping);
 local upkeep = upkeep_lib.start(module, guard, options, time_now, parts); -- rules F2, F1: what happens without a stanza
 parts.upkeep = upkeep;
-offers.make();
 reports:start();
 
 function module.unload()
 	upkeep.stop(); -- the rest Prosody takes away by itself
-	offers.withdraw();
+	withdraw();
 	for _, stop in ipairs(unwatch) do stop(); end
 	for _, part in ipairs { resend, queries } do -- timers hold on to what they are for
 		if asleep.is_awake(part) then part:stop(); end

@@ -70,20 +70,16 @@ local function load_adhoc()
 	if not module:get_option_inherited_set("modules_disabled", {}):contains("adhoc") then modulemanager.load(module.host, "adhoc"); end
 end
 
---- Prepares the offers for this host.
+--- Makes the offers for this host.
 -- @param inspection   inspection.lib.lua's; preferences: preferences.lib.lua's; options: those in force
 -- @param libs         shell, manual and forms: the libs
--- @return { make = function (), withdraw = function (): takes those away which Prosody does not take away by itself }
-function offers.new(inspection, host, preferences, options, libs)
-	local commands = adhoc_commands(inspection, preferences, options, libs.forms);
-	return {
-		make = function ()
-			offer_in_shell(inspection, host, libs.shell, libs.manual);
-			for _, command in ipairs(commands) do module:provides("adhoc", command); end
-			load_adhoc();
-		end;
-		withdraw = function () leave_shell(host); end;
-	};
+-- @return function that takes those away which Prosody does not take away by itself
+function offers.make(inspection, host, preferences, options, libs)
+	local commands = adhoc_commands(inspection, preferences, options, libs.forms); -- first: it may fail
+	offer_in_shell(inspection, host, libs.shell, libs.manual);
+	for _, command in ipairs(commands) do module:provides("adhoc", command); end
+	load_adhoc();
+	return function () leave_shell(host); end;
 end
 
 return offers;
