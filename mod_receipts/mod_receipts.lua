@@ -111,14 +111,15 @@ local pending = engine.pending(limits);
 local function exists(user) return user_exists(user, module.host); end
 
 local parts = { options = options, engine = engine, pending = pending, reports = reports, exists = exists };
+-- What made room for something else is dealt with.
+parts.drain = guard("what made room", upkeep_lib.drain(parts, function () return get_handlers("receipts/expired"); end));
 local complain_of_store = guards.throttled(log, time_now);
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
-	now = time_now, log = log, exists = exists;
+	now = time_now, log = log, drain = parts.drain, exists = exists;
 	failed = function (...)
 		reports:count("errors", "store");
 		complain_of_store(...);
 	end;
-	drain = function () parts.drain(); end;
 	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
 	deleted = function (user) parts.deleted(user); end;
 });
@@ -132,8 +133,6 @@ local decisions = asleep.later(function ()
 end);
 
 parts.store, parts.decisions = store, decisions;
--- What made room for something else is dealt with.
-parts.drain = guard("what made room", function () upkeep_lib.drain(parts, get_handlers("receipts/expired")); end);
 
 local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, before we ask the same
 

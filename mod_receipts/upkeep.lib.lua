@@ -42,25 +42,25 @@ function upkeep.expired(entry, now, parts)
 	if entry.state == "pending" then tell(entry, "expired", parts.reports, parts.decisions, now); end
 end
 
---- Deals with what the table has evicted. That may wait, and many at once cost less than one by one. After an error the next call goes
--- on with the rest.
+--- Deals with what the table has evicted. That may wait, and many at once cost less than one by one.
 -- @param parts      pending, store, reports, decisions
--- @param listening  somebody wants to know of each
+-- @param listening  function (): does somebody want to know of each?
+-- @return function to be called for that. After an error the next call goes on with the rest
 function upkeep.drain(parts, listening)
-	local list = parts.evicted;
-	if not list then
-		local entries, counted = parts.pending:evicted(not listening and TOLD or 0);
-		if not entries then return; end
-		list = { entries = entries, at = 0 };
-		parts.evicted = list;
-		parts.reports:count("outcomes", "evicted", counted);
-	end
-	while list.at < #list.entries do
-		list.at = list.at + 1;
-		local entry = list.entries[list.at];
-		dropped(entry, "evicted", entry.gone, parts);
-	end
-	parts.evicted = nil;
+	local entries, at;
+	return function ()
+		if not entries then
+			local list, counted = parts.pending:evicted(not listening() and TOLD or 0);
+			if not list then return; end
+			entries, at = list, 0;
+			parts.reports:count("outcomes", "evicted", counted);
+		end
+		while at < #entries do
+			at = at + 1;
+			dropped(entries[at], "evicted", entries[at].gone, parts);
+		end
+		entries = nil;
+	end;
 end
 
 --- Expires what is over its time: of one user, or of all.

@@ -8,6 +8,7 @@ local receipts = require "receipts";
 
 describe("upkeep", function ()
 	local now, timers, api, pending, told, counted, noted, dropped, restored, flushes, waited, swept, parts, upkeep, failing, lines, set_back;
+	local drain, listening;
 
 	local function guard(_, handler)
 		return function ()
@@ -34,7 +35,7 @@ describe("upkeep", function ()
 
 	before_each(function ()
 		now, timers, told, counted, noted, dropped, restored, flushes, swept, failing = 1764000000, {}, {}, 0, {}, {}, {}, {}, 0, false;
-		waited, lines, set_back = 0, {}, 0;
+		waited, lines, set_back, listening = 0, {}, 0, false;
 		pending = receipts.pending { per_user = 1000, ttl = 1000, remember = 500 };
 		pending:journal();
 		api = {};
@@ -71,6 +72,7 @@ describe("upkeep", function ()
 			};
 		};
 		upkeep = lib.start(api, guard, { expire_after = 1000, overdue_after = 100, flush_interval = 5 }, function () return now - set_back; end, parts);
+		drain = lib.drain(parts, function () return listening; end);
 	end);
 
 	it("F3 tells once what is overdue, at most a tenth late", function ()
@@ -263,11 +265,11 @@ describe("upkeep", function ()
 
 	it("F4 tells of what made room, and when it did", function ()
 		pending:limit { per_user = 1, ttl = 1000, remember = 500 };
-		lib.drain(parts, false);
+		drain();
 		pending:add("a@h", "x@h", "1", now);
 		pending:add("a@h", "x@h", "2", now + 5);
 		now = now + 60;
-		lib.drain(parts, false);
+		drain();
 		assert.same({ { "evicted", "a@h", "x@h", "1", 5 } }, told);
 		assert.equal(now - 55, noted[1][2]);
 		assert.truthy(noted[1][4]:find("receipts_max_pending_per_user", 1, true));
@@ -282,24 +284,25 @@ describe("upkeep", function ()
 			parts.decisions.note = note;
 			error("no memory");
 		end;
-		assert.has_error(function () lib.drain(parts, false); end);
-		lib.drain(parts, false);
+		assert.has_error(drain);
+		drain();
 		assert.same({ "m1", "m2", "m3" }, dropped);
 		assert.equal(2, #noted);
 		assert.equal(3, #told);
 		pending:add("a@h", "x@h", "m5", now);
-		lib.drain(parts, false);
+		drain();
 		assert.equal(4, #told);
 	end);
 
 	it("F4 counts what made room in a flood, and tells of the last; of all where somebody listens", function ()
 		pending:limit { per_user = 1, ttl = 1000, remember = 500 };
 		for i = 1, 101 do pending:add("a@h", "x@h", "m"..i, now); end
-		lib.drain(parts, false);
+		drain();
 		assert.same({ 32, 68 }, { #told, counted });
 		assert.same({ "m69", "m100" }, { told[1][4], told[32][4] });
 		for i = 102, 201 do pending:add("a@h", "x@h", "m"..i, now); end
-		lib.drain(parts, true);
+		listening = true;
+		drain();
 		assert.same({ 132, 68 }, { #told, counted });
 	end);
 end);
