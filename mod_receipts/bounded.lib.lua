@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Plain tables of bounded size, for what can be found out again: full, they are emptied. util.cache keeps what was used last, and
--- takes a table and four slots for each; here it is one slot, which C can read as well.
+-- takes a table and four slots for each; here it is one slot, read without a call.
 
 local bounded = {};
 local methods = {};

@@ -47,7 +47,7 @@ local methods = {};
 local mt = { __index = methods };
 
 --- @param disco    disco.lib.lua
--- @param actions  send(jid, to, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the user `to` (bare JID,
+-- @param actions  send(jid, from, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the user `from` (bare JID,
 --                 nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once;
 --                 later(callback): calls back when whoever else asks the same has had time to;
 --                 may_see(user, jid): may the client there know that this user (bare JID) is online?

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Chapter B, as it meets Prosody: presence, answers to disco#info, and who is online already.
 
-local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_resource = require "util.jid".resource;
 
@@ -10,6 +9,7 @@ local jids = module:require "jids";
 local retries = module:require "retries";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+local bare_of = jids.bare;
 
 local learning = {};
 
@@ -31,7 +31,7 @@ function learning.start(capabilities, rooms, libs, store, hook)
 
 	-- Is another session of the same user in a room?
 	local function is_in(session, room)
-		local user = bare_sessions[jid_bare(session.full_jid)]; -- none any more when this is its last session's end
+		local user = bare_sessions[bare_of(session.full_jid)]; -- none any more when this is its last session's end
 		for _, other in next, user and user.sessions or {} do
 			local joined = rooms:of(other);
 			if joined and joined[room] then return true; end
@@ -41,13 +41,13 @@ function learning.start(capabilities, rooms, libs, store, hook)
 
 	local function presence_out_full(event)
 		local left = rooms:presence(event.origin, event.stanza); -- first: that a room is joined is to be known whatever fails
-		if left and not is_in(event.origin, left) then capabilities:hidden(left, jid_bare(event.origin.full_jid)); end
+		if left and not is_in(event.origin, left) then capabilities:hidden(left, bare_of(event.origin.full_jid)); end
 		presence_out(event);
 	end
 
 	local function is_ours(jid)
 		local session = full_sessions[jid];
-		return (session and session.host or jids.host_of_bare(jids.bare(jid))) == module.host;
+		return (session and session.host or jids.host_of_bare(bare_of(jid))) == module.host;
 	end
 
 	local function presence_in(event)
@@ -56,7 +56,7 @@ function learning.start(capabilities, rooms, libs, store, hook)
 		if not to then
 			capabilities:presence(stanza);
 		elseif from and not is_ours(from) then -- of clients of this host all is known by what they broadcast
-			local account = jids.bare(to);
+			local account = bare_of(to);
 			if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
 		end
 	end
@@ -70,14 +70,14 @@ function learning.start(capabilities, rooms, libs, store, hook)
 		local jid = event.session.full_jid;
 		if not jid then return; end
 		capabilities:forget(jid);
-		if not bare_sessions[jid_bare(jid)] then capabilities:gone(jid_bare(jid)); end
+		if not bare_sessions[bare_of(jid)] then capabilities:gone(bare_of(jid)); end
 	end
 
 	-- Who had joined before the module came: known for the rooms of this server only.
 	local function joined_before(session)
 		for jid in pairs(session.directed or {}) do
 			local host = prosody.hosts[jid_host(jid)];
-			if jid_resource(jid) and host and host.modules.muc then rooms:join(session, jid_bare(jid)); end
+			if jid_resource(jid) and host and host.modules.muc then rooms:join(session, bare_of(jid)); end
 		end
 	end
 
