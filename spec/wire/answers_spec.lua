@@ -923,16 +923,14 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		one:sync();
 	end
 
-	-- It is asked; and what it answers is looked at in a moment.
-	local function wait(seconds)
-		local deadline = require "socket".gettime() + seconds;
-		servers.wait(function () return require "socket".gettime() > deadline; end);
-	end
+	-- It is asked; and what it answers has been looked at.
 	local function settle(one)
 		servers.wait(function () one:sync(); return one.queries; end);
 		one:answer_held();
 		one:sync();
-		wait(0.2);
+		servers.wait(function ()
+			return on.server:run("return tostring(prosody.hosts.localhost.modules.receipts.module.save().answering.look_at)") == "nil";
+		end);
 	end
 
 	-- What alice has had acked, in order of the ids, once that is so many.

@@ -204,8 +204,8 @@ describe("a user's deletion", function ()
 			r.answering.env.preferences:set("alice", { answer = "yes", ask = "no" });
 			r.answering.env.preferences:get("alice");
 			local presence = require "util.stanza".presence;
-			r.capabilities:presence(presence { from = "friend@elsewhere/a" }, "alice@localhost", false);
-			r.capabilities:presence(presence { from = "friend@elsewhere/b" }, "bob@localhost", false);
+			r.capabilities:presence(presence { from = "friend@elsewhere/a" }, "alice@localhost");
+			r.capabilities:presence(presence { from = "friend@elsewhere/b" }, "bob@localhost");
 		]]);
 		local SURVEY = STATE..[[
 			local user = ...;

@@ -245,8 +245,4 @@ describe("sending again", function ()
 			return before.." "..after;
 		]]));
 	end);
-
-	it("G1 not by default", function ()
-		assert.equal(0, require "spec.support.paths".lib("options").definitions.receipts_resend_attempts.default);
-	end);
 end);
