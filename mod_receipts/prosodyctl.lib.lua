@@ -8,8 +8,10 @@ local user_exists = require "util.prosodyctl".user_exists;
 local make_host = require "util.startup".make_host;
 local time_now = require "util.time".now;
 
-local libs = {};
-for _, name in ipairs { "command", "lint", "options", "records", "setup", "stored", "views" } do libs[name] = module:require(name); end
+local command = module:require "command";
+local lint = module:require "lint";
+local setup = module:require "setup";
+local stored = module:require "stored";
 
 -- As prosodyctl itself does before it touches a host's data.
 local function open(host, name)
@@ -31,10 +33,14 @@ local prosodyctl = {};
 -- @param engine   the C engine; nil when it cannot be loaded, then
 -- @param problem  why not
 function prosodyctl.new(engine, problem)
-	return libs.command.new({
-		check = libs.setup.command(libs.options, configmanager, modulemanager, io.stdout);
-		lint = libs.lint.command(engine);
-		pending = libs.stored.command(libs, configmanager, modulemanager, open, may_exist, time_now, io.stdout, io.stderr);
+	local system = {
+		configmanager = configmanager, modulemanager = modulemanager, open = open, may_exist = may_exist, now = time_now;
+		out = io.stdout, err = io.stderr;
+	};
+	return command.new({
+		check = setup.command(system);
+		lint = lint.command(engine);
+		pending = stored.command(system);
 	}, problem, io.stdout, io.stderr);
 end
 

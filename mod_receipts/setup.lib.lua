@@ -6,13 +6,14 @@
 local it = require "util.iterators";
 local new_set = require "util.set".new;
 
+local options = module:require "options";
+
 local setup = {};
 
 --- The options in force.
--- @param options  options.lib.lua
--- @param get      function (name): the value in the configuration
+-- @param get  function (name): the value in the configuration
 -- @return array of { name, value, configured (boolean), problem (one line, where the configured value is wrong) }, by name
-function setup.options(options, get)
+function setup.options(get)
 	local list = {};
 	for name in it.sorted_pairs(options.definitions) do
 		local problem;
@@ -108,7 +109,7 @@ end
 local NO_OPTION = "  wrong: mod_receipts has no option ";
 
 -- Names of options that look like ours, and are not.
-local function misspelt(options, names)
+local function misspelt(names)
 	local found = {};
 	for _, name in ipairs(names) do
 		if name:find("^receipts?_") and not options.definitions[name] then found[name] = true; end
@@ -120,7 +121,7 @@ end
 -- writes below its last host or component.
 -- @param names  array of the names of the options that are set below this host
 -- @return array of lines; empty when there is nothing to say
-function setup.elsewhere(host, options, names)
+function setup.elsewhere(host, names)
 	local lines, set = { host }, new_set(names);
 	for name in it.sorted_pairs(options.definitions) do
 		if set:contains(name) then
@@ -128,16 +129,16 @@ function setup.elsewhere(host, options, names)
 				.."set it above the first VirtualHost, or below the one that it is for"):format(name));
 		end
 	end
-	for _, name in ipairs(misspelt(options, names)) do table.insert(lines, NO_OPTION..name); end
+	for _, name in ipairs(misspelt(names)) do table.insert(lines, NO_OPTION..name); end
 	return lines[2] and lines or {};
 end
 
 --- What there is to say of one host.
 -- @param config  its configuration, see above
 -- @return array of lines, and whether all is well
-function setup.host(host, options, config)
+function setup.host(host, config)
 	local lines, values, well = { host }, {}, true;
-	for _, option in ipairs(setup.options(options, config.get)) do
+	for _, option in ipairs(setup.options(config.get)) do
 		values[option.name:gsub("^receipts_", "")] = option.value;
 		table.insert(lines, ("  %-30s %-10s %s"):format(option.name,
 			options.shown(option.value, options.definitions[option.name]), option.configured and "configured" or "default"));
@@ -146,7 +147,7 @@ function setup.host(host, options, config)
 			well = false;
 		end
 	end
-	for _, name in ipairs(misspelt(options, config.names)) do
+	for _, name in ipairs(misspelt(config.names)) do
 		table.insert(lines, NO_OPTION..name);
 		well = false;
 	end
@@ -159,11 +160,9 @@ function setup.host(host, options, config)
 end
 
 --- The subcommand, see command.lib.lua.
--- @param options        options.lib.lua
--- @param configmanager  core.configmanager
--- @param modulemanager  core.modulemanager
--- @param out            file
-function setup.command(options, configmanager, modulemanager, out)
+-- @param system  configmanager, modulemanager: core's; out: file
+function setup.command(system)
+	local configmanager, modulemanager, out = system.configmanager, system.modulemanager, system.out;
 	local function run(arguments)
 		if arguments[1] then return nil, "check takes no arguments"; end
 		local sections, found, said, all_well = configmanager.getconfig(), false, nil, true;
@@ -186,11 +185,11 @@ function setup.command(options, configmanager, modulemanager, out)
 			local modules, component = modulemanager.get_modules_for_host(host);
 			local names = it.to_array(it.keys(sections[host]));
 			if component or not modules:contains("receipts") then -- a component may have it, and it does nothing there
-				table.insert(others, setup.elsewhere(host, options, names));
+				table.insert(others, setup.elsewhere(host, names));
 			else
 				found = true;
 				for name in pairs(rawget(sections, "*")) do table.insert(names, name); end
-				say(setup.host(host, options, {
+				say(setup.host(host, {
 					get = function (name) return configmanager.get(host, name); end;
 					global = function (name) return configmanager.get("*", name); end;
 					enabled = function (name) return modules:contains(name); end;

@@ -3,6 +3,11 @@
 
 local jid_split = require "util.jid".prepped_split;
 
+local options = module:require "options";
+local records = module:require "records";
+local setup = module:require "setup";
+local views = module:require "views";
+
 local stored = {};
 
 local FAILED = 2; -- exit code
@@ -10,32 +15,30 @@ local FAILED = 2; -- exit code
 --- What is said of a user.
 -- @param data  what the store has
 -- @param ttl   seconds after which an entry expires
--- @param libs  records and views: the libs
 -- @return array of lines
-function stored.lines(data, now, ttl, libs)
-	local entries, damaged = libs.records.entries(data or {});
+function stored.lines(data, now, ttl)
+	local entries, damaged = records.entries(data or {});
 	local shown = {};
-	for i, cells in ipairs(libs.views.pending(entries, now)) do
+	for i, cells in ipairs(views.pending(entries, now)) do
 		local entry = entries[i];
 		if entry.state == "delivered" then cells[4] = "delivered"; end -- kept for rule C6
 		if now - entry.time >= ttl then cells[4] = "expired"; end
 		table.insert(shown, cells);
 	end
-	local lines = #shown > 0 and libs.views.table(libs.views.PENDING, shown) or {};
-	table.insert(lines, libs.views.count(#shown, "message"));
+	local lines = #shown > 0 and views.table(views.PENDING, shown) or {};
+	table.insert(lines, views.count(#shown, "message"));
 	if damaged > 0 then table.insert(lines, damaged.." records are damaged, or not of this version"); end
 	return lines;
 end
 
 --- The subcommand, see command.lib.lua.
--- @param libs  options, records, setup and views: the libs
--- @param configmanager  core.configmanager, modulemanager: core.modulemanager
--- @param open  function (host, store name): a keyval store; or nil and why not
--- @param may_exist  function (user, host): is there such a user, or may there be one?
--- @param out, err  files
-function stored.command(libs, configmanager, modulemanager, open, may_exist, now, out, err)
+-- @param system  configmanager, modulemanager: core's; out, err: files; now (function (): seconds);
+--                open (function (host, store name)): a keyval store; or nil and why not;
+--                may_exist (function (user, host)): is there such a user, or may there be one?
+function stored.command(system)
+	local configmanager, modulemanager = system.configmanager, system.modulemanager;
 	local function fail(...)
-		err:write(string.format(...), "\n");
+		system.err:write(string.format(...), "\n");
 		return FAILED;
 	end
 	local function run(arguments)
@@ -45,19 +48,19 @@ function stored.command(libs, configmanager, modulemanager, open, may_exist, now
 		local modules, component = modulemanager.get_modules_for_host(host);
 		if component or not modules:contains("receipts") then return fail("mod_receipts is not on %s", host); end
 		local function get(name) return configmanager.get(host, name); end
-		local driver = libs.setup.storage("receipts", get);
-		if libs.setup.forgetful[driver] then
+		local driver = setup.storage("receipts", get);
+		if setup.forgetful[driver] then
 			return fail("The storage of \"receipts\" on %s is %q: only the running server knows (prosodyctl shell receipts pending %s)",
 				host, driver, arguments[1]);
 		end
-		local store, problem = open(host, "receipts");
+		local store, problem = system.open(host, "receipts");
 		local data;
 		if store then data, problem = store:get(user); end
 		if not data and problem then return fail("The store of %s cannot be read: %s", host, problem); end
 		if data and type(data) ~= "table" then return fail("What is stored of %s is damaged", arguments[1]); end
-		if data == nil and not may_exist(user, host) then return fail("There is no user %s@%s", user, host); end
-		local ttl = libs.options.read(get, function () end).expire_after;
-		out:write(table.concat(stored.lines(data, now(), ttl, libs), "\n"), "\n");
+		if data == nil and not system.may_exist(user, host) then return fail("There is no user %s@%s", user, host); end
+		local ttl = options.read(get, function () end).expire_after;
+		system.out:write(table.concat(stored.lines(data, system.now(), ttl), "\n"), "\n");
 		return 0;
 	end
 	return { usage = "USER@HOST", summary = "Shows what is stored of a user's messages that await a receipt; no server has to run", run = run };

@@ -247,7 +247,7 @@ describe("docs/operators.md", function ()
 		for name in sources["shell.lib.lua"]:gmatch("\nfunction shell%.(%l+)%(") do
 			assert.truthy(text:find("\nprosodyctl shell receipts "..name, 1, true), name);
 		end
-		for name in sources["prosodyctl.lib.lua"]:match("libs%.command%.new%(({.-})"):gmatch("\n\t+(%l+) = ") do
+		for name in sources["prosodyctl.lib.lua"]:match("command%.new%(({.-})"):gmatch("\n\t+(%l+) = ") do
 			assert.truthy(text:find("prosodyctl mod_receipts "..name, 1, true), name);
 		end
 		local nodes, listed = {}, {};
@@ -378,7 +378,7 @@ describe("commands in running text", function ()
 		["make (%l[%l-]*)"] = function (target) return docs.read("Makefile"):find("\n"..target:gsub("%-", "%%-")..":[^=]"); end;
 		["prosodyctl shell receipts (%l+)"] = function (name) return sources["shell.lib.lua"]:find("\nfunction shell%."..name.."%("); end;
 		["prosodyctl mod_receipts (%l+)"] = function (name)
-			return name == "help" or sources["prosodyctl.lib.lua"]:find("\n\t+"..name.." = libs%.");
+			return name == "help" or sources["prosodyctl.lib.lua"]:find("\n\t+"..name.." = %l+%.command%(");
 		end;
 	};
 

@@ -19,7 +19,7 @@ local function check(options_set, ...)
 	for _, name in ipairs { ... } do modules[name] = true; end
 	for name in pairs(options_set) do table.insert(names, name); end
 	local function enabled(name) return modules[name] or false; end
-	local lines, well = setup.host("example.org", options, {
+	local lines, well = setup.host("example.org", {
 		get = getter(options_set), enabled = enabled, anywhere = enabled, global = getter(options_set);
 		disabled = function (name) return disabled[name] or false; end;
 		component = function (host) return COMPONENTS[host]; end;
@@ -30,7 +30,7 @@ end
 
 describe("F5 setup", function ()
 	it("lists every option, by name, with its value and where that comes from", function ()
-		local list = setup.options(options, getter { receipts_request = "always", receipts_expire_after = "1d", receipts_forged = 5 });
+		local list = setup.options(getter { receipts_request = "always", receipts_expire_after = "1d", receipts_forged = 5 });
 		local by_name, count = {}, 0;
 		for i, option in ipairs(list) do
 			assert.is_true(i == 1 or list[i - 1].name < option.name);

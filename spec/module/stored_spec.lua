@@ -7,7 +7,7 @@ local lib = paths.lib;
 local new_set = require "util.set".new;
 
 local FAILED = 2;
-local libs = { options = lib("options"), setup = lib("setup"), records = lib("records"), views = lib("views") };
+local key_of = lib("records").key;
 
 describe("prosodyctl mod_receipts pending", function ()
 	-- Runs it for a user of the host "h"; its exit code, and what it wrote.
@@ -22,7 +22,10 @@ describe("prosodyctl mod_receipts pending", function ()
 			assert.same({ "a", "h" }, { user, host });
 			return may_exist;
 		end
-		local command = lib("stored").command(libs, configmanager, modulemanager, open, exists, function () return 1000000; end, file(1), file(2));
+		local command = lib("stored").command {
+			configmanager = configmanager, modulemanager = modulemanager, open = open, may_exist = exists, now = function () return 1000000; end;
+			out = file(1), err = file(2);
+		};
 		local code, usage = command.run(arguments or { "a@h" });
 		return code, usage or written[1]..written[2];
 	end
@@ -61,14 +64,14 @@ describe("prosodyctl mod_receipts pending", function ()
 	it("says that there is no such user, unless there are messages of one who was", function ()
 		may_exist = false;
 		assert.same({ FAILED, "There is no user a@h\n" }, { pending({}, opens(nil)) });
-		local records = { [libs.records.key("b@h", "one")] = { to = "b@h", id = "one", time = 999990 } };
+		local records = { [key_of("b@h", "one")] = { to = "b@h", id = "one", time = 999990 } };
 		local code, text = pending({}, opens(records));
 		assert.equal(0, code);
 		assert.truthy(text:find("\n1 message\n$"), text);
 	end);
 
 	it("shows what is stored, what of it has expired, and how much is damaged", function ()
-		local key, records = libs.records.key, {};
+		local key, records = key_of, {};
 		for id, state in pairs { one = false, two = "failed", three = "delivered" } do
 			records[key("b@h", id)] = { to = "b@h", id = id, time = 999990, state = state or nil };
 		end
