@@ -2,7 +2,6 @@
 -- disco#info (XEP-0030) as chapter B needs it: the question, and what an answer is worth.
 
 local st = require "util.stanza";
-local calculate_hash = require "util.caps".calculate_hash;
 
 local xmlns_disco = "http://jabber.org/protocol/disco#info";
 local xmlns_data = "jabber:x:data";
@@ -74,9 +73,7 @@ function disco.hash_is_safe(query)
 end
 
 --- The hash that stands for a disco#info result (XEP-0115 §5.1), as in a ver.
-function disco.hash(query)
-	return calculate_hash(query);
-end
+disco.hash = require "util.caps".calculate_hash;
 
 --- The question, as it goes over the wire.
 function disco.query(jid, from, node, id)
