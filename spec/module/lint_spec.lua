@@ -170,12 +170,6 @@ describe("F5 lint", function ()
 			assert.same({ 1, 1 }, { summary.forged, summary.delivered });
 		end);
 
-		it("to a room occupant, in full", function ()
-			local occupant = "<x xmlns='http://jabber.org/protocol/muc#user'/><request "..R.."/>";
-			local summary = summary_of(message("a@x", "r@x/nick", "1", occupant), ack("r@x/other", "a@x", "1"), ack("r@x/nick", "a@x", "1"));
-			assert.same({ 1, 1 }, { summary.forged, summary.delivered });
-		end);
-
 		it("what is awaited is not forgotten for what is answered", function ()
 			local tracker = trackers.new(engine);
 			local first, late = facts_of(ask("a@h", "b@h", "first")), facts_of(ack("b@h", "a@h", "first"));
