@@ -2,6 +2,7 @@
 -- lint.lib.lua and tracker.lib.lua: facts in, violations and a summary out; and what is printed of a file.
 
 local paths = require "spec.support.paths";
+local process = require "spec.support.process";
 local engine = require "receipts";
 local json = require "util.json";
 local lint, trackers = paths.lib("lint"), paths.lib("tracker");
@@ -32,9 +33,7 @@ local function ack(from, to, id, stamp) return message(from, to, nil, "<received
 
 local function temporary(text)
 	local name = os.tmpname();
-	local file = assert(io.open(name, "w"));
-	file:write(text);
-	file:close();
+	process.write(name, text);
 	return name;
 end
 
@@ -350,9 +349,7 @@ latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
 			local name = os.tmpname();
 			local hostile, shown = name.."\27[2J\n\u{9b}\xff", name.."\\x1b[2J\\n\\xc2\\x9b\\xff";
 			assert(os.rename(name, hostile));
-			local file = assert(io.open(hostile, "w"));
-			file:write("<message><request "..R.."/></message>", (" "):rep(33 * 1024 * 1024), "<");
-			file:close();
+			process.write(hostile, "<message><request "..R.."/></message>"..(" "):rep(33 * 1024 * 1024).."<");
 			local code, printed, complaints = check("text", {}, { names = { hostile, "\u{202e}" }, terminal = true });
 			os.remove(hostile);
 			assert.equal(2, code);

@@ -2,6 +2,7 @@
 -- prosodyctl mod_receipts …, as operators type it. No server runs.
 
 local paths = require "spec.support.paths";
+local process = require "spec.support.process";
 local json = require "util.json";
 
 local version = os.getenv("PROSODY") or "0.12";
@@ -9,26 +10,11 @@ local LIMIT = 16 * 1024; -- KiB that lint may use above what prosodyctl needs to
 
 local R = "xmlns='urn:xmpp:receipts'";
 
-local function write(path, text)
-	local file = assert(io.open(path, "w"));
-	file:write(text);
-	file:close();
-end
-
-local function read(path)
-	local file = assert(io.open(path));
-	local text = file:read("a");
-	file:close();
-	return text;
-end
+local write, read = process.write, process.read;
 
 describe("F5 prosodyctl mod_receipts", function ()
 	local dir;
-	setup(function ()
-		local pipe = assert(io.popen("mktemp -d"));
-		dir = pipe:read("l");
-		pipe:close();
-	end);
+	setup(function () dir = process.temp_dir(); end);
 	teardown(function () os.execute("rm -rf '"..dir.."'"); end);
 
 	local config = [[
