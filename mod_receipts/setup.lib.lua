@@ -51,9 +51,10 @@ setup.forgetful = { memory = true, none = true, null = true };
 --   disabled   function (module name): is it in modules_disabled, so that this host does not have it?
 --   component  function (host): the name of the Component's module; nil where there is no such Component
 
--- Does Prosody collect statistics?
+-- Does Prosody keep statistics that mod_http_openmetrics can show? What statsd gets it does not keep.
 local function measures(config)
-	return config.global("statistics") or tonumber(config.global("statistics_interval"));
+	local provider = config.global("statistics");
+	return provider ~= "statsd" and (provider or tonumber(config.global("statistics_interval")));
 end
 
 --- Features that are on and can do nothing.

@@ -80,6 +80,8 @@ describe("F5 setup", function ()
 		assert.is_false(well);
 		assert.truthy(text:find('idle: metrics are not shown: .*statistics = "internal"'));
 		assert.falsy(text:find("off: metrics", 1, true));
+		assert.is_false(select(2, check({ statistics = "statsd", statistics_interval = 30 }, "smacks", "carbons", "http_openmetrics")),
+			"statsd gets them, and keeps none to be shown");
 		for _, config in ipairs { { statistics = "internal" }, { statistics_interval = 30 } } do
 			assert.is_true(select(2, check(config, "smacks", "carbons", "http_openmetrics")));
 		end
