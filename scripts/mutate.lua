@@ -77,7 +77,7 @@ local LUA_FILES = {
 	["stored.lib"] = "module/stored wire/command";
 	["tracker.lib"] = "module/lint";
 	["traffic.lib"] = "wire/requests wire/checks wire/reports wire/resend wire/privacy wire/transparency wire/answers wire/remote "
-		.."wire/lifetime";
+		.."wire/lifetime wire/limits";
 	["upkeep.lib"] = "module/upkeep wire/limits";
 	["views.lib"] = "module/views";
 	["waiting.lib"] = "module/waiting wire/checks";

@@ -11,6 +11,7 @@ describe("limits", function ()
 			receipts_max_pending = 8
 			receipts_max_pending_per_user = 5
 			receipts_expire_after = "1h"
+			receipts_flush_interval = "1h"
 			receipts_unknown = "drop"
 		]] };
 	end);
@@ -40,6 +41,19 @@ describe("limits", function ()
 		assert.is_false(acked(flood, "f15"));
 		assert.is_true(acked(flood, "f16"));
 		assert.is_true(acked(flood, "f20"));
+	end);
+
+	it("F2 what has made room does not pile up, though requests are out of the ordinary because somebody hears of them", function ()
+		local function evicted(first)
+			return tonumber(server:run("local reports = prosody.hosts.localhost.modules.receipts.module.save().reports; "..first
+				.."return reports.counts.outcomes.evicted"));
+		end
+		server:run("function module.spec_hears() end; module:hook('receipts/requested', module.spec_hears)");
+		finally(function () server:run("module:unhook('receipts/requested', module.spec_hears)"); end);
+		local before = evicted("reports:settle(); ");
+		for i = 1, 5 + 600 do flood:send(stanzas.ask { to = "bob@localhost", id = "r"..i }); end
+		flood:sync();
+		assert.equal(2 * 256, evicted("") - before);
 	end);
 
 	it("F2 what was delivered makes room before what is awaited", function ()
