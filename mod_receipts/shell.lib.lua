@@ -73,9 +73,8 @@ end
 --- Show which version runs. Another one may be installed by now: the server has what it had when it started.
 function shell.version()
 	local runs = package.loaded["receipts"].version;
-	local file = module:load_resource("mod_receipts.lua");
+	local file <close> = module:load_resource("mod_receipts.lua");
 	local installed = file and file:read("a"):match("\nlocal VERSION = \"(.-)\"");
-	if file then file:close(); end
 	if installed == runs then return true, runs.." runs, and is installed"; end
 	return nil, runs.." runs, and "..(installed and installed.." is installed: restart Prosody" or "nothing is installed where it came from");
 end

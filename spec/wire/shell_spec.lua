@@ -177,6 +177,12 @@ describe("the shell", function ()
 		says(shell("pending", "dora@localhost"), "0 messages");
 	end);
 
+	it("F4 version says that what runs is installed, where it is", function ()
+		local text, ok = shell("version");
+		assert.is_true(ok, text);
+		says(text, "OK: "..require "receipts".version.." runs, and is installed\n");
+	end);
+
 	it("F4 a wrong host or user is a clear error", function ()
 		for _, case in ipairs {
 			{ { "stats", "nowhere.example" }, "There is no host nowhere.example" };
