@@ -155,11 +155,11 @@ local function still_has(session, content)
 	return false;
 end
 
--- May the client's user see it, and will it not get the message anyway?
+-- May the client's user see it, and will it not get the message anyway? Who has an occupant's nick may be somebody else by now.
 local function lacks(content)
 	return function (session, jid, client)
 		local theirs = full_sessions[jid];
-		return traffic.sees(session, jid, client) and not (theirs and still_has(theirs, content));
+		return not client.room and traffic.sees(session, jid, client) and not (theirs and still_has(theirs, content));
 	end;
 end
 

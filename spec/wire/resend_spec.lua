@@ -12,7 +12,7 @@ describe("sending again", function ()
 	local server, alice, bob;
 	setup(function ()
 		server = servers.start { options = 'receipts_resend_attempts = 2 receipts_resend_after = "1s"', disabled = { "pep" },
-			modules = { "receipts", "smacks" } };
+			modules = { "receipts", "smacks" }, hosts = servers.rooms };
 		server:roster("alice", "bob@localhost", "both");
 		server:roster("bob", "alice@localhost", "both");
 	end);
@@ -216,6 +216,29 @@ describe("sending again", function ()
 		bob:send(bob:presence());
 		assert.equal(1, #with_id(id, within(1.5)));
 		set("unblock");
+	end);
+
+	it("G1 not to who has taken the nick of a room's occupant", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		local mallory = client("mallory", RECEIPTS);
+		local function occupies(one, room, nick, type)
+			one:send(one:presence({ to = room..nick, type = type }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+			one:sync();
+		end
+		local id = servers.swiftly(SOON, function (n)
+			local room = "room"..n.."@rooms.localhost/";
+			occupies(alice, room, "alice");
+			occupies(bob, room, "bob");
+			alice:sync();
+			alice:send(stanzas.ask({ to = room.."bob", id = "private-"..n }));
+			alice:sync();
+			assert.equal(1, #with_id("private-"..n, bob:messages()));
+			occupies(bob, room, "bob", "unavailable");
+			occupies(mallory, room, "bob");
+			return "private-"..n;
+		end);
+		bob = mallory;
+		assert.same({}, with_id(id, within(1.5)));
 	end);
 
 	it("A3 G1 nothing that waits is kept in memory when the module goes", function ()
