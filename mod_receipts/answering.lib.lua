@@ -130,6 +130,7 @@ end
 --- A content message that asks is on its way to an account (bare JID) for which the server answers. To who may not see that anybody
 -- of it is online there will be no answer: so strangers cannot fill what is remembered.
 function methods:delivering(account, content)
+	if not content.attr.from then return; end -- some module's
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
 		return support_of(self, session);

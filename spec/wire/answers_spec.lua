@@ -288,6 +288,15 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({}, on.acks());
 	end);
 
+	it("D6 F0 do not come for what a module sends in nobody's name, and that is no error", function ()
+		local bob = on.client("bob", NONE);
+		on.server:run([[module:send(require "util.stanza".message({ to = "bob@localhost", id = "nobody", type = "chat" })
+			:tag("request", { xmlns = "urn:xmpp:receipts" }))]]);
+		assert.equal("nobody", bob:messages()[1].attr.id);
+		on.proves(bob);
+		assert.equal("0", on.server:run("return prosody.hosts.localhost.modules.receipts.module.save().reports.counts.errors.hook"));
+	end);
+
 	it("D4 come once for three clients that can't, whoever proves it first", function ()
 		local clients = {};
 		for i = 1, 3 do clients[i] = on.client("bob@localhost/"..i, NONE); end
