@@ -6,7 +6,9 @@
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
+local jid_node = require "util.jid".node;
 
+local blocks = module:require "blocks";
 local traffic = module:require "traffic";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -171,7 +173,9 @@ function resend.start(parts, later)
 		later = function (seconds, callback) return later(seconds, "sending again", callback); end;
 		state = function (from, to, id) return (parts.pending:state(from, to, id)); end;
 		capable = function (content)
-			local user = bare_sessions[jid_bare(content.attr.from)];
+			local from = content.attr.from;
+			if blocks.has(jid_node(from), content.attr.to) then return {}; end -- the sender has blocked them since
+			local user = bare_sessions[jid_bare(from)];
 			local _, session = next(user and user.sessions or {});
 			return session and parts.capabilities:capable_clients(content.attr.to, lacks(content), session) or {};
 		end;

@@ -201,21 +201,23 @@ describe("sending again", function ()
 		]]));
 	end);
 
-	it("G1 not to who has blocked the sender", function ()
+	it("G1 not to who has blocked the sender, nor to whom the sender has blocked", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
-		local function set(action)
-			return bob:iq(st.stanza("iq", { type = "set" }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
+		for one, other in pairs { [bob] = alice, [alice] = bob } do
+			local function set(action)
+				return one:iq(st.stanza("iq", { type = "set" }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = other.bare }));
+			end
+			local id = servers.swiftly(SOON, function (n)
+				if n > 1 then set("unblock"); end
+				alice:send(stanzas.ask({ to = "bob@localhost", id = "blocked by "..one.bare..n }));
+				alice:sync();
+				set("block");
+				return "blocked by "..one.bare..n;
+			end);
+			bob:send(bob:presence());
+			assert.equal(1, #with_id(id, within(1.5)));
+			set("unblock");
 		end
-		local id = servers.swiftly(SOON, function (n)
-			if n > 1 then set("unblock"); end
-			alice:send(stanzas.ask({ to = "bob@localhost", id = "blocked-"..n }));
-			alice:sync();
-			set("block");
-			return "blocked-"..n;
-		end);
-		bob:send(bob:presence());
-		assert.equal(1, #with_id(id, within(1.5)));
-		set("unblock");
 	end);
 
 	it("G1 not to who has taken the nick of a room's occupant", function ()
