@@ -18,6 +18,8 @@ local MAX_KEPT_OF = 100; -- of one user
 local MAX_AGE = 86400; -- seconds
 local MAX_SIZE = 16384; -- bytes of one message
 
+local REASON = "Sent again: no receipt has come"; -- of the delay: it tells a copy from what has waited in offline storage
+
 local resend = {};
 local methods = {};
 local mt = { __index = methods };
@@ -34,8 +36,8 @@ end
 --- Is this a message that was sent again?
 -- @param host  the server's name
 function resend.is_copy(stanza, host)
-	return stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host) ~= nil
-		and stanza:get_child("no-store", "urn:xmpp:hints") ~= nil and stanza:get_child("no-copy", "urn:xmpp:hints") ~= nil;
+	local delay = stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host);
+	return delay ~= nil and delay:get_text() == REASON;
 end
 
 --- The client has not sent the copies, and what becomes of one is not what becomes of its message.
@@ -135,7 +137,7 @@ function methods:keep(stanza, host, stamp)
 	local count = self.count_of[from] or 0;
 	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
-	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = host, stamp = stamp }):up()
+	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = host, stamp = stamp }):text(REASON):up()
 		-- Archives and other devices have the first one.
 		:tag("no-store", { xmlns = "urn:xmpp:hints" }):up():tag("no-copy", { xmlns = "urn:xmpp:hints" }):up()
 		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();

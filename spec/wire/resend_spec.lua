@@ -270,4 +270,20 @@ describe("sending again", function ()
 			return before.." "..after;
 		]]));
 	end);
+
+	it("G1 F0 no message that has waited in offline storage is taken for a copy, and lost with a session that dies", function ()
+		local other = servers.start { options = "receipts_resend_attempts = 2", modules = { "receipts", "smacks", "offline" } };
+		finally(function () other:stop(); end);
+		other:connect("bob"):close();
+		local hints = stanzas.chat { to = "bob@localhost", id = "hints" };
+		for _, hint in ipairs { "no-store", "no-copy" } do hints:tag(hint, { xmlns = "urn:xmpp:hints" }):up(); end
+		other:connect("alice"):send(hints):sync();
+		for _, how in ipairs { "and dies without having acked it", "once more" } do
+			local one = other:connect("bob", { managed = "once", presence = false });
+			one:send("<presence/>");
+			local got = one:messages();
+			assert.equal("hints", got[1] and got[1].attr.id, how);
+			one:close();
+		end
+	end);
 end);
