@@ -11,7 +11,7 @@ local jid_node = require "util.jid".node;
 local blocks = module:require "blocks";
 local traffic = module:require "traffic";
 
-local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+local full_sessions = prosody.full_sessions;
 
 local MAX_KEPT = 10000; -- messages
 local MAX_KEPT_OF = 100; -- of one user
@@ -161,9 +161,9 @@ end
 
 -- May the client's user see it, and will it not get the message anyway? Who has an occupant's nick may be somebody else by now.
 local function lacks(content)
-	return function (session, jid, client)
+	return function (from, jid, client)
 		local theirs = full_sessions[jid];
-		return not client.room and traffic.sees(session, jid, client) and not (theirs and still_has(theirs, content));
+		return not client.room and traffic.sees(from, jid, client) and not (theirs and still_has(theirs, content));
 	end;
 end
 
@@ -175,11 +175,9 @@ function resend.start(parts, later)
 		later = function (seconds, callback) return later(seconds, "sending again", callback); end;
 		state = function (from, to, id) return (parts.pending:state(from, to, id)); end;
 		capable = function (content)
-			local from = content.attr.from;
-			if blocks.has(jid_node(from), content.attr.to) then return {}; end -- the sender has blocked them since
-			local user = bare_sessions[jid_bare(from)];
-			local _, session = next(user and user.sessions or {});
-			return session and parts.capabilities:capable_clients(content.attr.to, lacks(content), session) or {};
+			local from, to = content.attr.from, content.attr.to;
+			if blocks.has(jid_node(from), to) then return {}; end -- the sender has blocked them since
+			return parts.capabilities:capable_clients(to, lacks(content), from);
 		end;
 		deliver = function (stanza)
 			parts.record(stanza, "G1 sent again");

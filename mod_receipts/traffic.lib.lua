@@ -22,13 +22,13 @@ local bare_of, account_of = jids.bare, jids.account_of;
 
 local traffic = {};
 
--- May the user of this session see the presence of that client? (rule B4)
-local function sees(session, jid, client)
+-- May the user with this address see the presence of that client? (rule B4)
+local function sees(by, jid, client)
 	local theirs = full_sessions[jid];
 	if theirs and theirs.host == module.host then
-		return presence.visible(theirs, session.full_jid);
+		return presence.visible(theirs, by);
 	end
-	return client.shown ~= nil and client.shown[account_of(session)] == true;
+	return client.shown ~= nil and client.shown[bare_of(by)] == true;
 end
 traffic.sees = sees;
 
@@ -98,8 +98,8 @@ function traffic.new(parts)
 		if evicted then parts.drain(); end
 	end
 
-	local function support_of(origin, to)
-		return capabilities:of_person(to, sees, origin);
+	local function support_of(from, to)
+		return capabilities:of_person(to, sees, from);
 	end
 
 	-- Chapter C: a content message that does not ask.
@@ -108,7 +108,7 @@ function traffic.new(parts)
 		local attr = stanza.attr;
 		local user = account_of(origin);
 		local sender = capabilities:of(origin.full_jid, user);
-		local yes, why = requests.decide(options.request, sender, support_of, origin, attr.to);
+		local yes, why = requests.decide(options.request, sender, support_of, attr.from, attr.to);
 		if yes and not preferences:asks_for(origin.username) then
 			yes, why = false, "the user does not want it";
 		end

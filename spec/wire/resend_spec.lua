@@ -149,6 +149,13 @@ describe("sending again", function ()
 		assert.same({}, first:messages());
 	end);
 
+	it("G1 also when the client that sent it has gone", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "sent and gone" }));
+		alice:close();
+		assert.equal(2, #with_id("sent and gone", until_(function (got) return #with_id("sent and gone", got) == 2; end)));
+	end);
+
 	it("G1 not to a session that sleeps, or that stream management will deliver it to", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS, true);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "unacked" }));
