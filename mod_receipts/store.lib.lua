@@ -195,10 +195,11 @@ local function purge(self, user)
 end
 
 -- Has another process deleted this account, as prosodyctl does? It tells nobody. Where accounts are looked up may fail, and not say so:
--- so it counts only if the store has nothing either, for what it had went with the account.
+-- so it counts only if the store has nothing either, for what it had went with the account. Some authentication cannot tell, nor can
+-- any that is unloaded, as all modules of a host are when it is deactivated.
 local function is_deleted(self, user)
-	local ok, exists = pcall(self.actions.exists, user);
-	if not ok or exists then return false; end
+	local ok, exists, why = pcall(self.actions.exists, user);
+	if not ok or exists or why == "method not implemented" then return false; end
 	local data, err = attempt(self, self.keyval, "get", user);
 	return data == nil and err == nil;
 end

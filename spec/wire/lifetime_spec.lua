@@ -183,6 +183,28 @@ describe("the ordinary end", function ()
 	end);
 end);
 
+describe("a host that is deactivated", function ()
+	it("F1 loses nothing of what is pending, though its authentication may be unloaded before us", function ()
+		local server = servers.start { hosts = 'VirtualHost "elsewhere.localhost"\n', options = 'receipts_flush_interval = "1h"' };
+		finally(function () server:stop(); end);
+		local HOST = "elsewhere.localhost";
+		local alice, bob = server:connect("alice@"..HOST.."/r"), server:connect("bob@"..HOST.."/r");
+		alice:send(stanzas.ask { to = bob.bare, id = "1" });
+		alice:sync();
+		server:run(([[
+			require "core.modulemanager".unload(%q, "auth_insecure");
+			local hostmanager = require "core.hostmanager";
+			assert(hostmanager.deactivate(%q));
+			assert(hostmanager.activate(%q));
+		]]):format(HOST, HOST, HOST));
+		assert.equal("pending", server:run(([[
+			local r = prosody.hosts[%q].modules.receipts.module.save();
+			assert(r.store:load("alice"));
+			return (r.pending:state("alice@elsewhere.localhost", "bob@elsewhere.localhost", "1"));
+		]]):format(HOST)));
+	end);
+end);
+
 describe("a user's deletion", function ()
 	it("F1 takes along all that is known of them, and leaves others, and other hosts, alone", function ()
 		local server = servers.start {
