@@ -41,7 +41,7 @@ function store.new(host, pending, stores, actions)
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, actions = actions;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
 		put_off = retries.new(actions.now); -- users whose records could not be read or written
-		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> time to read them again: the table was full
+		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> when the table was too full for their records
 		busy = {}; -- set of users with whose records a storage is dealing
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users of whom nothing may be left, and of whom something may be
@@ -52,7 +52,7 @@ function store.new(host, pending, stores, actions)
 		is_restored = {}; -- the same as a set
 		written = {}; -- set of users who have been written since flush() said "more"
 		began = nil; -- when it said so first
-		failures = 0, failed_user = nil, retry_at = -math.huge, patient_until = -math.huge;
+		failures = 0, failed_user = nil, gave_up = nil, patient_until = -math.huge; -- gave_up: when
 	}, mt);
 end
 
@@ -76,7 +76,7 @@ local function complain(self, what, user, err)
 	if user ~= self.failed_user then self.failures = self.failures + 1; end
 	self.failed_user = user;
 	if self.failures >= GIVE_UP_AFTER then
-		self.retry_at = self.actions.now() + RETRY_AFTER;
+		self.gave_up = self.actions.now();
 	else
 		self.put_off:failed(user, err);
 	end
@@ -88,10 +88,15 @@ local function is_put_off(self, user)
 	return self.busy[user] or self.failures < GIVE_UP_AFTER and self.put_off:why(user) ~= nil;
 end
 
+-- Is it too soon after that to try again? The clock may be set back.
+local function is_recent(since, now)
+	return since ~= nil and math.abs(now - since) < RETRY_AFTER;
+end
+
 local function worked(self, user)
 	self.put_off:worked(user);
 	if self.failures >= GIVE_UP_AFTER then self.actions.log("info", "The store of what is pending works again"); end
-	self.failures, self.failed_user, self.retry_at = 0, nil, -math.huge;
+	self.failures, self.failed_user, self.gave_up = 0, nil, nil;
 end
 
 local function remove_record(self, user, entry)
@@ -149,7 +154,7 @@ end
 function methods:load(user)
 	if self.known.at[user] then return true; end
 	local time = self.actions.now();
-	if time < self.retry_at or time < (self.no_room.at[user] or -math.huge) or is_put_off(self, user) then return false; end
+	if is_recent(self.gave_up, time) or is_recent(self.no_room.at[user], time) or is_put_off(self, user) then return false; end
 	local data, err;
 	if not self.purged[user] then data, err = attempt(self, self.keyval, "get", user); end
 	if not data and err then
@@ -166,7 +171,7 @@ function methods:load(user)
 		local complete = take_in(self, user, data);
 		self.actions.drain();
 		if not complete then
-			self.no_room:set(user, time + RETRY_AFTER);
+			self.no_room:set(user, time);
 			return false;
 		end
 	end

@@ -387,6 +387,21 @@ describe("store", function ()
 		assert.is_true(store:load("y"), "that it was down before is forgotten");
 	end);
 
+	it("F1 tries again though the clock is set back meanwhile", function ()
+		broken = true;
+		for _, user in ipairs { "b", "c", "d" } do assert.is_false(store:load(user)); end
+		broken, now = false, now - 3600;
+		assert.is_true(store:load("a"));
+		data.e = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+		pending:limit { capacity = 1, per_user = 10 };
+		ask("a", "1");
+		assert.is_false(store:load("e"));
+		pending:limit { capacity = 2, per_user = 10 };
+		assert.is_false(store:load("e"));
+		now = now - 3600;
+		assert.is_true(store:load("e"));
+	end);
+
 	it("F1 forgets a user altogether", function ()
 		ask("a", "1");
 		ask("b", "1");
