@@ -39,8 +39,10 @@ function setup.storage(store, get)
 	return driver or get("default_storage") or "internal";
 end
 
---- Drivers that keep nothing for another process, or after a restart.
-setup.forgetful = { memory = true, none = true, null = true };
+local FAILS = "nothing can be written, which counts as a failure each time, and forged acks pass; \"memory\" keeps it off the disk";
+
+--- Drivers that keep nothing for another process, or after a restart, and what comes of that.
+setup.forgetful = { memory = "what is pending does not survive a restart", none = FAILS, null = FAILS };
 
 -- What is said below of a host gets its configuration as a table:
 --   get        function (name): the value of an option
@@ -72,7 +74,7 @@ function setup.idle(values, config)
 	end
 	local driver = setup.storage("receipts", config.get);
 	if setup.forgetful[driver] then
-		table.insert(list, ("the storage of \"receipts\" is %q: what is pending does not survive a restart"):format(driver));
+		table.insert(list, ("the storage of \"receipts\" is %q: %s"):format(driver, setup.forgetful[driver]));
 	end
 	if values.overdue_after >= values.expire_after then
 		table.insert(list, "nothing is ever overdue: receipts_overdue_after is not less than receipts_expire_after");

@@ -160,4 +160,12 @@ describe("F5 setup", function ()
 			assert.is_true(select(2, check(config, "smacks", "carbons")));
 		end
 	end);
+
+	it("tells storage that forgets from storage that fails", function ()
+		local refused = "nothing can be written";
+		for driver, wanted in pairs { memory = "what is pending does not survive a restart", none = refused, null = refused } do
+			local text = check({ storage = { receipts = driver } }, "smacks", "carbons");
+			assert.truthy(text:find(("idle: the storage of \"receipts\" is %q: %s"):format(driver, wanted), 1, true), text);
+		end
+	end);
 end);
