@@ -12,10 +12,10 @@
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
--- A client is { key, ver, node, own, asked, waits, is_local, is_shape, asker, room, shown }: key into by_hash when it shows verifiable caps,
--- own = true | false for what was learned of this client alone, waits = it is among those of a query under way, shown = the local users that
--- its presence goes to, asker = the latest of them whose presence it may see; both for clients elsewhere only. In the name of another one
--- it is not asked: that would tell who is online.
+-- A client is { key, ver, node, own, asked, is_local, is_shape, asker, room, shown }: key into by_hash when it shows verifiable caps,
+-- own = true | false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of
+-- them whose presence it may see; both for clients elsewhere only. In the name of another one it is not asked: that would tell who is
+-- online.
 --
 -- A server has many sessions, and the garbage collector walks over what is kept for each again and again. So a client of this host whose
 -- ver says all is one slot in a table, and whose it is Prosody knows.
@@ -147,8 +147,8 @@ local function ask(self, flight, jid)
 	local function next_one()
 		while #flight.waiting > 0 do
 			local other = table.remove(flight.waiting);
+			flight.waits[other] = nil;
 			local waiting = client_of(self, other);
-			if waiting then waiting.waits = nil; end
 			if waiting and known(self, waiting) == nil and not waiting.asked then
 				return ask(self, flight, other);
 			end
@@ -172,7 +172,7 @@ local function ask(self, flight, jid)
 end
 
 function want(self, jid, client)
-	if client.room or client.asked or client.waits or known(self, client) ~= nil then return; end
+	if client.room or client.asked or known(self, client) ~= nil then return; end
 	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
 		client = client_here(self, client.ver, client.node, client.key);
 		self.here[jid] = client;
@@ -180,6 +180,7 @@ function want(self, jid, client)
 	local key = client.key or client; -- what only holds for one client is asked for by itself
 	local flight = self.flight[key];
 	if flight then
+		if flight.waits[jid] then return; end
 		if client.is_local then
 			table.insert(flight.waiting, jid);
 		elseif #flight.waiting < MAX_WAITING then
@@ -187,7 +188,7 @@ function want(self, jid, client)
 		else
 			return;
 		end
-		client.waits = true;
+		flight.waits[jid] = true;
 		return;
 	end
 	if self.asking[jid] then return; end -- one question at a time; the answer to it brings us back here
@@ -195,7 +196,7 @@ function want(self, jid, client)
 		if #self.backlog < MAX_BACKLOG then table.insert(self.backlog, jid); end
 		return;
 	end
-	flight = { key = key, waiting = {}, is_local = client.is_local };
+	flight = { key = key, waiting = {}, waits = {}, is_local = client.is_local }; -- waits: those of the list, as a set
 	self.flight[key] = flight;
 	if not flight.is_local then self.in_flight = self.in_flight + 1; end
 	self.actions.later(function () ask(self, flight, jid); end);
@@ -433,14 +434,11 @@ function methods:take_over(other)
 	end
 	each_elsewhere(self, function (jid, client)
 		local shown = client.shown;
-		client.waits, client.shown = nil, {};
+		client.shown = {};
 		self.kept = self.kept + CLIENT;
 		for to in next, shown do show(self, jid, client, to); end
 	end);
-	for jid, client in next, self.here do
-		client.waits = nil;
-		want(self, jid, client);
-	end
+	for jid, client in next, self.here do want(self, jid, client); end
 	each_elsewhere(self, function (jid, client)
 		if client.ver and client.asker then want(self, jid, client); end
 	end);

@@ -281,6 +281,21 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("a@h/r"));
 	end);
 
+	it("B3 keep the place of who shows one thing and then another, over and over, once", function ()
+		local query, other = info(R, "urn:x"), info(R, "urn:y");
+		caps:presence(presence("a@h/r", query));
+		for _ = 1, 10 do
+			for _, shown in ipairs { query, other } do caps:presence(presence("b@h/r", shown)); end
+		end
+		assert.equal(1, #caps.flight[calculate_hash(query.tags)].waiting);
+		asked[1].done(nil);
+		caps:presence(presence("b@h/r", query));
+		asked[2].done(nil);
+		assert.same({ "b@h/r", "b@h/r", 3 }, { asked[2].jid, asked[3].jid, #asked }, "and ask what it shows now");
+		asked[3].done(query);
+		assert.equal("capable", caps:of("a@h/r"));
+	end);
+
 	it("B1 ask who waited and could not be asked then, or found no place to wait, when they show themselves again", function ()
 		local query = info(R, "urn:x");
 		caps:presence(presence("a@far/1", query), "u@h");
