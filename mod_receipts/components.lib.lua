@@ -49,8 +49,8 @@ function components.watch(hosts, env)
 		end
 	end
 	for _, host in ipairs(hosts) do
+		if prosody.hosts[host] and not listed[host] then watch(host); end
 		listed[host] = true;
-		if prosody.hosts[host] then watch(host); end
 	end
 	module:hook_global("host-activated", function (host)
 		if listed[host] then watch(host); end

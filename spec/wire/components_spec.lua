@@ -44,6 +44,18 @@ describe("a component", function ()
 		assert.equal("3 3", server:run(STATE.."r.reports:settle(); return r.reports.counts.answers[false]..' '..r.reports.counts.outcomes.delivered"));
 	end);
 
+	it("D4 is answered for once, however its name is written, and though it is written twice", function ()
+		server:stop();
+		start 'receipts_answer_components = { "SMS.localhost", "sms.localhost" }';
+		server:reload(); -- now that the component is there
+		gateway = client.component(port, "sms.localhost");
+		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "1" });
+		assert.equal("1", stanzas.acked(alice:expect(function (stanza) return stanza.name == "message"; end)));
+		gateway:messages();
+		assert.same({}, alice:messages());
+		assert.equal("1", server:run(STATE.."return r.reports.counts.answers[false]"));
+	end);
+
 	it("D2 is not answered for while it is not connected", function ()
 		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "1" });
 		local bounce = alice:expect(function (stanza) return stanza.name == "message"; end);
