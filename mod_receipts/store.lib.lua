@@ -365,11 +365,13 @@ function methods:forget(user)
 end
 
 --- One user after the other of those with entries from the store. In the table as a whole these are not in the order of their times.
--- @return bare JID, or nil when there is none
+-- @return bare JID; or nil when all have had their turn, which then begins anew
 function methods:restored_user()
-	if self.at > #self.restored then self.at = 1; end
 	local user = self.restored[self.at];
-	if not user then return nil; end
+	if not user then
+		self.at = 1;
+		return nil;
+	end
 	local jid = jid_join(user, self.host);
 	if self.pending:count(jid) > 0 then
 		self.at = self.at + 1;

@@ -118,21 +118,21 @@ function upkeep.start(api, guard, options, time_now, parts)
 	every(overdue_every, "looking for what is overdue", function ()
 		return upkeep.overdue(time_now(), options.overdue_after, parts) == STEP and SOON or overdue_every;
 	end);
-	-- What has come from the store is in order among its user's entries, and not among all.
+	-- What has come from the store is in order among its user's entries, and not among all. Says how many have expired, and whether there
+	-- are users who have not had their turn.
 	local function look_at_restored()
-		local first, sum = nil, 0;
+		local sum = 0;
 		for _ = 1, USERS do
 			local user = parts.store:restored_user();
-			if not user or user == first then break; end
-			first = first or user;
+			if not user then return sum, false; end
 			sum = sum + select(2, upkeep.expire(time_now(), parts, user));
 			upkeep.overdue(time_now(), options.overdue_after, parts, user);
 		end
-		return sum;
+		return sum, true;
 	end
-	every(expire_every, "expiry of what was stored", function ()
-		look_at_restored();
-		return expire_every;
+	local restored_every = math.min(expire_every, overdue_every);
+	every(restored_every, "looking at what was stored", function ()
+		return select(2, look_at_restored()) and SOON or restored_every;
 	end);
 	-- Says whether to make haste, given for how long has waited what was just written: then there are no pauses, and only between two
 	-- steps do others have their turn. If that has not helped in a whole interval it is told.
@@ -176,7 +176,7 @@ function upkeep.start(api, guard, options, time_now, parts)
 			for _, timer in ipairs(timers) do timer:stop(); end
 		end;
 		expire_now = function ()
-			local sum = look_at_restored() + select(2, upkeep.expire(time_now(), parts));
+			local sum = (look_at_restored()) + select(2, upkeep.expire(time_now(), parts));
 			expiry:reschedule(0);
 			sweeper:reschedule(0);
 			return sum;

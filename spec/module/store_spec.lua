@@ -503,17 +503,20 @@ describe("store", function ()
 		for _, user in ipairs { "a", "b", "c" } do ask(user, "1"); end
 		store:flush(10);
 		restart();
-		assert.is_nil(store:restored_user());
+		local function turn()
+			local list = {};
+			for user in store.restored_user, store do table.insert(list, user); end
+			return list;
+		end
+		assert.same({}, turn());
 		for _, user in ipairs { "a", "b", "c", "d" } do store:load(user); end
-		assert.same({ "a@h", "b@h", "c@h", "a@h" }, { store:restored_user(), store:restored_user(), store:restored_user(), store:restored_user() });
+		for _ = 1, 2 do assert.same({ "a@h", "b@h", "c@h" }, turn()); end
 		pending:forget("b@h");
-		assert.equal("b@h", store:restored_user());
-		assert.equal("c@h", store:restored_user());
-		assert.equal("a@h", store:restored_user());
-		assert.equal("c@h", store:restored_user());
+		assert.same({ "a@h", "b@h", "c@h" }, turn());
+		assert.same({ "a@h", "c@h" }, turn());
 		store.known:set("b", nil); -- as when very many users have been seen since: it is read again
 		store:load("b");
-		assert.same({ "b@h", "a@h", "c@h" }, { store:restored_user(), store:restored_user(), store:restored_user() });
+		assert.same({ "a@h", "c@h", "b@h" }, turn());
 	end);
 
 	it("F2 sweeps the records of those who do not come back", function ()

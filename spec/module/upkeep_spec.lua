@@ -7,7 +7,7 @@ local lib = paths.lib("upkeep");
 local receipts = require "receipts";
 
 describe("upkeep", function ()
-	local now, timers, api, pending, told, counted, noted, dropped, restored, flushes, waited, swept, parts, upkeep, failing, lines, set_back;
+	local now, timers, api, pending, told, counted, noted, dropped, restored, visited, flushes, waited, swept, parts, upkeep, failing, lines, set_back;
 	local drain, listening;
 
 	local function guard(_, handler)
@@ -35,7 +35,7 @@ describe("upkeep", function ()
 
 	before_each(function ()
 		now, timers, told, counted, noted, dropped, restored, flushes, swept, failing = 1764000000, {}, {}, 0, {}, {}, {}, {}, 0, false;
-		waited, lines, set_back, listening = 0, {}, 0, false;
+		waited, lines, set_back, visited, listening = 0, {}, 0, 0, false;
 		pending = receipts.pending { per_user = 1000, ttl = 1000, remember = 500 };
 		pending:journal();
 		api = {};
@@ -57,8 +57,9 @@ describe("upkeep", function ()
 			store = {
 				dropped = function (_, entry) table.insert(dropped, entry.id); end;
 				restored_user = function ()
-					local user = table.remove(restored, 1);
-					table.insert(restored, user);
+					visited = visited + 1;
+					local user = restored[visited];
+					if not user then visited = 0; end
 					return user;
 				end;
 				flush = function (_, ...) table.insert(flushes, { now, ... }); return #flushes == 1 and "more" or "done", waited; end;
@@ -135,6 +136,24 @@ describe("upkeep", function ()
 		assert.equal(0, pending:count("old@h"));
 		assert.equal(1, pending:count("new@h"));
 		assert.same({ "overdue", "expired" }, { told[1][1], told[2][1] });
+	end);
+
+	it("F3 tells what is overdue of many who came from the store as late as of others", function ()
+		pending:add("new@h", "x@h", "new", now); -- holds up all that is behind it in the table
+		for i = 1, 1000 do
+			pending:import("u"..i.."@h", { { to = "x@h", id = "old", time = now - 50, state = "pending" } }, now);
+			table.insert(restored, "u"..i.."@h");
+		end
+		pass(61);
+		assert.equal(1000, #told);
+		upkeep.stop();
+		told, restored = {}, { "late@h" };
+		pending:forget("new@h");
+		pending:add("new@h", "x@h", "newer", now);
+		pending:import("late@h", { { to = "x@h", id = "old", time = now - 5, state = "pending" } }, now);
+		lib.start(api, guard, { expire_after = 1000, overdue_after = 10, flush_interval = 5 }, function () return now; end, parts);
+		pass(6.1);
+		assert.equal("late@h", told[1][2]);
 	end);
 
 	it("F1 writes what is half of receipts_flush_interval old, in steps, so often that nothing waits for longer", function ()
