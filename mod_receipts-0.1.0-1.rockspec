@@ -67,6 +67,7 @@ build = {
 		["mod_receipts.offers"] = "mod_receipts/offers.lib.lua",
 		["mod_receipts.options"] = "mod_receipts/options.lib.lua",
 		["mod_receipts.outlet"] = "mod_receipts/outlet.lib.lua",
+		["mod_receipts.people"] = "mod_receipts/people.lib.lua",
 		["mod_receipts.preferences"] = "mod_receipts/preferences.lib.lua",
 		["mod_receipts.presence"] = "mod_receipts/presence.lib.lua",
 		["mod_receipts.prosodyctl"] = "mod_receipts/prosodyctl.lib.lua",

@@ -4,11 +4,7 @@
 --   by_hash   ver (sha-1) -> true | false        verified: true for every client that shows this ver
 --   here      full JID -> client                 of this host: all of them, so that nobody elsewhere can crowd them out
 --   shapes    ver -> client                      the one client that all of this host are which show a verified ver
---   people    bare JID -> full JID -> client     of people elsewhere: what each client shows, and what only holds for it
---   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
---   kept      what people elsewhere take, in slots: so many for each client, and for each user that it is shown to
---   full      set of bare JIDs that have MAX_CLIENTS clients
---   seen_by   local user (bare JID) -> set of full JIDs elsewhere that are shown to them
+--   people    of people elsewhere, in bounded memory (people.lib.lua): what each client shows, and what only holds for it
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
@@ -23,19 +19,15 @@
 -- Nothing here sends or waits, or reads what disco#info says (disco.lib.lua does): `new` is given functions for that.
 
 local new_cache = require "util.cache".new;
-local count = require "util.iterators".count;
 
 local bounded = module:require "bounded";
+local people_lib = module:require "people";
 local bare_of = (module:require "jids").bare;
 
 local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local MAX_HASHES = 10000; -- verified vers kept
-local MAX_PEOPLE = 20000; -- bare JIDs kept, strangers included
-local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
-local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
-local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each user that it is shown to
 local MAX_FLIGHT = 100; -- queries to clients elsewhere at once; of those here there is one a client at the most
 local MAX_BACKLOG = 200; -- clients elsewhere that are asked when there is room
 local MAX_WAITING = 20; -- clients with the same ver that are asked next when an answer is not of use
@@ -56,31 +48,25 @@ local mt = { __index = methods };
 --                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
 --                 learned(jid): something is known that was not, of this client, or (nil) of all that show some ver
 function capabilities.new(disco, actions)
+	local function is_stranger(user, bare, jid)
+		return not actions.is_contact(user, bare) and not actions.may_see(user, jid);
+	end
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = new_cache(MAX_PEOPLE + 1), strangers = new_cache(MAX_PEOPLE + 1), kept = 0;
-		here = {}, shapes = bounded.new(MAX_HASHES), full = {}, seen_by = {}, able = {};
+		by_hash = new_cache(MAX_HASHES), people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
 		flight = {}, in_flight = 0, asking = {}, backlog = {},
 		disco = disco, actions = actions,
 	}, mt);
 end
 
--- The clients of somebody elsewhere: full JID -> client.
-local function clients_of(self, bare)
-	return self.people:get(bare) or self.strangers:get(bare);
-end
-
 -- @param bare  optional: the bare JID, where the caller has it
 local function client_of(self, jid, bare)
-	local client = self.here[jid];
-	if client then return client; end
-	local clients = clients_of(self, bare or bare_of(jid));
-	return clients and clients[jid];
+	return self.here[jid] or self.people:client(jid, bare or bare_of(jid));
 end
 
 -- A person's clients, wherever they are, or the one that has this full JID: full JID -> client.
 local function clients_at(self, jid)
 	if jid ~= bare_of(jid) then return { [jid] = client_of(self, jid) }; end
-	local clients = clients_of(self, jid);
+	local clients = self.people:of(jid);
 	if clients then return clients; end
 	clients = {};
 	for _, session in next, self.actions.sessions(jid) do
@@ -202,66 +188,10 @@ function want(self, jid, client)
 	self.actions.later(function () ask(self, flight, jid); end);
 end
 
-local function show(self, jid, client, to)
-	if client.shown[to] then return; end
-	client.shown[to] = true;
-	self.seen_by[to] = self.seen_by[to] or {};
-	self.seen_by[to][jid] = true;
-	self.kept = self.kept + SHOWN;
-end
-
-local function unshow(self, jid, client, to)
-	if not client.shown[to] then return; end
-	client.shown[to] = nil;
-	local seen = self.seen_by[to];
-	seen[jid] = nil;
-	if next(seen) == nil then self.seen_by[to] = nil; end
-	self.kept = self.kept - SHOWN;
-end
-
--- The client is no longer kept.
-local function drop(self, jid, client)
-	for to in next, client.shown do unshow(self, jid, client, to); end
-	self.kept = self.kept - CLIENT;
-end
-
-local function forget_person(self, bare)
-	self.people:set(bare, nil);
-	self.strangers:set(bare, nil);
-	self.full[bare] = nil;
-end
-
--- People elsewhere are dropped until the others fit.
-local function make_room(self)
-	while true do
-		local strangers = self.strangers:count();
-		local people = self.people:count() + strangers;
-		if people <= 1 or self.kept <= MAX_KEPT and people <= MAX_PEOPLE then return; end
-		local bare, clients = (strangers > 0 and self.strangers or self.people):tail();
-		for jid, client in next, clients do drop(self, jid, client); end
-		forget_person(self, bare);
-	end
-end
-
 -- Are there so many to be asked that nothing would be learned of another one? Then nobody is kept of whom nothing is known: in a flood
--- of strangers they would only cost memory.
+-- of strangers they would only cost memory. Nor is who has nothing to do with the user that they are shown to.
 local function is_crowded(self)
 	return self.in_flight >= MAX_FLIGHT and #self.backlog >= MAX_BACKLOG;
-end
-
--- Nor is anybody who has nothing to do with the user.
-local function is_stranger(self, user, bare, jid)
-	return not self.actions.is_contact(user, bare) and not self.actions.may_see(user, jid);
-end
-
--- Somebody elsewhere was seen just now. Whom a user knows is no stranger, whoever else they are shown to.
-local function seen(self, bare, clients, user, jid)
-	if not self.people:get(bare) and is_stranger(self, user, bare, jid) then
-		self.strangers:set(bare, clients);
-	else
-		self.people:set(bare, clients);
-		self.strangers:set(bare, nil);
-	end
 end
 
 -- What caps a presence has: whether it has any, their ver, their node, and the ver once more where it can be verified.
@@ -290,32 +220,21 @@ end
 
 -- A client elsewhere shows itself to a user of this host.
 local function shown_to(self, stanza, jid, bare, to)
-	local clients = clients_of(self, bare) or {};
-	local client = clients[jid];
-	if not client and self.full[bare] then return; end
+	local client = self.people:client(jid, bare);
+	if not client and not self.people:has_room(bare) then return; end
 	local has_caps, ver, node, key = caps_of(stanza);
 	local unknown = not has_caps or self.by_hash:get(key) == nil;
-	if unknown and not client and not self.flight[key] and (is_crowded(self) or is_stranger(self, to, bare, jid)) then return; end
-	seen(self, bare, clients, to, jid);
-	if not client or shows_other(client, has_caps, ver, node, key) then
-		if not client then
-			self.kept = self.kept + CLIENT;
-			if count(pairs(clients)) == MAX_CLIENTS - 1 then self.full[bare] = true; end
-		end
-		client = { key = key, ver = ver, node = node, shown = client and client.shown or {} };
-		clients[jid] = client;
-	end
+	if unknown and not client and not self.flight[key] and (is_crowded(self) or self.people.is_stranger(to, bare, jid)) then return; end
+	if not client or shows_other(client, has_caps, ver, node, key) then client = { key = key, ver = ver, node = node }; end
+	self.people:seen(jid, bare, client, to);
 	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
-	show(self, jid, client, to);
 	if unknown and not client.room and self.actions.may_see(to, jid) then client.asker = to; end
-	make_room(self);
 	if has_caps and client.asker then want(self, jid, client); end
 end
 
 -- It does not any more.
 local function hidden_from(self, jid, client, to)
-	unshow(self, jid, client, to);
-	if next(client.shown) == nil then self:forget(jid); end
+	if self.people:hide(jid, client, to) then self.asking[jid] = nil; end
 end
 
 --- Takes note of presence.
@@ -357,25 +276,18 @@ end
 
 --- Nothing of this person (or room) is shown to that user any more.
 function methods:hidden(bare, to)
-	for jid, client in pairs(clients_of(self, bare) or {}) do hidden_from(self, jid, client, to); end
+	for jid, client in pairs(self.people:of(bare) or {}) do hidden_from(self, jid, client, to); end
 end
 
 --- The local user has gone offline. Who was shown to them goes without their being told, and shows itself anew when they come again.
 function methods:gone(user)
-	for jid in next, self.seen_by[user] or {} do hidden_from(self, jid, client_of(self, jid), user); end
+	for jid in next, self.people:shown_to(user) do hidden_from(self, jid, client_of(self, jid), user); end
 end
 
 --- The client is gone.
 function methods:forget(jid)
-	self.asking[jid] = nil;
-	self.here[jid], self.able[jid] = nil, nil;
-	local bare = bare_of(jid);
-	local clients = clients_of(self, bare);
-	local client = clients and clients[jid];
-	if not client then return; end
-	drop(self, jid, client);
-	clients[jid], self.full[bare] = nil, nil;
-	if next(clients) == nil then forget_person(self, bare); end
+	self.asking[jid], self.here[jid], self.able[jid] = nil, nil, nil;
+	self.people:forget(jid);
 end
 
 --- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash.
@@ -416,30 +328,16 @@ function methods:of_person(jid, visible, by)
 	return any and all and "incapable" or "unknown";
 end
 
--- Visits all clients elsewhere; those of whom was seen last first.
-local function each_elsewhere(self, visit)
-	for _, cache in ipairs { self.people, self.strangers } do
-		for _, clients in cache:items() do
-			for jid, client in next, clients do visit(jid, client); end
-		end
-	end
-end
-
 --- What another one knew, after a reload. Queries under way are lost with it: who was asked, or waited for that, is asked again. For a
 -- client that hibernates the question is kept where it will find it.
 function methods:take_over(other)
-	self.people, self.strangers, self.here, self.by_hash, self.full = other.people, other.strangers, other.here, other.by_hash, other.full;
+	self.here, self.by_hash = other.here, other.by_hash;
+	self.people:take_over(other.people);
 	for jid, client in next, other.asking do
 		if not (client.is_local and self.actions.hibernates(jid)) then client.asked = nil; end
 	end
-	each_elsewhere(self, function (jid, client)
-		local shown = client.shown;
-		client.shown = {};
-		self.kept = self.kept + CLIENT;
-		for to in next, shown do show(self, jid, client, to); end
-	end);
 	for jid, client in next, self.here do want(self, jid, client); end
-	each_elsewhere(self, function (jid, client)
+	self.people:each(function (jid, client)
 		if client.ver and client.asker then want(self, jid, client); end
 	end);
 end

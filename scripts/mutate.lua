@@ -61,6 +61,7 @@ local LUA_FILES = {
 	["offers.lib"] = "wire/adhoc wire/shell";
 	["options.lib"] = "module/options";
 	["outlet.lib"] = "wire/checks wire/answers";
+	["people.lib"] = "module/people module/capabilities wire/capabilities";
 	["preferences.lib"] = "module/answers wire/adhoc wire/answers wire/lifetime";
 	["presence.lib"] = "module/presence wire/checks wire/answers wire/privacy";
 	["prosodyctl.lib"] = "wire/command";

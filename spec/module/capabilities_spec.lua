@@ -396,9 +396,9 @@ describe("capabilities", function ()
 		local common = info(R);
 		caps:presence(presence("a@far/1", info("urn:x")), "shy@h");
 		caps:presence(presence("b@far/1"), "shy@h");
-		assert.equal(0, caps.people:count());
+		assert.equal(0, caps.people.known:count());
 		caps:presence(presence("c@far/1"), "shy@h");
-		assert.equal(1, caps.people:count(), "no stranger");
+		assert.equal(1, caps.people.known:count(), "no stranger");
 		caps:presence(presence("a@far/1", common), "open@h");
 		asked[1].done(common);
 		caps:presence(presence("b@far/1", common), "shy@h");
@@ -558,7 +558,7 @@ describe("capabilities", function ()
 		for i = 1, 20100 do caps:presence(presence("there"..i.."@far/r"), "here@h"); end
 		assert.equal("capable", caps:of("here@h/r"));
 		assert.equal("silent", caps:of("there1@far/r"));
-		assert.equal(20000, caps.people:count());
+		assert.equal(20000, caps.people.known:count());
 	end);
 
 	it("B3 of people whom a user knows are not crowded out by strangers, whatever those show", function ()
@@ -571,7 +571,7 @@ describe("capabilities", function ()
 		come("friend@far");
 		for i = 1, 20100 do come("stranger"..i.."@far"); end
 		assert.same({ "capable", "capable" }, { caps:of("friend@far/r"), caps:of("stranger20100@far/r") });
-		assert.equal(20000, caps.people:count() + caps.strangers:count());
+		assert.equal(20000, caps.people.known:count() + caps.people.strangers:count());
 		strangers["stranger20099@far"] = false;
 		come("stranger20099@far");
 		local again = new(function () end, function () end);
@@ -582,7 +582,7 @@ describe("capabilities", function ()
 			caps:of("stranger20099@far/r"), caps:of("friend1@far/r") }, "strangers go first");
 		come("stranger1@far");
 		assert.equal("silent", caps:of("stranger1@far/r"));
-		assert.equal(20000, caps.people:count() + caps.strangers:count());
+		assert.equal(20000, caps.people.known:count() + caps.people.strangers:count());
 	end);
 
 	it("B3 what strangers have shown is forgotten with them", function ()
@@ -590,12 +590,12 @@ describe("capabilities", function ()
 		hides = { ["shy@h"] = true };
 		caps:presence(presence("a@far/r", common), "open@h");
 		asked[1].done(common);
-		local before = caps.kept;
+		local before = caps.people.kept;
 		strangers = { ["b@far"] = true };
 		caps:presence(presence("b@far/r", common), "shy@h");
 		assert.equal("capable", caps:of("b@far/r"));
 		caps:presence(presence("b@far/r", nil, { type = "unavailable" }), "shy@h");
-		assert.same({ "silent", before, 0 }, { caps:of("b@far/r"), caps.kept, caps.strangers:count() });
+		assert.same({ "silent", before, 0 }, { caps:of("b@far/r"), caps.people.kept, caps.people.strangers:count() });
 	end);
 
 	it("B3 are bounded: in queries at once, and in clients of one person", function ()
@@ -633,12 +633,10 @@ describe("capabilities", function ()
 	-- Clients elsewhere that are kept, and how many users they are shown to in all.
 	local function kept()
 		local clients_kept, shown = 0, 0;
-		for _, clients in caps.people:items() do
-			for _, client in pairs(clients) do
-				clients_kept = clients_kept + 1;
-				for _ in pairs(client.shown) do shown = shown + 1; end
-			end
-		end
+		caps.people:each(function (_, client)
+			clients_kept = clients_kept + 1;
+			for _ in pairs(client.shown) do shown = shown + 1; end
+		end);
 		return clients_kept, shown;
 	end
 
@@ -648,8 +646,8 @@ describe("capabilities", function ()
 			for n = 1, 100 do caps:presence(presence("a"..i.."@far/"..n), "u@h"); end
 		end
 		assert.is_true(kept() <= 50000 and kept() > 40000, kept());
-		assert.is_nil(caps.people:get("a1@far"));
-		assert.truthy(caps.people:get("a600@far"));
+		assert.is_nil(caps.people:of("a1@far"));
+		assert.truthy(caps.people:of("a600@far"));
 		caps:presence(presence("b@far/1", plain), "u@h");
 		asked[1].done(plain);
 		assert.equal("capable", caps:of("b@far/1"));
@@ -665,7 +663,7 @@ describe("capabilities", function ()
 		caps:presence(presence("a1@far/r", info("urn:other")), "u@h");
 		caps:presence(presence("b@h/r", info("urn:new")));
 		assert.equal("capable", caps:of("friend@far/r"));
-		assert.truthy(caps.people:get("a1@far")["a1@far/r"]);
+		assert.truthy(caps.people:of("a1@far")["a1@far/r"]);
 		assert.equal("unknown", caps:of("b@h/r"));
 		assert.equal("b@h/r", asked[#asked].jid);
 	end);
@@ -682,24 +680,24 @@ describe("capabilities", function ()
 	it("B3 what is gone makes room", function ()
 		local function come(i) caps:presence(presence("a@far/"..i), "u@h"); end
 		for i = 1, 100 do come(i); end
-		local before = caps.kept;
+		local before = caps.people.kept;
 		for i = 1, 100 do
 			caps:presence(presence("a@far/"..i, nil, { type = "unavailable" }), i % 2 == 0 and "u@h" or nil);
 		end
-		assert.same({ 0, {} }, { caps.kept, caps.seen_by });
+		assert.same({ 0, {} }, { caps.people.kept, caps.people.seen_by });
 		caps:gone("u@h");
 		for i = 1, 100 do
 			come(i);
 			come(i);
 		end
-		assert.equal(before, caps.kept);
+		assert.equal(before, caps.people.kept);
 		caps:presence(presence("a@far/1"), "v@h");
 		caps:gone("u@h");
 		assert.same({ 1, 1 }, { kept() });
 		local other = new(function () end, function () end);
 		other:take_over(caps);
 		other:gone("v@h");
-		assert.equal(0, other.kept);
+		assert.equal(0, other.people.kept);
 		caps:presence(presence(("x"):rep(1000).."@far/1"), "u@h");
 		assert.same({ 0, 0 }, { kept() }, "addresses of unusual length are left alone");
 	end);

@@ -168,7 +168,7 @@ describe("capabilities", function ()
 			one:send(st.presence { to = "room@rooms.localhost/any", type = "unavailable" });
 			one:sync();
 		end
-		server:run("local shown = prosody.hosts.localhost.modules.receipts.module.save().capabilities.people:get('room@rooms.localhost')"
+		server:run("local shown = prosody.hosts.localhost.modules.receipts.module.save().capabilities.people:of('room@rooms.localhost')"
 			.."['room@rooms.localhost/watcher'].shown; assert(shown['watcher@localhost'] and not shown['inroom@localhost'])");
 		watcher:send(st.presence { to = "room@rooms.localhost/watcher", type = "unavailable" });
 		watcher:sync();
@@ -187,7 +187,7 @@ describe("capabilities", function ()
 			one:sync();
 			return server:run([[
 				local people = prosody.hosts.localhost.modules.receipts.module.save().capabilities.people;
-				local client = people:get("devices@rooms.localhost")["devices@rooms.localhost/stays"];
+				local client = people:of("devices@rooms.localhost")["devices@rooms.localhost/stays"];
 				return tostring(client.shown["watcher@localhost"]);
 			]]);
 		end

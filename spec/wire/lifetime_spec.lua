@@ -236,9 +236,7 @@ describe("a user's deletion", function ()
 			for key in pairs(r.resend.kept) do
 				if key:find(jid, 1, true) == 1 then kept = kept + 1; end
 			end
-			for _, clients in r.capabilities.people:items() do
-				for _, client in pairs(clients) do if client.shown[jid] then seen = seen + 1; end end
-			end
+			r.capabilities.people:each(function (_, client) if client.shown[jid] then seen = seen + 1; end end);
 			return table.concat({ r.pending:count(jid), #r.decisions:about(jid), r.answering.answers.fate:get(jid) and 1 or 0, kept, seen,
 				r.answering.env.preferences.wanted.at[user] and 1 or 0 }, " ");
 		]];

@@ -75,7 +75,7 @@ describe("contacts elsewhere", function ()
 		assert.equal("alice@localhost", server:run([[
 			local capabilities = prosody.hosts.localhost.modules.receipts.module.save().capabilities;
 			local shown = {};
-			for to in pairs(capabilities.people:get("far@far.example")["far@far.example/far"].shown) do table.insert(shown, to); end
+			for to in pairs(capabilities.people:of("far@far.example")["far@far.example/far"].shown) do table.insert(shown, to); end
 			return table.concat(shown, " ");
 		]]));
 	end);
@@ -91,7 +91,7 @@ describe("contacts elsewhere", function ()
 			return server:run([[
 				local capabilities = prosody.hosts.localhost.modules.receipts.module.save().capabilities;
 				local shown = {};
-				for to in pairs((capabilities.people:get("far@far.example") or {})["far@far.example/far"].shown) do table.insert(shown, to); end
+				for to in pairs((capabilities.people:of("far@far.example") or {})["far@far.example/far"].shown) do table.insert(shown, to); end
 				table.sort(shown);
 				return table.concat(shown, " ");
 			]]);

@@ -1,0 +1,154 @@
+-- SPDX-License-Identifier: MIT
+-- Chapter B: the clients of people elsewhere, in bounded memory: whose they are, and which users of this host they are shown to.
+--
+--   known     bare JID -> full JID -> client    who was seen for the longest goes first
+--   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
+--   full      set of bare JIDs that have MAX_CLIENTS clients
+--   seen_by   local user (bare JID) -> set of full JIDs that are shown to them
+--   kept      what all this takes, in slots: so many for each client, and for each user that it is shown to
+--
+-- A client is the caller's table; its field `shown`, the set of local users that its presence goes to, is set here.
+
+local new_cache = require "util.cache".new;
+local count = require "util.iterators".count;
+
+local bare_of = (module:require "jids").bare;
+
+local MAX_PEOPLE = 20000; -- bare JIDs, strangers included
+local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
+local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
+local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each user that it is shown to
+
+local people = {};
+local methods = {};
+local mt = { __index = methods };
+
+--- @param is_stranger  function (user, bare, jid): has this person elsewhere nothing to do with that local user (bare JID)?
+function people.new(is_stranger)
+	return setmetatable({
+		known = new_cache(MAX_PEOPLE + 1), strangers = new_cache(MAX_PEOPLE + 1), kept = 0, full = {}, seen_by = {}, is_stranger = is_stranger;
+	}, mt);
+end
+
+--- What another one knew, after a reload.
+function methods:take_over(other)
+	self.known, self.strangers, self.kept, self.full, self.seen_by = other.known, other.strangers, other.kept, other.full, other.seen_by;
+end
+
+--- Somebody's clients: full JID -> client; nil where none is known.
+function methods:of(bare)
+	return self.known:get(bare) or self.strangers:get(bare);
+end
+
+--- The client at a full JID; nil where it is not known.
+function methods:client(jid, bare)
+	local clients = self:of(bare);
+	return clients and clients[jid];
+end
+
+--- Is there room for one more client of theirs?
+function methods:has_room(bare)
+	return not self.full[bare];
+end
+
+local function show(self, jid, client, to)
+	if client.shown[to] then return; end
+	client.shown[to] = true;
+	self.seen_by[to] = self.seen_by[to] or {};
+	self.seen_by[to][jid] = true;
+	self.kept = self.kept + SHOWN;
+end
+
+local function unshow(self, jid, client, to)
+	if not client.shown[to] then return; end
+	client.shown[to] = nil;
+	local seen = self.seen_by[to];
+	seen[jid] = nil;
+	if next(seen) == nil then self.seen_by[to] = nil; end
+	self.kept = self.kept - SHOWN;
+end
+
+-- The client is no longer kept.
+local function drop(self, jid, client)
+	for to in next, client.shown do unshow(self, jid, client, to); end
+	self.kept = self.kept - CLIENT;
+end
+
+local function forget_person(self, bare)
+	self.known:set(bare, nil);
+	self.strangers:set(bare, nil);
+	self.full[bare] = nil;
+end
+
+-- People are dropped until the others fit.
+local function make_room(self)
+	while true do
+		local strangers = self.strangers:count();
+		local all = self.known:count() + strangers;
+		if all <= 1 or self.kept <= MAX_KEPT and all <= MAX_PEOPLE then return; end
+		local bare, clients = (strangers > 0 and self.strangers or self.known):tail();
+		for jid, client in next, clients do drop(self, jid, client); end
+		forget_person(self, bare);
+	end
+end
+
+--- A client was seen just now. Whom a user knows is no stranger, whoever else they are shown to.
+-- @param client  what is known of it from now on
+-- @param to      the local user that it is shown to
+function methods:seen(jid, bare, client, to)
+	local known = self.known:get(bare);
+	local clients = known or self.strangers:get(bare) or {};
+	if not known and self.is_stranger(to, bare, jid) then
+		self.strangers:set(bare, clients);
+	else
+		self.known:set(bare, clients);
+		self.strangers:set(bare, nil);
+	end
+	local before = clients[jid];
+	if client ~= before then
+		client.shown = before and before.shown or {};
+		clients[jid] = client;
+	end
+	if not before then
+		self.kept = self.kept + CLIENT;
+		if count(pairs(clients)) == MAX_CLIENTS then self.full[bare] = true; end
+	end
+	show(self, jid, client, to);
+	make_room(self);
+end
+
+--- The client is gone.
+function methods:forget(jid)
+	local bare = bare_of(jid);
+	local clients = self:of(bare);
+	local client = clients and clients[jid];
+	if not client then return; end
+	drop(self, jid, client);
+	clients[jid], self.full[bare] = nil, nil;
+	if next(clients) == nil then forget_person(self, bare); end
+end
+
+--- The client is not shown to that user any more.
+-- @return whether it was shown to nobody else: then it is forgotten
+function methods:hide(jid, client, to)
+	unshow(self, jid, client, to);
+	if next(client.shown) ~= nil then return false; end
+	self:forget(jid);
+	return true;
+end
+
+--- Set of the full JIDs that are shown to that user.
+function methods:shown_to(user)
+	return self.seen_by[user] or {};
+end
+
+--- Visits all clients, with visit(jid, client); those of whom was seen last first.
+function methods:each(visit)
+	for _, cache in ipairs { self.known, self.strangers } do
+		for _, clients in cache:items() do
+			for jid, client in next, clients do visit(jid, client); end
+		end
+	end
+end
+
+return people;

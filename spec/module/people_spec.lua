@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: MIT
+-- people.lib.lua: the clients of people elsewhere. What bounds them is in capabilities_spec.lua; here it is counted what they take.
+
+local lib = require "spec.support.paths".lib("people");
+
+describe("people", function ()
+	-- What the fields that are kept up to date come to when they are counted anew.
+	local function survey(people)
+		local slots, seen_by = 0, {};
+		people:each(function (jid, client)
+			assert.equal(client, people:client(jid, jid:match("^[^/]*")));
+			assert.truthy(next(client.shown), jid.." is shown to nobody");
+			slots = slots + 12;
+			for user in pairs(client.shown) do
+				slots = slots + 2;
+				seen_by[user] = seen_by[user] or {};
+				seen_by[user][jid] = true;
+			end
+		end);
+		return slots, seen_by;
+	end
+
+	it("B3 take what is counted, and are known to those whom they are shown to, whatever comes and goes", function ()
+		for seed = 1, 20 do
+			math.randomseed(seed);
+			local strange = {};
+			local people = lib.new(function (_, bare) return strange[bare]; end);
+			for _ = 1, 100 do
+				local bare, user = "p"..math.random(4).."@far", "u"..math.random(3).."@h";
+				local jid, choice = bare.."/"..math.random(3), math.random(10);
+				local client = people:client(jid, bare);
+				strange[bare] = math.random(2) == 1;
+				if choice <= 5 then
+					people:seen(jid, bare, math.random(2) == 1 and client or {}, user);
+					assert.is_true(people:client(jid, bare).shown[user]);
+				elseif choice <= 8 and client then
+					local others = client.shown[user] == nil or next(client.shown, next(client.shown)) ~= nil;
+					assert.equal(not others, people:hide(jid, client, user));
+					assert.equal(others, people:client(jid, bare) ~= nil);
+				elseif choice == 9 then
+					people:forget(jid);
+					assert.is_nil(people:client(jid, bare));
+				elseif choice == 10 then
+					local other = lib.new(people.is_stranger);
+					other:take_over(people);
+					people = other;
+				end
+				local slots, seen_by = survey(people);
+				assert.equal(slots, people.kept, "seed "..seed);
+				assert.same(seen_by, people.seen_by, "seed "..seed);
+			end
+		end
+	end);
+
+	it("B3 are strangers until a user knows them", function ()
+		local strange = true;
+		local people = lib.new(function () return strange; end);
+		local function where() return people.known:count(), people.strangers:count(); end
+		people:seen("a@far/1", "a@far", {}, "u@h");
+		assert.same({ 0, 1 }, { where() });
+		strange = false;
+		people:seen("a@far/2", "a@far", {}, "v@h");
+		assert.same({ 1, 0 }, { where() });
+		strange = true;
+		people:seen("a@far/1", "a@far", {}, "u@h");
+		assert.same({ 1, 0 }, { where() });
+		local list = {};
+		for jid in pairs(people:of("a@far")) do table.insert(list, jid); end
+		table.sort(list);
+		assert.same({ "a@far/1", "a@far/2" }, list);
+	end);
+end);
