@@ -121,12 +121,13 @@ function upkeep.start(api, guard, options, time_now, parts)
 	-- What has come from the store is in order among its user's entries, and not among all. Says how many have expired, and whether there
 	-- are users who have not had their turn.
 	local function look_at_restored()
-		local sum = 0;
-		for _ = 1, USERS do
+		local sum, left, users = 0, STEP, USERS;
+		while left > 0 and users > 0 do
 			local user = parts.store:restored_user();
 			if not user then return sum, false; end
-			sum = sum + select(2, upkeep.expire(time_now(), parts, user));
-			upkeep.overdue(time_now(), options.overdue_after, parts, user);
+			local done, told = upkeep.expire(time_now(), parts, user);
+			sum, left = sum + told, left - done - upkeep.overdue(time_now(), options.overdue_after, parts, user);
+			users = users - 1;
 		end
 		return sum, true;
 	end

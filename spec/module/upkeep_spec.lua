@@ -156,6 +156,20 @@ describe("upkeep", function ()
 		assert.equal("late@h", told[1][2]);
 	end);
 
+	it("F2 F3 tells of many who came from the store in steps", function ()
+		pending:add("new@h", "x@h", "new", now);
+		for user = 1, 20 do
+			local entries = {};
+			for i = 1, 400 do table.insert(entries, { to = "x@h", id = tostring(i), time = now - (user % 2 == 0 and 95 or 995), state = "pending" }); end
+			pending:import("u"..user.."@h", entries, now);
+			table.insert(restored, "u"..user.."@h");
+		end
+		pass(10.05);
+		assert.is_true(#told > 0 and #told <= 1500, #told);
+		pass(2);
+		assert.equal(8000, #told);
+	end);
+
 	it("F1 writes what is half of receipts_flush_interval old, in steps, so often that nothing waits for longer", function ()
 		local start = now;
 		pass(6);
