@@ -14,6 +14,16 @@ if module:get_host_type() == "component" then
 	return;
 end
 
+-- The module cannot be loaded. An error object keeps Prosody from adding a traceback to what is one clear line. For a module that depends
+-- on this one Prosody takes it for a string.
+local function refuse(why)
+	error(setmetatable({ gsub = function (_, ...) return why:gsub(...); end }, { __tostring = function () return why; end }));
+end
+
+if module.host == "*" and prosody.process_type == "prosody" then -- which would keep us from every host
+	refuse("mod_receipts is for VirtualHosts, not for \"*\": without a host it is loaded on all of them");
+end
+
 local engine_lib = module:require "engine";
 local engine, problem = engine_lib.load(VERSION, module:get_directory(), prosody.paths.installer);
 
@@ -22,17 +32,11 @@ if module.host == "*" then -- prosodyctl mod_receipts …
 	return;
 end
 
--- The module cannot be loaded. An error object keeps Prosody from adding a traceback to what is one clear line. For a module that depends
--- on this one Prosody takes it for a string.
-local function fail(why)
-	error(setmetatable({ gsub = function (_, ...) return why:gsub(...); end }, { __tostring = function () return why; end }));
-end
-
-if not engine then fail(problem); end
+if not engine then refuse(problem); end
 
 local function open_store(name, kind)
 	local store, why = module:open_store(name, kind);
-	if not store then fail(("the storage cannot keep %q (%s): set another one, storage = { %s = \"internal\" }"):format(name, why, name)); end
+	if not store then refuse(("the storage cannot keep %q (%s): set another one, storage = { %s = \"internal\" }"):format(name, why, name)); end
 	return store;
 end
 

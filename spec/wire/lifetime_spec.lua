@@ -183,6 +183,16 @@ describe("the ordinary end", function ()
 	end);
 end);
 
+describe("the module", function ()
+	it("A3 refuses to be loaded for \"*\", where it does nothing but keep itself from every host", function ()
+		local server = servers.start();
+		finally(function () server:stop(); end);
+		assert.equal("mod_receipts is for VirtualHosts, not for \"*\": without a host it is loaded on all of them",
+			server:run("return tostring(select(2, require 'core.modulemanager'.load('*', 'receipts')))"));
+		server:reload();
+	end);
+end);
+
 describe("a host that is deactivated", function ()
 	it("F1 loses nothing of what is pending, though its authentication may be unloaded before us", function ()
 		local server = servers.start { hosts = 'VirtualHost "elsewhere.localhost"\n', options = 'receipts_flush_interval = "1h"' };
