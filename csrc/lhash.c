@@ -74,7 +74,6 @@ void rcpt_lhash_clear(struct rcpt_lhash *t)
 {
 	for (uint32_t k = 0; k < RCPT_LHASH_SEGMENTS; k++)
 		rcpt_free(t->segment[k]);
-	memset(t, 0, sizeof *t);
 }
 
 /* Twice the number of buckets that there should be. */

@@ -38,7 +38,7 @@ struct rcpt_lhash {
  * merges more than so many. False when memory has run out. */
 bool rcpt_lhash_init(struct rcpt_lhash *t, uint32_t for_two, const struct rcpt_slab *slab, rcpt_lhash_of *hash_of,
 					 const void *owner);
-/* Gives the buckets back, not the nodes. */
+/* Gives the buckets back, not the nodes. The table is not used after this. */
 void rcpt_lhash_clear(struct rcpt_lhash *t);
 
 /* First node of the chain where nodes with `hash` are; other hashes are on it too. */

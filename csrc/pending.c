@@ -68,7 +68,6 @@ struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, 
 	memset(t, 0, sizeof *t);
 	t->key = *key;
 	rcpt_pending_limit(t, limits);
-	rcpt_slab_init(&t->slab);
 	/* JIDs are fewer, and are looked up more often. */
 	if (!rcpt_lhash_init(&t->entries, 3, &t->slab, rcpt_entry_hash_of, t) ||
 		!rcpt_lhash_init(&t->jids, 4, &t->slab, rcpt_jid_hash_of, t)) {

@@ -70,15 +70,14 @@ static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, dou
 uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, double now, uint32_t max, rcpt_visit *visit, void *ud)
 {
 	const int64_t time = ticks(now);
-	const rcpt_ref jid = from.n > 0 ? rcpt_jid_find_bare(t, from) : 0;
+	const rcpt_ref jid = rcpt_jid_find_bare(t, from);
 	if (from.n > 0 && !jid)
 		return 0;
 	if (jid)
 		jid_at(t, jid)->refs++; /* it outlasts its entries, until we are done */
 	const struct list *list = jid ? jid_at(t, jid)->list : t->list;
 	uint32_t done = expire_list(t, &list[OPEN], t->limits.ttl, time, max, visit, ud);
-	if (done < max)
-		done += expire_list(t, &list[DONE], t->limits.remember, time, max - done, visit, ud);
+	done += expire_list(t, &list[DONE], t->limits.remember, time, max - done, visit, ud);
 	if (jid)
 		rcpt_jid_release(t, jid);
 	return done;

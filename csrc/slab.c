@@ -96,18 +96,12 @@ static uint32_t page_new(struct rcpt_slab *slab, uint16_t size_class)
 	return n;
 }
 
-void rcpt_slab_init(struct rcpt_slab *slab)
-{
-	memset(slab, 0, sizeof *slab);
-}
-
 void rcpt_slab_clear(struct rcpt_slab *slab)
 {
 	for (uint32_t n = 1; n < slab->pages; n++)
 		rcpt_free(*rcpt_slab_base(slab, n));
 	for (uint32_t i = 0; i < RCPT_SLAB_CHUNKS; i++)
 		rcpt_free(slab->chunk[i]);
-	rcpt_slab_init(slab);
 }
 
 rcpt_ref rcpt_slab_alloc(struct rcpt_slab *slab, size_t size)

@@ -37,8 +37,7 @@ struct rcpt_slab {
 	size_t bytes;                     /* memory held: pages and descriptors */
 };
 
-void rcpt_slab_init(struct rcpt_slab *slab);
-/* Gives all pages back. The slab is as after init. */
+/* Gives all pages back. The struct is empty (zeros) before the first block is taken, and is not used after this. */
 void rcpt_slab_clear(struct rcpt_slab *slab);
 
 /* A block of at least `size` bytes (1 to RCPT_SLAB_BLOCK_MAX), or 0 when memory has run out: then nothing has changed. */

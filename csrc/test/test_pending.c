@@ -173,23 +173,24 @@ static void a_full_table_gives_up_nobody_elses(void **state)
 	rcpt_pending_free(t);
 }
 
+/* Two make room for one, no more: an add takes no longer for it. */
 static void lower_limits_hold_as_the_table_is_used(void **state)
 {
 	(void)state;
-	struct rcpt_pending *t = make(100, 100, 100, 10);
-	char id[16];
-	for (int i = 0; i < 50; i++) {
-		snprintf(id, sizeof id, "%d", i);
-		add(t, "a@h", "x@h", id, i);
+	static const struct rcpt_pending_limits lower[] = {{100, 10, 100, 10}, {10, 100, 100, 10}};
+	for (size_t which = 0; which < 2; which++) {
+		struct rcpt_pending *t = make(100, 100, 100, 10);
+		char id[16];
+		for (int i = 0; i < 100; i++) {
+			if (i == 50)
+				rcpt_pending_limit(t, &lower[which]);
+			snprintf(id, sizeof id, "%d", i);
+			assert_int_equal(add(t, "a@h", "x@h", id, i), RCPT_OK);
+			assert_int_equal(rcpt_pending_count(t), i < 50 ? i + 1 : i < 90 ? 99 - i : 10);
+		}
+		sound(t);
+		rcpt_pending_free(t);
 	}
-	rcpt_pending_limit(t, &(struct rcpt_pending_limits){100, 10, 100, 10});
-	for (int i = 50; i < 100; i++) {
-		snprintf(id, sizeof id, "%d", i);
-		add(t, "a@h", "x@h", id, i);
-	}
-	assert_int_equal(rcpt_pending_count(t), 10);
-	sound(t);
-	rcpt_pending_free(t);
 }
 
 struct seen {
@@ -221,6 +222,18 @@ static void expiry_goes_in_steps_oldest_first(void **state)
 	assert_int_equal(rcpt_pending_expire(t, ALL, 12, 10, see, &seen), 2);
 	assert_string_equal(seen.ids, "1234");
 	assert_int_equal(rcpt_pending_count(t), 0);
+	/* A step has one length for both kinds; and what has no time is over it at once. */
+	rcpt_pending_limit(t, &(struct rcpt_pending_limits){100, 100, 0, 0});
+	for (int i = 0; i < 6; i++) {
+		char id[2] = {(char)('0' + i), 0};
+		add(t, "a@h", "x@h", id, 20);
+		if (i >= 2)
+			match(t, "a@h", "x@h", id, 20);
+	}
+	assert_int_equal(rcpt_pending_expire(t, text("z"), 20, 10, see, &seen), 0);
+	assert_int_equal(rcpt_pending_expire(t, ALL, 20, 3, see, &seen), 3);
+	assert_int_equal(rcpt_pending_expire(t, ALL, 20, 3, see, &seen), 3);
+	assert_string_equal(seen.ids, "1234012345");
 	sound(t);
 	rcpt_pending_free(t);
 }
@@ -229,8 +242,11 @@ static void a_clock_that_steps_back_stops_nothing(void **state)
 {
 	(void)state;
 	struct rcpt_pending *t = make(100, 100, 10, 2);
+	struct seen seen = {0};
 	add(t, "a@h", "x@h", "1", 1000000);
 	add(t, "a@h", "x@h", "2", 10);
+	rcpt_pending_each(t, text("a@h"), false, see, &seen);
+	assert_string_equal(seen.ids, "12"); /* as they came: none is put in its order, which would take long */
 	assert_int_equal(match(t, "a@h", "x@h", "1", 11), RCPT_DELIVERED);
 	assert_true(answer.age == 0);
 	add(t, "a@h", "x@h", "3", 1000000);
@@ -482,8 +498,12 @@ static void over_the_limit_of_a_user_the_oldest_goes_when_put_back_too(void **st
 	rcpt_pending_journal(t, NULL, NULL);
 	assert_int_equal(put(t, "o", 50), RCPT_OK);
 	assert_int_equal(rcpt_pending_count(t), 2);
+	assert_int_equal(match(t, "a@h", "b@h", "r", 100), RCPT_DELIVERED);
+	rcpt_pending_journal(t, note_id, gone);
+	assert_int_equal(rcpt_pending_put(t, &e, 100), RCPT_OK); /* nor is it missed more than what was delivered after it */
+	assert_string_equal(gone, "opqd-dd");
+	assert_int_equal(match(t, "a@h", "b@h", "r", 101), RCPT_DUPLICATE);
 	assert_int_equal(match(t, "a@h", "b@h", "n", 101), RCPT_DELIVERED);
-	assert_int_equal(match(t, "a@h", "b@h", "r", 101), RCPT_DELIVERED);
 	sound(t);
 	rcpt_pending_free(t);
 }
@@ -790,6 +810,27 @@ static void journal_keeps_acks_of_injected_requests(void **state)
 	rcpt_pending_free(t);
 }
 
+static void a_requester_is_forgotten_with_all_that_they_asked(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	add(t, "a@h", "x@h", "1", 0);
+	add(t, "a@h", "a@h", "2", 0);
+	add(t, "x@h", "a@h", "1", 0);
+	match(t, "a@h", "x@h", "1", 1);
+	assert_int_equal(rcpt_pending_forget(t, text("a@h/r")), 2);
+	assert_int_equal(rcpt_pending_forget(t, text("a@h")), 0);
+	assert_int_equal(rcpt_pending_forget(t, text("z@h")), 0);
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 0);
+	assert_int_equal(rcpt_pending_count_of(t, text("z@h")), 0);
+	assert_int_equal(rcpt_pending_count_of(t, text("x@h")), 1);
+	sound(t);
+	assert_int_equal(rcpt_pending_forget(t, text("x@h")), 1);
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
 static void who_cannot_be_written_waits_behind_the_others(void **state)
 {
 	(void)state;
@@ -873,6 +914,38 @@ static void what_cannot_be_told_of_stays(void **state)
 		rcpt_pending_free(t);
 	}
 	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* Neither is anything overdue or expired that nobody takes: it is shown again. */
+static void what_is_not_taken_is_shown_again(void **state)
+{
+	(void)state;
+	for (int whose = 0; whose < 2; whose++) {
+		const struct rcpt_str from = whose ? text("a@h") : ALL;
+		struct rcpt_pending *t = make(10, 10, 100, 100);
+		add(t, "a@h", "x@h", "1", 0);
+		add(t, "a@h", "x@h", "2", 0);
+		add(t, "a@h", "x@h", "3", 0);
+		int left = 1;
+		seen_text[0] = 0;
+		assert_int_equal(rcpt_pending_overdue(t, from, 10, 10, 9, note_some, &left), 9);
+		assert_string_equal(seen_text, "1:10 ");
+		left = 9;
+		assert_int_equal(rcpt_pending_overdue(t, from, 10, 10, 9, note_some, &left), 2);
+		assert_string_equal(seen_text, "1:10 2:10 3:10 ");
+		match(t, "a@h", "x@h", "3", 10);
+		left = 1;
+		seen_text[0] = 0;
+		assert_int_equal(rcpt_pending_expire(t, from, 200, 9, note_some, &left), 9);
+		assert_string_equal(seen_text, "1:10 ");
+		left = 1;
+		assert_int_equal(rcpt_pending_expire(t, from, 200, 9, note_some, &left), 9);
+		assert_string_equal(seen_text, "1:10 2:10 ");
+		left = 1;
+		assert_int_equal(rcpt_pending_expire(t, from, 200, 9, note_some, &left), 1);
+		assert_string_equal(seen_text, "1:10 2:10 3:00 ");
+		rcpt_pending_free(t);
+	}
 }
 
 static void overdue_entries_are_shown_once(void **state)
@@ -1002,6 +1075,9 @@ static void put_back_in_order_and_clean(void **state)
 	seen_text[0] = 0;
 	rcpt_pending_each(t, text("a@h"), true, note_down, NULL);
 	assert_string_equal(seen_text, "old:11 new:11 both:11 ");
+	assert_int_equal(rcpt_pending_put(t, &old[0], 60), RCPT_KNOWN);
+	assert_string_equal(changed(t), "a@h both:11 "); /* the store has another one */
+	rcpt_pending_saved(t, true);
 	seen_text[0] = 0;
 	assert_int_equal(rcpt_pending_overdue(t, text("a@h"), 60, 50, 10, note_down, NULL), 0);
 	assert_string_equal(seen_text, ""); /* it was told before */
@@ -1174,6 +1250,7 @@ static void grows_and_gives_memory_back(void **state)
 	}
 	sound(t);
 	const size_t full = rcpt_pending_bytes(t);
+	assert_in_range(rcpt_mem_bytes(), full, full + full / 50); /* the allocator gives a little more than it is asked for */
 	while (rcpt_pending_expire(t, ALL, 20, 1000, NULL, NULL) == 1000)
 		;
 	assert_int_equal(rcpt_pending_count(t), 0);
@@ -1249,9 +1326,11 @@ int main(void)
 		cmocka_unit_test(journal_tells_what_to_write),
 		cmocka_unit_test(journal_lets_the_young_wait),
 		cmocka_unit_test(journal_keeps_acks_of_injected_requests),
+		cmocka_unit_test(a_requester_is_forgotten_with_all_that_they_asked),
 		cmocka_unit_test(who_cannot_be_written_waits_behind_the_others),
 		cmocka_unit_test(evicted_entries_are_shown),
 		cmocka_unit_test(what_cannot_be_told_of_stays),
+		cmocka_unit_test(what_is_not_taken_is_shown_again),
 		cmocka_unit_test(overdue_entries_are_shown_once),
 		cmocka_unit_test(a_clock_that_was_ahead_holds_up_nothing_overdue),
 		cmocka_unit_test(an_age_below_zero_ends_too),
