@@ -247,6 +247,13 @@ static void a_clock_that_steps_back_stops_nothing(void **state)
 	add(t, "a@h", "x@h", "2", 10);
 	rcpt_pending_each(t, text("a@h"), false, see, &seen);
 	assert_string_equal(seen.ids, "12"); /* as they came: none is put in its order, which would take long */
+	add(t, "b@h", "x@h", "3", 11);
+	add(t, "b@h", "x@h", "4", 11);
+	match(t, "b@h", "x@h", "3", 1000000);
+	match(t, "b@h", "x@h", "4", 11);
+	rcpt_pending_each(t, text("b@h"), true, see, &seen);
+	assert_string_equal(seen.ids, "1234");
+	assert_int_equal(rcpt_pending_forget(t, text("b@h")), 2);
 	assert_int_equal(match(t, "a@h", "x@h", "1", 11), RCPT_DELIVERED);
 	assert_true(answer.age == 0);
 	add(t, "a@h", "x@h", "3", 1000000);
@@ -465,6 +472,20 @@ static void what_is_put_back_displaces_nothing_that_is_awaited(void **state)
 	assert_string_equal(gone, "");
 	assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 3);
 	sound(t);
+	rcpt_pending_free(t);
+}
+
+static void what_is_of_one_time_keeps_its_order(void **state)
+{
+	(void)state;
+	char shown[10] = "";
+	struct rcpt_pending *t = make(10, 10, 1000, 1000);
+	put(t, "1", 50);
+	put(t, "2", 60);
+	put(t, "3", 50);
+	put(t, "4", 50);
+	rcpt_pending_each(t, text("a@h"), false, note_id, shown);
+	assert_string_equal(shown, "1342");
 	rcpt_pending_free(t);
 }
 
@@ -845,11 +866,15 @@ static void who_cannot_be_written_waits_behind_the_others(void **state)
 	sound(t);
 	assert_string_equal(changed(t), "b@h 1:10 ");
 	rcpt_pending_saved(t, true);
+	add(t, "b@h", "x@h", "2", 0); /* who has been written waits behind them, too */
 	assert_string_equal(changed(t), "a@h 1:10 ");
+	rcpt_pending_saved(t, false);
+	assert_string_equal(changed(t), "b@h 2:10 ");
+	assert_int_equal(rcpt_pending_forget(t, text("b@h")), 2);
 	assert_int_equal(rcpt_pending_forget(t, text("a@h/9")), 1);
 	assert_int_equal(rcpt_pending_forget(t, text("a@h")), 0);
 	assert_string_equal(changed(t), " ");
-	assert_int_equal(rcpt_pending_count(t), 1);
+	assert_int_equal(rcpt_pending_count(t), 0);
 	sound(t);
 	rcpt_pending_free(t);
 	assert_int_equal(rcpt_mem_held(), 0);
@@ -1318,6 +1343,7 @@ int main(void)
 		cmocka_unit_test(entries_can_be_shown_and_put_back),
 		cmocka_unit_test(what_is_put_back_keeps_to_time_and_address),
 		cmocka_unit_test(what_is_put_back_displaces_nothing_that_is_awaited),
+		cmocka_unit_test(what_is_of_one_time_keeps_its_order),
 		cmocka_unit_test(over_the_limit_of_a_user_the_oldest_goes_when_put_back_too),
 		cmocka_unit_test(a_client_that_asks_after_us_gets_its_ack),
 		cmocka_unit_test(an_add_that_fails_changes_nothing),
