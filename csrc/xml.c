@@ -103,12 +103,17 @@ static bool begin_document(struct rcpt_xml *x, bool single)
 	return true;
 }
 
-/* Keeps a copy of what Expat has not worked off, now that it was given `n` more bytes. */
+/* How many bytes Expat was given and has not worked off: too many where it is at -1, for it has not looked at them. */
+static uint64_t put_off(const struct rcpt_xml *x)
+{
+	return x->fed - (uint64_t)XML_GetCurrentByteIndex(x->parser);
+}
+
+/* Keeps a copy of those, now that it was given `n` more. */
 static bool keep_tail(struct rcpt_xml *x, const char *xml, size_t n)
 {
-	const XML_Index done = XML_GetCurrentByteIndex(x->parser); /* -1: it has not looked at them */
-	const size_t most = x->tail_n + n;
-	const size_t left = done < 0 || x->fed - (uint64_t)done > most ? most : (size_t)(x->fed - (uint64_t)done);
+	const uint64_t behind = put_off(x);
+	const size_t most = x->tail_n + n, left = behind > most ? most : (size_t)behind;
 	const size_t old = left > n ? left - n : 0, added = left - old;
 	if (old)
 		memmove(x->tail, x->tail + x->tail_n - old, old);
@@ -130,13 +135,6 @@ static bool between_stanzas(const struct rcpt_xml *x)
 	return !x->single && !x->stanza_depth && x->streams == x->depth && x->tags.count == x->depth;
 }
 
-/* Has Expat read nothing of what is more than a token may have? */
-static bool is_put_off(const struct rcpt_xml *x)
-{
-	const XML_Index done = XML_GetCurrentByteIndex(x->parser);
-	return !x->single && x->fed - (uint64_t)(done > 0 ? done : 0) > x->limits.bytes;
-}
-
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
 static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 {
@@ -149,7 +147,7 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 	}
 	enum XML_Status status = XML_Parse(x->parser, xml, (int)n, last);
 	x->fed += n;
-	if (status == XML_STATUS_OK && !last && is_put_off(x))
+	if (status == XML_STATUS_OK && !last && put_off(x) > x->limits.bytes) /* more than a token may have */
 		status = rcpt_parser_catch_up(x->parser);
 	if (x->ended || x->status != RCPT_XML_OK)
 		return;

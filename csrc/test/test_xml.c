@@ -415,6 +415,33 @@ static void messages_wait_to_be_taken(void **state)
 	rcpt_xml_free(x);
 }
 
+/* Those taken go while another is being read, which keeps its strings. */
+static void what_is_taken_goes(void **state)
+{
+	(void)state;
+	struct rcpt_xml *x = make();
+	size_t before = 0;
+	for (unsigned i = 0; i < 1000; i++) {
+		char chunk[256], id[16];
+		struct rcpt_facts f;
+		uint64_t line;
+		const int n = snprintf(chunk, sizeof chunk, "%s<message id='%u' from='%080u'>", i ? "</message>" : "", i, i);
+		assert_int_equal(rcpt_xml_feed(x, chunk, (size_t)n), RCPT_XML_OK);
+		snprintf(id, sizeof id, "%u", i - 1);
+		if (i)
+			assert_true(rcpt_xml_next(x, &f, &line) && rcpt_str_eq(f.id, (struct rcpt_str){id, strlen(id)}) && f.from.n == 80);
+		if (i == 100)
+			before = rcpt_mem_bytes();
+	}
+	assert_in_range(rcpt_mem_bytes(), 0, before + 5000);
+	assert_int_equal(rcpt_xml_feed(x, "</message>", 10), RCPT_XML_OK);
+	rcpt_xml_reset(x); /* and so do those that nobody has taken */
+	struct rcpt_facts f;
+	uint64_t line;
+	assert_false(rcpt_xml_next(x, &f, &line));
+	rcpt_xml_free(x);
+}
+
 /* Expat keeps names until its document ends. A stream that never ends, with ever new names, is read in bounded memory. */
 static void an_endless_stream(void **state)
 {
@@ -555,6 +582,9 @@ static void one_input_leaves_no_burden(void **state)
 	assert_int_equal(rcpt_xml_message(x, xml, n), RCPT_XML_MALFORMED);
 	assert_int_equal(rcpt_xml_message(x, "<message/>", 10), RCPT_XML_OK);
 	assert_in_range(rcpt_mem_bytes(), 0, before + 1000);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(rcpt_xml_message(x, "<message id='of some length, so that a hundred tell'/>", 54), RCPT_XML_OK);
+	assert_in_range(rcpt_mem_bytes(), 0, before + 1000);
 	rcpt_xml_free(x);
 	free(xml);
 	assert_int_equal(rcpt_mem_held(), 0);
@@ -651,6 +681,7 @@ int main(void)
 		cmocka_unit_test(names_are_forgotten_within_long_tags),
 		cmocka_unit_test(stamps),
 		cmocka_unit_test(messages_wait_to_be_taken),
+		cmocka_unit_test(what_is_taken_goes),
 		cmocka_unit_test(an_endless_stream),
 		cmocka_unit_test(comments),
 		cmocka_unit_test(faults_have_a_place),
