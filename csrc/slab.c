@@ -167,9 +167,10 @@ long rcpt_slab_check(const struct rcpt_slab *slab)
 		pages++;
 	}
 	for (uint32_t size_class = 0; size_class < RCPT_SLAB_CLASSES; size_class++)
-		for (uint32_t n = slab->room[size_class]; n; n = rcpt_slab_page(slab, n)->next, with_room--) {
+		for (uint32_t n = slab->room[size_class], before = 0; n; before = n, n = rcpt_slab_page(slab, n)->next, with_room--) {
 			const struct rcpt_page *page = rcpt_slab_page(slab, n);
-			if (!with_room || !*rcpt_slab_base(slab, n) || page->size_class != size_class || !has_room(page))
+			if (!with_room || !*rcpt_slab_base(slab, n) || page->size_class != size_class || !has_room(page) ||
+				page->prev != before)
 				return -1;
 		}
 	size_t chunks = 0;

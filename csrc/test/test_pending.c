@@ -769,6 +769,8 @@ static void journal_tells_what_to_write(void **state)
 	sound(t);
 	rcpt_pending_saved(t, true);
 	assert_string_equal(changed(t), " ");
+	assert_int_equal(match(t, "a@h", "x@h", "1", 1), RCPT_DUPLICATE);
+	assert_int_equal(answer.flags, 0);
 	assert_int_equal(add(t, "a@h", "x@h", "1", 2), RCPT_OK);
 	assert_string_equal(changed(t), "a@h 1:10 ");
 	rcpt_pending_saved(t, true);
@@ -1276,6 +1278,11 @@ static void grows_and_gives_memory_back(void **state)
 	sound(t);
 	const size_t full = rcpt_pending_bytes(t);
 	assert_in_range(rcpt_mem_bytes(), full, full + full / 50); /* the allocator gives a little more than it is asked for */
+	for (int i = 0; i < 1000; i += 2) {                        /* who have a block in every page */
+		snprintf(from, sizeof from, "u%d@h", i);
+		assert_int_equal(rcpt_pending_forget(t, text(from)), 100);
+	}
+	sound(t);
 	while (rcpt_pending_expire(t, ALL, 20, 1000, NULL, NULL) == 1000)
 		;
 	assert_int_equal(rcpt_pending_count(t), 0);
