@@ -179,5 +179,5 @@ bool rcpt_lhash_check(const struct rcpt_lhash *t)
 		for (rcpt_ref ref = *bucket_at(t, b); ref; ref = *next_of(t, ref))
 			if (++count > t->count || bucket_of(t, t->hash_of(t->owner, ref)) != b)
 				return false;
-	return count == t->count;
+	return count == t->count && (t->buckets == RCPT_LHASH_BASE || t->buckets <= twice_wanted(t));
 }

@@ -54,7 +54,7 @@ void rcpt_lhash_remove(struct rcpt_lhash *t, rcpt_ref ref, uint32_t hash);
 
 /* Memory held by the buckets, in bytes. */
 size_t rcpt_lhash_bytes(const struct rcpt_lhash *t);
-/* False when a node is in the wrong bucket or the count is wrong. For tests: it reads everything. */
+/* False when a node is in the wrong bucket, the count is wrong, or there are too many buckets. For tests: it reads everything. */
 bool rcpt_lhash_check(const struct rcpt_lhash *t);
 
 #endif

@@ -70,10 +70,8 @@ static uint32_t descriptor(struct rcpt_slab *slab)
 		if (!slab->chunk[chunk])
 			return 0;
 		slab->bytes += size;
-		if (n == 0) { /* page 0 stays empty, so that no reference is 0 */
-			memset(slab->chunk[0]->page, 0, sizeof(struct rcpt_page));
+		if (n == 0) /* page 0 is never used, so that no reference is 0 */
 			n = slab->pages = 1;
-		}
 	}
 	return n;
 }
