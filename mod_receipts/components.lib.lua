@@ -52,9 +52,9 @@ function components.watch(hosts, env)
 		if prosody.hosts[host] and not listed[host] then watch(host); end
 		listed[host] = true;
 	end
-	module:hook_global("host-activated", function (host)
+	module:hook_global("host-activated", env.guard("host-activated", function (host)
 		if listed[host] then watch(host); end
-	end);
+	end));
 end
 
 return components;

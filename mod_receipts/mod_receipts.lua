@@ -387,7 +387,7 @@ if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, 
 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, time_now, parts); end);
-local withdraw = offers.make(inspection, module.host, preferences, options, sleeping);
+local withdraw = offers.make(inspection, module.host, preferences, options, sleeping, guard);
 local upkeep = upkeep_lib.start(module, guard, options, time_now, parts); -- rules F2, F1: what happens without a stanza
 parts.upkeep = upkeep;
 reports:start();

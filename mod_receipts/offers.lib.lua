@@ -35,13 +35,13 @@ local function register(shell, manual)
 	end
 end
 
-local function offer_in_shell(inspection, host, shell, manual)
+local function offer_in_shell(inspection, host, shell, manual, guard)
 	local function register_ours() register(shell, manual); end
 	hosts[host] = { inspection = inspection, register = register_ours };
 	register_ours();
-	module:hook_global("module-loaded", function (event)
+	module:hook_global("module-loaded", guard("module-loaded", function (event)
 		if event.module == "admin_shell" then register_ours(); end
-	end);
+	end));
 end
 
 local function leave_shell(host)
@@ -72,11 +72,11 @@ end
 
 --- Makes the offers for this host.
 -- @param inspection   inspection.lib.lua's; preferences: preferences.lib.lua's; options: those in force
--- @param libs         shell, manual and forms: the libs
+-- @param libs         shell, manual and forms: the libs; guard: of guard.lib.lua
 -- @return function that takes those away which Prosody does not take away by itself
-function offers.make(inspection, host, preferences, options, libs)
+function offers.make(inspection, host, preferences, options, libs, guard)
 	local commands = adhoc_commands(inspection, preferences, options, libs.forms); -- first: it may fail
-	offer_in_shell(inspection, host, libs.shell, libs.manual);
+	offer_in_shell(inspection, host, libs.shell, libs.manual, guard);
 	for _, command in ipairs(commands) do module:provides("adhoc", command); end
 	load_adhoc();
 	return function () leave_shell(host); end;
