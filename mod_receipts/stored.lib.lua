@@ -27,7 +27,7 @@ function stored.lines(data, now, ttl)
 	end
 	local lines = #shown > 0 and views.table(views.PENDING, shown) or {};
 	table.insert(lines, views.count(#shown, "message"));
-	if damaged > 0 then table.insert(lines, damaged.." records are damaged, or not of this version"); end
+	if damaged > 0 then table.insert(lines, views.count(damaged, "record").." damaged, or not of this version"); end
 	return lines;
 end
 

@@ -84,7 +84,7 @@ describe("prosodyctl mod_receipts pending", function ()
 		records.rubbish = true;
 		code, text = pending({}, opens(records));
 		assert.equal(0, code);
-		assert.truthy(text:find("\n4 messages\n1 records are damaged, or not of this version\n$"), text);
+		assert.truthy(text:find("\n4 messages\n1 record damaged, or not of this version\n$"), text);
 		records = { [key("b@h", "one")] = records[key("b@h", "one")] };
 		assert.truthy(select(2, pending({}, opens(records))):find("\n1 message\n$"));
 	end);
