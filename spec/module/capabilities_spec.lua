@@ -358,6 +358,17 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("a@h/r"), "and are not changed by it");
 	end);
 
+	it("B1 of a client elsewhere do not either, once it is shown to nobody any more", function ()
+		local function goes(to) caps:presence(presence("a@far/r", nil, { type = "unavailable" }), to); end
+		for _, to in ipairs { "u@h", "v@h" } do caps:presence(presence("a@far/r", info(R)), to); end
+		goes("u@h");
+		caps:presence(presence("a@far/r", info("urn:x")), "v@h");
+		assert.equal(1, #asked, "asked already");
+		goes("v@h");
+		caps:presence(presence("a@far/r", info("urn:x")), "v@h");
+		assert.equal(2, #asked);
+	end);
+
 	it("B3 B4 are asked only in the name of a user whose presence the client may see, as it is when they are asked", function ()
 		hides = { ["shy@h"] = true };
 		local query = info(R);
