@@ -47,19 +47,22 @@ end
 -- @param listening  function (): does somebody want to know of each?
 -- @return function to be called for that. After an error the next call goes on with the rest
 function upkeep.drain(parts, listening)
-	local entries, at;
+	local unfinished;
 	return function ()
-		if not entries then
-			local list, counted = parts.pending:evicted(not listening() and TOLD or 0);
-			if not list then return; end
-			entries, at = list, 0;
+		local list = unfinished;
+		if not list then
+			local entries, counted = parts.pending:evicted(not listening() and TOLD or 0);
+			if not entries then return; end
+			list = { entries = entries, at = 0 };
+			unfinished = list;
 			parts.reports:count("outcomes", "evicted", counted);
 		end
-		while at < #entries do
-			at = at + 1;
-			dropped(entries[at], "evicted", entries[at].gone, parts);
+		while list.at < #list.entries do -- whoever is told may call this again
+			list.at = list.at + 1;
+			local entry = list.entries[list.at];
+			dropped(entry, "evicted", entry.gone, parts);
 		end
-		entries = nil;
+		if unfinished == list then unfinished = nil; end
 	end;
 end
 

@@ -327,6 +327,22 @@ describe("upkeep", function ()
 		assert.equal(4, #told);
 	end);
 
+	it("F3 tells of what made room, each once, where who is told makes more room, and has that told", function ()
+		pending:limit { per_user = 1, ttl = 1000, remember = 500 };
+		for i = 1, 3 do pending:add("a@h", "x@h", "m"..i, now); end
+		local outcome = parts.reports.outcome;
+		function parts.reports.outcome(...)
+			parts.reports.outcome = outcome;
+			outcome(...);
+			pending:add("a@h", "x@h", "m4", now);
+			drain();
+			drain();
+		end
+		drain();
+		assert.same({ "m1", "m2", "m3" }, dropped);
+		assert.equal(3, #told);
+	end);
+
 	it("F4 counts what made room in a flood, and tells of the last; of all where somebody listens", function ()
 		pending:limit { per_user = 1, ttl = 1000, remember = 500 };
 		for i = 1, 101 do pending:add("a@h", "x@h", "m"..i, now); end
