@@ -119,6 +119,21 @@ describe("a component", function ()
 		assert.equal("another", got[1].attr.id);
 	end);
 
+	it("F0 is watched, as all else is, by functions that catch their own errors", function ()
+		assert.equal("guard.lib.lua hooks.lib.lua", server:run [[
+			local files = {};
+			for _, events in ipairs { prosody.events, prosody.hosts.localhost.events, prosody.hosts["sms.localhost"].events } do
+				for _, handlers in pairs(events._event_map) do
+					for handler in pairs(handlers) do
+						local file = debug.getinfo(handler, "S").source:match("/mod_receipts/([^/]*)$");
+						if file then files[file] = true; end
+					end
+				end
+			end
+			return require "util.array".collect(require "util.iterators".keys(files)):sort():concat(" ");
+		]]);
+	end);
+
 	it("A3 is answered for again after its host was loaded anew, and no more once the module is unloaded", function ()
 		server:run [[
 			local hostmanager, configmanager = require "core.hostmanager", require "core.configmanager";
