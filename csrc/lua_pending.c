@@ -5,13 +5,57 @@
 /* So many evicted entries are worth a call of evicted(). */
 #define EVICTED_MANY 256
 
+/* Bytes of the table that one userdata tells the collector of: a quarter of those told so far, within these bounds. */
+#define TELL_LEAST 16384u
+#define TELL_MOST 1048576u
+
+/* So many entries more are worth a look at how many bytes there are. */
+#define LOOK_AFTER 128u
+
 struct pending_handle {
 	const char *const *kind; /* &rcpt_handle_names[PENDING_HANDLE] */
 	struct rcpt_pending *t;  /* NULL once closed */
 	/* What has happened to entries and Lua has not been told yet: that which made room for others since the last call of
 	 * evicted(), and what the last calls of expire() and overdue() had no memory to tell. */
 	struct rcpt_collection evicted, expired, overdue;
+	size_t told;      /* bytes of the userdata in the array that is the user value */
+	uint32_t look_at; /* the count of entries that is worth a look */
 };
+
+static size_t next_to_tell(size_t told)
+{
+	return told / 4 < TELL_LEAST ? TELL_LEAST : told / 4 > TELL_MOST ? TELL_MOST : told / 4;
+}
+
+/* Tells Lua's collector how much the table holds. It begins anew when the memory that it knows of has grown by a share, and the
+ * table is outside of that: Lua's own memory would be gone through as often as if there were no table. Lua has no call for it, so
+ * there are userdata of as many bytes, to which nothing is ever written: they take addresses, not memory. May raise an error, and
+ * run finalizers: only for where nothing is half done. */
+static void tell_collector(lua_State *L, int handle)
+{
+	struct pending_handle *h = lua_touserdata(L, handle);
+	const size_t holds = h->t ? rcpt_pending_bytes(h->t) : 0;
+	lua_getuservalue(L, handle);
+	const int array = lua_gettop(L);
+	int n = (int)lua_rawlen(L, array);
+	for (size_t more = next_to_tell(h->told); h->told + more <= holds; more = next_to_tell(h->told)) {
+		lua_newuserdata(L, more);
+		lua_rawseti(L, array, ++n);
+		h->told += more;
+	}
+	for (; n > 0; n--) {
+		lua_rawgeti(L, array, n);
+		const size_t last = lua_rawlen(L, -1);
+		if (h->told - last < holds)
+			break;
+		lua_pushnil(L);
+		lua_rawseti(L, array, n);
+		h->told -= last;
+		lua_pop(L, 1);
+	}
+	lua_settop(L, array - 1);
+	h->look_at = h->t ? rcpt_pending_count(h->t) + LOOK_AFTER : 0;
+}
 
 static struct rcpt_pending *open_table(lua_State *L, const struct pending_handle *h)
 {
@@ -25,11 +69,13 @@ static struct rcpt_pending *check_pending(lua_State *L)
 	return open_table(L, rcpt_check_handle(L, 1, PENDING_HANDLE));
 }
 
-/* The table of the handle at 1, for what may make others go at the time `now`. */
+/* The table of the handle at 1, for what adds, and may make others go at the time `now`. */
 static struct rcpt_pending *table_at(lua_State *L, double now)
 {
 	struct pending_handle *h = lua_touserdata(L, 1);
 	h->evicted.now = now;
+	if (rcpt_pending_count(open_table(L, h)) >= h->look_at)
+		tell_collector(L, 1);
 	return open_table(L, h);
 }
 
@@ -50,6 +96,8 @@ int rcpt_l_pending(lua_State *L)
 	const struct rcpt_pending_limits limits = check_limits(L, 1);
 	struct pending_handle *h = lua_newuserdata(L, sizeof *h);
 	*h = (struct pending_handle){.kind = &rcpt_handle_names[PENDING_HANDLE]};
+	lua_newtable(L);
+	lua_setuservalue(L, -2);
 	lua_pushvalue(L, lua_upvalueindex(UP_PENDING));
 	lua_setmetatable(L, -2);
 	h->t = rcpt_pending_new(&limits, &rcpt_module(L)->key);
@@ -270,6 +318,7 @@ static int l_pending_expire(lua_State *L)
 	const uint32_t max = check_max(L, 3);
 	const struct rcpt_str from = opt_from(L, 4);
 	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, from, now, max, rcpt_collect, &h->expired));
+	tell_collector(L, 1);
 	rcpt_tell_entries(L, &h->expired, 1);
 	return 2;
 }
@@ -301,9 +350,12 @@ static int l_pending_journal(lua_State *L)
 	return 0;
 }
 
-static void close_table(struct pending_handle *h)
+static void close_table(lua_State *L, int handle)
 {
+	struct pending_handle *h = rcpt_check_handle(L, handle, PENDING_HANDLE);
 	rcpt_pending_free(h->t);
+	h->t = NULL;
+	tell_collector(L, handle);
 	rcpt_forget_entries(&h->evicted);
 	rcpt_forget_entries(&h->expired);
 	rcpt_forget_entries(&h->overdue);
@@ -318,7 +370,11 @@ static int l_pending_take_over(lua_State *L)
 	open_table(L, other);
 	if (h == other)
 		return 0;
-	close_table(h);
+	close_table(L, 1);
+	lua_getuservalue(L, 1);
+	lua_getuservalue(L, 2);
+	lua_setuservalue(L, 1);
+	lua_setuservalue(L, 2);
 	*h = *other;
 	*other = (struct pending_handle){.kind = h->kind};
 	if (h->evicted.journal)
@@ -442,7 +498,7 @@ static int l_pending_check(lua_State *L)
 
 int rcpt_l_pending_gc(lua_State *L)
 {
-	close_table(rcpt_check_handle(L, 1, PENDING_HANDLE));
+	close_table(L, 1);
 	return 0;
 }
 

@@ -337,6 +337,34 @@ describe("receipts.pending", function ()
 		other:close();
 	end);
 
+	-- What a table holds is not Lua's, but the collector is to be as lazy as if it were.
+	it("tells Lua's collector what it holds", function ()
+		local function known() -- bytes that the collector knows of
+			collectgarbage();
+			collectgarbage();
+			return collectgarbage("count") * 1024;
+		end
+		local table = receipts.pending { capacity = 20000, per_user = 20000, ttl = 100 };
+		local empty = known();
+		local function told(bytes, beside) assert.near(bytes, known() - empty, 2 * 65536 + (beside or 0)); end
+		for i = 1, 10000 do table:add("a@h", "b@h", "id "..i, 1); end
+		assert.is_true(table:bytes() > 500000);
+		told(table:bytes());
+		table:expire(200, 5000);
+		told(table:bytes(), table:bytes() / 4); -- a little less is not told at once
+		local other = receipts.pending {};
+		other:add("a@h", "b@h", "1", 1);
+		other:take_over(table);
+		told(other:bytes(), other:bytes() / 4);
+		other:expire(200, 20000);
+		assert.equal(0, other:count());
+		told(other:bytes());
+		for i = 1, 10000 do other:add("a@h", "b@h", "id "..i, 300); end
+		told(other:bytes());
+		other:close();
+		told(0);
+	end);
+
 	it("rejects a closed handle, and can be closed twice", function ()
 		local closed = receipts.pending();
 		closed:close();
