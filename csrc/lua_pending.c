@@ -9,7 +9,7 @@
 #define TELL_LEAST 16384u
 #define TELL_MOST 1048576u
 
-/* So many entries more are worth a look at how many bytes there are. */
+/* So many adds are worth a look at how many bytes there are. */
 #define LOOK_AFTER 128u
 
 struct pending_handle {
@@ -18,8 +18,8 @@ struct pending_handle {
 	/* What has happened to entries and Lua has not been told yet: that which made room for others since the last call of
 	 * evicted(), and what the last calls of expire() and overdue() had no memory to tell. */
 	struct rcpt_collection evicted, expired, overdue;
-	size_t told;      /* bytes of the userdata in the array that is the user value */
-	uint32_t look_at; /* the count of entries that is worth a look */
+	size_t told;   /* bytes of the userdata in the array that is the user value */
+	uint32_t adds; /* since that was last looked at */
 };
 
 static size_t next_to_tell(size_t told)
@@ -54,7 +54,7 @@ static void tell_collector(lua_State *L, int handle)
 		lua_pop(L, 1);
 	}
 	lua_settop(L, array - 1);
-	h->look_at = h->t ? rcpt_pending_count(h->t) + LOOK_AFTER : 0;
+	h->adds = 0;
 }
 
 static struct rcpt_pending *open_table(lua_State *L, const struct pending_handle *h)
@@ -74,7 +74,7 @@ static struct rcpt_pending *table_at(lua_State *L, double now)
 {
 	struct pending_handle *h = lua_touserdata(L, 1);
 	h->evicted.now = now;
-	if (rcpt_pending_count(open_table(L, h)) >= h->look_at)
+	if (++h->adds > LOOK_AFTER)
 		tell_collector(L, 1);
 	return open_table(L, h);
 }
