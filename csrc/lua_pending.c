@@ -45,7 +45,7 @@ static void tell_collector(lua_State *L, int handle)
 	}
 	for (; n > 0; n--) {
 		lua_rawgeti(L, array, n);
-		const size_t last = lua_rawlen(L, -1);
+		const size_t last = (size_t)lua_rawlen(L, -1);
 		if (h->told - last < holds)
 			break;
 		lua_pushnil(L);
