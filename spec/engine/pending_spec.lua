@@ -344,7 +344,7 @@ describe("receipts.pending", function ()
 			collectgarbage();
 			return collectgarbage("count") * 1024;
 		end
-		local table = receipts.pending { capacity = 20000, per_user = 20000, ttl = 100 };
+		local table = receipts.pending { capacity = 100000, per_user = 100000, ttl = 100 };
 		local empty = known();
 		local function told(bytes, beside) assert.near(bytes, known() - empty, 2 * 65536 + (beside or 0)); end
 		for i = 1, 10000 do table:add("a@h", "b@h", "id "..i, 1); end
@@ -361,6 +361,10 @@ describe("receipts.pending", function ()
 		told(other:bytes());
 		for i = 1, 10000 do other:add("a@h", "b@h", "id "..i, 300); end
 		told(other:bytes());
+		for i = 1, 80000 do other:add("a@h", "b@h", "more "..i, 300); end
+		assert.is_true(other:bytes() > 4200000);
+		assert.is_true(known() - empty < 4200000, "four megabytes at the most, however large the table");
+		told(4194304, 4194304 / 4);
 		other:close();
 		told(0);
 	end);
