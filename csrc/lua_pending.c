@@ -5,12 +5,14 @@
 /* So many evicted entries are worth a call of evicted(). */
 #define EVICTED_MANY 256
 
-/* Bytes of the table that one userdata tells the collector of: a quarter of those told so far, and this at the least. */
-#define TELL_LEAST 16384u
+/* Bytes that one userdata tells the collector of: a quarter of those told so far, within these bounds. The C library maps larger
+ * ones one by one, and they took twice the memory that these take. */
+#define PIECE_LEAST 16384u
+#define PIECE_MOST 65536u
 
-/* What is told in all, at the most: as much as Lua's own memory in a small server, which halves the rounds. More would let more
+/* Bytes told in all, at the most: as much as Lua's own memory in a small server, which halves the rounds. More would let more
  * wait to be collected, a twentieth of it in Prosody, for ever fewer rounds that are saved. */
-#define TELL_MOST 4194304u
+#define TOLD_MOST 4194304u
 
 /* So many adds are worth a look at how many bytes there are. */
 #define LOOK_AFTER 128u
@@ -25,23 +27,23 @@ struct pending_handle {
 	uint32_t adds; /* since that was last looked at */
 };
 
-static size_t next_to_tell(size_t told)
+static size_t next_piece(size_t told)
 {
-	return told / 4 > TELL_LEAST ? told / 4 : TELL_LEAST;
+	return told / 4 < PIECE_LEAST ? PIECE_LEAST : told / 4 > PIECE_MOST ? PIECE_MOST : told / 4;
 }
 
 /* Tells Lua's collector how much the table holds. It begins anew when the memory that it knows of has grown by a share, and the
  * table is outside of that: Lua's own memory would be gone through as often as if there were no table. Lua has no call for it, so
- * there are userdata of as many bytes, up to a bound, to which nothing is ever written: they take addresses, not memory. May
- * raise an error, and run finalizers: only for where nothing is half done. */
+ * there are userdata of as many bytes, up to a bound, to which nothing is ever written: of each a page or two is memory, the rest
+ * addresses. May raise an error, and run finalizers: only for where nothing is half done. */
 static void tell_collector(lua_State *L, int handle)
 {
 	struct pending_handle *h = lua_touserdata(L, handle);
-	const size_t bytes = h->t ? rcpt_pending_bytes(h->t) : 0, holds = bytes < TELL_MOST ? bytes : TELL_MOST;
+	const size_t bytes = h->t ? rcpt_pending_bytes(h->t) : 0, holds = bytes < TOLD_MOST ? bytes : TOLD_MOST;
 	lua_getuservalue(L, handle);
 	const int array = lua_gettop(L);
 	int n = (int)lua_rawlen(L, array);
-	for (size_t more = next_to_tell(h->told); h->told + more <= holds; more = next_to_tell(h->told)) {
+	for (size_t more = next_piece(h->told); h->told + more <= holds; more = next_piece(h->told)) {
 		lua_newuserdata(L, more);
 		lua_rawseti(L, array, ++n);
 		h->told += more;
