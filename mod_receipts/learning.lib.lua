@@ -25,7 +25,7 @@ function learning.start(capabilities, rooms, libs, store, hook)
 		local stanza = event.stanza;
 		local to, type = stanza.attr.to, stanza.attr.type;
 		if not to then return; end
-		if is_awake(libs.presence) then libs.presence.directed(event.origin, to, type); end
+		if is_awake(libs.presence) or type == "unavailable" and event.origin.directed then libs.presence.directed(event.origin, to, type); end
 		if not type then capabilities:directed(stanza); end
 	end
 

@@ -218,6 +218,7 @@ end
 
 parts.rooms, parts.capabilities, parts.queries, parts.preferences, parts.answering, parts.resend, parts.waiting, parts.record =
 	rooms, capabilities, queries, preferences, answering, resend, waiting, record;
+parts.presence = sleeping.presence;
 local traffic = asleep.later(function ()
 	return sleeping.traffic.new(parts);
 end);
@@ -306,6 +307,7 @@ function module.restore(saved)
 	pending:limit(limits);
 	store:take_over(saved.store);
 	rooms:take_over(saved.rooms);
+	if asleep.is_awake(saved.presence) then sleeping.presence.take_over(saved.presence); end
 	if asleep.is_awake(saved.answering) then answering:take_over(saved.answering); end
 	if asleep.is_awake(saved.queries) then
 		query_id = saved.queries.id;

@@ -6,11 +6,16 @@ local jids = module:require "jids";
 
 local bare_sessions = prosody.bare_sessions;
 
-local presence = {};
-
 -- session.directed has the JIDs that directed presence was sent to and not taken back, thousands perhaps. Of sessions that were asked
 -- about: bare JID -> set of those there. What is not in session.directed any more does not count.
 local index = setmetatable({}, { __mode = "k" });
+
+local presence = { index = index };
+
+--- What another one knew, after a reload.
+function presence.take_over(other)
+	for session, bares in next, other.index do index[session] = bares; end
+end
 
 local function note(bares, jid)
 	local bare = jids.bare(jid);
@@ -18,8 +23,24 @@ local function note(bares, jid)
 	bares[bare][jid] = true;
 end
 
+local function index_of(session)
+	local bares = index[session];
+	if not bares then
+		bares = {};
+		for jid in next, session.directed do note(bares, jid); end
+		index[session] = bares;
+	end
+	return bares;
+end
+
 --- Directed presence is on its way.
 function presence.directed(session, jid, type)
+	local bare = jids.bare(jid);
+	-- At a bare JID it takes back what was sent to any JID there, of which mod_presence knows nothing. A subscription is cancelled so, too.
+	if type == "unavailable" and jid == bare and session.directed then
+		index_of(session)[bare] = nil;
+		return;
+	end
 	local bares = index[session];
 	if not bares then return; end
 	if not session.directed then
@@ -27,7 +48,6 @@ function presence.directed(session, jid, type)
 	elseif not type then
 		note(bares, jid);
 	elseif type == "unavailable" or type == "error" then
-		local bare = jids.bare(jid);
 		local set = bares[bare];
 		if not set then return; end
 		set[jid] = nil;
@@ -39,12 +59,7 @@ end
 local function directed_to(session, bare)
 	local directed = session.directed;
 	if not directed or next(directed) == nil then return false; end
-	local bares = index[session];
-	if not bares then
-		bares = {};
-		for jid in next, directed do note(bares, jid); end
-		index[session] = bares;
-	end
+	local bares = index_of(session);
 	for jid in next, bares[bare] or {} do
 		if directed[jid] then return true; end
 		bares[bare][jid] = nil;

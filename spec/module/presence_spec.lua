@@ -8,26 +8,33 @@ describe("presence", function ()
 	it("D3 B4 is visible to who got it directly, for as long as that holds, whatever else was sent", function ()
 		math.randomseed(42);
 		for _ = 1, 50 do
-			local session = { username = "u", host = "h" };
+			local session, withdrawn = { username = "u", host = "h" }, {};
 			local function jid() return ("x%d@far/%d"):format(math.random(4), math.random(3)); end
 			for _ = 1, 100 do
 				local to, what = jid(), math.random(20);
 				if what <= 9 then
 					lib.directed(session, to);
 					session.directed = session.directed or {};
-					session.directed[to] = true;
-				elseif what <= 15 then
+					session.directed[to], withdrawn[to] = true, nil;
+				elseif what <= 14 then
 					lib.directed(session, to, ({ "unavailable", "error" })[math.random(2)]);
 					session.directed = session.directed or {};
 					session.directed[to] = nil;
+				elseif what == 15 then
+					lib.directed(session, jid_bare(to), "unavailable"); -- mod_presence keeps all others there
+					for directed in pairs(session.directed or {}) do
+						if jid_bare(directed) == jid_bare(to) then withdrawn[directed] = true; end
+					end
 				elseif what == 16 then
-					session.directed = nil; -- unavailable
+					session.directed, withdrawn = nil, {}; -- unavailable
 				elseif what == 17 then
 					lib.directed(session, to, "subscribe"); -- to which mod_presence does nothing of that
 				end
 				local who = jid();
 				local expected = false;
-				for directed in pairs(session.directed or {}) do expected = expected or jid_bare(directed) == jid_bare(who); end
+				for directed in pairs(session.directed or {}) do
+					expected = expected or not withdrawn[directed] and jid_bare(directed) == jid_bare(who);
+				end
 				assert.equal(expected, lib.visible(session, who));
 			end
 		end

@@ -643,6 +643,25 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 				bob:send("<presence to='"..carol.jid.."' type='unavailable'/>");
 				bob:sync();
 			end },
+			{ "directed presence taken back from the bare JID, before a reload too", false, function (carol, bob)
+				bob:send(bob:presence { to = carol.jid });
+				bob:send("<presence to='carol@localhost' type='unavailable'/>");
+				bob:sync();
+				on.server:reload();
+			end },
+			{ "directed presence of before a subscription that was cancelled", false, function (carol, bob)
+				bob:send(bob:presence { to = carol.jid });
+				bob:sync();
+				on.server:roster("bob", "carol@localhost", "both");
+				bob:send("<presence to='carol@localhost' type='unsubscribed'/>");
+				bob:sync();
+			end },
+			{ "directed presence that is sent anew after that was taken back from the bare JID", true, function (carol, bob)
+				bob:send(bob:presence { to = carol.jid });
+				bob:send("<presence to='carol@localhost' type='unavailable'/>");
+				bob:send(bob:presence { to = carol.jid });
+				bob:sync();
+			end },
 			{ "directed presence of before the subscription was cancelled, after others had some and it was looked for", false, function (carol, bob)
 				bob:send(bob:presence { to = "zoe@localhost" }); -- in nobody's roster
 				bob:send(stanzas.ack("erin@localhost/erin", "looks for it"));
