@@ -20,11 +20,14 @@ local answering = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param env  options, engine, preferences, capabilities, guard, later: the module's;
+local answer;
+
+--- @param env  options, engine, preferences, capabilities, guard, later, in_thread: the module's;
 --              record(stanza, why): takes note of a decision; answered(): an answer has been sent
 function answering.new(env)
 	return setmetatable({
 		env = env, answers = answers_lib.new();
+		answer = env.guard("an answer", function (...) answer(...); end); -- each by itself: one that cannot be sent costs no other
 		sent_at_hibernation = setmetatable({}, { __mode = "k" }); -- session that hibernates -> how many stanzas of its queue were sent before
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
 		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
@@ -70,7 +73,7 @@ local function support_of(self, session)
 end
 
 -- A content message that asks has arrived at a session.
-local function answer(self, session, content)
+function answer(self, session, content)
 	local user = session.username; -- none any more of one that has ended, as it may while either of these reads a store
 	if not user or not self.env.preferences:answers_for(user) or session.destroyed then return; end
 	local visible = presence.visible(session, content.attr.from);
@@ -86,14 +89,22 @@ end
 
 --- A stanza has arrived at a session.
 function methods:arrived(session, stanza)
-	if asks(self, stanza) then answer(self, session, stanza); end
+	if asks(self, stanza) then self:answer(session, stanza); end
+end
+
+-- What has arrived, and waited, is looked at again.
+local function answer_all(self, list)
+	if #list == 0 then return; end
+	self.env.in_thread(function ()
+		for _, one in ipairs(list) do self:answer(one.session, one.content); end
+	end);
 end
 
 -- Is by now known of a session's client what it was waited for?
 local function look_again(self, session)
 	if not self.unsure[session] then return; end -- it has ended since
 	self.unsure[session] = nil; -- unless it is still not known
-	for _, one in ipairs(self.answers:learned(session, support_of(self, session))) do answer(self, one.session, one.content); end
+	answer_all(self, self.answers:learned(session, support_of(self, session)));
 end
 
 --- Something was learned about a client: perhaps about one that is waited for. That is looked at in a moment, when presence that it was
@@ -176,7 +187,7 @@ end
 --- resource-unbind
 function methods:gone(session)
 	self.unsure[session] = nil;
-	for _, one in ipairs(self.answers:gone(session)) do answer(self, one.session, one.content); end
+	answer_all(self, self.answers:gone(session));
 end
 
 --- smacks-hibernation-start: from now on what goes into the queue is not sent.
@@ -213,7 +224,7 @@ end
 function methods:delivery_failed(event)
 	local session, stanza = event.session, event.stanza;
 	if not session.username or stanza.name ~= "message" or not asks(self, stanza) then return; end
-	for _, other in ipairs(self.answers:lost(session, stanza)) do answer(self, other.session, other.content); end
+	answer_all(self, self.answers:lost(session, stanza));
 	-- Who has been told that it arrived is not to be told that it didn't. The last session's messages go to offline storage.
 	if self.answers:told(session, stanza) and online_besides(session) then return true; end
 end
@@ -224,7 +235,7 @@ function methods:sent()
 	local sent = self.env.guard("a stanza that goes out", function (stanza, session)
 		if session.smacks or not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
 		local content = st.clone(stanza);
-		self.env.later(0, "an answer for what was sent", function () answer(self, session, content); end);
+		self.env.later(0, "an answer for what was sent", function () self:answer(session, content); end);
 	end);
 	return function (stanza, session)
 		sent(stanza, session);

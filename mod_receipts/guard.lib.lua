@@ -3,7 +3,7 @@
 -- themselves (hooks.lib.lua): a guard that can tell where an error came from would cost them a twentieth of their time. And what a timer
 -- does may wait for others, as what is done for a stanza may.
 
-local runner = require "util.async".runner;
+local async = require "util.async";
 
 local traceback = debug.traceback;
 
@@ -47,7 +47,14 @@ function guards.new(complain, caught)
 	end, tell;
 end
 
-local function run(_, work) runner():run(work); end
+local function run(_, work) async.runner():run(work); end
+
+--- Does work that may let others run before it is done. An event of a connection that is lost runs in no thread of util.async's, so that
+-- nothing there may wait: the work gets one of its own.
+function guards.in_thread(work)
+	if async.ready() then return work(); end
+	run(nil, work);
+end
 
 --- Timers for work that may let others run before it is done (util.async), as whatever reads a store or sends a stanza does: storages and
 -- other modules may have to wait for something.

@@ -185,7 +185,8 @@ end
 
 answering = asleep.later(function (self)
 	local made = sleeping.answering.new {
-		options = options, engine = engine, preferences = preferences, capabilities = capabilities, guard = guard, later = later, record = record;
+		options = options, engine = engine, preferences = preferences, capabilities = capabilities, record = record;
+		guard = guard, later = later, in_thread = guards.in_thread;
 		answered = function () reports:count("answers"); end;
 	};
 	sleeping.answering.listen(self, hook);
@@ -207,7 +208,7 @@ end);
 -- Chapters C and E
 
 local waiting = asleep.later(function ()
-	return sleeping.waiting.new(function (session, stanza) prosody.core_post_stanza(session, stanza, true); end);
+	return sleeping.waiting.new(guard("an ack that has waited", function (session, stanza) prosody.core_post_stanza(session, stanza, true); end));
 end);
 
 -- Its presence comes about after that event.

@@ -62,6 +62,27 @@ describe("guard", function ()
 		assert.equal(1, count);
 	end);
 
+	it("F0 lets work wait for others wherever it falls due", function ()
+		local done = {};
+		local function work(name)
+			return function ()
+				local wait, go_on = async.waiter();
+				done[name] = go_on;
+				wait();
+				table.insert(done, name);
+			end;
+		end
+		guards.in_thread(work("event of a connection"));
+		async.runner():run(function ()
+			guards.in_thread(work("event of a stanza"));
+			table.insert(done, "and what follows it");
+		end);
+		assert.same({}, { table.unpack(done) });
+		done["event of a connection"]();
+		done["event of a stanza"]();
+		assert.same({ "event of a connection", "event of a stanza", "and what follows it" }, { table.unpack(done) });
+	end);
+
 	it("F0 logs once a minute at most, and says how many it left out", function ()
 		local hook = guard("hook", function () error("broken"); end);
 		for _ = 1, 5 do hook(); end

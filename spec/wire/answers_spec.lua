@@ -878,6 +878,29 @@ suite("beside a module that fails", { options = 'receipts_answer = "opt-out"', e
 		on.proves(clients[3]);
 		assert.same({}, on.acks());
 	end);
+
+	it("D2 E4 F0 come of all that is proved, and acks that waited go out, but for the one that cannot be sent", function ()
+		on.friends("alice", "bob");
+		on.friends("carol", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local carol = on.client("carol", RECEIPTS);
+		on.server:run([[
+			module:hook("pre-message/full", function (event)
+				if event.stanza.attr.to == "alice@localhost/alice" then error("forced"); end
+			end, -10);
+		]]);
+		local bob = on.client("bob", NONE);
+		for _, one in ipairs { on.alice, carol } do one:send(stanzas.ask { to = "bob@localhost", id = "both" }):sync(); end
+		on.proves(bob);
+		assert.same({ "both" }, on.acks(carol));
+		bob:close();
+		bob = on.server:connect("bob", { presence = false });
+		for _, one in ipairs { on.alice, carol } do bob:send(stanzas.ack(one.jid, "waited")); end
+		bob:send("<presence/>");
+		bob:sync();
+		servers.wait(function () return on.acks(carol)[1] == "waited"; end);
+		assert.same({}, on.acks());
+	end);
 end);
 
 suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "opt-out" receipts_answer_proof = "sent"' }, function (on)

@@ -66,6 +66,22 @@ describe("beside a module that lets others run,", function ()
 		comes(alice, ack_of("learned"));
 	end);
 
+	it("D4 answers come when another client loses its connection without having got it", function ()
+		local able = server:connect("bob@localhost/able", { features = RECEIPTS, managed = "once" });
+		local unable = server:connect("bob@localhost/unable", { features = NONE, managed = true });
+		servers.wait(function ()
+			for _, one in ipairs { able, unable } do one:sync(); end
+			return server:support_of(able.jid) == "capable" and server:support_of(unable.jid) == "incapable";
+		end);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "lost" });
+		servers.wait(function () return unable:messages()[1]; end);
+		unable:acknowledge();
+		unable:sync();
+		assert.same({}, alice:messages());
+		able:drop();
+		comes(alice, ack_of("lost"));
+	end);
+
 	it("D2 answers come of what was sent", function ()
 		local bob = server:connect("bob", { features = NONE });
 		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
