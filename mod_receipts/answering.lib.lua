@@ -11,6 +11,7 @@ local answers_lib = module:require "answers";
 local account_of = (module:require "jids").account_of;
 local elements = module:require "elements";
 local presence = module:require "presence";
+local resend = module:require "resend";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
 
@@ -143,9 +144,10 @@ end
 function methods:delivering(account, content)
 	if not content.attr.from then return; end -- some module's
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
+	local is_copy = self.env.options.resend_attempts > 0 and resend.is_copy(content, module.host);
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
 		return support_of(self, session);
-	end);
+	end, is_copy);
 end
 
 --- A client of an account for which the server answers acks by itself; or an answer of ours passes, as what the client sends does.

@@ -111,12 +111,14 @@ end
 -- What became of an earlier message with this id no longer matters: clients count 1, 2, 3. But a room sends the same message to each
 -- of the devices that share a nick by itself.
 -- @param support  function (session): what is known of its client: "capable", "incapable", or else
-function methods:delivering(account, sessions, content, support)
+-- @param is_copy  it went to others before, and is sent again (rule G1)
+function methods:delivering(account, sessions, content, support, is_copy)
 	local from, to, id = content.attr.from, content.attr.to, content.attr.id;
 	if #id > MAX_ID then return; end
 	local fate = get(self, account, from, id);
+	if is_copy and type(fate) ~= "table" then return; end
 	local direct = to ~= nil and to ~= jid_bare(to);
-	if not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
+	if not is_copy and not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
 	for _, session in ipairs(sessions) do await(fate, session.resource, support(session)); end
 	set(self, account, from, id, fate);
 end

@@ -41,14 +41,14 @@ function resend.is_copy(stanza, host)
 end
 
 --- The client has not sent the copies, and what becomes of one is not what becomes of its message.
--- @param hook    function (event name, handler): hooks an event of the host, guarded
+-- @param hook    function (event name, handler, priority): hooks an event of the host, guarded
 -- @param record  function (stanza, why): takes note of a decision
 function resend.watch(hook, record)
 	hook("delivery/failure", function (event)
 		if not resend.is_copy(event.stanza, module.host) then return; end
 		record(event.stanza, "G1 what was sent again has not arrived");
 		return true;
-	end);
+	end, 10); -- behind answering.lib.lua, before mod_smacks
 end
 
 local function key_of(requester, id)

@@ -136,6 +136,21 @@ describe("answers", function ()
 			assert.is_true(arrived(laptop, "3"));
 		end);
 
+		it("D4 G1 wait for the client to which a message is sent again, too, and for those that had it before", function ()
+			local tablet = { username = "b", host = "h", resource = "tablet" };
+			local function again(id) all:delivering("b@h", { tablet }, content(id), function () return "capable"; end, true); end
+			all:delivering("b@h", { phone }, content("1"), unable);
+			again("1");
+			assert.is_false(arrived(phone, "1"));
+			assert.equal(1, #all:lost(tablet, content("1")));
+			assert.is_true(arrived(phone, "1"));
+			again("1");
+			assert.is_false(arrived(phone, "1"), "once");
+			again("2");
+			all:lost(tablet, content("2"));
+			assert.is_false((all:arrived(phone, content("2"), "incapable", true)), "it is not known to whom else the first one went");
+		end);
+
 		it("D4 do not come of what was not in storage, and may have gone to others that nobody noted down", function ()
 			assert.is_false((all:arrived(phone, content("1"), "incapable", true)));
 			assert.is_false((all:arrived(phone, content("1"), "unknown", true)));

@@ -250,6 +250,40 @@ describe("sending again", function ()
 		assert.same({}, with_id(id, within(1.5)));
 	end);
 
+	it("G1 D4 a copy that has not arrived either keeps nobody from being answered for, who has the first one", function ()
+		server:run("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = 'yes' })");
+		finally(function () server:run("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = 'default' })"); end);
+		alice = client("alice", RECEIPTS);
+		for i, when in ipairs { "before", "after" } do
+			local id = "first one "..when;
+			local first = server:connect("bob", { managed = true, presence = false });
+			first:show { "urn:example:nothing", "urn:example:"..when };
+			first.held = {};
+			first:send("<presence/>");
+			first:sync();
+			alice:send(stanzas.ask({ to = "bob@localhost", id = id }));
+			alice:sync();
+			servers.wait(function () return #with_id(id, first:messages()) == 1; end);
+			if when == "before" then first:acknowledge(); end
+			first:sync();
+			bob = client("bob@localhost/"..i, RECEIPTS, true);
+			until_(function (got) return #with_id(id, got) == 1; end);
+			bob:close(); -- without having acked the copy
+			servers.wait(function () first:sync(); return first.queries; end);
+			first:answer_held();
+			servers.wait(function () first:sync(); return server:support_of(first.jid) == "incapable"; end);
+			if when == "after" then first:acknowledge(); end
+			local acks = {};
+			servers.wait(function ()
+				first:sync();
+				for _, message in ipairs(alice:messages()) do table.insert(acks, stanzas.acked(message)); end
+				return #acks > 0;
+			end);
+			assert.same({ id }, acks);
+			first:close();
+		end
+	end);
+
 	it("A3 G1 nothing that waits is kept in memory when the module goes", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", NONE);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "waits" }));
