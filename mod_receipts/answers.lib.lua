@@ -7,8 +7,8 @@
 --
 --   fate[account][requester's full JID, id] = "answered" | "acked" | { waits = { resource -> … }, proven = { sessions }, content }
 --
--- waits: the clients that it goes to, and whether one may answer by itself: "capable", "unknown" (nothing is known of it), or false. While
--- one may, nobody is answered for.
+-- waits: the clients that it goes to, and whether one may answer by itself: "capable", "has it" (capable, and it has arrived there),
+-- "unknown" (nothing is known of it), or false. While one may, nobody is answered for.
 -- proven: where it has arrived, and content: what an answer needs. It is decided on again when there is nobody to wait for.
 
 local st = require "util.stanza";
@@ -100,10 +100,11 @@ end
 -- A message goes to this client, or has arrived there. A client that can is waited for also when that is forgotten, as it is of one that
 -- is not available any more.
 local function await(fate, resource, client)
-	if client == "capable" or client == "incapable" then
-		fate.waits[resource] = client == "capable" and client;
-	else
-		fate.waits[resource] = fate.waits[resource] or "unknown";
+	local waits = fate.waits;
+	if client == "incapable" then
+		waits[resource] = false;
+	elseif waits[resource] ~= "has it" then
+		waits[resource] = client == "capable" and client or waits[resource] or "unknown";
 	end
 end
 
@@ -196,7 +197,9 @@ function methods:arrived(session, content, client, visible, stored)
 	local yes, why = answers.decide(fate, client, visible, stored);
 	if yes then
 		set(self, account, from, id, "answered");
-	elseif client ~= "capable" then
+	elseif client == "capable" then
+		if type(fate) == "table" then fate.waits[session.resource] = "has it"; end
+	else
 		-- What waited in storage has no fate yet, or that of when it went to nobody, or to another session.
 		if not fate and visible and stored then
 			fate = { waits = {}, proven = {} };
@@ -228,7 +231,8 @@ end
 -- @return where it has arrived, and was waiting for this one: array of { session =, content = }
 function methods:lost(session, content)
 	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
-	return type(fate) == "table" and stop_waiting(fate, session.resource) or {};
+	if type(fate) ~= "table" or fate.waits[session.resource] == "has it" then return {}; end -- that was a copy (rule G1)
+	return stop_waiting(fate, session.resource);
 end
 
 -- @param visit  function (fate): returns what is to be decided on again of a message that has neither been answered nor acked, or nil
@@ -256,14 +260,22 @@ function methods:learned(session, client)
 end
 
 --- A session is gone: what has arrived there is not answered from there, and the session need not be kept in memory for it. If nothing
--- is known of its client, an ack of it is not waited for any more.
+-- is known of its client, or it has never proved that it has got a message and could have, an ack of it is not waited for any more: lost()
+-- is told of what mod_smacks' queue holds, and not of what that had no room for.
 -- @return as lost()
 function methods:gone(session)
+	local managed = session.smacks ~= nil; -- it is false for one that is about to end
 	return each_undecided(self, session, function (fate)
+		local arrived = false;
 		for i = #fate.proven, 1, -1 do
-			if fate.proven[i] == session then table.remove(fate.proven, i); end
+			if fate.proven[i] == session then
+				table.remove(fate.proven, i);
+				arrived = true;
+			end
 		end
-		if fate.waits[session.resource] == "unknown" then return stop_waiting(fate, session.resource); end
+		local waiting, resource = fate.waits, session.resource;
+		if waiting[resource] == "capable" and (arrived or not managed) then waiting[resource] = "has it"; end -- as far as anybody knows
+		if waiting[resource] == "capable" or waiting[resource] == "unknown" then return stop_waiting(fate, resource); end
 	end);
 end
 

@@ -172,6 +172,23 @@ describe("answers", function ()
 			assert.same({}, all:gone(laptop));
 		end);
 
+		it("D4 come when the client that was waited for is gone, if it can, and could have proved that it has got it and has not", function ()
+			local managed = { username = "b", host = "h", resource = "laptop", smacks = false };
+			local function can(session) return session == phone and "incapable" or "capable"; end
+			for id, client in pairs { ["never"] = false, ["it has"] = "capable", ["it has, and was not known any more"] = "silent" } do
+				all:delivering("b@h", { phone, managed }, content(id), can);
+				arrived(phone, id);
+				if client then arrived(managed, id, client); end
+				assert.same({}, all:learned(managed, "capable"));
+				if client == "capable" then assert.same({}, all:lost(managed, content(id)), "a copy of it"); end
+				assert.equal(client and 0 or 1, #all:gone(managed), id);
+				assert.equal(not client, arrived(phone, id), id);
+			end
+			all:delivering("b@h", { phone, laptop }, content("it may have"), can);
+			arrived(phone, "it may have");
+			for _, session in ipairs { laptop, managed } do assert.same({}, all:gone(session), "nor when another one with that resource is gone"); end
+		end);
+
 		it("D4 do not come when the client that was waited for is gone, if it was known by then that it can", function ()
 			for _, known in ipairs { "capable", "unknown", "silent" } do -- what is known of a client that has gone offline is forgotten
 				all:delivering("b@h", { phone, laptop }, content("1"), function (session) return session == phone and "incapable" or "unknown"; end);

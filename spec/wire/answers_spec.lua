@@ -773,6 +773,25 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 	end);
 end);
 
+suite("with short queues", { options = 'receipts_answer = "opt-out" smacks_max_queue_size = 5' }, function (on)
+	it("D4 come after all when the client that could dies without having got it, and it was no longer in the queue", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local can = on.client("bob@localhost/can", RECEIPTS);
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		for _, id in ipairs { "has it", "ran over" } do
+			on.ask("bob@localhost", id);
+			if id == "has it" then on.proves(can); end
+			on.proves(cannot);
+		end
+		for i = 1, 5 do on.alice:send(stanzas.chat { to = can.jid, id = "over"..i }); end
+		assert.same({}, on.acks());
+		can:close();
+		cannot:sync();
+		assert.same({ "ran over" }, on.acks());
+	end);
+end);
+
 suite("by default", {}, function (on)
 	it("D1 come only for who said so", function ()
 		on.friends("alice", "bob");
