@@ -101,10 +101,17 @@ function methods:settled(requester, id)
 	end
 end
 
+local function is_kept(self, message)
+	local attr = message.content.attr;
+	local of_id = self.kept[key_of(jid_bare(attr.from), attr.id)];
+	return of_id ~= nil and of_id[attr.to] == message;
+end
+
 local function look(self, message)
 	message.age = message.age + message.delay;
 	if not is_pending(self, message) then return forget(self, message); end
 	local clients = self.actions.capable(message.content);
+	if not is_kept(self, message) then return; end -- a store was read for that, and so others may have run
 	if #clients > 0 then
 		message.left = message.left - 1;
 		message.delay = message.delay * 2;
@@ -116,6 +123,7 @@ local function look(self, message)
 		message.timer = self.actions.later(message.delay, function () look(self, message); end);
 	end
 	for _, jid in ipairs(clients) do
+		if not is_pending(self, message) then return; end -- since the one before was sent
 		local copy = st.clone(message.content);
 		copy.attr.to = jid;
 		self.actions.deliver(copy);

@@ -123,6 +123,30 @@ describe("resend", function ()
 		assert.same({ {}, 0, {} }, { timers, resend.count, resend.count_of });
 	end);
 
+	it("G1 delivers nothing that has come to something while it was looked for clients, or while another client got it", function ()
+		local function acked()
+			state = "delivered";
+			resend:settled("a@h", "1");
+		end
+		for during, expected in pairs { capable = 0, deliver = 1 } do
+			start(3);
+			clients = { "b@h/1", "b@h/2" };
+			keep("2");
+			keep("1");
+			local other, message = timers[1], timers[2];
+			other.stop();
+			local action = resend.actions[during];
+			resend.actions[during] = function (...)
+				acked();
+				return action(...);
+			end;
+			timers = {};
+			message[2]();
+			assert.equal(expected, #delivered, during);
+			assert.same({ 1, {} }, { resend.count, timers }, during);
+		end
+	end);
+
 	it("G1 gives up after a day", function ()
 		start(1);
 		keep("1");
