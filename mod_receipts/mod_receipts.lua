@@ -343,7 +343,7 @@ for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/u
 hook("resource-bind", bound);
 hook("presence/initial", available);
 hook("account-disco-info", account_disco);
-if options.resend_attempts > 0 then sleeping.resend.watch(hook, record); end
+if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, record); end
 hook("smacks-hibernation-start", function (event)
 	local user = event.origin.username;
 	if user and preferences:answers_for(user) then answering:hibernating(event.origin); end

@@ -8,6 +8,7 @@ local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 local jid_node = require "util.jid".node;
 
+local is_awake = module:require "asleep".is_awake;
 local blocks = module:require "blocks";
 local traffic = module:require "traffic";
 
@@ -30,7 +31,10 @@ local mt = { __index = methods };
 --                  state(from, to, id): the pending table's; capable(content): array of full JIDs of clients
 --                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza)
 function resend.new(attempts, after, actions)
-	return setmetatable({ attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {} }, mt);
+	return setmetatable({
+		attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {};
+		passing = setmetatable({}, { __mode = "k" }); -- event that a message passes -> function () that keeps it
+	}, mt);
 end
 
 --- Is this a message that was sent again?
@@ -40,10 +44,18 @@ function resend.is_copy(stanza, host)
 	return delay ~= nil and delay:get_text() == REASON;
 end
 
---- The client has not sent the copies, and what becomes of one is not what becomes of its message.
+--- Listens from now on. What another module stops on its way out is not kept. And the client has not sent the copies: what becomes of one
+-- is not what becomes of its message.
+-- @param self    see start; it may sleep
 -- @param hook    function (event name, handler, priority): hooks an event of the host, guarded
 -- @param record  function (stanza, why): takes note of a decision
-function resend.watch(hook, record)
+function resend.watch(self, hook, record)
+	for _, kind in ipairs { "bare", "full", "host" } do
+		hook("pre-message/"..kind, function (event)
+			local keep = is_awake(self) and self.passing[event];
+			if keep then keep(); end
+		end, -1000);
+	end
 	hook("delivery/failure", function (event)
 		if not resend.is_copy(event.stanza, module.host) then return; end
 		record(event.stanza, "G1 what was sent again has not arrived");
@@ -128,6 +140,12 @@ local function look(self, message)
 		copy.attr.to = jid;
 		self.actions.deliver(copy);
 	end
+end
+
+--- Keeps a content message that asks once it has passed this event, if it does; see keep.
+function methods:keep_after(event, host, stamp)
+	local stanza = event.stanza;
+	self.passing[event] = function () self:keep(stanza, host, stamp); end;
 end
 
 --- Keeps a content message that asks, as it is sent, in place of an earlier one with the same id, which has come to something by now.

@@ -75,8 +75,8 @@ function traffic.new(parts)
 		reports:rejected(plan.rejected, bare_of(from), to, id, by);
 	end
 
-	local function keep(stanza)
-		if options.resend_attempts > 0 then resend:keep(stanza, module.host, datetime()); end
+	local function keep(event)
+		if options.resend_attempts > 0 then resend:keep_after(event, module.host, datetime()); end
 	end
 
 	local function settled(verdict, requester, id)
@@ -129,7 +129,7 @@ function traffic.new(parts)
 		elements.ask(stanza);
 		if problem == "known" then return record(stanza, "C1 asked for again, "..why); end
 		asked(origin, stanza, what, true, true);
-		keep(stanza);
+		keep(event);
 		record(stanza, "C1 asked for, "..why);
 	end
 
@@ -141,7 +141,7 @@ function traffic.new(parts)
 		local origin, stanza = event.origin, event.stanza;
 		if tracked == "asked" then
 			asked(origin, stanza, what, false, evicted);
-			keep(stanza);
+			keep(event);
 		elseif tracked and tracked ~= "known" then
 			reports:untracked();
 			record(stanza, "F2 not tracked: "..tracked);

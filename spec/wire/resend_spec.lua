@@ -149,6 +149,19 @@ describe("sending again", function ()
 		assert.same({}, first:messages());
 	end);
 
+	it("G1 not what another module has stopped on its way out", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		server:run([[
+			module:hook("pre-message/bare", function (event)
+				if event.stanza:get_child("body"):get_text() == "stop" then return true; end
+			end, 5);
+		]]);
+		for _, body in ipairs { "stop", "go on" } do alice:send(stanzas.ask({ to = "bob@localhost", id = body }, body)); end
+		alice:sync();
+		local got = until_(function (list) return #with_id("go on", list) == 2; end);
+		assert.same({}, with_id("stop", got));
+	end);
+
 	it("G1 also when the client that sent it has gone", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "sent and gone" }));
