@@ -144,7 +144,7 @@ end
 function methods:delivering(account, content)
 	if not content.attr.from then return; end -- some module's
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
-	local is_copy = self.env.options.resend_attempts > 0 and resend.is_copy(content, module.host);
+	local is_copy = self.env.options.resend_attempts > 0 and resend.is_copy(content);
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
 		return support_of(self, session);
 	end, is_copy);

@@ -6,6 +6,7 @@
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
 local jid_node = require "util.jid".node;
 
 local is_awake = module:require "asleep".is_awake;
@@ -37,10 +38,10 @@ function resend.new(attempts, after, actions)
 	}, mt);
 end
 
---- Is this a message that was sent again?
--- @param host  the server's name
-function resend.is_copy(stanza, host)
-	local delay = stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host);
+--- Is this a message that was sent again, by the sender's host? That may be another one of this server.
+function resend.is_copy(stanza)
+	local host = jid_host(stanza.attr.from);
+	local delay = prosody.hosts[host] and stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host);
 	return delay ~= nil and delay:get_text() == REASON;
 end
 
@@ -57,7 +58,7 @@ function resend.watch(self, hook, record)
 		end, -1000);
 	end
 	hook("delivery/failure", function (event)
-		if not resend.is_copy(event.stanza, module.host) then return; end
+		if not resend.is_copy(event.stanza) then return; end
 		record(event.stanza, "G1 what was sent again has not arrived");
 		return true;
 	end, 10); -- behind answering.lib.lua, before mod_smacks

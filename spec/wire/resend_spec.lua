@@ -221,6 +221,37 @@ describe("sending again", function ()
 		]]));
 	end);
 
+	it("G1 E6 a copy to a user of another host of this server bounces to nobody either", function ()
+		local other = servers.start { options = 'receipts_resend_attempts = 2 receipts_resend_after = "1s"', disabled = { "pep" },
+			modules = { "receipts", "smacks" }, hosts = 'VirtualHost "elsewhere.localhost"' };
+		finally(function () other:stop(); end);
+		for user, contact in pairs { ["alice@localhost"] = "bob@elsewhere.localhost", ["bob@elsewhere.localhost"] = "alice@localhost" } do
+			other:run(([[
+				local rosters = require "core.rostermanager";
+				local name, host = require "util.jid".split(%q);
+				local roster = rosters.load_roster(name, host);
+				roster[%q] = { subscription = "both", groups = {} };
+				rosters.save_roster(name, host, roster);
+			]]):format(user, contact));
+		end
+		alice = other:connect("alice", { features = RECEIPTS });
+		bob = other:connect("bob@elsewhere.localhost/bob", { features = RECEIPTS, managed = "once" });
+		local second = other:connect("bob@elsewhere.localhost/second", { features = RECEIPTS });
+		servers.wait(function ()
+			for _, one in ipairs { bob, second } do one:sync(); end
+			return other:support_of(bob.jid) == "capable";
+		end);
+		alice:sync();
+		alice:send(stanzas.ask({ to = bob.jid, id = "dies elsewhere" }));
+		alice:sync();
+		bob:sync();
+		bob:acknowledge();
+		assert.equal(1, #with_id("dies elsewhere", until_(function (got) return #with_id("dies elsewhere", got) == 1; end)));
+		bob:close(); -- without having acked the copy
+		second:sync();
+		assert.same({}, alice:messages());
+	end);
+
 	it("G1 not to who has blocked the sender, nor to whom the sender has blocked", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		for one, other in pairs { [bob] = alice, [alice] = bob } do
