@@ -5,11 +5,12 @@
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived: nothing else has to be counted
 -- or remembered. What is remembered, bounded for each account and in all, is what has become of a message that asks:
 --
---   fate[account][requester's full JID, id] = "answered" | "acked" | { waits = { resource -> … }, proven = { sessions }, content }
+--   fate[account][requester's full JID, id] = "answered" | "acked" | { waits = { resource -> … }, proven = { sessions }, content, outcome }
 --
 -- waits: the clients that it goes to, and whether one may answer by itself: "capable", "has it" (capable, and it has arrived there),
 -- "unknown" (nothing is known of it), or false. While one may, nobody is answered for.
 -- proven: where it has arrived, and content: what an answer needs. It is decided on again when there is nobody to wait for.
+-- outcome: "answered" or "acked", in the moment in which a room may send it to another device yet.
 
 local st = require "util.stanza";
 local new_cache = require "util.cache".new;
@@ -70,6 +71,30 @@ local function set(self, account, requester, id, fate)
 	while self.fates > MAX_ALL do drop_account(self, (self.fate:tail())); end
 end
 
+-- "answered" or "acked"; nil while it is neither, or not known.
+local function outcome_of(fate)
+	if type(fate) == "table" then return fate.outcome; end
+	return fate;
+end
+
+local function is_open(fate)
+	return type(fate) == "table" and not fate.outcome;
+end
+
+local function is_moment(fate)
+	return fate.direct_at ~= nil and time_now() - fate.direct_at <= AT_ONCE;
+end
+
+local function settle(self, account, requester, id, outcome)
+	local fates = self.fate:get(account);
+	local fate = fates and fates:get(key(requester, id));
+	if is_open(fate) and is_moment(fate) then
+		fate.outcome, fate.proven, fate.content = outcome, {}, nil;
+	else
+		set(self, account, requester, id, outcome);
+	end
+end
+
 --- How many stanzas have gone into a session's queue.
 -- @param queue  mod_smacks'
 function answers.queued(queue)
@@ -90,7 +115,7 @@ end
 
 -- Is this a message that a room has just sent to another device with the same nick?
 local function goes_on(fate, sessions, direct)
-	if type(fate) ~= "table" or not fate.direct_at or not direct or time_now() - fate.direct_at > AT_ONCE then return false; end
+	if type(fate) ~= "table" or not direct or not is_moment(fate) then return false; end
 	for _, session in ipairs(sessions) do
 		if fate.waits[session.resource] ~= nil then return false; end
 	end
@@ -117,7 +142,7 @@ function methods:delivering(account, sessions, content, support, is_copy)
 	local from, to, id = content.attr.from, content.attr.to, content.attr.id;
 	if #id > MAX_ID then return; end
 	local fate = get(self, account, from, id);
-	if is_copy and type(fate) ~= "table" then return; end
+	if is_copy and not is_open(fate) then return; end
 	local direct = to ~= nil and to ~= jid_bare(to);
 	if not is_copy and not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
 	for _, session in ipairs(sessions) do await(fate, session.resource, support(session)); end
@@ -136,14 +161,14 @@ end
 function methods:acked(account, requester, id)
 	if #id > MAX_ID then return; end
 	-- What comes from storage has no fate yet, and is acked before it is proved.
-	set(self, account, requester, id, "acked");
+	settle(self, account, requester, id, "acked");
 	if requester ~= jid_bare(requester) then return; end
 	local fates, which = self.fate:get(account), {};
 	for k in fates:items() do
 		local from, of = k:match("^(.-)%z(.*)$");
-		if of == id and jid_bare(from) == requester then table.insert(which, k); end
+		if of == id and jid_bare(from) == requester then table.insert(which, from); end
 	end
-	for _, k in ipairs(which) do fates:set(k, "acked"); end
+	for _, from in ipairs(which) do settle(self, account, from, id, "acked"); end
 end
 
 local function waits(fate)
@@ -159,8 +184,9 @@ end
 -- @param visible  may the requester see the user's presence?
 -- @param stored   it was in offline storage, and so has gone to nobody else
 function answers.decide(fate, client, visible, stored)
-	if fate == "answered" or fate == "acked" then
-		return false, "D4 "..fate.." already";
+	local outcome = outcome_of(fate);
+	if outcome then
+		return false, "D4 "..outcome.." already";
 	elseif client ~= "incapable" then
 		return false, "D4 the client is "..client;
 	elseif not visible then
@@ -193,12 +219,12 @@ function methods:arrived(session, content, client, visible, stored)
 	local account, from, id = account_of(session), content.attr.from, content.attr.id;
 	if #id > MAX_ID then return false, "the id is too long"; end
 	local fate = get(self, account, from, id);
-	if type(fate) == "table" then await(fate, session.resource, client); end
+	if is_open(fate) then await(fate, session.resource, client); end
 	local yes, why = answers.decide(fate, client, visible, stored);
 	if yes then
-		set(self, account, from, id, "answered");
+		settle(self, account, from, id, "answered");
 	elseif client == "capable" then
-		if type(fate) == "table" then fate.waits[session.resource] = "has it"; end
+		if is_open(fate) then fate.waits[session.resource] = "has it"; end
 	else
 		-- What waited in storage has no fate yet, or that of when it went to nobody, or to another session.
 		if not fate and visible and stored then
@@ -206,7 +232,7 @@ function methods:arrived(session, content, client, visible, stored)
 			await(fate, session.resource, client);
 			set(self, account, from, id, fate);
 		end
-		if type(fate) == "table" then prove(fate, session, content); end
+		if is_open(fate) then prove(fate, session, content); end
 	end
 	return yes, why;
 end
@@ -214,7 +240,7 @@ end
 --- The answer that was decided on could not be sent: the next client at which the message arrives may be answered for.
 function methods:not_sent(session, content)
 	local account, from, id = account_of(session), content.attr.from, content.attr.id;
-	if get(self, account, from, id) == "answered" then set(self, account, from, id, { waits = {}, proven = {} }); end
+	if outcome_of(get(self, account, from, id)) == "answered" then set(self, account, from, id, { waits = {}, proven = {} }); end
 end
 
 -- This client is not waited for any more. Returns what is to be decided on again, now that there are none.
@@ -231,7 +257,7 @@ end
 -- @return where it has arrived, and was waiting for this one: array of { session =, content = }
 function methods:lost(session, content)
 	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
-	if type(fate) ~= "table" or fate.waits[session.resource] == "has it" then return {}; end -- that was a copy (rule G1)
+	if not is_open(fate) or fate.waits[session.resource] == "has it" then return {}; end -- that was a copy (rule G1)
 	return stop_waiting(fate, session.resource);
 end
 
@@ -241,7 +267,7 @@ local function each_undecided(self, session, visit)
 	local fates, list = self.fate:get(account_of(session)), {};
 	if not fates then return list; end
 	for _, fate in fates:items() do
-		local again = type(fate) == "table" and visit(fate) or {};
+		local again = is_open(fate) and visit(fate) or {};
 		table.move(again, 1, #again, #list + 1, list);
 	end
 	return list;
@@ -281,8 +307,7 @@ end
 
 --- Has the requester been told that it arrived?
 function methods:told(session, content)
-	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
-	return fate == "answered" or fate == "acked";
+	return outcome_of(get(self, account_of(session), content.attr.from, content.attr.id)) ~= nil;
 end
 
 --- Makes the answer (rule D5).

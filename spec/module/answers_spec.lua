@@ -136,6 +136,28 @@ describe("answers", function ()
 			assert.is_true(arrived(laptop, "3"));
 		end);
 
+		it("D4 do not come of what a room sends to another device once it is answered or acked", function ()
+			for i, settle in ipairs {
+				function (id) assert.is_true(arrived(phone, id)); end,
+				function (id) all:acked("b@h", "a@h/1", id); end,
+				function (id) all:acked("b@h", "a@h", id); end,
+			} do
+				local id = tostring(i);
+				all:delivering("b@h", { phone }, content(id, nil, "b@h/phone"), unable);
+				settle(id);
+				all:delivering("b@h", { laptop }, content(id, nil, "b@h/laptop"), nobody);
+				assert.is_false(arrived(laptop, id, "unknown"));
+				assert.same({ {}, {}, {} }, { all:learned(laptop, "incapable"), all:lost(laptop, content(id)), all:gone(laptop) });
+				assert.is_false(arrived(laptop, id));
+				assert.is_true(all:told(laptop, content(id)));
+				all:delivering("b@h", { phone }, content(id, nil, "b@h/phone"), unable);
+				assert.is_true(arrived(phone, id), "a new message, for it goes there again");
+			end
+			all:not_sent(phone, content("1"));
+			all:delivering("b@h", { laptop }, content("1", nil, "b@h/laptop"), unable);
+			assert.is_true(arrived(laptop, "1"), "which could not be sent from the first one");
+		end);
+
 		it("D4 G1 wait for the client to which a message is sent again, too, and for those that had it before", function ()
 			local tablet = { username = "b", host = "h", resource = "tablet" };
 			local function again(id) all:delivering("b@h", { tablet }, content(id), function () return "capable"; end, true); end

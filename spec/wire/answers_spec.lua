@@ -259,8 +259,8 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		phone:sync();
 		phone:send(stanzas.ack("alice@localhost", "own"));
 		phone:sync();
-		assert.equal("acked", on.server:run("return tostring(prosody.hosts.localhost.modules.receipts.module.save().answering.answers.fate"
-			..":get('alice@localhost'):get('alice@localhost/alice\\0own'))"));
+		assert.equal("acked", on.server:run("return prosody.hosts.localhost.modules.receipts.module.save().answering.answers.fate"
+			..":get('alice@localhost'):get('alice@localhost/alice\\0own').outcome"));
 	end);
 
 	it("D3 D5 come to oneself, on the session that asked", function ()
