@@ -129,7 +129,7 @@ function hooks.new(engine, env)
 		end
 		local attr = stanza.attr;
 		local request = found.name == "request";
-		local id = request and attr.id or found.attr.id;
+		local id = (request and attr or found.attr).id;
 		if not id or id == "" or occupant or not user or not plain_types[attr.type or "normal"] or attr.xmlns or stanza.name ~= "message" then
 			return read_sent(event);
 		end
@@ -205,7 +205,7 @@ function hooks.new(engine, env)
 			return;
 		end
 		local request = found.name == "request";
-		local id = request and attr.id or found.attr.id;
+		local id = (request and attr or found.attr).id;
 		local from, to = attr.from, attr.to;
 		if not id or id == "" or not from or not to or not plain_types[attr.type or "normal"] or attr.xmlns or stanza.name ~= "message" then
 			return read_coming(event);

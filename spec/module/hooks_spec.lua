@@ -297,6 +297,16 @@ describe("message hooks", function ()
 		assert.same({ 1, 0, 0 }, counts());
 	end);
 
+	it("E3 take an id in the request for no id of the message, both ways", function ()
+		local stanza = message({ to = "b@h", body = "hi" }, st.stanza("request", { xmlns = R.xmlns, id = "1" }));
+		for _, way in ipairs { send, come } do
+			way(stanza);
+			assert.truthy(told[#told] and told[#told][3] & bits["request-without-id"] ~= 0);
+		end
+		assert.equal(2, #told);
+		assert.equal(0, pending:count());
+	end);
+
 	it("hand over acks that are not as they should be", function ()
 		send(ask("1", { type = "chat" }));
 		local verdicts = {};

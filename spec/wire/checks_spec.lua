@@ -123,6 +123,8 @@ suite("", function (on)
 		it("a request without id", function ()
 			assert.is_false(stanzas.asks(out(stanzas.ask { to = "bob@localhost" })));
 			assert.is_false(stanzas.asks(out(stanzas.ask { to = "bob@localhost", id = "" })));
+			on.asked("before"); -- from now on it is known that bob is not answered for
+			assert.is_false(stanzas.asks(out(stanzas.chat { to = "bob@localhost" }:tag("request", { xmlns = R, id = "its own" }))));
 		end);
 		it("a request in an ack", function ()
 			on.asked("before");
