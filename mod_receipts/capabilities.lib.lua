@@ -195,10 +195,15 @@ local function is_crowded(self)
 end
 
 -- What caps a presence has: whether it has any, their ver, their node, and the ver once more where it can be verified.
+-- Caps without a hash are as they once were (XEP-0115 1.3): node and ver stand for some of what a client can do, each word of ext for more.
+-- A client that is asked about no node tells all.
 local function caps_of(stanza)
 	local c = stanza:get_child("c", xmlns_caps);
-	if not c or #(c.attr.ver or "") > MAX_VER or #(c.attr.node or "") > MAX_NODE then return false; end
-	return true, c.attr.ver, c.attr.node, c.attr.hash == "sha-1" and c.attr.ver or nil;
+	if not c then return false; end
+	local ver, node, hash, ext = c.attr.ver, c.attr.node, c.attr.hash, c.attr.ext;
+	if #(ver or "") > MAX_VER or #(node or "") > MAX_NODE or #(ext or "") > MAX_NODE then return false; end
+	if not hash then return true, ver and ext and ver.." "..ext or ver; end
+	return true, ver, node, hash == "sha-1" and ver or nil;
 end
 
 -- Presence without caps, as it is sent to rooms, does not unsay what other presence has said.

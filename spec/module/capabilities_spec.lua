@@ -170,26 +170,39 @@ describe("capabilities", function ()
 			local before = #asked;
 			for i, attr in ipairs { { ver = "1", node = "n", hash = "md5" }, { ver = "2", node = "n", hash = "md5" },
 				{ ver = "2", node = "m", hash = "md5" }, { ver = ver, node = "m", hash = "md5" }, { ver = ver, node = "m", hash = "sha-1" },
-				{ ver = ver, node = "m" }, { node = "m" }, {} } do
+				{ ver = ver, node = "m" }, { ver = ver, node = "m", ext = "e" }, { ver = ver, node = "m", ext = "e f" }, {} } do
 				show(jid, attr, to);
 				assert.equal(before + i, #asked, jid..i);
 				show(jid, attr, to);
-				asked[#asked].done(info("urn:x"), attr.ver and attr.node and attr.node.."#"..attr.ver);
+				asked[#asked].done(info("urn:x"), attr.hash and attr.node.."#"..attr.ver);
 				assert.equal(before + i, #asked, jid..i);
 				assert.equal("incapable", caps:of(jid));
 			end
 		end
 	end);
 
+	it("B1 of a client whose caps have no hash are asked of the client, and not of its ver, which leaves out what ext stands for", function ()
+		local attr = { xmlns = "http://jabber.org/protocol/caps", node = "urn:old", ver = "0.12", ext = "cs mr" };
+		caps:presence(st.presence { from = "a@h/1" }:tag("c", attr):up());
+		assert.is_nil(asked[1].node);
+		assert.equal("unknown", caps:of("a@h/1"));
+		asked[1].done(info("urn:x"), "urn:old#0.12");
+		assert.equal("unknown", caps:of("a@h/1"));
+		caps:late("a@h/1", info("urn:x", R));
+		assert.equal("capable", caps:of("a@h/1"));
+	end);
+
 	it("B3 are not read from caps of unusual length, nor from what is no presence of a client", function ()
-		local function show(ver, node, jid, attr)
+		local function show(ver, node, jid, attr, ext)
 			attr = attr or {};
 			attr.from = jid or "a@far/1";
-			caps:presence(st.presence(attr):tag("c", { xmlns = "http://jabber.org/protocol/caps", hash = "sha-1", ver = ver, node = node }), "u@h");
+			local c = { xmlns = "http://jabber.org/protocol/caps", hash = not ext and "sha-1" or nil, ver = ver, node = node, ext = ext };
+			caps:presence(st.presence(attr):tag("c", c), "u@h");
 			return #asked;
 		end
 		assert.equal(0, show(("v"):rep(129), "n"));
 		assert.equal(0, show("v", ("n"):rep(513)));
+		assert.equal(0, show("v", "n", nil, nil, ("e"):rep(513)));
 		for _, type in ipairs { "subscribe", "probe", "error" } do assert.equal(0, show("v", "n", nil, { type = type })); end
 		assert.equal(0, show("v", "n", "b@far"));
 		assert.equal("silent", caps:of("b@far"));
