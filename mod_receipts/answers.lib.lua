@@ -29,7 +29,7 @@ local MAX_PROVEN = 5; -- sessions; one of them will answer
 local MAX_ID = 1023; -- bytes in an id, as in the engine; longer ones are not answered
 local MAX_SENT = 5000; -- answers whose bounces are recognised
 
-local answers = {};
+local answers = { MAX_ID = MAX_ID };
 local methods = {};
 local mt = { __index = methods };
 

@@ -8,6 +8,8 @@ local st = require "util.stanza";
 local new_id = require "util.id".medium;
 local jid_host = require "util.jid".host;
 
+local MAX_ID = (module:require "answers").MAX_ID;
+
 local LAST = -0.5; -- mod_component hands over at -1
 
 local components = {};
@@ -34,7 +36,8 @@ function components.watch(hosts, env)
 	local function handing_over(host, stanza)
 		if env.answers:bounced(stanza) then return true; end
 		local what = env.examine(stanza);
-		if not what or what & env.bits.asks == 0 or jid_host(stanza.attr.from) ~= module.host or not is_connected(host) then return; end
+		if not what or what & env.bits.asks == 0 or #stanza.attr.id > MAX_ID then return; end
+		if jid_host(stanza.attr.from) ~= module.host or not is_connected(host) then return; end
 		local content = st.clone(stanza);
 		env.later(0, "an answer for a component", function () answer(host, content); end);
 	end

@@ -78,6 +78,7 @@ describe("a component", function ()
 		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "3", type = "groupchat" });
 		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "4", type = "error" });
 		alice:send(stanzas.ack("+1555@sms.localhost", "5"));
+		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = ("x"):rep(1024) });
 		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "last" });
 		assert.equal("last", stanzas.acked(alice:expect(function (stanza) return stanza.name == "message"; end)));
 		assert.same({}, alice:messages());
