@@ -6,7 +6,7 @@ local st = require "util.stanza";
 
 local elements = module:require "elements";
 
-local MAX_WAITING = 100; -- acks of one session
+local MAX_WAITING, MAX_SIZE = 100, 4096; -- acks of one session, and bytes in each
 
 local waiting = {};
 local methods = {};
@@ -22,7 +22,7 @@ function methods:take_over(other)
 	self.acks = other.acks;
 end
 
---- Keeps an ack back. Returns false when there are too many.
+--- Keeps an ack back. Returns false when there are too many, or it is too large.
 -- @param stanza  the message; nothing of it but the ack waits
 function methods:keep(session, stanza)
 	local acks = self.acks[session] or {};
@@ -32,6 +32,7 @@ function methods:keep(session, stanza)
 	for _, tag in ipairs(stanza.tags) do
 		if elements.is_received(tag) or tag.attr.xmlns == "urn:xmpp:hints" then ack:add_child(st.clone(tag)); end
 	end
+	if #tostring(ack) > MAX_SIZE then return false; end
 	table.insert(acks, ack);
 	self.acks[session] = acks;
 	return true;

@@ -57,6 +57,16 @@ describe("acks that wait", function ()
 		assert.is_true(keep({}, 1));
 	end);
 
+	it("E4 are of four kilobytes at most, without what does not wait", function ()
+		local session = {};
+		assert.is_false(waiting:keep(session, stanzas.ack("a@h/1", ("x"):rep(4096))));
+		local many = stanzas.ack("a@h/1", "x");
+		for _ = 1, 100 do many:tag("received", { xmlns = stanzas.xmlns, id = "x" }):up(); end
+		assert.is_false(waiting:keep(session, many));
+		assert.is_nil(waiting.acks[session]);
+		assert.is_true(waiting:keep(session, stanzas.ack("a@h/1", "x"):text_tag("body", ("x"):rep(4096))));
+	end);
+
 	it("E4 are not sent for a session that has gone", function ()
 		local session = { dies = true };
 		for n = 1, 3 do keep(session, n); end
