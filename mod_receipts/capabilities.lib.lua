@@ -318,13 +318,13 @@ function methods:of(jid, bare)
 	return capable and "capable" or "incapable";
 end
 
---- Of whom it is known, of all a person's clients together (rule C3).
+--- Of whom it is known, of all a person's clients together (rule C3). A room's occupants are people of their own.
 -- @param visible  function (by, full JID, client): may the one that asks see this client's presence?
 -- @param by       the one that asks
 function methods:of_person(jid, visible, by)
 	local any, all = false, true;
 	for full, client in next, clients_at(self, jid) do
-		if visible(by, full, client) then
+		if (full == jid or not client.room) and visible(by, full, client) then
 			local capable = known(self, client);
 			if capable then return "capable"; end
 			any, all = true, all and capable == false;

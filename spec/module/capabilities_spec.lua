@@ -811,6 +811,16 @@ describe("capabilities", function ()
 		assert.equal("incapable", caps:of_person("a@h", all));
 	end);
 
+	it("C3 of a room's occupants are not the room's, which acks nothing", function ()
+		local query = info(R);
+		caps:presence(presence("a@far/1", query), "u@h");
+		asked[1].done(query);
+		caps:presence(presence("room@far/1", query):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up(), "u@h");
+		local function all() return true; end
+		assert.equal("unknown", caps:of_person("room@far", all));
+		assert.equal("capable", caps:of_person("room@far/1", all));
+	end);
+
 	it("are listed for a person, or for one client", function ()
 		local query = info(R);
 		online["a@h"] = { ["1"] = { full_jid = "a@h/1" }, ["2"] = { full_jid = "a@h/2" } };
