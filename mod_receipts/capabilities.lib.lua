@@ -369,16 +369,19 @@ function methods:clients(jid)
 	return list;
 end
 
---- Verified vers, to be kept over a restart; and back.
+local CAPABLE = { capable = true, incapable = false };
+
+--- Verified vers, to be kept over a restart; and back. As words: Prosody's SQL storage loses what is false.
 function methods:export()
 	local list = {};
-	for key, capable in self.by_hash:items() do list[key] = capable; end
+	for key, capable in self.by_hash:items() do list[key] = capable and "capable" or "incapable"; end
 	return list;
 end
 
 function methods:import(list)
-	for key, capable in pairs(list) do
-		if type(key) == "string" and type(capable) == "boolean" then self.by_hash:set(key, capable); end
+	for key, support in pairs(list) do
+		local capable = CAPABLE[support];
+		if type(key) == "string" and capable ~= nil then self.by_hash:set(key, capable); end
 	end
 end
 

@@ -258,7 +258,7 @@ describe("documents", function ()
 		finally(function () if other then other:stop(); end end);
 		other:run("local storagemanager = require 'core.storagemanager'; local saved = prosody.hosts.localhost.modules.receipts.module.save();"
 			.."for _, name in ipairs { 'receipts_preferences', 'roster' } do storagemanager.open('localhost', name):set('romeo', { answer = 'yes' }); end "
-			.."saved.capabilities:import { ver = true };"
+			.."saved.capabilities:import { ver = 'capable' };"
 			.."return (saved.pending:add('romeo@localhost', 'juliet@localhost', '1', os.time()))");
 		other:halt(); -- which writes the rest
 		local database = assert(DBI.Connect("SQLite3", other.dir.."/data/prosody.sqlite"));

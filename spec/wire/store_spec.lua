@@ -118,6 +118,24 @@ for _, name in ipairs(storages.names) do
 			assert.truthy(server:log():find("C6 the request was ours", 1, true));
 		end);
 
+		it("B1 what is known of software outlives a restart: which supports receipts, and which does not", function ()
+			local FEATURES = { capable = stanzas.xmlns, incapable = "urn:example:nothing" };
+			for support, feature in pairs(FEATURES) do
+				local one = server:connect(support, { features = { feature } });
+				servers.wait(function ()
+					one:sync();
+					return server:support_of(one.jid) == support;
+				end);
+			end
+			server:restart();
+			for support, feature in pairs(FEATURES) do
+				local one = server:connect(support, { features = { feature }, presence = false });
+				one.mute = true;
+				one:send(one:presence()):sync();
+				assert.equal(support, server:support_of(one.jid));
+			end
+		end);
+
 		it("F1 F2 is read when its user asks again, so that quota, expiry and overdue hold for it", function ()
 			ask("stored");
 			server:restart();
