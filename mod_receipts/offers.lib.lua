@@ -56,9 +56,10 @@ local function adhoc_commands(inspection, preferences, options, forms)
 	for i, command in ipairs(ADHOC) do
 		local node, name, permission, form = table.unpack(command);
 		local handler;
-		list[i] = new_command(name, node, function (...)
+		list[i] = new_command(name, node, function (self, data, state)
 			handler = handler or forms[form](inspection, preferences, options);
-			return handler(...);
+			-- Who goes on without the form gets it again: util.adhoc would raise an error.
+			return handler(self, data, (data.form or data.action == "cancel") and state);
 		end, permission);
 	end
 	return list;

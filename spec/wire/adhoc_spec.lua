@@ -4,6 +4,9 @@
 local servers = require "spec.support.server";
 local adhoc = require "spec.support.adhoc";
 local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
+
+local XMLNS = "http://jabber.org/protocol/commands";
 
 describe("ad-hoc commands", function ()
 	local server;
@@ -79,6 +82,21 @@ describe("ad-hoc commands", function ()
 		assert.is_false(ok, text);
 		says(text, 'error: Choose "yes", "no" or "default" for "answer".\n');
 		says(preference("dave"), "have reached me: No [");
+	end);
+
+	it("D1 F4 who goes on without the form gets it again, and may cancel", function ()
+		for user, node in pairs { alice = "receipts#preference", admin = "receipts#pending" } do
+			local client = server:connect(user);
+			local function answer(action)
+				local iq = client:iq(st.iq { type = "set", to = "localhost", id = "" }
+					:tag("command", { xmlns = XMLNS, node = node, sessionid = user, action = action }));
+				local command = iq:get_child("command", XMLNS);
+				return command.attr.status, command:get_child("x", "jabber:x:data") ~= nil;
+			end
+			for _, action in ipairs { "execute", "complete", "next" } do assert.same({ "executing", true }, { answer(action) }); end
+			assert.same({ "canceled", false }, { answer("cancel") });
+		end
+		server:disconnect_all();
 	end);
 
 	it("F4 users see their undelivered messages, and nobody else's", function ()
