@@ -113,7 +113,9 @@ function forms.preference(_, preferences, options)
 	};
 	return new_initial_data_form(form, function (data)
 		local wanted, err = preferences:get(jid_node(data.from));
-		if not wanted then return nil, tostring(err); end
+		if not wanted then
+			return nil, { type = "wait", condition = "internal-server-error", text = "Your choice could not be read: "..tostring(err) };
+		end
 		return wanted;
 	end, function (fields, errors, data)
 		for _, field in ipairs(fields_shown) do

@@ -7,6 +7,7 @@ local stanzas = require "spec.support.stanzas";
 local st = require "util.stanza";
 
 local XMLNS = "http://jabber.org/protocol/commands";
+local STATE = "local r = prosody.hosts.localhost.modules.receipts.module.save(); ";
 
 describe("ad-hoc commands", function ()
 	local server;
@@ -97,6 +98,15 @@ describe("ad-hoc commands", function ()
 			assert.same({ "canceled", false }, { answer("cancel") });
 		end
 		server:disconnect_all();
+	end);
+
+	it("D1 that a choice cannot be read is told in plain words", function ()
+		server:run(STATE.."r.preferences:forget('erin'); prosody.spec_get = r.preferences.store.get; "
+			.."r.preferences.store.get = function () return nil, 'no disk'; end");
+		local text, ok = preference("erin");
+		server:run(STATE.."r.preferences.store.get = prosody.spec_get");
+		assert.is_false(ok);
+		says(text, "Your choice could not be read: no disk");
 	end);
 
 	it("F4 users see their undelivered messages, and nobody else's", function ()
