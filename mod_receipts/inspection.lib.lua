@@ -27,6 +27,10 @@ function methods:user(jid)
 	return user, jid_join(user, host);
 end
 
+local function unread(bare, problem)
+	return "What is stored of "..bare.." cannot be read now: "..(problem or "see the log");
+end
+
 --- What was counted since the server started, or the module came.
 -- @return { host =, counts = see reports.lib.lua, delivery = deliveries by class of time, bounds = of the classes, pending = entries,
 --           bytes = memory }
@@ -44,7 +48,8 @@ end
 function methods:pending(jid)
 	local user, bare = self:user(jid);
 	if not user then return nil, bare; end
-	if not self.parts.store:load(user) then return nil, "What is stored of "..bare.." cannot be read now: see the log"; end
+	local complete, problem = self.parts.store:load(user);
+	if not complete then return nil, unread(bare, problem); end
 	return self.parts.pending:list(bare), self.now();
 end
 
@@ -71,7 +76,7 @@ end
 function methods:why(jid, id)
 	local user, bare = self:user(jid);
 	if not user then return nil, bare; end
-	self.parts.store:load(user);
+	local complete, problem = self.parts.store:load(user);
 	self.parts.drain();
 	local list, place = {}, {};
 	local function put(decision)
@@ -82,6 +87,7 @@ function methods:why(jid, id)
 		if id == nil or entry.id == id then put(outcome(self, entry)); end
 	end
 	for _, decision in ipairs(self.parts.decisions:about(bare, id)) do put(decision); end
+	if #list == 0 and not complete then return nil, unread(bare, problem); end
 	table.sort(list, function (a, b) -- which alone would mix up what happened at one time
 		if a.time ~= b.time then return a.time < b.time; end
 		return place[a] < place[b];

@@ -133,7 +133,7 @@ function shell.forget(_, jid)
 	local count, complete = inspection:forget(jid);
 	if not count then return nil, complete; end
 	return true, views.count(count, "message").." forgotten"
-		..(complete and "" or ", and what was stored, which could not be read");
+		..(complete and "" or ", and what was stored, which has not been read");
 end
 
 return shell;

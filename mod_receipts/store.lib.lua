@@ -20,6 +20,7 @@ local MAX_WITHOUT_ROOM = 1000; -- users whose records did not fit into the table
 local RETRY_AFTER = retries.AFTER; -- seconds until they are read again
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
 local PATIENCE = 5; -- seconds for which all are tried nevertheless, when it is the last time
+local NO_ROOM = "there is no room for it in memory (receipts_max_pending)";
 
 local store = {};
 local methods = {};
@@ -150,11 +151,12 @@ end
 
 --- Makes sure that a user's records are in the pending table.
 -- @param user  the local user's name
--- @return true; false when they cannot be read now, so that what the table says is not all there is
+-- @return true; false when they cannot be read now, so that what the table says is not all there is; and why, where that is not logged
 function methods:load(user)
 	if self.known.at[user] then return true; end
 	local time = self.actions.now();
-	if is_recent(self.gave_up, time) or is_recent(self.no_room.at[user], time) or is_put_off(self, user) then return false; end
+	if is_recent(self.no_room.at[user], time) then return false, NO_ROOM; end
+	if is_recent(self.gave_up, time) or is_put_off(self, user) then return false; end
 	local data, err;
 	if not self.purged[user] then data, err = attempt(self, self.keyval, "get", user); end
 	if not data and err then
@@ -172,7 +174,7 @@ function methods:load(user)
 		self.actions.drain();
 		if not complete then
 			self.no_room:set(user, time);
-			return false;
+			return false, NO_ROOM;
 		end
 	end
 	self.known:set(user, true);

@@ -37,6 +37,19 @@ describe("inspection", function ()
 		assert.same({ nil, "\"h\" is not the JID of a user, like romeo@h" }, { inspection:forget("h") });
 	end);
 
+	it("F4 what cannot be read is not taken for nothing, and why not is told where it is known", function ()
+		local problem;
+		function parts.store.load() return false, problem; end
+		for why, told in pairs { ["see the log"] = false, ["no room"] = "no room" } do
+			problem = told or nil;
+			local expected = { nil, "What is stored of a@h cannot be read now: "..why };
+			assert.same(expected, { inspection:pending("a@h") });
+			assert.same(expected, { inspection:why("a@h", "1") });
+		end
+		function parts.decisions.about() return { { time = 1, id = "1" } }; end
+		assert.same({ { { time = 1, id = "1" } }, 100 }, { inspection:why("a@h", "1") });
+	end);
+
 	it("F4 why keeps the order of what happened at one time, and begins with the asking", function ()
 		local noted, asked = {}, { { time = 5, id = "asked", from = "a@h", to = "x@h", state = "pending" } };
 		for i = 1, 40 do noted[i] = { time = i <= 4 and 9 - i or 5, id = ("%02d"):format(i), from = "a@h", to = "x@h", why = "" }; end

@@ -589,7 +589,7 @@ describe("store", function ()
 		local reads, get = 0, keyval.get;
 		keyval.get = function (...) reads = reads + 1; return get(...); end;
 		finally(function () keyval.get = get; end);
-		for _ = 1, 3 do assert.is_false(store:load("a")); end
+		for _ = 1, 3 do assert.same({ false, "there is no room for it in memory (receipts_max_pending)" }, { store:load("a") }); end
 		assert.equal(1, reads, "not for each message");
 		assert.equal("1", ids("a"));
 		pending:match("b@h", "x@h", "1", now);

@@ -170,9 +170,12 @@ describe("the shell", function ()
 		local text, ok = shell("pending", "dora@localhost");
 		assert.is_false(ok);
 		says(text, "What is stored of dora@localhost cannot be read now: see the log");
+		text, ok = shell("why", "dora@localhost", "2");
+		assert.is_false(ok);
+		says(text, "What is stored of dora@localhost cannot be read now: see the log");
 		text, ok = shell("forget", "dora@localhost");
 		assert.is_true(ok, text);
-		says(text, "1 message forgotten, and what was stored, which could not be read");
+		says(text, "1 message forgotten, and what was stored, which has not been read");
 		assert.is_nil(io.open(path));
 		says(shell("pending", "dora@localhost"), "0 messages");
 	end);
