@@ -80,6 +80,9 @@ local as_json = {};
 as_json.__index = as_json;
 
 local function item(self, object)
+	for name, value in pairs(object) do -- JSON is UTF-8, and the name of a file need not be
+		if type(value) == "string" and not utf8.len(value) then object[name] = shown(value); end
+	end
 	must(self.out:write(self.some and ",\n" or "\n", json(object)));
 	self.some = true;
 end

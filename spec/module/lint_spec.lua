@@ -360,6 +360,20 @@ latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
 			assert.equal("lint does not know -\\u{1b}", select(2, lint.command(engine).run { "-\27" }));
 		end);
 
+		it("names of files that are not UTF-8 such that JSON is", function ()
+			local name = os.tmpname();
+			local latin, shown = name.."\xe4", name.."\\xe4";
+			assert(os.rename(name, latin));
+			process.write(latin, "<message><request "..R.."/></message><");
+			local _, printed = check("json", {}, { names = { latin } });
+			os.remove(latin);
+			assert.truthy(utf8.len(printed));
+			local object = assert(json.decode(printed));
+			assert.same({ shown, shown }, { object.violations[1].file, object.faults[1].file });
+			object = json.decode((select(2, check("json", {}, { names = { "\xe4" }, directory = false }))));
+			assert.truthy(object.faults[1].reason:find("lint - < \\xe4", 1, true), object.faults[1].reason);
+		end);
+
 		it("nothing of what is in a message: not its id, and no address", function ()
 			local hostile = "\u{9b}2J\u{202e}\127&#10;";
 			local _, printed, complaints = check("text", { ask(hostile, hostile, hostile)..ack(hostile, hostile, hostile)
