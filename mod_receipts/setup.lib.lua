@@ -51,7 +51,7 @@ setup.forgetful = { memory = "what is pending does not survive a restart", none 
 --   enabled    function (module name): does this host have the module?
 --   anywhere   function (module name): does any?
 --   disabled   function (module name): is it in modules_disabled, so that this host does not have it?
---   component  function (host): the name of the Component's module; nil where there is no such Component
+--   component  function (host): the name of the Component's module; nil where there is none that is enabled
 
 -- Does Prosody keep statistics that mod_http_openmetrics can show? What statsd gets it does not keep.
 local function measures(config)
@@ -83,7 +83,8 @@ function setup.idle(values, config)
 		local kind = config.component(host);
 		if kind ~= "component" then
 			table.insert(list, ("%s of receipts_answer_components is not answered for: %s"):format(host,
-				kind and ("it is Component %q, and not a gateway that connects (XEP-0114)"):format(kind) or "the configuration has no such Component"));
+				kind and ("it is Component %q, and not a gateway that connects (XEP-0114)"):format(kind)
+					or "the configuration has no such Component, or not enabled"));
 		end
 	end
 	if config.anywhere("http_openmetrics") and not measures(config) then
@@ -200,7 +201,7 @@ function setup.command(system)
 						local of_host = new_set(configmanager.get(host, "modules_disabled"));
 						return not modules:contains(name) and (of_host + new_set(configmanager.get("*", "modules_disabled"))):contains(name);
 					end;
-					component = function (other) return rawget(sections, other) and configmanager.get(other, "component_module"); end;
+					component = function (other) return new_set(hosts):contains(other) and configmanager.get(other, "component_module") or nil; end;
 					names = names, anywhere = anywhere;
 				}));
 			end

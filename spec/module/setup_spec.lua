@@ -102,7 +102,7 @@ describe("F5 setup", function ()
 		assert.is_false(well);
 		local not_answered = " of receipts_answer_components is not answered for: ";
 		assert.truthy(text:find("idle: rooms.example.org"..not_answered.."it is Component \"muc\", and not a gateway", 1, true));
-		assert.truthy(text:find("idle: nowhere.example"..not_answered.."the configuration has no such Component", 1, true));
+		assert.truthy(text:find("idle: nowhere.example"..not_answered.."the configuration has no such Component, or not enabled", 1, true));
 		assert.falsy(text:find("idle: sms", 1, true));
 	end);
 

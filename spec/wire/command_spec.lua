@@ -184,7 +184,7 @@ certificates = %q
 				modules_enabled = { "receipts", "smacks", "carbons" }
 				statistics = "internal"
 				receipts_anwser = "opt-out"
-				receipts_answer_components = { "sms.example", "rooms.example", "two.example" }
+				receipts_answer_components = { "sms.example", "rooms.example", "two.example", "off.example" }
 				VirtualHost "one.example"
 				VirtualHost "two.example"
 					modules_enabled = { "admin_shell", "http_openmetrics" }
@@ -193,13 +193,16 @@ certificates = %q
 					receipts_muc = true
 				Component "sms.example"
 					component_secret = "x"
+				Component "off.example"
+					component_secret = "x"
+					enabled = false
 			]];
 			assert.equal(1, code);
 			local one, two = out:match("(one%.example\n.*)(two%.example\n.*)\nrooms%.example\n");
 			for _, host in ipairs { one, two } do
 				assert.truthy(host:find("wrong: mod_receipts has no option receipts_anwser\n", 1, true));
 				assert.falsy(host:find("off:", 1, true), host);
-				assert.truthy(host:find("idle: rooms.example of", 1, true) and host:find("idle: two.example of", 1, true));
+				for _, name in ipairs { "rooms", "two", "off" } do assert.truthy(host:find("idle: "..name..".example of", 1, true), name); end
 				assert.falsy(host:find("idle: sms", 1, true) or host:find("receipts_muc", 1, true));
 			end
 			assert.truthy(two:find("no option receipts_always", 1, true) and not one:find("receipts_always", 1, true));
