@@ -119,11 +119,15 @@ end
 -- Puts a user's records into the table. Returns whether there was room for all.
 local function take_in(self, user, data)
 	local entries, damaged = records.entries(data);
-	local alive = {};
+	local jid, alive, others = jid_join(user, self.host), {}, {};
+	-- First those that the table has: what makes room for the others is not to come back with its own record.
 	for _, entry in ipairs(entries) do
-		if not is_gone(self, user, entry) then table.insert(alive, entry); end
+		if not is_gone(self, user, entry) then
+			table.insert(self.pending:state(jid, entry.to, entry.id) and alive or others, entry);
+		end
 	end
-	local _, _, why = self.pending:import(jid_join(user, self.host), alive, self.actions.now());
+	table.move(others, 1, #others, #alive + 1, alive);
+	local _, _, why = self.pending:import(jid, alive, self.actions.now());
 	local complete = true;
 	for i, reason in pairs(why) do
 		if reason == "expired" then

@@ -628,6 +628,19 @@ describe("store", function ()
 		assert.equal("4 5 6", ids("a"));
 	end);
 
+	it("F2 what makes room for older records does not come back with its own", function ()
+		for i = 1, 10 do ask("a", "a"..i); end
+		store:flush(20);
+		restart();
+		ask("a", "b");
+		store:flush(20); -- as when nothing could be read
+		assert.is_true(store:load("a"));
+		assert.same({ "b" }, evicted);
+		assert.equal(10, pending:count("a@h"));
+		store:flush(20);
+		assert.equal("a1 a10 a2 a3 a4 a5 a6 a7 a8 a9", ids("a"));
+	end);
+
 	it("F1 records that there was no memory for are read again later", function ()
 		ask("a", "1");
 		store:flush(10);
