@@ -542,6 +542,16 @@ describe("store", function ()
 		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end } }, { now = time }):sweep(1)());
 	end);
 
+	it("F2 F3 leaves to the table what that has, though of a user whose records have not been read", function ()
+		ask("a", "1");
+		store:flush(10);
+		store.known:clear(); -- as when there are too many users
+		now = now + 1000;
+		for _ in store:sweep(1000) do end
+		assert.same({}, expired);
+		assert.equal(1, pending:count("a@h"));
+	end);
+
 	it("F2 F3 tells of what is over its time when it is read, and removes it", function ()
 		ask("a", "1");
 		store:flush(10);
