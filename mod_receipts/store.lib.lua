@@ -408,7 +408,7 @@ function methods:sweep(ttl)
 				self.known:set(user, nil);
 			end
 		elseif user then
-			local data = not self.busy[user] and attempt(self, self.keyval, "get", user);
+			local data = not self.busy[user] and not self.purged[user] and attempt(self, self.keyval, "get", user);
 			for _, entry in ipairs(type(data) == "table" and not self.known.at[user] and records.entries(data) or {}) do
 				local is_over = self.actions.now() - entry.time >= ttl and not is_gone(self, user, entry);
 				if is_over and not self.pending:state(jid_join(user, self.host), entry.to, entry.id) then expire(self, user, entry); end

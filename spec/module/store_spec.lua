@@ -552,6 +552,18 @@ describe("store", function ()
 		assert.equal(1, pending:count("a@h"));
 	end);
 
+	it("F1 F2 tells nothing of who is forgotten and cannot be removed yet", function ()
+		ask("a", "1");
+		store:flush(10);
+		broken = { set = true };
+		finally(function () broken = false; end);
+		assert.is_false(store:forget("a"));
+		store.known:clear();
+		broken, now = false, now + 1000;
+		for _ in store:sweep(1000) do end
+		assert.same({}, expired);
+	end);
+
 	it("F2 F3 tells of what is over its time when it is read, and removes it", function ()
 		ask("a", "1");
 		store:flush(10);
