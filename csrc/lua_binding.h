@@ -57,6 +57,8 @@ double rcpt_check_time(lua_State *L, int arg);
 void rcpt_check_options(lua_State *L, int table, const char *const names[]);
 /* A number from an options table, from `least` to `most`, or its default. */
 double rcpt_option(lua_State *L, int table, const char *key, int least, int most, double standard);
+/* A boolean from one, false by default. */
+bool rcpt_flag_option(lua_State *L, int table, const char *key);
 
 /* Handles begin with the address of their place among these names, so that telling them apart needs no look at metatables. */
 enum rcpt_handle { SCANNER_HANDLE, PENDING_HANDLE };

@@ -23,21 +23,20 @@ int rcpt_l_scanner(lua_State *L)
 {
 	static const char *const names[] = {"only_receipts", "only_summary", "comments", "max_bytes", "max_depth", "max_attr", NULL};
 	rcpt_check_options(L, 1, names);
-	struct rcpt_xml_limits limits = {
+	const struct rcpt_xml_limits limits = {
 		.bytes = (size_t)rcpt_option(L, 1, "max_bytes", 64, 1 << 30, (double)RCPT_XML_BYTES),
 		.depth = (unsigned)rcpt_option(L, 1, "max_depth", 1, 100000, RCPT_XML_DEPTH),
 		.attr = (size_t)rcpt_option(L, 1, "max_attr", 1, 1 << 30, (double)RCPT_XML_ATTR),
+		.comments = rcpt_flag_option(L, 1, "comments"),
+		.only_count = rcpt_flag_option(L, 1, "only_summary"),
 	};
+	const bool only_receipts = rcpt_flag_option(L, 1, "only_receipts");
 	struct scanner_handle *s = lua_newuserdata(L, sizeof *s);
 	memset(s, 0, sizeof *s);
 	s->kind = &rcpt_handle_names[SCANNER_HANDLE];
+	s->only_receipts = only_receipts;
 	lua_pushvalue(L, lua_upvalueindex(UP_SCANNER));
 	lua_setmetatable(L, -2);
-	if (lua_istable(L, 1)) {
-		s->only_receipts = rcpt_flag_field(L, 1, "only_receipts");
-		limits.comments = rcpt_flag_field(L, 1, "comments");
-		limits.only_count = rcpt_flag_field(L, 1, "only_summary");
-	}
 	s->x = rcpt_xml_new(&limits, (unsigned long)rcpt_module(L)->key.k0);
 	if (!s->x)
 		return luaL_error(L, "out of memory");

@@ -105,6 +105,18 @@ double rcpt_option(lua_State *L, int table, const char *key, int least, int most
 	return value;
 }
 
+bool rcpt_flag_option(lua_State *L, int table, const char *key)
+{
+	if (lua_isnoneornil(L, table))
+		return false;
+	rcpt_push_raw_field(L, table, key);
+	if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+		luaL_error(L, "option '%s' is not a boolean", key);
+	const bool set = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return set;
+}
+
 const char *const rcpt_handle_names[] = {[SCANNER_HANDLE] = "scanner", [PENDING_HANDLE] = "pending table"};
 
 /* No other userdata begins with an address in our array. */

@@ -299,6 +299,9 @@ describe("receipts.pending", function ()
 		end
 		assert.equal("there is no option 'capacity'", refused(receipts.scanner, { capacity = 5 }));
 		assert.equal("option 'max_bytes' is not from 64 to 1073741824", refused(receipts.scanner, { max_bytes = 63 }));
+		for _, name in ipairs { "only_receipts", "only_summary", "comments" } do
+			assert.equal("option '"..name.."' is not a boolean", refused(receipts.scanner, { [name] = "no" }));
+		end
 		for _, make in ipairs { receipts.pending, receipts.scanner } do
 			assert.has_error(function () make(5); end);
 			assert.has_error(function () make("ttl"); end);
