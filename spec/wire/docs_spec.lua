@@ -321,6 +321,22 @@ describe("documents", function ()
 		end);
 	end
 
+	it("docs/operators.md explains what its command shows where there are no metrics", function ()
+		local section = docs.read("docs/operators.md"):match("\n### No metrics\n(.-)\n##");
+		local command = section:match("```sh\n(.-)\n```");
+		for said, how in pairs {
+			["Failed to connect"] = { modules = { "receipts" } };
+			["404 Not Found"] = { modules = { "receipts", "bosh" }, http = true, options = 'statistics = "internal"' };
+			["No statistics provider configured"] = { modules = { "receipts", "http_openmetrics" }, http = true };
+		} do
+			local other = servers.start(how);
+			local _, output = execute((command:gsub("5280", tostring(other.http_port or process.free_port()))));
+			other:stop();
+			assert.truthy(output:find(said, 1, true), output);
+			assert.truthy(section:find("\n- `"..said.."`", 1, true), "it does not explain "..said);
+		end
+	end);
+
 	it("a sample that is not so is noticed", function ()
 		assert.is_true(shows("x\na |  1\nb | 2 s\nc\n", "a | 17\n…\nc"));
 		assert.is_false(shows("x\na |  1\nb | 2 s\nc\n", "a | 17\nc"));
