@@ -410,6 +410,18 @@ describe("links", function ()
 		return found;
 	end
 
+	it("at the top of a document lead to all its chapters", function ()
+		local count = 0;
+		for _, name in ipairs(docs.files) do
+			local contents = docs.read(name):match("\n(%[[^\n]+%]%(#[^\n]+ ·\n.-)\n\n");
+			for heading in (contents and docs.read(name) or ""):gmatch("\n## ([^\n]+)") do
+				assert.truthy(contents:gsub("\n", " "):find("["..heading.."](#", 1, true), name.." leaves out "..heading);
+				count = count + 1;
+			end
+		end
+		assert.is_true(count > 20, "only "..count);
+	end);
+
 	it("lead to files and headings that are there", function ()
 		for _, name in ipairs(docs.files) do
 			local folder = name:match("^(.*/)") or "";
