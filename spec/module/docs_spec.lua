@@ -3,9 +3,11 @@
 
 local paths = require "spec.support.paths";
 local docs = require "spec.support.docs";
+local stanzas = require "spec.support.stanzas";
 local titles = require "spec.support.titles";
 local process = require "spec.support.process";
 local parse_xml = require "util.xml".parse;
+local path_encode = require "util.datamanager".path_encode;
 
 local OPERATORS, DEVELOPERS, RULES = "docs/operators.md", "docs/developers.md", "docs/rules.md";
 
@@ -240,6 +242,28 @@ describe("docs/operators.md", function ()
 		listed = {};
 		for _, cells in ipairs(docs.rows(OPERATORS, "field")) do listed[docs.quoted(cells[1])[1]] = true; end
 		assert.same(fields, listed);
+	end);
+
+	it("says of a record which types it can have, and when its time is another", function ()
+		local told, types = {}, {};
+		for _, cells in ipairs(docs.rows(OPERATORS, "field")) do told[docs.quoted(cells[1])[1]] = set(docs.quoted(cells[2])); end
+		for _, name in ipairs { "normal", "chat", "headline", "groupchat", "error" } do
+			local pending = require "receipts".pending {};
+			pending:outgoing(stanzas.ask { from = "a@x/r", to = "b@x", id = "1", type = name }, 10);
+			pending:match("a@x", "b@x", "1", 20);
+			for _, entry in ipairs(pending:export("a@x")) do
+				local record = paths.lib("records").from(entry);
+				if record.type then types[("%q"):format(record.type)] = true; end
+				assert.equal(record.time == 20, told.time[("%q"):format(record.state)]);
+			end
+		end
+		assert.same(types, told.type);
+	end);
+
+	it("says what stands in paths for the characters of a host's name", function ()
+		for code in path_encode("my-host.example"):gmatch("%%%x%x") do
+			assert.truthy(docs.read(OPERATORS):find("`"..code.."`", 1, true), code);
+		end
 	end);
 
 	it("has all commands, of the shell, of prosodyctl and ad hoc", function ()
