@@ -98,8 +98,18 @@ describe("the shell", function ()
 		says(text, "Nothing is remembered about message no-such-message of alice@localhost");
 		text, ok = shell("why", "bob@localhost", "second"); -- it did ask, and is remembered with alice
 		assert.is_false(ok);
-		says(text, "of bob@localhost. If it was sent to them, ask about its sender: an ordinary request is remembered with who sent it. "
-			.."Else it asked for nothing, or too much has happened since");
+		says(text, "of bob@localhost. If it was sent to them, ask about its sender: an ordinary request is remembered with who sent it, "
+			.."and not at all when it comes from elsewhere. Else it asked for nothing, or too much has happened since");
+	end);
+
+	it("F4 why says that an ordinary request from elsewhere is not remembered", function ()
+		local carol = server:connect("carol@plain.localhost/carol");
+		carol:send(stanzas.ask { to = "bob@localhost/bob", id = "afar" });
+		carol:sync();
+		local text, ok = shell("why", "bob@localhost", "afar");
+		assert.is_false(ok);
+		says(text, "Nothing is remembered about message afar of bob@localhost.");
+		says(text, "and not at all when it comes from elsewhere");
 	end);
 
 	it("F4 why tells what has become of messages to other hosts", function ()
