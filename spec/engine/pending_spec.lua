@@ -48,6 +48,14 @@ describe("receipts.pending", function ()
 		assert.same({ "delivered", 1, false, "normal", false }, { pending:match("a@h", "b@h/other", "2", 1) });
 	end);
 
+	it("compares JIDs byte for byte: who prepares them is the caller", function ()
+		pending:add("a@h/R", "b@h", "1", 0);
+		for _, pair in ipairs { { "A@h", "b@h" }, { "a@h ", "b@h" }, { "a@h", "B@h" } } do
+			assert.is_nil(pending:state(pair[1], pair[2], "1"));
+		end
+		assert.equal("pending", pending:state("a@h", "b@h/r", "1"));
+	end);
+
 	it("keeps ids byte for byte", function ()
 		local ids = { "a\0b", "a", "A", "\240\159\152\128", "\"'<>&", (" "):rep(1000) };
 		for i, id in ipairs(ids) do assert.is_true(pending:add("a@h", "b@h", id, i)); end
@@ -250,6 +258,12 @@ describe("receipts.pending", function ()
 		assert.same({ 6, true }, { #stored, stored[1].stored });
 		assert.has_error(function () pending:evicted(-1); end);
 		assert.has_error(function () pending:evicted("x"); end);
+	end);
+
+	it("tells nothing of what made room where it keeps no journal", function ()
+		for i = 1, 11 do pending:add("a@h", "x@h", "m"..i, i); end
+		assert.equal(10, pending:count());
+		assert.is_nil(pending:evicted());
 	end);
 
 	it("says when many have made room", function ()
