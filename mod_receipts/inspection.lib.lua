@@ -83,13 +83,19 @@ function methods:why(jid, id)
 		table.insert(list, decision);
 		place[decision] = #list;
 	end
-	for _, entry in ipairs(self.parts.pending:export(bare)) do
-		if id == nil or entry.id == id then put(outcome(self, entry)); end
+	local entries = self.parts.pending:export(bare);
+	local function put_entries(delivered)
+		for _, entry in ipairs(entries) do
+			if (entry.state == "delivered") == delivered and (id == nil or entry.id == id) then put(outcome(self, entry)); end
+		end
 	end
+	put_entries(false);
 	for _, decision in ipairs(self.parts.decisions:about(bare, id)) do put(decision); end
+	put_entries(true);
 	if #list == 0 and not complete then return nil, unread(bare, problem); end
-	table.sort(list, function (a, b) -- which alone would mix up what happened at one time
-		if a.time ~= b.time then return a.time < b.time; end
+	table.sort(list, function (a, b) -- which alone would mix up what happened at one time, and that of an entry is kept to 1/64 s
+		local one, other = a.time * 64 // 1, b.time * 64 // 1;
+		if one ~= other then return one < other; end
 		return place[a] < place[b];
 	end);
 	return list, self.now();

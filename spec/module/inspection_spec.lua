@@ -62,4 +62,15 @@ describe("inspection", function ()
 		for i, decision in ipairs(inspection:why("a@h")) do seen[i] = decision.id; end
 		assert.same(expected, seen);
 	end);
+
+	it("F4 why has the ack behind what came in the same 1/64 s, to which the table keeps times", function ()
+		parts.decisions.about = function () return { { time = 5.01, id = "forged", from = "c@h/r", to = "a@h", why = "" } }; end;
+		parts.pending.export = function ()
+			local asked = { time = 5, id = "asked", from = "a@h", to = "b@h", state = "pending" };
+			return { asked, { time = 5, id = "acked", from = "a@h", to = "b@h", state = "delivered" } };
+		end;
+		local seen = {};
+		for i, decision in ipairs(inspection:why("a@h")) do seen[i] = decision.id; end
+		assert.same({ "asked", "forged", "acked" }, seen);
+	end);
 end);
