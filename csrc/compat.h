@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RCPT_READ_ONLY_TABLES (LUA_VERSION_NUM >= 503)
@@ -38,15 +39,27 @@ static inline int rcpt_compat_rawgeti(lua_State *L, int table, lua_Integer i)
 #define lua_rawlen lua_objlen
 #define lua_setuservalue lua_setfenv
 #define lua_getuservalue lua_getfenv
+#define RCPT_NO_USER_VALUE(L) lua_rawequal(L, -1, LUA_ENVIRONINDEX) /* that of the function which made the userdata */
+#else
+#define RCPT_NO_USER_VALUE(L) lua_isnil(L, -1)
 #endif
 
-/* A table is what a user value can be: one that holds the value at the top of the stack. */
+/* A table is what a user value can be: one that holds the value at the top of the stack. It is made once, so that only the first
+ * value of a userdata takes memory, as in 5.3 none does. */
 static inline void rcpt_compat_setuservalue(lua_State *L, int userdata)
 {
-	lua_createtable(L, 1, 0);
+	lua_getuservalue(L, userdata);
+	const bool first = RCPT_NO_USER_VALUE(L);
+	if (first) {
+		lua_pop(L, 1);
+		lua_createtable(L, 1, 0);
+	}
 	lua_insert(L, -2);
 	lua_rawseti(L, -2, 1);
-	lua_setuservalue(L, userdata);
+	if (first)
+		lua_setuservalue(L, userdata);
+	else
+		lua_pop(L, 1);
 }
 
 static inline void rcpt_compat_getuservalue(lua_State *L, int userdata)
