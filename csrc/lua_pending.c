@@ -32,26 +32,34 @@ static size_t next_piece(size_t told)
 	return told / 4 < PIECE_LEAST ? PIECE_LEAST : told / 4 > PIECE_MOST ? PIECE_MOST : told / 4;
 }
 
+static size_t to_tell(const struct pending_handle *h)
+{
+	const size_t bytes = h->t ? rcpt_pending_bytes(h->t) : 0;
+	return bytes < TOLD_MOST ? bytes : TOLD_MOST;
+}
+
 /* Tells Lua's collector how much the table holds. It begins anew when the memory that it knows of has grown by a share, and the
  * table is outside of that: Lua's own memory would be gone through as often as if there were no table. Lua has no call for it, so
  * there are userdata of as many bytes, up to a bound, to which nothing is ever written: of each a page or two is memory, the rest
- * addresses. May raise an error, and run finalizers: only for where nothing is half done. */
+ * addresses. May raise an error, and run finalizers: only for where nothing is half done. A finalizer may get here too, close the
+ * table, or have it take over another, so after each userdata all is looked at again. */
 static void tell_collector(lua_State *L, int handle)
 {
 	struct pending_handle *h = lua_touserdata(L, handle);
-	const size_t bytes = h->t ? rcpt_pending_bytes(h->t) : 0, holds = bytes < TOLD_MOST ? bytes : TOLD_MOST;
-	lua_getuservalue(L, handle);
-	const int array = lua_gettop(L);
-	int n = (int)lua_rawlen(L, array);
-	for (size_t more = next_piece(h->told); h->told + more <= holds; more = next_piece(h->told)) {
+	for (size_t more = next_piece(h->told); h->told + more <= to_tell(h); more = next_piece(h->told)) {
 		lua_newuserdata(L, more);
-		lua_rawseti(L, array, ++n);
+		lua_getuservalue(L, handle);
+		lua_insert(L, -2);
+		lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+		lua_pop(L, 1);
 		h->told += more;
 	}
-	for (; n > 0; n--) {
+	lua_getuservalue(L, handle);
+	const int array = lua_gettop(L);
+	for (int n = (int)lua_rawlen(L, array); n > 0; n--) {
 		lua_rawgeti(L, array, n);
 		const size_t last = (size_t)lua_rawlen(L, -1);
-		if (h->told - last < holds)
+		if (h->told - last < to_tell(h))
 			break;
 		lua_pushnil(L);
 		lua_rawseti(L, array, n);
@@ -78,9 +86,9 @@ static struct rcpt_pending *check_pending(lua_State *L)
 static struct rcpt_pending *table_at(lua_State *L, double now)
 {
 	struct pending_handle *h = lua_touserdata(L, 1);
-	h->evicted.now = now;
 	if (++h->adds > LOOK_AFTER)
 		tell_collector(L, 1);
+	h->evicted.now = now;
 	return open_table(L, h);
 }
 

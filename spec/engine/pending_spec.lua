@@ -389,6 +389,78 @@ describe("receipts.pending", function ()
 		told(0);
 	end);
 
+	describe("while it tells the collector, and a finalizer runs", function ()
+		local n;
+		before_each(function () n = 0; end);
+
+		local function fill(table, count)
+			for _ = 1, count do
+				n = n + 1;
+				table:add(n.."@h", "b@h", ("m"):rep(900)..n, 1000);
+			end
+		end
+
+		-- Calls `use`; meanwhile a finalizer runs, once.
+		local function during(use, meanwhile)
+			local running = false;
+			portable.eager();
+			portable.finalized(function () if running then meanwhile(); end end);
+			running = true;
+			use();
+			running = false;
+			portable.incremental();
+		end
+
+		local function known()
+			collectgarbage();
+			collectgarbage();
+			return collectgarbage("count") * 1024;
+		end
+
+		it("tells of what that added, once", function ()
+			local table = receipts.pending {};
+			local empty = known();
+			for _ = 1, 100 do
+				fill(table, 120);
+				during(function () table:expire(1000); end, function ()
+					fill(table, 50);
+					table:expire(1000);
+				end);
+				table:expire(1000000, 1000); -- all of it
+			end
+			fill(table, 1000);
+			table:expire(1000);
+			assert.near(table:bytes(), known() - empty, 65536);
+			table:close();
+		end);
+
+		it("tells of nothing where that closed the table", function ()
+			local tables = {};
+			local empty = known();
+			for i = 1, 20 do
+				local table = receipts.pending {};
+				tables[i] = table;
+				fill(table, 120);
+				during(function () pcall(table.expire, table, 1000); end, function () table:close(); end);
+				if pcall(table.count, table) then table:close(); end
+			end
+			assert.near(0, known() - empty, 2 * 65536);
+			assert.equal(20, #tables);
+		end);
+
+		it("has the time when an entry made room, not that of what the finalizer added", function ()
+			for _ = 1, 20 do
+				local table = receipts.pending { per_user = 1 };
+				table:journal();
+				fill(table, 127);
+				table:add("a@h", "b@h", "1", 1000);
+				during(function () table:add("a@h", "b@h", "2", 1001); end, function () table:add("c@h", "b@h", "1", 5); end);
+				assert.equal(1001, table:evicted()[1].gone);
+				table:close();
+			end
+		end);
+	end);
+
 	it("rejects a closed handle, and can be closed twice", function ()
 		local closed = receipts.pending();
 		closed:close();
