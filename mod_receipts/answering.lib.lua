@@ -23,12 +23,13 @@ local mt = { __index = methods };
 
 local answer;
 
---- @param env  options, engine, preferences, capabilities, guard, later, in_thread: the module's;
---              record(stanza, why): takes note of a decision; answered(): an answer has been sent
-function answering.new(env)
+--- @param parts      options, engine, preferences, capabilities, reports; record (function (stanza, why)): takes note of a decision
+-- @param guard      of guard.lib.lua, and later
+-- @param in_thread  of guard.lib.lua
+function answering.new(parts, guard, later, in_thread)
 	return setmetatable({
-		env = env, answers = answers_lib.new();
-		answer = env.guard("an answer", function (...) answer(...); end); -- each by itself: one that cannot be sent costs no other
+		parts = parts, guard = guard, later = later, in_thread = in_thread, answers = answers_lib.new();
+		answer = guard("an answer", function (...) answer(...); end); -- each by itself: one that cannot be sent costs no other
 		sent_at_hibernation = setmetatable({}, { __mode = "k" }); -- session that hibernates -> how many stanzas of its queue were sent before
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
 		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
@@ -38,7 +39,7 @@ end
 
 --- What another one remembered, after a reload.
 function methods:take_over(other)
-	self.answers:take_over(other.answers, self.env.options.answer == other.env.options.answer);
+	self.answers:take_over(other.answers, self.parts.options.answer == other.parts.options.answer);
 	self.sent_at_hibernation, self.unsure = other.sent_at_hibernation, other.unsure;
 end
 
@@ -49,26 +50,26 @@ local function send_answer(self, session, content, why)
 	local ok, err = pcall(prosody.core_post_stanza, session, self.answers:make(session, content, id), true);
 	if not ok then
 		self.answers:not_sent(session, content);
-		self.env.record(content, "not answered for "..session.full_jid..", F0 the answer could not be sent");
+		self.parts.record(content, "not answered for "..session.full_jid..", F0 the answer could not be sent");
 		error(err, 0);
 	end
 	if self.answers:refused(id) then -- a block, no such user
-		self.env.record(content, "not answered for "..session.full_jid..", D8 the answer was refused at once");
+		self.parts.record(content, "not answered for "..session.full_jid..", D8 the answer was refused at once");
 	else
-		self.env.record(content, "answered for "..session.full_jid..", "..why);
-		self.env.answered();
+		self.parts.record(content, "answered for "..session.full_jid..", "..why);
+		self.parts.reports:count("answers");
 	end
 end
 
 -- Is this a content message that asks, and from whom?
 local function asks(self, stanza)
-	local what = self.env.engine.examine(stanza);
-	return what and what & self.env.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
+	local what = self.parts.engine.examine(stanza);
+	return what and what & self.parts.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
 end
 
 -- What is known of a session's client; where that is nothing, it matters once it is learned, for what has arrived until then.
 local function support_of(self, session)
-	local client = self.env.capabilities:of(session.full_jid);
+	local client = self.parts.capabilities:of(session.full_jid);
 	if client ~= "capable" and client ~= "incapable" then self.unsure[session] = true; end
 	return client;
 end
@@ -76,7 +77,7 @@ end
 -- A content message that asks has arrived at a session.
 function answer(self, session, content)
 	local user = session.username; -- none any more of one that has ended, as it may while either of these reads a store
-	if not user or not self.env.preferences:answers_for(user) or session.destroyed then return; end
+	if not user or not self.parts.preferences:answers_for(user) or session.destroyed then return; end
 	local visible = presence.visible(session, content.attr.from);
 	if session.destroyed then return; end
 	local stored = content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil; -- mod_offline says so
@@ -84,7 +85,7 @@ function answer(self, session, content)
 	if yes then
 		send_answer(self, session, content, why);
 	else
-		self.env.record(content, "not answered for "..session.full_jid..", "..why);
+		self.parts.record(content, "not answered for "..session.full_jid..", "..why);
 	end
 end
 
@@ -96,7 +97,7 @@ end
 -- What has arrived, and waited, is looked at again.
 local function answer_all(self, list)
 	if #list == 0 then return; end
-	self.env.in_thread(function ()
+	self.in_thread(function ()
 		for _, one in ipairs(list) do self:answer(one.session, one.content); end
 	end);
 end
@@ -116,7 +117,7 @@ function methods:learned(jid)
 	if jid and not (session and self.unsure[session]) or next(self.unsure) == nil then return; end
 	if not self.look_at then
 		self.look_at = {};
-		self.env.later(MOMENT, "what was learned", function ()
+		self.later(MOMENT, "what was learned", function ()
 			local which, list = self.look_at.all and self.unsure or self.look_at, {};
 			self.look_at = nil;
 			for one in pairs(which) do table.insert(list, one); end
@@ -144,7 +145,7 @@ end
 function methods:delivering(account, content)
 	if not content.attr.from then return; end -- some module's
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
-	local is_copy = self.env.options.resend_attempts > 0 and resend.is_copy(content);
+	local is_copy = self.parts.options.resend_attempts > 0 and resend.is_copy(content);
 	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
 		return support_of(self, session);
 	end, is_copy);
@@ -234,10 +235,10 @@ end
 --- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.
 -- @return function (stanza, session): the filter of what goes out
 function methods:sent()
-	local sent = self.env.guard("a stanza that goes out", function (stanza, session)
+	local sent = self.guard("a stanza that goes out", function (stanza, session)
 		if session.smacks or not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
 		local content = st.clone(stanza);
-		self.env.later(0, "an answer for what was sent", function () self:answer(session, content); end);
+		self.later(0, "an answer for what was sent", function () self:answer(session, content); end);
 	end);
 	return function (stanza, session)
 		sent(stanza, session);

@@ -22,40 +22,41 @@ local function is_connected(host)
 end
 
 --- Watches the messages to these components.
--- @param hosts  array of their names
--- @param env    examine, bits: the engine's; answers: answers.lib.lua's; guard, later: of guard.lib.lua;
---               record(stanza, why): takes note of a decision; answered(): an answer has been sent
-function components.watch(hosts, env)
+-- @param parts  options, engine, answering, reports; record (function (stanza, why)): takes note of a decision
+-- @param guard  of guard.lib.lua, and later
+function components.watch(parts, guard, later)
+	local engine, answers = parts.engine, parts.answering.answers;
+
 	local function answer(host, content)
 		if not is_connected(host) then return; end
-		env.record(content, "answered for "..content.attr.to..", which the component "..host.." has taken");
-		env.answered();
-		module:context(host):send(env.answers:make({ full_jid = content.attr.to }, content, new_id()));
+		parts.record(content, "answered for "..content.attr.to..", which the component "..host.." has taken");
+		parts.reports:count("answers");
+		module:context(host):send(answers:make({ full_jid = content.attr.to }, content, new_id()));
 	end
 
 	local function handing_over(host, stanza)
-		if env.answers:bounced(stanza) then return true; end
-		local what = env.examine(stanza);
-		if not what or what & env.bits.asks == 0 or #stanza.attr.id > MAX_ID then return; end
+		if answers:bounced(stanza) then return true; end
+		local what = engine.examine(stanza);
+		if not what or what & engine.bits.asks == 0 or #stanza.attr.id > MAX_ID then return; end
 		if jid_host(stanza.attr.from) ~= module.host or not is_connected(host) then return; end
 		local content = st.clone(stanza);
-		env.later(0, "an answer for a component", function () answer(host, content); end);
+		later(0, "an answer for a component", function () answer(host, content); end);
 	end
 
 	local listed = {};
 	local function watch(host)
 		local component = module:context(host);
 		for _, kind in ipairs { "bare", "full", "host" } do
-			component:hook("message/"..kind, env.guard("a message to a component", function (event)
+			component:hook("message/"..kind, guard("a message to a component", function (event)
 				return handing_over(host, event.stanza);
 			end), LAST);
 		end
 	end
-	for _, host in ipairs(hosts) do
+	for _, host in ipairs(parts.options.answer_components) do
 		if prosody.hosts[host] and not listed[host] then watch(host); end
 		listed[host] = true;
 	end
-	module:hook_global("host-activated", env.guard("host-activated", function (host)
+	module:hook_global("host-activated", guard("host-activated", function (host)
 		if listed[host] then watch(host); end
 	end));
 end

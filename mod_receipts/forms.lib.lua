@@ -95,10 +95,9 @@ function forms.mine(inspection)
 end
 
 --- What a user wants done for them (rule D1).
--- @param preferences  preferences.lib.lua's
--- @param options      those in force
-function forms.preference(_, preferences, options)
-	local fields_shown = choices(options);
+-- @param parts  preferences, options
+function forms.preference(_, parts)
+	local preferences, fields_shown = parts.preferences, choices(parts.options);
 	if #fields_shown == 0 then
 		return function ()
 			local info = "There is nothing to choose: this server neither answers nor asks for receipts on behalf of its users.";

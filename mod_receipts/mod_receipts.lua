@@ -184,11 +184,7 @@ local function record(stanza, why, id)
 end
 
 answering = asleep.later(function (self)
-	local made = sleeping.answering.new {
-		options = options, engine = engine, preferences = preferences, capabilities = capabilities, record = record;
-		guard = guard, later = later, in_thread = guards.in_thread;
-		answered = function () reports:count("answers"); end;
-	};
+	local made = sleeping.answering.new(parts, guard, later, guards.in_thread);
 	sleeping.answering.listen(self, hook);
 	return made;
 end);
@@ -371,12 +367,7 @@ local function measure()
 end
 module:hook_global("stats-update", guard("stats-update", measure));
 
-if #options.answer_components > 0 then
-	sleeping.components.watch(options.answer_components, {
-		examine = engine.examine, bits = bits, answers = answering.answers, guard = guard, later = later, record = record;
-		answered = function () reports:count("answers"); end;
-	});
-end
+if #options.answer_components > 0 then sleeping.components.watch(parts, guard, later); end
 
 local bounced = guard("a bounce", function (stanza) return traffic.bounced(stanza); end);
 local unwatch = { outlet.watch(hook, function (stanza)
@@ -390,8 +381,8 @@ if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, 
 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, time_now, parts); end);
-local withdraw = offers.make(inspection, module.host, preferences, options, sleeping, guard);
-local upkeep = upkeep_lib.start(module, guard, options, time_now, parts); -- rules F2, F1: what happens without a stanza
+local withdraw = offers.make(inspection, parts, sleeping, guard);
+local upkeep = upkeep_lib.start(module, guard, time_now, parts); -- rules F2, F1: what happens without a stanza
 parts.upkeep = upkeep;
 reports:start();
 

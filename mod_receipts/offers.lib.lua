@@ -35,29 +35,29 @@ local function register(shell, manual)
 	end
 end
 
-local function offer_in_shell(inspection, host, shell, manual, guard)
-	local function register_ours() register(shell, manual); end
-	hosts[host] = { inspection = inspection, register = register_ours };
+local function offer_in_shell(inspection, libs, guard)
+	local function register_ours() register(libs.shell, libs.manual); end
+	hosts[module.host] = { inspection = inspection, register = register_ours };
 	register_ours();
 	module:hook_global("module-loaded", guard("module-loaded", function (event)
 		if event.module == "admin_shell" then register_ours(); end
 	end));
 end
 
-local function leave_shell(host)
-	hosts[host], environment.receipts = nil, nil;
+local function leave_shell()
+	hosts[module.host], environment.receipts = nil, nil;
 	local _, other = next(hosts);
 	if other then other.register(); end
 end
 
-local function adhoc_commands(inspection, preferences, options, forms)
+local function adhoc_commands(inspection, parts, forms)
 	local new_command = module:require "adhoc".new;
 	local list = {};
 	for i, command in ipairs(ADHOC) do
 		local node, name, permission, form = table.unpack(command);
 		local handler;
 		list[i] = new_command(name, node, function (self, data, state)
-			handler = handler or forms[form](inspection, preferences, options);
+			handler = handler or forms[form](inspection, parts);
 			-- Who goes on without the form gets it again: util.adhoc would raise an error.
 			return handler(self, data, (data.form or data.action == "cancel") and state);
 		end, permission);
@@ -72,15 +72,15 @@ local function load_adhoc()
 end
 
 --- Makes the offers for this host.
--- @param inspection   inspection.lib.lua's; preferences: preferences.lib.lua's; options: those in force
--- @param libs         shell, manual and forms: the libs; guard: of guard.lib.lua
+-- @param inspection  inspection.lib.lua's; parts: preferences, options
+-- @param libs        shell, manual and forms: the libs; guard: of guard.lib.lua
 -- @return function that takes those away which Prosody does not take away by itself
-function offers.make(inspection, host, preferences, options, libs, guard)
-	local commands = adhoc_commands(inspection, preferences, options, libs.forms); -- first: it may fail
-	offer_in_shell(inspection, host, libs.shell, libs.manual, guard);
+function offers.make(inspection, parts, libs, guard)
+	local commands = adhoc_commands(inspection, parts, libs.forms); -- first: it may fail
+	offer_in_shell(inspection, libs, guard);
 	for _, command in ipairs(commands) do module:provides("adhoc", command); end
 	load_adhoc();
-	return function () leave_shell(host); end;
+	return leave_shell;
 end
 
 return offers;

@@ -90,10 +90,10 @@ local function interval(after)
 end
 
 --- Starts the timers.
--- @param parts  pending, store, reports, decisions
+-- @param parts  options, pending, store, reports, decisions
 -- @return { stop = function (), expire_now = function (): number of entries that expired at once; the rest follows }
-function upkeep.start(api, guard, options, time_now, parts)
-	local timers = {};
+function upkeep.start(api, guard, time_now, parts)
+	local options, timers = parts.options, {};
 	local function every(first, name, work)
 		local guarded = guard(name, work);
 		local timer = api:add_timer(first, function () return guarded() or first; end);

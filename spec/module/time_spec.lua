@@ -44,7 +44,10 @@ describe("a week", function ()
 			end
 			return true;
 		end
-		local parts = { pending = pending, decisions = { note = function () end } };
+		local parts = {
+			options = { expire_after = EXPIRE_AFTER, overdue_after = OVERDUE_AFTER, flush_interval = 60 };
+			pending = pending, decisions = { note = function () end };
+		};
 		function parts.drain() end
 		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
 			now = now, failed = error, drain = parts.drain, expired = function (entry) upkeep_lib.expired(entry, now(), parts); end;
@@ -59,8 +62,7 @@ describe("a week", function ()
 			assert(age >= 0, "age "..age);
 			count(outcome, id);
 		end };
-		local upkeep = upkeep_lib.start(api, function (_, handler) return handler; end,
-			{ expire_after = EXPIRE_AFTER, overdue_after = OVERDUE_AFTER, flush_interval = 60 }, now, parts);
+		local upkeep = upkeep_lib.start(api, function (_, handler) return handler; end, now, parts);
 
 		for hour = 0, 7 * 24 - 1 do
 			local by, ahead = 0, nil;
@@ -212,13 +214,12 @@ describe("a storage that takes its time", function ()
 			clock = clock + cost;
 			return true;
 		end
-		local parts = { pending = pending };
+		local parts = { options = { expire_after = 7 * DAY, overdue_after = HOUR, flush_interval = 5 }, pending = pending };
 		function parts.drain() end
 		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
 			now = now, failed = error, drain = parts.drain, expired = error, exists = exists;
 		});
-		upkeep_lib.start(api, function (_, handler) return handler; end,
-			{ expire_after = 7 * DAY, overdue_after = HOUR, flush_interval = 5 }, now, parts);
+		upkeep_lib.start(api, function (_, handler) return handler; end, now, parts);
 		while clock < began + seconds do
 			local first = timers[1];
 			for _, timer in ipairs(timers) do

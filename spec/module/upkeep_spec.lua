@@ -48,6 +48,7 @@ describe("upkeep", function ()
 			return timer;
 		end
 		parts = {
+			options = { expire_after = 1000, overdue_after = 100, flush_interval = 5 };
 			pending = pending;
 			reports = {
 				outcome = function (_, outcome, from, to, id, age) table.insert(told, { outcome, from, to, id, age }); end;
@@ -72,7 +73,7 @@ describe("upkeep", function ()
 				end;
 			};
 		};
-		upkeep = lib.start(api, guard, { expire_after = 1000, overdue_after = 100, flush_interval = 5 }, function () return now - set_back; end, parts);
+		upkeep = lib.start(api, guard, function () return now - set_back; end, parts);
 		drain = lib.drain(parts, function () return listening; end);
 	end);
 
@@ -151,7 +152,8 @@ describe("upkeep", function ()
 		pending:forget("new@h");
 		pending:add("new@h", "x@h", "newer", now);
 		pending:import("late@h", { { to = "x@h", id = "old", time = now - 5, state = "pending" } }, now);
-		lib.start(api, guard, { expire_after = 1000, overdue_after = 10, flush_interval = 5 }, function () return now; end, parts);
+		parts.options.overdue_after = 10;
+		lib.start(api, guard, function () return now; end, parts);
 		pass(6.1);
 		assert.equal("late@h", told[1][2]);
 	end);

@@ -814,7 +814,7 @@ suite("with a choice that is taken back", { options = 'receipts_answer = "opt-in
 		on.friends("alice", "bob");
 		on.alice = on.client("alice", RECEIPTS);
 		local function choose(what)
-			on.server:run(("prosody.hosts.localhost.modules.receipts.module.save().answering.env.preferences:set('bob', { answer = %q })"):format(what));
+			on.server:run(("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = %q })"):format(what));
 		end
 		choose("yes");
 		local one = on.client("bob@localhost/1", NONE);
@@ -838,7 +838,7 @@ suite("with a choice that is taken back", { options = 'receipts_answer = "opt-in
 			on.server:reload();
 			return on.server:run("return prosody.hosts.localhost.modules.receipts.module.save().answering.answers.fates");
 		end
-		on.server:run("prosody.hosts.localhost.modules.receipts.module.save().answering.env.preferences:set('carol', { answer = 'yes' })");
+		on.server:run("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('carol', { answer = 'yes' })");
 		local carol = on.client("carol", NONE);
 		on.ask("carol@localhost", "d1");
 		on.proves(carol);
@@ -1156,7 +1156,7 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 	-- The session ends when that is asked for.
 	for what, ends in pairs {
 		["what its user wants"] = [[
-			local preferences = prosody.hosts.localhost.modules.receipts.module.save().answering.env.preferences;
+			local preferences = prosody.hosts.localhost.modules.receipts.module.save().preferences;
 			function preferences.answers_for()
 				preferences.answers_for = nil;
 				go();

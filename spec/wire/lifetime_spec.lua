@@ -233,8 +233,8 @@ describe("a user's deletion", function ()
 		bob:send(stanzas.ask { to = "alice@localhost", id = "y" });
 		bob:sync();
 		server:run(STATE..[[
-			r.answering.env.preferences:set("alice", { answer = "yes", ask = "no" });
-			r.answering.env.preferences:get("alice");
+			r.preferences:set("alice", { answer = "yes", ask = "no" });
+			r.preferences:get("alice");
 			local presence = require "util.stanza".presence;
 			r.capabilities:presence(presence { from = "friend@elsewhere/a" }, "alice@localhost");
 			r.capabilities:presence(presence { from = "friend@elsewhere/b" }, "bob@localhost");
@@ -248,7 +248,7 @@ describe("a user's deletion", function ()
 			end
 			r.capabilities.people:each(function (_, client) if client.shown[jid] then seen = seen + 1; end end);
 			return table.concat({ r.pending:count(jid), #r.decisions:about(jid), r.answering.answers.fate:get(jid) and 1 or 0, kept, seen,
-				r.answering.env.preferences.wanted.at[user] and 1 or 0 }, " ");
+				r.preferences.wanted.at[user] and 1 or 0 }, " ");
 		]];
 		local function survey(user) return server:run(SURVEY:gsub("%.%.%.;", ("%q;"):format(user))); end
 		assert.truthy(survey("alice"):match("^1 [1-9]%d* 1 1 1 1$"), survey("alice"));
@@ -328,13 +328,13 @@ describe("errors of others", function ()
 			local got = alice:messages()[1];
 			return got ~= nil and stanzas.acked(got) == id;
 		end
-		server:run(STATE.."local store = r.answering.env.preferences.store; "
+		server:run(STATE.."local store = r.preferences.store; "
 			.."prosody.spec_get = store.get; store.get = function () return nil, 'down'; end");
 		assert.is_false(answered("down"));
-		server:run(STATE.."local preferences = r.answering.env.preferences; preferences.store.get = prosody.spec_get; "
+		server:run(STATE.."local preferences = r.preferences; preferences.store.get = prosody.spec_get; "
 			.."local now = preferences.retries.now; preferences.retries.now = function () return now() + 10; end");
 		assert.is_true(answered("up"));
-		server:run(STATE.."assert(r.answering.env.preferences:set('bob', { answer = 'no', ask = 'default' }))");
+		server:run(STATE.."assert(r.preferences:set('bob', { answer = 'no', ask = 'default' }))");
 		assert.is_false(answered("no longer wanted"));
 	end);
 
@@ -362,7 +362,7 @@ describe("errors of others", function ()
 			server:reload();
 			assert.equal("0", server:run(STATE..[[
 				local st = require "util.stanza";
-				local preferences, n = r.answering.env.preferences, 0;
+				local preferences, n = r.preferences, 0;
 				preferences.store = { get = function () n = n + 1; end };
 				local function send(to, name, id)
 					prosody.core_post_stanza(prosody.hosts.localhost, st.message({ from = "a@elsewhere/r", to = to, type = "chat", id = "1" })
