@@ -26,6 +26,15 @@ local hooks = {};
 -- Types of messages in which a receipt element needs no second look.
 local plain_types = { chat = true, normal = true };
 
+--- The bits, of the engine's, of what should not be there. A request beside an ack has one of its own.
+function hooks.odd(bits)
+	local odd = bits.bounce;
+	for name, bit in pairs(bits) do
+		if name:find("-", 1, true) then odd = odd | bit; end
+	end
+	return odd;
+end
+
 -- Is this a subscriber of the session's user, who is online? Then an ack tells nothing new (rule E4).
 local function is_subscriber(session, jid)
 	local roster = jid and session.presence and session.roster;
@@ -54,11 +63,8 @@ function hooks.new(engine, env)
 	local ask, match, examine = pending.ask, pending.match, engine.examine;
 
 	local bits = engine.bits;
-	local BIT_CONTENT, BIT_RECEIVED, BIT_REQUEST, BIT_MORE, PLAIN_ASK = bits.content, bits.received, bits.request, bits.more, bits.request | bits.asks;
-	local ODD = bits.bounce; -- what should not be there
-	for name, bit in pairs(bits) do
-		if name:find("-", 1, true) then ODD = ODD | bit; end
-	end
+	local BIT_CONTENT, BIT_RECEIVED, BIT_MORE, PLAIN_ASK = bits.content, bits.received, bits.more, bits.request | bits.asks;
+	local ODD = hooks.odd(bits);
 
 	local asked, delivered, sampled, duplicate, ages = 0, 0, 0, 0, {};
 
@@ -77,10 +83,9 @@ function hooks.new(engine, env)
 		if status == "out of memory" then error(status, 0); end
 		if status and status ~= "known" and (status ~= "asked" or not known[user] or listening("receipts/requested")) then
 			ordinary = false;
-		elseif what & BIT_RECEIVED == 0 then
-			ordinary = what & ODD == 0;
 		else
-			ordinary = what & (ODD | BIT_REQUEST) == 0 and (not protect or is_subscriber(origin, event.stanza.attr.to)) and silent[user];
+			ordinary = what & ODD == 0
+				and (what & BIT_RECEIVED == 0 or (not protect or is_subscriber(origin, event.stanza.attr.to)) and silent[user]);
 		end
 		if not ordinary then return env.outgoing(event, what, status, evicted); end
 		if status == "asked" then
@@ -160,7 +165,7 @@ function hooks.new(engine, env)
 		local stanza = event.stanza;
 		local own = stanza.attr.type;
 		if not what or what & BIT_RECEIVED ~= 0 then see_type(own); end
-		if (verdict == "delivered" or verdict == "duplicate") and not injected and (not what or what & (ODD | BIT_REQUEST) == 0) then
+		if (verdict == "delivered" or verdict == "duplicate") and not injected and (not what or what & ODD == 0) then
 			if verdict == "duplicate" then
 				duplicate = duplicate + 1;
 				return;

@@ -64,7 +64,7 @@ local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
-}, { asleep = asleep, jids = jids, retries = retries });
+}, { asleep = asleep, hooks = hooks, jids = jids, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local bits = engine.bits;

@@ -13,6 +13,7 @@ local time_now = require "util.time".now;
 local is_awake = module:require "asleep".is_awake;
 local checks = module:require "checks";
 local elements = module:require "elements";
+local hooks = module:require "hooks";
 local jids = module:require "jids";
 local presence = module:require "presence";
 local requests = module:require "requests";
@@ -53,13 +54,8 @@ function traffic.new(parts)
 	local preferences, answering, reports, decisions, resend =
 		parts.preferences, parts.answering, parts.reports, parts.decisions, parts.resend;
 
-	local malformed = 0;
-	for name, bit in pairs(bits) do
-		if name:find("-", 1, true) then malformed = malformed | bit; end
-	end
-	-- A message with none of these bits but `request` is an ordinary ask; with none but `received`, an ordinary ack.
-	local ODD_REQUEST = malformed | bits.received | bits.bounce;
-	local ODD_RECEIVED = malformed | bits.request | bits.bounce;
+	local ODD = hooks.odd(bits);
+	local ODD_OR_ACK = ODD | bits.received; -- a message with none of these is an ordinary ask, or nothing
 
 	local function may_see(origin, jid)
 		return not options.protect_presence or presence.visible(origin, jid);
@@ -146,8 +142,8 @@ function traffic.new(parts)
 			reports:untracked();
 			record(stanza, "F2 not tracked: "..tracked);
 		end
-		if what & ODD_REQUEST == 0 then return; end
-		if what & ODD_RECEIVED == 0 and may_see(origin, stanza.attr.to) then
+		if what & ODD_OR_ACK == 0 then return; end
+		if what & ODD == 0 and may_see(origin, stanza.attr.to) then
 			if preferences:answers_for(origin.username) then answering:acked(origin, stanza); end
 			return;
 		end
@@ -195,16 +191,16 @@ function traffic.new(parts)
 			settled(verdict, account, id);
 			reports:outcome(verdict, account, occupant and stanza.attr.from, id, age, stanza.attr.from, injected);
 		end
-		if what & ODD_REQUEST == 0 then
+		if what & ODD_OR_ACK == 0 then
 			if preferences:answers_for(user) then answering:delivering(account, stanza); end
 			return;
 		end
-		if what & ODD_RECEIVED == 0 and not injected and (verdict == "delivered" or verdict == "duplicate")
+		if what & ODD == 0 and not injected and (verdict == "delivered" or verdict == "duplicate")
 			and (what & bits.more ~= 0 or verdict == "duplicate" or type == (stanza.attr.type or "normal")) then
 			return;
 		end
 
-		if verdict == "unknown" and what & ODD_RECEIVED == 0 and options.unknown == "pass" then -- the least for what strangers may send
+		if verdict == "unknown" and what & ODD == 0 and options.unknown == "pass" then -- the least for what strangers may send
 			return record(stanza, "E1 unknown", elements.acked(stanza));
 		end
 
@@ -216,7 +212,6 @@ function traffic.new(parts)
 		if plan.why then record(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
 		rejected(plan, has, stanza, account);
 		if checks.empty(plan, has) then return true; end
-		if has.asks and preferences:answers_for(user) then answering:delivering(account, stanza); end
 		if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
 	end
 
