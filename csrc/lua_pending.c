@@ -121,7 +121,6 @@ int rcpt_l_pending(lua_State *L)
 
 static int l_pending_limit(lua_State *L)
 {
-	check_pending(L);
 	const struct rcpt_pending_limits limits = check_limits(L, 2);
 	rcpt_pending_limit(check_pending(L), &limits);
 	return 0;
@@ -363,12 +362,12 @@ static int l_pending_journal(lua_State *L)
 	return 0;
 }
 
-static void close_table(lua_State *L, int handle)
+static void close_table(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, handle, PENDING_HANDLE);
+	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
 	rcpt_pending_free(h->t);
 	h->t = NULL;
-	tell_collector(L, handle);
+	tell_collector(L, 1);
 	rcpt_forget_entries(&h->evicted);
 	rcpt_forget_entries(&h->expired);
 	rcpt_forget_entries(&h->overdue);
@@ -383,7 +382,7 @@ static int l_pending_take_over(lua_State *L)
 	open_table(L, other);
 	if (h == other)
 		return 0;
-	close_table(L, 1);
+	close_table(L);
 	lua_getuservalue(L, 1);
 	lua_getuservalue(L, 2);
 	lua_setuservalue(L, 1);
@@ -511,7 +510,7 @@ static int l_pending_check(lua_State *L)
 
 int rcpt_l_pending_gc(lua_State *L)
 {
-	close_table(L, 1);
+	close_table(L);
 	return 0;
 }
 

@@ -88,14 +88,13 @@ void rcpt_xml_cut(struct rcpt_xml *x, size_t n)
 		advance(x, &x->beyond, rest.p, n);
 }
 
-static bool begin_document(struct rcpt_xml *x, bool single)
+static bool begin_document(struct rcpt_xml *x)
 {
 	if (!rcpt_parser_renew(&x->parser, x->salt))
 		return false;
 	rcpt_namespaces_reset(&x->namespaces);
 	rcpt_xml_set_handlers(x);
-	x->single = single;
-	x->ended = x->in_message = x->complete = false;
+	x->single = x->ended = x->in_message = x->complete = false;
 	x->depth = x->stanza_depth = x->streams = x->forwarded = 0;
 	x->child = RCPT_CHILD_OTHER;
 	x->fed = x->tail_n = 0;
@@ -159,7 +158,7 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 			rcpt_xml_cut(x, declared);
 		} else if (x->expat_error == XML_ERROR_NO_ELEMENTS && between_stanzas(x)) {
 			rcpt_tags_clear(&x->tags);
-			if (!begin_document(x, false))
+			if (!begin_document(x))
 				rcpt_xml_fail(x, RCPT_XML_NO_MEMORY);
 		} else {
 			rcpt_xml_fail(x, rcpt_xml_status_of(x->expat_error));
@@ -176,7 +175,7 @@ static size_t next_document(struct rcpt_xml *x)
 {
 	const size_t beyond = (size_t)(x->fed - x->end);
 	x->origin = x->beyond;
-	if (!begin_document(x, false))
+	if (!begin_document(x))
 		rcpt_xml_fail(x, RCPT_XML_NO_MEMORY);
 	return beyond;
 }
@@ -234,7 +233,7 @@ void rcpt_xml_reset(struct rcpt_xml *x)
 	x->after_return = false;
 	rcpt_messages_reset(&x->messages);
 	x->counts = (struct rcpt_xml_counts){.messages = 0};
-	if (!begin_document(x, false))
+	if (!begin_document(x))
 		rcpt_xml_fail(x, RCPT_XML_NO_MEMORY);
 }
 

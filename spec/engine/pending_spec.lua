@@ -461,7 +461,16 @@ describe("receipts.pending", function ()
 		end);
 	end);
 
-	it("rejects a closed handle, and can be closed twice", function ()
+	it("F2 heeds new limits from the next message on", function ()
+		for i = 1, 3 do pending:add("a@h", "b@h", tostring(i), i); end
+		pending:limit { per_user = 2 };
+		pending:add("a@h", "b@h", "4", 4);
+		local ids = {};
+		for i, entry in ipairs(pending:list("a@h")) do ids[i] = entry.id; end
+		assert.same({ "3", "4" }, ids, "two go for one that comes");
+	end);
+
+	it("rejects a closed handle, and what is none, and can be closed twice", function ()
 		local closed = receipts.pending();
 		closed:close();
 		closed:close();
@@ -474,6 +483,8 @@ describe("receipts.pending", function ()
 		for method, list in pairs(arguments) do
 			local ok, reason = pcall(closed[method], closed, portable.unpack(list));
 			assert.same({ false, "the pending table is closed" }, { ok, reason }, method);
+			ok, reason = pcall(closed[method], {}, portable.unpack(list));
+			assert.same({ false, "bad argument #1 (pending table expected, got table)" }, { ok, reason }, method);
 		end
 	end);
 
