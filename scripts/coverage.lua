@@ -5,6 +5,7 @@
 package.path = "./?.lua;"..package.path;
 require "spec.support.paths";
 local json = require "util.json";
+local sorted_pairs = require "util.iterators".sorted_pairs;
 
 local objects, lines_file, uncovered_file = ...;
 local GOALS = { c_lines = 97, c_branches = 90, lua_lines = 95 }; -- percent
@@ -20,13 +21,6 @@ local function source_lines(path)
 	local list = {};
 	for line in io.lines(path) do table.insert(list, line); end
 	return list;
-end
-
-local function sorted_keys(t)
-	local keys = {};
-	for key in pairs(t) do table.insert(keys, key); end
-	table.sort(keys);
-	return keys;
 end
 
 -- C: file -> line -> { count, branches = { count … } }
@@ -92,11 +86,10 @@ end
 
 local function sum_up(what, files)
 	local all = { lines = 0, lines_hit = 0, branches = 0, branches_hit = 0 };
-	for _, path in ipairs(sorted_keys(files)) do
+	for path, lines in sorted_pairs(files) do
 		local text = source_lines(path);
 		local own = { lines = 0, lines_hit = 0, branches = 0, branches_hit = 0 };
-		for _, number in ipairs(sorted_keys(files[path])) do
-			local line = files[path][number];
+		for number, line in sorted_pairs(lines) do
 			own.lines = own.lines + 1;
 			if line.count > 0 then own.lines_hit = own.lines_hit + 1; end
 			local left = {};

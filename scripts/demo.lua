@@ -24,7 +24,7 @@ end
 local function introduced(name)
 	servers.wait(function ()
 		actors[name]:sync();
-		return server:run(("return prosody.hosts.localhost.modules.receipts.module.save().capabilities:of(%q)"):format(actors[name].jid)) ~= "unknown";
+		return server:support_of(actors[name].jid) ~= "unknown";
 	end);
 end
 
