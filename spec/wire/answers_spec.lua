@@ -393,13 +393,13 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			on.ask("bob@localhost", "late"..i);
 			on.proves(cannot);
 			on.server:run("local m = prosody.hosts.localhost.modules.receipts.module; m:"..change);
-			if i == 1 then on.server:run("require 'core.modulemanager'.reload('localhost', 'receipts')"); end
+			if i == 1 then on.server:reload(); end
 			if i == 2 then on.server:roster("bob", "alice@localhost", "none"); end
 			can:close();
 			cannot:sync();
 			assert.same({}, on.acks(), change);
-			on.server:run("prosody.hosts.localhost.modules.receipts.module:open_store('receipts_preferences'):set('bob', nil) "
-				.."require 'core.modulemanager'.reload('localhost', 'receipts')");
+			on.server:run("prosody.hosts.localhost.modules.receipts.module:open_store('receipts_preferences'):set('bob', nil)");
+			on.server:reload();
 			on.server:roster("bob", "alice@localhost", "both");
 			on.server:disconnect_all();
 			on.alice = on.client("alice", RECEIPTS);
@@ -768,7 +768,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		on.ask("bob@localhost", "reload");
 		on.proves(one);
 		assert.same({ "reload" }, on.acks());
-		on.server:run("require 'core.modulemanager'.reload('localhost', 'receipts')");
+		on.server:reload();
 		on.proves(two);
 		assert.same({}, on.acks());
 	end);
@@ -801,8 +801,8 @@ suite("by default", {}, function (on)
 		on.ask("bob@localhost", "default");
 		on.proves(bob);
 		assert.same({}, on.acks());
-		on.server:run([[prosody.hosts.localhost.modules.receipts.module:open_store("receipts_preferences"):set("bob", { answer = "yes" })
-			require 'core.modulemanager'.reload("localhost", "receipts")]]);
+		on.server:run([[prosody.hosts.localhost.modules.receipts.module:open_store("receipts_preferences"):set("bob", { answer = "yes" })]]);
+		on.server:reload();
 		on.ask("bob@localhost", "said yes");
 		on.proves(bob);
 		assert.same({ "said yes" }, on.acks());
@@ -957,7 +957,7 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 		]];
 		local before = tonumber(on.server:run(count));
 		assert.is_true(before >= 1);
-		on.server:run("require 'core.modulemanager'.reload('localhost', 'receipts')");
+		on.server:reload();
 		assert.equal(before, tonumber(on.server:run(count)));
 		on.server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
 		assert.equal(0, tonumber(on.server:run(count)));

@@ -237,7 +237,10 @@ suite("", function (on)
 		it("nobody of that name is in the room", function ()
 			on.send("alice", st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
 			on.alice:messages();
+			on.server:run("function module.spec_hears(event) module.spec_to = event.to; end; module:hook('receipts/failed', module.spec_hears)");
+			finally(function () on.server:run("module:unhook('receipts/failed', module.spec_hears)"); end);
 			assert.equal("failed", bounces("occupant", "room@rooms.localhost/nobody"));
+			assert.equal("room@rooms.localhost/nobody", on.server:run("return module.spec_to"), "F3 whom");
 		end);
 
 		it("the sender is blocked", function ()

@@ -42,6 +42,8 @@ describe("a component", function ()
 			assert.equal(2, #answer.tags);
 		end
 		assert.equal("3 3", server:run(STATE.."r.reports:settle(); return r.reports.counts.answers[false]..' '..r.reports.counts.outcomes.delivered"));
+		assert.equal("answered for +1555@sms.localhost, which the component sms.localhost has taken",
+			server:run(STATE.."return r.decisions:about('alice@localhost', 'id of +1555@sms.localhost')[1].why"));
 	end);
 
 	it("D4 is answered for once, however its name is written, and though it is written twice", function ()
@@ -68,6 +70,19 @@ describe("a component", function ()
 		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "2" });
 		bounce = alice:expect(function (stanza) return stanza.name == "message"; end);
 		assert.equal("error", bounce.attr.type);
+		assert.equal("0", server:run(STATE.."return r.reports.counts.answers[false]"));
+	end);
+
+	it("D2 is not answered for when it is gone before it can have taken the message", function ()
+		gateway = client.component(port, "sms.localhost");
+		server:run([[
+			prosody.core_post_stanza(prosody.full_sessions["alice@localhost/alice"], require "util.stanza".message(
+				{ from = "alice@localhost/alice", to = "+1555@sms.localhost", id = "1", type = "chat" }, "hi")
+				:tag("request", { xmlns = "urn:xmpp:receipts" }):up(), true);
+			prosody.hosts["sms.localhost"].modules.component.connected = false;
+		]]);
+		gateway:messages();
+		assert.same({}, alice:messages());
 		assert.equal("0", server:run(STATE.."return r.reports.counts.answers[false]"));
 	end);
 

@@ -169,6 +169,18 @@ describe("sending again", function ()
 		assert.equal(2, #with_id("sent and gone", until_(function (got) return #with_id("sent and gone", got) == 2; end)));
 	end);
 
+	it("G1 C1 also what the server has asked for", function ()
+		alice, bob = client("alice", NONE), client("bob", RECEIPTS);
+		alice:send(stanzas.chat { to = "bob@localhost", id = "asked for" });
+		alice:sync();
+		local got = with_id("asked for", until_(function (list) return #with_id("asked for", list) == 2; end));
+		assert.is_nil(got[1]:get_child("delay", "urn:xmpp:delay"));
+		assert.is_table(got[2]:get_child("delay", "urn:xmpp:delay"));
+		for _, message in ipairs(got) do assert.is_true(stanzas.asks(message)); end
+		bob:send(stanzas.ack("alice@localhost/alice", "asked for"));
+		bob:sync();
+	end);
+
 	it("G1 not to a session that sleeps, or that stream management will deliver it to", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS, true);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "unacked" }));
