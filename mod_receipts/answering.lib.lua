@@ -9,6 +9,7 @@ local jid_join = require "util.jid".join;
 
 local answers_lib = module:require "answers";
 local account_of = (module:require "jids").account_of;
+local is_awake = module:require "asleep".is_awake;
 local elements = module:require "elements";
 local presence = module:require "presence";
 local resend = module:require "resend";
@@ -23,7 +24,7 @@ local mt = { __index = methods };
 
 local answer;
 
---- @param parts      options, engine, preferences, capabilities, reports; record (function (stanza, why)): takes note of a decision
+--- @param parts      options, engine, preferences, capabilities, waiting, reports; record (function (stanza, why)): takes note of a decision
 -- @param guard      of guard.lib.lua, and later
 -- @param in_thread  of guard.lib.lua
 function answering.new(parts, guard, later, in_thread)
@@ -80,6 +81,8 @@ function answer(self, session, content)
 	if not user or not self.parts.preferences:answers_for(user) or session.destroyed then return; end
 	local visible = presence.visible(session, content.attr.from);
 	if session.destroyed then return; end
+	local waiting = self.parts.waiting;
+	if is_awake(waiting) and waiting:keeps(session, content) then return; end -- its client has acked it, and is just not available yet
 	local stored = content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil; -- mod_offline says so
 	local yes, why = self.answers:arrived(session, content, support_of(self, session), visible, stored);
 	if yes then

@@ -5,7 +5,6 @@
 --   request   "keep" or "take": what to do with <request/>
 --   received  "keep", "take", "first" (all but the first go) or "mend" (the first gets the message's id; the others go)
 --   type      the type that the message gets, nil when it keeps its own
---   waits     true when the ack is kept back for later
 --   rejected  array of reasons, one for each kind of element that is thrown away, for the counters; nil when none is
 --   why       the rule and the reason, for the log
 -- A message of which only a <received/> was left, and is taken, is dropped: see `empty`.
@@ -66,7 +65,7 @@ function checks.outgoing(has, visible, options)
 	if not has.received or plan.received == "take" or not options.protect_presence then return plan; end
 	local seen = visible();
 	if seen == "later" then
-		plan.received, plan.waits = "take", true;
+		plan.received = "take";
 		because(plan, "E4 waits until the client is available");
 	elseif not seen then
 		reject(plan, "received", "take", "E4", "hidden", "the addressee may not see the user's presence");

@@ -156,7 +156,7 @@ function traffic.new(parts)
 		end, options);
 		if plan.why then record(stanza, plan.why, has.received and elements.acked(stanza)); end
 		rejected(plan, has, stanza, stanza.attr.to or origin.full_jid);
-		if has.acks and (plan.received ~= "take" or plan.waits) and preferences:answers_for(origin.username) then
+		if has.acks and plan.received ~= "take" and preferences:answers_for(origin.username) then
 			answering:acked(origin, stanza);
 		end
 		if checks.empty(plan, has) then return true; end

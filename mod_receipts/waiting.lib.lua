@@ -5,6 +5,7 @@
 local st = require "util.stanza";
 
 local elements = module:require "elements";
+local bare_of = (module:require "jids").bare;
 
 local MAX_WAITING, MAX_SIZE = 100, 4096; -- acks of one session, and bytes in each
 
@@ -36,6 +37,14 @@ function methods:keep(session, stanza)
 	table.insert(acks, ack);
 	self.acks[session] = acks;
 	return true;
+end
+
+--- Is an ack of this content message kept back?
+function methods:keeps(session, content)
+	for _, ack in ipairs(self.acks[session] or {}) do
+		if elements.acked(ack) == content.attr.id and bare_of(ack.attr.to) == bare_of(content.attr.from) then return true; end
+	end
+	return false;
 end
 
 --- The client is available: what waits is sent.

@@ -371,6 +371,33 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.equal(1, #got);
 	end);
 
+	describe("D4 E4 where a client's own ack waits until that is available", function ()
+		local fresh;
+		before_each(function ()
+			on.client("bob@localhost/other", NONE);
+			fresh = on.server:connect("bob@localhost/fresh", { managed = "once", presence = false });
+			fresh:show(NONE);
+			on.ask(fresh.jid, "waits");
+			fresh:sync();
+			fresh:send(stanzas.ack("alice@localhost/alice", "waits"));
+			fresh:sync();
+			assert.same({}, on.acks());
+		end);
+
+		it("do not come besides", function ()
+			fresh:send(tostring(fresh:presence()).."<a xmlns='urn:xmpp:sm:3' h='"..fresh.handled.."'/>"); -- at once
+			fresh:sync();
+			assert.same({ "waits" }, on.acks());
+		end);
+
+		it("nobody has been told yet, and is when it goes without having acked the message on the stream", function ()
+			fresh:close();
+			local got = on.alice:messages();
+			assert.equal(1, #got);
+			assert.same({ "error", "waits" }, { got[1].attr.type, got[1].attr.id });
+		end);
+	end);
+
 	it("D4 wait for a client of which nothing is known yet", function ()
 		local cannot = on.client("bob@localhost/cannot", NONE);
 		local fresh = on.client("bob@localhost/fresh", false);
