@@ -130,6 +130,12 @@ function server:support_of(jid, host)
 	return self:run(("return prosody.hosts[%q].modules.receipts.module.save().capabilities:of(%q)"):format(host or "localhost", jid));
 end
 
+--- Why a message became what it did: all that was decided about it, as the module's `decisions` have it for that user.
+function server:why(user, id)
+	return self:run(("local why = {}; for _, one in ipairs(prosody.hosts.localhost.modules.receipts.module.save()"
+		..".decisions:about(%q, %q)) do table.insert(why, one.why); end return table.concat(why, '; ')"):format(user, id));
+end
+
 --- Sets the subscription of `contact` in the roster of `user`.
 function server:roster(user, contact, subscription)
 	self:run(("rostermanager = require 'core.rostermanager'; local r = rostermanager.load_roster(%q, 'localhost');"

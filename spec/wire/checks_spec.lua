@@ -159,16 +159,12 @@ suite("", function (on)
 	end);
 
 	it("E3 notes why an element was taken out of what a client sends, and nothing where none was", function ()
-		local function why(user, id)
-			return on.server:run(("local why = {}; for _, one in ipairs(prosody.hosts.localhost.modules.receipts.module.save()"
-				..".decisions:about(%q, %q)) do table.insert(why, one.why); end return table.concat(why, '; ')"):format(user, id));
-		end
 		on.send("alice", stanzas.chat({ to = "bob@localhost", id = "noted" }):tag("request", { xmlns = R }):text("now!"));
 		for _, user in ipairs { "alice@localhost", "bob@localhost" } do
-			assert.truthy(why(user, "noted"):find("E3 request-not-empty", 1, true), user);
+			assert.truthy(on.server:why(user, "noted"):find("E3 request-not-empty", 1, true), user);
 		end
 		on.send("alice", stanzas.ask({ to = "bob@localhost", id = "not noted", type = "groupchat" }));
-		assert.equal("", why("alice@localhost", "not noted"));
+		assert.equal("", on.server:why("alice@localhost", "not noted"));
 	end);
 
 	it("E3 takes receipt elements from errors, and takes none for an ack", function ()
@@ -228,6 +224,7 @@ suite("", function (on)
 			assert.equal("failed", bounces("nobody", "nobody@localhost"));
 			assert.equal("failed", bounces("nobody-there", "nobody@localhost/there"));
 			assert.equal(before + 2, tonumber(on.server:run(failed)));
+			assert.equal("E6 bounced", on.server:why("alice@localhost", "nobody"));
 		end);
 
 		it("a component is not connected", function ()

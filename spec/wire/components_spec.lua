@@ -43,7 +43,7 @@ describe("a component", function ()
 		end
 		assert.equal("3 3", server:run(STATE.."r.reports:settle(); return r.reports.counts.answers[false]..' '..r.reports.counts.outcomes.delivered"));
 		assert.equal("answered for +1555@sms.localhost, which the component sms.localhost has taken",
-			server:run(STATE.."return r.decisions:about('alice@localhost', 'id of +1555@sms.localhost')[1].why"));
+			server:why("alice@localhost", "id of +1555@sms.localhost"));
 	end);
 
 	it("D4 is answered for once, however its name is written, and though it is written twice", function ()

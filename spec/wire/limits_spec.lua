@@ -87,8 +87,7 @@ describe("limits", function ()
 		alice:sync();
 		assert.is_true(stanzas.asks(bob:messages()[1]), "delivered, request and all");
 		assert.equal(("%d %d"):format(asked + 1, untracked + 1), counted(), "F4");
-		assert.equal("F2 not tracked: full", server:run("return prosody.hosts.localhost.modules.receipts.module.save()"
-			..".decisions:about('alice@localhost', 'late')[1].why"));
+		assert.equal("F2 not tracked: full", server:why("alice@localhost", "late"));
 		assert.is_false(acked(alice, "late"));
 		assert.is_true(acked(flood, "f1"));
 		assert.is_true(acked(second, "s1"));

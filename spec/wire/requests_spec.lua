@@ -82,9 +82,8 @@ describe("requests put in", function ()
 
 	it("are counted and told of once, however often a message is sent", function ()
 		local function told()
-			return server:run("local r = prosody.hosts.localhost.modules.receipts.module.save(); local why = {}; "
-				.."for _, one in ipairs(r.decisions:about('alice@localhost', 'again')) do table.insert(why, one.why); end "
-				.."return r.reports.counts.requests.server..' '..table.concat(why, '; ')");
+			return server:run("return prosody.hosts.localhost.modules.receipts.module.save().reports.counts.requests.server").." "
+				..server:why("alice@localhost", "again");
 		end
 		sent(stanzas.chat { to = "bob@localhost", id = "before" });
 		local before = tonumber(told():match("^%d+"));
@@ -116,6 +115,7 @@ describe("requests put in", function ()
 		end
 		prefers("no");
 		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "no" })));
+		assert.equal("C1 not asked for, the user does not want it", server:why("alice@localhost", "no"));
 		prefers("yes");
 		assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "yes" })));
 	end);
