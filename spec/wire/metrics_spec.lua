@@ -124,6 +124,21 @@ describe("metrics", function ()
 		assert.equal("1", loaded());
 	end);
 
+	it("F4 what nobody has looked at yet is in them when the module goes", function ()
+		local function asked()
+			local text = http.request(("http://127.0.0.1:%d/metrics"):format(server.http_port));
+			for labels, count in text:gmatch("\nprosody_mod_receipts__requests_total{([^}\n]*)} (%d+)") do
+				if labels:find('by="client"', 1, true) then return tonumber(count); end
+			end
+		end
+		local before, dave = asked(), server:connect("dave");
+		dave:send(stanzas.ask { to = "bob@localhost", id = "last" });
+		dave:sync();
+		server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+		assert.equal(before + 1, asked());
+		server:run("require 'core.modulemanager'.load('localhost', 'receipts')");
+	end);
+
 	it("F4 the dashboard shows what has happened", function ()
 		for _, name in ipairs(SAMPLED) do
 			process.wait(function () return has_samples("prosody_mod_receipts__"..name); end, function () return "no samples of "..name; end);
