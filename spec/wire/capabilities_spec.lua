@@ -139,6 +139,23 @@ describe("capabilities", function ()
 		assert.equal("unknown", known(mute.jid));
 	end);
 
+	it("A3 B3 are not waited for any more when the module goes", function ()
+		local mute = server:connect("mute", { presence = false });
+		mute:show { stanzas.xmlns, "urn:example:goes" };
+		mute.mute = true;
+		mute:send(mute:presence());
+		settle(mute);
+		assert.equal("true", server:run([[
+			local modulemanager = require "core.modulemanager";
+			local query = prosody.hosts.localhost.modules.receipts.module.save().queries.waiting["mute@localhost/mute"];
+			local stopped = false;
+			function query.timer.stop() stopped = true; end
+			modulemanager.unload("localhost", "receipts");
+			modulemanager.load("localhost", "receipts");
+			return tostring(stopped);
+		]]));
+	end);
+
 	it("B3 are asked only of who sent presence", function ()
 		local quiet = server:connect("quiet", { presence = false });
 		local other = server:connect("other");
@@ -302,9 +319,10 @@ describe("capabilities", function ()
 			local modern = client("old@localhost/modern", RECEIPTS, { carbons = true });
 			old:send(stanzas.chat { to = "new@localhost", id = "c6" });
 			old:sync();
-			new:send(stanzas.ack("old@localhost/old", "c6"));
+			new:send(stanzas.ack("old@localhost/old", "c6", { type = "normal" }));
 			new:sync();
-			assert.equal("c6", stanzas.acked(old:messages()[1]));
+			local ack = old:messages()[1];
+			assert.same({ "c6", "chat" }, { stanzas.acked(ack), ack.attr.type }, "E7 of the content message's type");
 			local carbons = modern:messages();
 			assert.truthy(tostring(carbons[#carbons]):find("c6", 1, true));
 		end);
