@@ -440,7 +440,10 @@ suite("", function (on)
 			local got = on.carol:messages();
 			return got[1] and stanzas.acked(got[1]);
 		end
-		it("a stranger", function () assert.is_nil(acked_to_carol()); end);
+		it("a stranger", function ()
+			assert.is_nil(acked_to_carol());
+			assert.truthy(on.server:why("bob@localhost", "e4"):find("E4 the addressee may not see the user's presence", 1, true));
+		end);
 		for subscription, passes in pairs { both = true, from = true, to = false, none = false } do
 			it("subscription "..subscription..": "..(passes and "passes" or "held back"), function ()
 				assert.equal(passes and "e4" or nil, acked_to_carol(function () on.server:roster("bob", "carol@localhost", subscription); end));
