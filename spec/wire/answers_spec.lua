@@ -389,7 +389,9 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 
 		it("do not come besides", function ()
 			fresh:send(tostring(fresh:presence()).."<a xmlns='urn:xmpp:sm:3' h='"..fresh.handled.."'/>"); -- at once
-			fresh:sync();
+			servers.wait(function ()
+				return on.server:run("return tostring(next(prosody.hosts.localhost.modules.receipts.module.save().waiting.acks))") == "nil";
+			end);
 			assert.same({ "waits" }, on.acks());
 		end);
 
