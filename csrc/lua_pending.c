@@ -38,23 +38,24 @@ static size_t to_tell(const struct pending_handle *h)
 	return bytes < TOLD_MOST ? bytes : TOLD_MOST;
 }
 
-/* Tells Lua's collector how much the table holds. It begins anew when the memory that it knows of has grown by a share, and the
- * table is outside of that: Lua's own memory would be gone through as often as if there were no table. Lua has no call for it, so
- * there are userdata of as many bytes, up to a bound, to which nothing is ever written: of each a page or two is memory, the rest
- * addresses. May raise an error, and run finalizers: only for where nothing is half done. A finalizer may get here too, close the
- * table, or have it take over another, so after each userdata all is looked at again. */
-static void tell_collector(lua_State *L, int handle)
+/* Tells Lua's collector how much the table of the handle at 1 holds. It begins anew when the memory that it knows of has grown by
+ * a share, and the table is outside of that: Lua's own memory would be gone through as often as if there were no table. Lua has
+ * no call for it, so there are userdata of as many bytes, up to a bound, to which nothing is ever written: of each a page or two
+ * is memory, the rest addresses. May raise an error, and run finalizers: only for where nothing is half done. A finalizer may get
+ * here too, close the table, or have it take over another, so after each userdata all is looked at again. */
+static void tell_collector(lua_State *L)
 {
-	struct pending_handle *h = lua_touserdata(L, handle);
+	struct pending_handle *h = lua_touserdata(L, 1);
+	h->adds = 0; /* first: where there is no memory for it, not each add is to fail */
 	for (size_t more = next_piece(h->told); h->told + more <= to_tell(h); more = next_piece(h->told)) {
 		lua_newuserdata(L, more);
-		lua_getuservalue(L, handle);
+		lua_getuservalue(L, 1);
 		lua_insert(L, -2);
 		lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
 		lua_pop(L, 1);
 		h->told += more;
 	}
-	lua_getuservalue(L, handle);
+	lua_getuservalue(L, 1);
 	const int array = lua_gettop(L);
 	for (int n = (int)lua_rawlen(L, array); n > 0; n--) {
 		lua_rawgeti(L, array, n);
@@ -67,7 +68,6 @@ static void tell_collector(lua_State *L, int handle)
 		lua_pop(L, 1);
 	}
 	lua_settop(L, array - 1);
-	h->adds = 0;
 }
 
 static struct rcpt_pending *open_table(lua_State *L, const struct pending_handle *h)
@@ -87,7 +87,7 @@ static struct rcpt_pending *table_at(lua_State *L, double now)
 {
 	struct pending_handle *h = lua_touserdata(L, 1);
 	if (++h->adds > LOOK_AFTER)
-		tell_collector(L, 1);
+		tell_collector(L);
 	h->evicted.now = now;
 	return open_table(L, h);
 }
@@ -330,7 +330,7 @@ static int l_pending_expire(lua_State *L)
 	const uint32_t max = check_max(L, 3);
 	const struct rcpt_str from = opt_from(L, 4);
 	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, from, now, max, rcpt_collect, &h->expired));
-	tell_collector(L, 1);
+	tell_collector(L);
 	rcpt_tell_entries(L, &h->expired, 1);
 	return 2;
 }
@@ -367,7 +367,7 @@ static void close_table(lua_State *L)
 	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
 	rcpt_pending_free(h->t);
 	h->t = NULL;
-	tell_collector(L, 1);
+	tell_collector(L);
 	rcpt_forget_entries(&h->evicted);
 	rcpt_forget_entries(&h->expired);
 	rcpt_forget_entries(&h->overdue);
