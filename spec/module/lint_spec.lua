@@ -339,6 +339,16 @@ latency     p50 9 s, p90 9 s, p99 9 s, max 9 s (of 1 with stamps)
 			assert.equal("missing: No such file or directory\n/: Is a directory\n", complaints);
 		end);
 
+		it("what to do where Prosody's user may not read a file", function ()
+			local open = io.open; -- root, whom specs may be run by, may read any
+			finally(function () io.open = open; end); -- luacheck: ignore 122
+			io.open = function (name) return nil, name..": Permission denied", 13; end; -- luacheck: ignore 122
+			local code, _, complaints = check("text", {}, { names = { "private.xml" }, directory = "/tmp" });
+			assert.equal(2, code);
+			assert.equal("private.xml: Permission denied (prosodyctl becomes Prosody's user; give it the file as its input: "
+				.."lint - < private.xml)\n", complaints);
+		end);
+
 		it("that a file is not found whose folder it was not told", function ()
 			local _, _, complaints = check("text", {}, { names = { "missing", "/missing" }, directory = false });
 			assert.equal("missing: No such file or directory (prosodyctl was not told in which folder; give it the file as its input: "
