@@ -109,7 +109,7 @@ end
 --- Drops what is over its time: at once from memory, and from the store in the background.
 -- @return number of entries
 function methods:expire()
-	return self.parts.upkeep.expire_now();
+	return self.parts.expire_now();
 end
 
 --- Forgets what is pending of a user, and what was decided about it, in memory and in the store.

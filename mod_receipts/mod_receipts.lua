@@ -89,7 +89,14 @@ local function log(...) module:log(...); end
 local reports;
 local guard, tell_error = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
 local get_handlers = prosody.hosts[module.host].events.get_handlers;
-local later = guards.timers(function (...) return module:add_timer(...); end, guard);
+-- Timers that have not run out hold on to what they are for: an unload stops them.
+local timers = setmetatable({}, { __mode = "k" });
+local function add_timer(...)
+	local timer = module:add_timer(...);
+	timers[timer] = true;
+	return timer;
+end
+local later = guards.timers(add_timer, guard);
 reports = reports_lib.new(
 	function (...) return module:metric(...); end,
 	function (event) return get_handlers(event) ~= nil; end,
@@ -382,21 +389,19 @@ if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, time_now, parts); end);
 local withdraw = offers.make(inspection, parts, sleeping, guard);
-local upkeep = upkeep_lib.start(module, guard, time_now, parts); -- rules F2, F1: what happens without a stanza
-parts.upkeep = upkeep;
+parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, parts); -- rules F2, F1: what happens without a stanza
 reports:start();
 
 function module.unload()
-	upkeep.stop(); -- the rest Prosody takes away by itself
+	for timer in pairs(timers) do timer:stop(); end
+	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
 	withdraw();
 	for _, stop in ipairs(unwatch) do stop(); end
-	for _, part in ipairs { resend, queries } do -- timers hold on to what they are for
-		if asleep.is_awake(part) then part:stop(); end
-	end
 	store:flush_all();
 	save_hashes();
 	measure();
 	reports:stop();
+	-- Hooks Prosody takes away by itself.
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));
 module:hook_global("server-stopped", guard("server-stopped", function () store:flush_all(); end));

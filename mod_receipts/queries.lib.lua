@@ -51,12 +51,6 @@ function methods:came(jid, answer)
 	if not finish(self, jid, answer) and answer then self.actions.late(jid, answer); end
 end
 
---- Nothing that comes back is waited for any more.
-function methods:stop()
-	for _, query in pairs(self.waiting) do query.timer:stop(); end
-	self.waiting = {};
-end
-
 --- Queries by this host, whose answers are heard from now on.
 -- @param self   what this is going to be, see asleep.lib.lua
 -- @param id     that of queries before a reload, whose answers may come yet; nil where there were none

@@ -72,7 +72,7 @@ local function forget(self, message)
 	local attr = message.content.attr;
 	local from = jid_bare(attr.from);
 	local key = key_of(from, attr.id);
-	message.timer:stop(); -- which holds on to the message
+	message.timer:stop();
 	self.kept[key][attr.to] = nil;
 	if next(self.kept[key]) == nil then self.kept[key] = nil; end
 	self.count = self.count - 1;

@@ -90,15 +90,15 @@ local function interval(after)
 end
 
 --- Starts the timers.
--- @param parts  options, pending, store, reports, decisions
--- @return { stop = function (), expire_now = function (): number of entries that expired at once; the rest follows }
-function upkeep.start(api, guard, time_now, parts)
-	local options, timers = parts.options, {};
+-- @param add_timer  function (seconds, callback): as module:add_timer
+-- @param log        function (level, format, ...)
+-- @param parts      options, pending, store, reports, decisions
+-- @return expire_now: function (): number of entries that expired at once; the rest follows
+function upkeep.start(add_timer, log, guard, time_now, parts)
+	local options = parts.options;
 	local function every(first, name, work)
 		local guarded = guard(name, work);
-		local timer = api:add_timer(first, function () return guarded() or first; end);
-		table.insert(timers, timer);
-		return timer;
+		return add_timer(first, function () return guarded() or first; end);
 	end
 	-- The same for work with the storage, which may let others run before it answers: until then there is no second time.
 	local function every_async(first, name, work)
@@ -150,7 +150,7 @@ function upkeep.start(api, guard, time_now, parts)
 		late_since = late_since or now;
 		if waited > options.flush_interval and math.abs(now - late_since) >= options.flush_interval
 			and math.abs(now - told_at) >= TELL_EVERY then -- the clock may be set back
-			api:log("warn", "The store of what is pending is too slow for what is asked: what has just been written had waited for %.0f s, "
+			log("warn", "The store of what is pending is too slow for what is asked: what has just been written had waited for %.0f s, "
 				.."and a crash would lose as much (receipts_flush_interval is %g s)", waited, options.flush_interval);
 			told_at = now;
 		end
@@ -175,17 +175,12 @@ function upkeep.start(api, guard, time_now, parts)
 		return SWEEP_EVERY;
 	end);
 
-	return {
-		stop = function ()
-			for _, timer in ipairs(timers) do timer:stop(); end
-		end;
-		expire_now = function ()
-			local sum = (look_at_restored()) + select(2, upkeep.expire(time_now(), parts));
-			expiry:reschedule(0);
-			sweeper:reschedule(0);
-			return sum;
-		end;
-	};
+	return function ()
+		local sum = (look_at_restored()) + select(2, upkeep.expire(time_now(), parts));
+		expiry:reschedule(0);
+		sweeper:reschedule(0);
+		return sum;
+	end;
 end
 
 return upkeep;

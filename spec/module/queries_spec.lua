@@ -46,14 +46,6 @@ describe("queries", function ()
 		assert.same({ { "first none" }, { "a@h/1 answer" } }, { answers, late });
 	end);
 
-	it("A3 leave no timer behind", function ()
-		ask("a@h/1", "first");
-		queries:stop();
-		assert.is_true(timers[1].stopped);
-		queries:came("a@h/1", nil);
-		assert.same({}, answers);
-	end);
-
 	it("B3 make way for another to the same client, whose predecessor is gone", function ()
 		ask("a@h/1", "first");
 		ask("a@h/1", "second");

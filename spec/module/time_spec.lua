@@ -24,10 +24,8 @@ describe("a week", function ()
 		local uptime, wall = 0, 1764000000;
 		local timers, data, messages = {}, {}, {};
 		local function now() return wall; end
-		local api = {};
-		function api.add_timer(_, delay, callback)
+		local function add_timer(delay, callback)
 			local timer = { at = uptime + delay, callback = callback };
-			function timer:stop() self.at = nil; end
 			function timer:reschedule(after) self.at = uptime + after; end
 			table.insert(timers, timer);
 			return timer;
@@ -62,7 +60,7 @@ describe("a week", function ()
 			assert(age >= 0, "age "..age);
 			count(outcome, id);
 		end };
-		local upkeep = upkeep_lib.start(api, function (_, handler) return handler; end, now, parts);
+		upkeep_lib.start(add_timer, nil, function (_, handler) return handler; end, now, parts);
 
 		for hour = 0, 7 * 24 - 1 do
 			local by, ahead = 0, nil;
@@ -99,7 +97,6 @@ describe("a week", function ()
 			end
 			wall, uptime = wall + till - uptime, till;
 		end
-		upkeep.stop();
 		parts.store:flush_all();
 		assert.is_true(pending:check());
 		return messages, pending, data, wall;
@@ -185,13 +182,12 @@ describe("a storage that takes its time", function ()
 		local timers, writes = {}, {};
 		local seen = { oldest = 0, written = 0, twice = 0, early = 0, busy = 0, lines = {} };
 		local function now() return clock; end
-		local api = {};
-		function api.add_timer(_, delay, callback)
+		local function add_timer(delay, callback)
 			local timer = { at = clock + delay, callback = callback };
 			table.insert(timers, timer);
 			return timer;
 		end
-		function api.log(_, level, format, ...) table.insert(seen.lines, level..": "..format:format(...)); end
+		local function log(level, format, ...) table.insert(seen.lines, level..": "..format:format(...)); end
 		local pending = receipts.pending {};
 		-- The nth asks at began + n / rate; every other one is acked two seconds later.
 		local function catch_up()
@@ -219,7 +215,7 @@ describe("a storage that takes its time", function ()
 		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
 			now = now, failed = error, drain = parts.drain, expired = error, exists = exists;
 		});
-		upkeep_lib.start(api, function (_, handler) return handler; end, now, parts);
+		upkeep_lib.start(add_timer, log, function (_, handler) return handler; end, now, parts);
 		while clock < began + seconds do
 			local first = timers[1];
 			for _, timer in ipairs(timers) do

@@ -7,9 +7,10 @@ local lib = paths.lib("upkeep");
 local receipts = require "receipts";
 
 describe("upkeep", function ()
-	local now, timers, api, pending, told, counted, noted, dropped, restored, visited, flushes, waited, swept, parts, upkeep, failing, lines, set_back;
-	local drain, listening;
+	local now, timers, pending, told, counted, noted, dropped, restored, visited, flushes, waited, swept, parts, expire_now, failing, lines, set_back;
+	local add_timer, drain, listening;
 
+	local function log(level, format, ...) table.insert(lines, level..": "..format:format(...)); end
 	local function guard(_, handler)
 		return function ()
 			if failing then return nil; end
@@ -38,11 +39,8 @@ describe("upkeep", function ()
 		waited, lines, set_back, visited, listening = 0, {}, 0, 0, false;
 		pending = receipts.pending { per_user = 1000, ttl = 1000, remember = 500 };
 		pending:journal();
-		api = {};
-		function api.log(_, level, format, ...) table.insert(lines, level..": "..format:format(...)); end
-		function api.add_timer(_, delay, callback)
+		function add_timer(delay, callback)
 			local timer = { at = now + delay, callback = callback };
-			function timer:stop() self.at = nil; end
 			function timer:reschedule(after) self.at = now + after; end
 			table.insert(timers, timer);
 			return timer;
@@ -73,7 +71,7 @@ describe("upkeep", function ()
 				end;
 			};
 		};
-		upkeep = lib.start(api, guard, function () return now - set_back; end, parts);
+		expire_now = lib.start(add_timer, log, guard, function () return now - set_back; end, parts);
 		drain = lib.drain(parts, function () return listening; end);
 	end);
 
@@ -147,13 +145,13 @@ describe("upkeep", function ()
 		end
 		pass(61);
 		assert.equal(1000, #told);
-		upkeep.stop();
+		timers = {};
 		told, restored = {}, { "late@h" };
 		pending:forget("new@h");
 		pending:add("new@h", "x@h", "newer", now);
 		pending:import("late@h", { { to = "x@h", id = "old", time = now - 5, state = "pending" } }, now);
 		parts.options.overdue_after = 10;
-		lib.start(api, guard, function () return now; end, parts);
+		lib.start(add_timer, log, guard, function () return now; end, parts);
 		pass(6.1);
 		assert.equal("late@h", told[1][2]);
 	end);
@@ -264,7 +262,7 @@ describe("upkeep", function ()
 		pending:match("u1@h", "x@h", "1", now);
 		now = now + 1000;
 		-- The first user's, then a step; the rest in the background.
-		assert.equal(399 + 500, upkeep.expire_now());
+		assert.equal(399 + 500, expire_now());
 		pass(1);
 		assert.equal(0, pending:count());
 		pass(10);
@@ -276,7 +274,7 @@ describe("upkeep", function ()
 		for i = 1, 1200 do pending:add("u"..(i % 3).."@h", "x@h", tostring(i), now); end
 		pass(999);
 		now = now + 1;
-		assert.equal(500, upkeep.expire_now());
+		assert.equal(500, expire_now());
 		pass(1);
 		assert.equal(0, pending:count());
 	end);
@@ -288,14 +286,6 @@ describe("upkeep", function ()
 		failing = false;
 		pass(600);
 		assert.equal(0, pending:count());
-	end);
-
-	it("A3 stops", function ()
-		pending:add("a@h", "x@h", "1", now);
-		upkeep.stop();
-		pass(2000);
-		assert.same({}, told);
-		assert.equal(1, pending:count());
 	end);
 
 	it("F4 tells of what made room, and when it did", function ()

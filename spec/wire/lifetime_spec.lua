@@ -291,7 +291,7 @@ describe("errors of others", function ()
 		bob:sync();
 		assert.same({}, mallory:messages(), "E4");
 		server:run(STATE.."for i = 1, 3 do r.pending:add('alice@localhost', 'bob@localhost', 'old'..i, os.time() - 8 * 86400); end");
-		assert.equal("3", server:run(STATE.."r.upkeep.expire_now(); return r.reports.counts.outcomes.expired"), "F2: all are told of");
+		assert.equal("3", server:run(STATE.."r.expire_now(); return r.reports.counts.outcomes.expired"), "F2: all are told of");
 		assert.truthy(server:log():find("a listener to our events", 1, true));
 	end);
 
