@@ -118,7 +118,8 @@ mv /root/later /root/mod_receipts
 
 local CONFIG = "/etc/prosody/prosody.cfg.lua";
 
-for _, debian in ipairs { { name = "12", codename = "bookworm", prosody = "0.12" }, { name = "13", codename = "trixie", prosody = "13.0" } } do
+-- @param debian  name, codename; prosody: the series that it has; backports: it comes from there
+local function own_prosody(debian)
 	describe("with its own Prosody, Debian "..debian.name, function ()
 		local machine, server;
 
@@ -137,7 +138,12 @@ for _, debian in ipairs { { name = "12", codename = "bookworm", prosody = "0.12"
 		setup(function ()
 			machine = machines.start(debian.codename);
 			says_yes(machine);
-			machine:online("apt-get -qq update && apt-get -qq install prosody openssl");
+			local from = "";
+			if debian.backports then
+				machine:run("sed 's/ "..debian.codename.." / "..debian.codename.."-backports /' /etc/apt/sources.list >/etc/apt/sources.list.d/backports.list");
+				from = "-t "..debian.codename.."-backports ";
+			end
+			machine:online("apt-get -qq update && apt-get -qq install "..from.."prosody openssl");
 			server = "Prosody "..machine:run("dpkg-query -W -f '${Version}' prosody"):match("^[%d.]+");
 			assert.equal("Prosody "..debian.prosody, server:match("^Prosody %d+%.%d+"));
 			machine:run([[
@@ -205,3 +211,8 @@ for _, debian in ipairs { { name = "12", codename = "bookworm", prosody = "0.12"
 		end);
 	end);
 end
+
+own_prosody { name = "12", codename = "bookworm", prosody = "0.12" };
+own_prosody { name = "13 with backports", codename = "trixie", prosody = "13.0", backports = true };
+-- Its 13.0.1 is the one that all other specs run on.
+if not FAST then own_prosody { name = "13", codename = "trixie", prosody = "13.0" }; end
