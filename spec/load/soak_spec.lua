@@ -125,7 +125,8 @@ describe("a soak", function ()
 				receipts_answer = "opt-out"
 				receipts_unknown = "drop"
 				receipts_flush_interval = "1s"
-				receipts_max_pending_per_user = 200
+				receipts_expire_after = "60s"
+				receipts_overdue_after = "30s"
 				smacks_hibernation_time = %d
 				smacks_max_ack_delay = 3
 				c2s_timeout = 5
