@@ -142,9 +142,8 @@ void rcpt_tell_entries(lua_State *L, struct rcpt_collection *owed, int results);
 
 /* A table as those are made. Its strings stay on the stack. False when a field is missing or has a wrong type. */
 bool rcpt_read_entry(lua_State *L, int table, struct rcpt_entry *e);
-/* { injected = bool, occupant = bool, overdue = bool, type = string }, all of it optional. False where the type is none of the
- * five. */
-bool rcpt_read_flags(lua_State *L, int table, unsigned *flags);
+/* Adds the message's type, "normal" where the table tells none, to the flags. False where it is none of the five. */
+bool rcpt_read_type(lua_State *L, int table, unsigned *flags);
 
 /* The names in such a table: of a state, and of the message's type in an entry's flags. */
 const char *rcpt_state_name(enum rcpt_state state);

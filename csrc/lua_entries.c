@@ -208,16 +208,21 @@ void rcpt_tell_entries(lua_State *L, struct rcpt_collection *owed, int results)
 	lua_error(L);
 }
 
-bool rcpt_read_flags(lua_State *L, int table, unsigned *flags)
+bool rcpt_read_type(lua_State *L, int table, unsigned *flags)
 {
-	*flags = (rcpt_flag_field(L, table, "injected") ? RCPT_INJECTED : 0) |
-			 (rcpt_flag_field(L, table, "occupant") ? RCPT_OCCUPANT : 0) |
-			 (rcpt_flag_field(L, table, "overdue") ? RCPT_OVERDUE : 0);
 	rcpt_push_raw_field(L, table, "type");
 	const unsigned type = lua_isnil(L, -1) ? RCPT_NORMAL : INDEX_OF(L, type_names);
 	lua_pop(L, 1);
 	*flags |= type & RCPT_TYPE_BITS;
 	return type <= RCPT_ERROR;
+}
+
+static bool read_flags(lua_State *L, int table, unsigned *flags)
+{
+	*flags = (rcpt_flag_field(L, table, "injected") ? RCPT_INJECTED : 0) |
+			 (rcpt_flag_field(L, table, "occupant") ? RCPT_OCCUPANT : 0) |
+			 (rcpt_flag_field(L, table, "overdue") ? RCPT_OVERDUE : 0);
+	return rcpt_read_type(L, table, flags);
 }
 
 /* Pushes a field that has to be a string. It stays on the stack, where the string lives. */
@@ -230,7 +235,7 @@ static bool read_text(lua_State *L, int table, const char *key, struct rcpt_str 
 
 bool rcpt_read_entry(lua_State *L, int table, struct rcpt_entry *e)
 {
-	if (!lua_istable(L, table) || !rcpt_read_flags(L, table, &e->flags) || !read_text(L, table, "to", &e->asked) ||
+	if (!lua_istable(L, table) || !read_flags(L, table, &e->flags) || !read_text(L, table, "to", &e->asked) ||
 		!read_text(L, table, "id", &e->id))
 		return false;
 	rcpt_push_raw_field(L, table, "state");

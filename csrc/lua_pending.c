@@ -146,16 +146,24 @@ static int push_status(lua_State *L, enum rcpt_status status)
 	return 2;
 }
 
+/* The flags of a request, from a table of options. */
+static unsigned check_how(lua_State *L, int arg)
+{
+	static const char *const names[] = {"injected", "occupant", "type", NULL};
+	rcpt_check_options(L, arg, names);
+	unsigned flags =
+		(rcpt_flag_option(L, arg, "injected") ? RCPT_INJECTED : 0) | (rcpt_flag_option(L, arg, "occupant") ? RCPT_OCCUPANT : 0);
+	if (!lua_isnoneornil(L, arg))
+		luaL_argcheck(L, rcpt_read_type(L, arg, &flags), arg, "type is not a message type");
+	return flags;
+}
+
 static int l_pending_add(lua_State *L)
 {
 	check_pending(L);
 	const struct rcpt_str from = rcpt_check_str(L, 2), to = rcpt_check_str(L, 3), id = rcpt_check_str(L, 4);
 	const double now = rcpt_check_time(L, 5);
-	unsigned flags = 0;
-	if (!lua_isnoneornil(L, 6)) {
-		luaL_checktype(L, 6, LUA_TTABLE);
-		luaL_argcheck(L, rcpt_read_flags(L, 6, &flags), 6, "type is not a message type");
-	}
+	const unsigned flags = check_how(L, 6);
 	return push_status(L, rcpt_pending_add(table_at(L, now), from, to, id, now, flags));
 }
 

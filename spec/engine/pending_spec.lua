@@ -316,6 +316,14 @@ describe("receipts.pending", function ()
 		for _, name in ipairs { "only_receipts", "only_summary", "comments" } do
 			assert.equal("option '"..name.."' is not a boolean", refused(receipts.scanner, { [name] = "no" }));
 		end
+		for reason, how in pairs {
+			["there is no option 'inject'"] = { inject = true };
+			["there is no option 'overdue'"] = { overdue = true };
+			["option 'injected' is not a boolean"] = { injected = "no" };
+			["option 'occupant' is not a boolean"] = { occupant = 0 };
+		} do
+			assert.equal(reason, refused(pending.add, pending, "a@h", "b@h", "1", 1, how));
+		end
 		for _, make in ipairs { receipts.pending, receipts.scanner } do
 			assert.has_error(function () make(5); end);
 			assert.has_error(function () make("ttl"); end);
