@@ -387,6 +387,7 @@ static int l_pending_take_over(lua_State *L)
 {
 	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
 	struct pending_handle *other = rcpt_check_handle(L, 2, PENDING_HANDLE);
+	open_table(L, h);
 	open_table(L, other);
 	if (h == other)
 		return 0;

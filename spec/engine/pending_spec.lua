@@ -486,7 +486,7 @@ describe("receipts.pending", function ()
 			add = { "a@h", "b@h", "1", 1 }, match = { "a@h", "b@h", "1", 1 }, fail = { "a@h", "b@h", "1", 1 }, state = { "a@h", "b@h", "1" };
 			ask = { "a@h", "b@h", "1", 1, "chat" }, outgoing = { {}, 1 }, incoming = { {}, 1 }, expire = { 1 }, overdue = { 1, 1 };
 			forget = { "a@h" }, journal = {}, evicted = {}, changed = {}, saved = { true }, list = { "a@h" }, export = { "a@h" };
-			import = { "a@h", { {} }, 1 }, count = {}, bytes = {}, limit = { {} }, check = {};
+			import = { "a@h", { {} }, 1 }, count = {}, bytes = {}, limit = { {} }, check = {}, take_over = { pending };
 		};
 		for method, list in pairs(arguments) do
 			local ok, reason = pcall(closed[method], closed, portable.unpack(list));
