@@ -19,6 +19,15 @@ static struct scanner_handle *check_scanner(lua_State *L)
 	return s;
 }
 
+/* One that can read. */
+static struct scanner_handle *check_idle(lua_State *L)
+{
+	struct scanner_handle *s = check_scanner(L);
+	if (s->interrupted)
+		luaL_error(L, "the scanner is busy, or an earlier call was interrupted by an error");
+	return s;
+}
+
 int rcpt_l_scanner(lua_State *L)
 {
 	static const char *const names[] = {"only_receipts", "only_summary", "comments", "max_bytes", "max_depth", "max_attr", NULL};
@@ -41,15 +50,6 @@ int rcpt_l_scanner(lua_State *L)
 	if (!s->x)
 		return luaL_error(L, "out of memory");
 	return 1;
-}
-
-static int scanner_error(lua_State *L, const struct scanner_handle *s)
-{
-	if (!s->interrupted)
-		return rcpt_push_xml_error(L, rcpt_xml_reason(s->x), rcpt_xml_position(s->x));
-	lua_pushnil(L);
-	lua_pushliteral(L, "the scanner is busy, or an earlier call was interrupted by an error");
-	return 2;
 }
 
 /* Appends the messages that were read to the array at the top of the stack, which holds *n. */
@@ -76,18 +76,16 @@ static int give_messages(lua_State *L, struct scanner_handle *s, enum rcpt_xml_s
 	if (status == RCPT_XML_OK)
 		return 1;
 	const int list = lua_gettop(L);
-	const int results = scanner_error(L, s);
+	const int results = rcpt_push_xml_error(L, rcpt_xml_reason(s->x), rcpt_xml_position(s->x));
 	lua_pushvalue(L, list);
 	return results + 1;
 }
 
 static int l_scanner_feed(lua_State *L)
 {
-	struct scanner_handle *s = check_scanner(L);
+	struct scanner_handle *s = check_idle(L);
 	const struct rcpt_str chunk = rcpt_check_str(L, 2);
 	lua_settop(L, 2);
-	if (s->interrupted)
-		return scanner_error(L, s);
 	s->interrupted = true;
 	lua_newtable(L);
 	int n = 0;
@@ -105,10 +103,8 @@ static int l_scanner_feed(lua_State *L)
 
 static int l_scanner_finish(lua_State *L)
 {
-	struct scanner_handle *s = check_scanner(L);
+	struct scanner_handle *s = check_idle(L);
 	lua_settop(L, 1);
-	if (s->interrupted)
-		return scanner_error(L, s);
 	s->interrupted = true;
 	lua_newtable(L);
 	int n = 0;

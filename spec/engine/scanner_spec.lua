@@ -201,10 +201,12 @@ describe("receipts.scanner", function ()
 	it("tells a finalizer that it is busy", function ()
 		local messages = ("<message id='1'/>"):rep(20000);
 		local feed, finish;
+		local function error_of(ok, reason) return not ok and reason or nil; end
 		for _ = 1, 100 do -- until one runs meanwhile
 			local scanner = receipts.scanner {};
 			portable.finalized(function ()
-				feed, finish = feed or select(2, scanner:feed("<message/>")), finish or select(2, scanner:finish());
+				feed = feed or error_of(pcall(scanner.feed, scanner, "<message/>"));
+				finish = finish or error_of(pcall(scanner.finish, scanner));
 			end);
 			assert.equal(20000, #scanner:feed(messages));
 			if feed then
