@@ -9,7 +9,7 @@ struct rcpt_reader_box {
 };
 
 /* Pushes a box with a reader in it: the one that the module keeps, or a new one. Making Lua values can run a finalizer, and that
- * can parse: it gets a reader of its own. NULL, with nothing pushed, when memory has run out. */
+ * can parse: it gets a reader of its own. */
 static struct rcpt_reader_box *take_reader(lua_State *L)
 {
 	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR, false, false};
@@ -24,10 +24,8 @@ static struct rcpt_reader_box *take_reader(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(UP_READER));
 	lua_setmetatable(L, -2);
 	box->reader = rcpt_single_new(&limits, (unsigned long)module->key.k0);
-	if (!box->reader) {
-		lua_pop(L, 1);
-		return NULL;
-	}
+	if (!box->reader)
+		luaL_error(L, "out of memory");
 	lua_pushvalue(L, -1);
 	lua_setuservalue(L, lua_upvalueindex(UP_MODULE));
 	module->box = box;
@@ -39,11 +37,6 @@ int rcpt_l_parse(lua_State *L)
 	const struct rcpt_str xml = rcpt_check_str(L, 1);
 	lua_settop(L, 1);
 	struct rcpt_reader_box *box = take_reader(L); /* stays on the stack: another may take its place in the module */
-	if (!box) {
-		lua_pushnil(L);
-		lua_pushliteral(L, "out of memory");
-		return 2;
-	}
 	struct rcpt_facts f;
 	int results = 1;
 	if (rcpt_single_read(box->reader, xml.p, xml.n, &f) == RCPT_XML_OK)

@@ -116,7 +116,7 @@ static const char prelude[] =
 static const struct operation operations[] = {
 	{"luaopen", AGAIN, "", "return open()"},
 
-	{"parse", AGAIN, "", "return receipts.parse(xml)"},
+	{"parse", AGAIN, "", "local facts, reason, where = receipts.parse(xml) return facts or { reason, where.line }"},
 	{"parse again", AGAIN, "receipts.parse(xml)", "return receipts.parse(xml)"},
 	{"parse a longer one", AGAIN, "receipts.parse(xml) xml = xml:gsub('hi', ('long'):rep(5000))", "return receipts.parse(xml)"},
 	{"parse with prefixes", AGAIN, "xml = \"<message><r:request xmlns:r='\"..R..\"'>x</r:request></message>\"",
