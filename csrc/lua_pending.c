@@ -219,9 +219,10 @@ static int l_pending_fail(lua_State *L)
 
 static int l_pending_state(lua_State *L)
 {
+	const struct rcpt_pending *t = check_pending(L);
 	const struct rcpt_str from = rcpt_check_str(L, 2), to = rcpt_check_str(L, 3), id = rcpt_check_str(L, 4);
 	enum rcpt_state state;
-	if (!rcpt_pending_state(check_pending(L), from, to, id, &state))
+	if (!rcpt_pending_state(t, from, to, id, &state))
 		return 0;
 	lua_pushstring(L, rcpt_state_name(state));
 	return 1;

@@ -126,6 +126,6 @@ void *rcpt_check_handle(lua_State *L, int arg, enum rcpt_handle kind)
 	if (handle && lua_rawlen(L, arg) >= sizeof rcpt_handle_names[0] &&
 		*(const char *const *const *)handle == &rcpt_handle_names[kind])
 		return handle;
-	luaL_error(L, "bad argument #%d (%s expected, got %s)", arg, rcpt_handle_names[kind], luaL_typename(L, arg));
+	luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", rcpt_handle_names[kind], luaL_typename(L, arg)));
 	return NULL;
 }

@@ -492,8 +492,15 @@ describe("receipts.pending", function ()
 			local ok, reason = pcall(closed[method], closed, portable.unpack(list));
 			assert.same({ false, "the pending table is closed" }, { ok, reason }, method);
 			ok, reason = pcall(closed[method], {}, portable.unpack(list));
-			assert.same({ false, "bad argument #1 (pending table expected, got table)" }, { ok, reason }, method);
+			assert.same({ false, "bad argument #1 to '?' (pending table expected, got table)" }, { ok, reason }, method);
 		end
+	end);
+
+	it("says which argument is no handle as of any other type", function ()
+		local _, reason = pcall(function () pending:take_over(5); end);
+		assert.truthy(reason:find("bad argument #1 to 'take_over' (pending table expected, got number)", 1, true), reason);
+		_, reason = pcall(function () pending.state("a@h", "b@h", "1"); end);
+		assert.truthy(reason:find("bad argument #1 to 'state' (pending table expected, got string)", 1, true), reason);
 	end);
 
 	it("does not hand out its finalizer", function ()
