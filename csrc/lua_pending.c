@@ -349,6 +349,7 @@ static int l_pending_overdue(lua_State *L)
 	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
 	struct rcpt_pending *t = open_table(L, h);
 	const double now = rcpt_check_time(L, 2), age = luaL_checknumber(L, 3);
+	luaL_argcheck(L, age >= 0, 3, "not a span of time");
 	const uint32_t max = check_max(L, 4);
 	const struct rcpt_str from = opt_from(L, 5);
 	lua_pushinteger(L, (lua_Integer)rcpt_pending_overdue(t, from, now, age, max, rcpt_collect, &h->overdue));

@@ -171,6 +171,7 @@ describe("receipts.pending", function ()
 		assert.equal("1", select(2, pending:overdue(23, 17, 10, "b@h"))[1].id);
 		assert.same({ "4", "5" }, { pending:list("a@h")[4].id, pending:list("a@h")[5].id });
 		assert.is_false(pending:list("a@h")[4].overdue);
+		for _, age in ipairs { -1, 0/0 } do assert.has_error(function () pending:overdue(23, age); end); end
 	end);
 
 	it("expires one user's, and forgets a user", function ()
