@@ -148,7 +148,9 @@ uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from);
 void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud);
 /* The requester who has waited longest for something to be written, and `visit` is shown what: entries with `keep` are written,
  * the others' records are removed. An empty string when all is written, or waits. Entries that are new to the store, and were
- * asked less than `young` seconds before `now`, wait: 0 for none. */
+ * asked less than `young` seconds before `now`, wait: 0 for none. Once `visit` has stopped, what there is cannot be taken for
+ * written.
+ */
 struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, double now, double young, rcpt_visit *visit, void *ud);
 /* What rcpt_pending_changed() showed has been written; or it has not, and that requester's turn comes after all others'. Nothing
  * may be done to the table between the two: it would be taken for written. */

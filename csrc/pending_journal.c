@@ -89,8 +89,8 @@ static uint32_t each_due(struct rcpt_pending *t, const struct jid *jid, rcpt_vis
 			if (may_wait(t, e))
 				continue;
 			due++;
-			if (visit)
-				rcpt_entry_show(t, ref, visit, ud);
+			if (visit && !rcpt_entry_show(t, ref, visit, ud))
+				return due;
 			if (written) {
 				e->flags = (uint8_t)((e->flags & ~STORED) | (belongs_in_store(e) ? STORED : 0));
 				set_dirty(t, e, false);

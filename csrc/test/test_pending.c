@@ -706,6 +706,12 @@ static bool note_down(void *ud, const struct rcpt_entry *e)
 	return true;
 }
 
+/* Has room for so many entries more. */
+static bool note_some(void *left, const struct rcpt_entry *e)
+{
+	return (*(int *)left)-- > 0 && note_down(NULL, e);
+}
+
 static const char *changed_by(struct rcpt_pending *t, double now, double young)
 {
 	seen_text[0] = 0;
@@ -882,6 +888,21 @@ static void who_cannot_be_written_waits_behind_the_others(void **state)
 	assert_int_equal(rcpt_mem_held(), 0);
 }
 
+static void who_cannot_take_all_stops(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 10);
+	add(t, "a@h", "x@h", "1", 0);
+	add(t, "a@h", "x@h", "2", 0);
+	add(t, "a@h", "x@h", "3", 0);
+	int left = 1;
+	assert_int_equal(rcpt_pending_changed(t, 0, 0, note_some, &left).n, 3);
+	assert_int_equal(left, -1); /* and no third is shown */
+	rcpt_pending_saved(t, false);
+	assert_string_equal(changed(t), "a@h 3:10 2:10 1:10 ");
+	rcpt_pending_free(t);
+}
+
 static void evicted_entries_are_shown(void **state)
 {
 	(void)state;
@@ -902,12 +923,6 @@ static void evicted_entries_are_shown(void **state)
 	assert_string_equal(seen_text, "1:01 2:11 ");
 	sound(t);
 	rcpt_pending_free(t);
-}
-
-/* Has room for so many entries more. */
-static bool note_some(void *left, const struct rcpt_entry *e)
-{
-	return (*(int *)left)-- > 0 && note_down(NULL, e);
 }
 
 /* What makes room has to be told of: while that cannot be, it stays, and nothing comes in its place; once one has gone, it is
@@ -1361,6 +1376,7 @@ int main(void)
 		cmocka_unit_test(journal_keeps_acks_of_injected_requests),
 		cmocka_unit_test(a_requester_is_forgotten_with_all_that_they_asked),
 		cmocka_unit_test(who_cannot_be_written_waits_behind_the_others),
+		cmocka_unit_test(who_cannot_take_all_stops),
 		cmocka_unit_test(evicted_entries_are_shown),
 		cmocka_unit_test(what_cannot_be_told_of_stays),
 		cmocka_unit_test(what_is_not_taken_is_shown_again),
