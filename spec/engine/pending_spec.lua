@@ -128,6 +128,16 @@ describe("receipts.pending", function ()
 		end
 	end);
 
+	it("comes to what was imported behind what was there, unless it is asked of that user", function ()
+		pending:import("a@h", { { to = "x@h", id = "1", state = "pending", time = 990 } }, 1000);
+		pending:import("b@h", { { to = "x@h", id = "1", state = "pending", time = 905 } }, 1000);
+		assert.equal(0, (pending:overdue(1010, 50)));
+		assert.equal(1, (pending:overdue(1010, 50, 10, "b@h")));
+		assert.equal(0, (pending:expire(1010)));
+		assert.equal(1, (pending:expire(1010, 10, "b@h")));
+		assert.equal("pending", pending:state("a@h", "x@h", "1"));
+	end);
+
 	it("exports and imports one user's entries", function ()
 		pending:add("a@h", "x@h", "1", 1764000000, { injected = true, type = "chat" });
 		pending:add("a@h", "r@muc/n", "2", 1764000001, { occupant = true });
