@@ -93,11 +93,12 @@ end
 function shell.why(self, jid, id)
 	local inspection, err = at_home_of(jid);
 	if not inspection then return nil, err; end
+	id = id and tostring(id);
 	local list, now = inspection:why(jid, id);
 	if not list then return nil, now; end
 	if #list == 0 then
 		if not id then return nil, "Nothing is remembered about messages of "..jid; end
-		return nil, "Nothing is remembered about message "..views.shown(tostring(id)).." of "..jid..". If it was sent to them, ask about its "
+		return nil, "Nothing is remembered about message "..views.shown(id).." of "..jid..". If it was sent to them, ask about its "
 			.."sender: an ordinary request is remembered with who sent it, and not at all when it comes from elsewhere. Else it asked for nothing, "
 			.."or too much has happened since";
 	end

@@ -102,6 +102,14 @@ describe("the shell", function ()
 			.."and not at all when it comes from elsewhere. Else it asked for nothing, or too much has happened since");
 	end);
 
+	it("F4 why takes an id that is typed as a number", function ()
+		alice:send(stanzas.ask { to = "bob@localhost/bob", id = "1" });
+		alice:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "1"));
+		bob:sync();
+		says(server:prosodyctl("shell", 'receipts:why("alice@localhost", 1)'), "OK: 1 decision\n"); -- as at the shell's own prompt
+	end);
+
 	it("F4 why says that an ordinary request from elsewhere is not remembered", function ()
 		local carol = server:connect("carol@plain.localhost/carol");
 		carol:send(stanzas.ask { to = "bob@localhost/bob", id = "afar" });
