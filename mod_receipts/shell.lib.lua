@@ -19,9 +19,14 @@ local function names()
 	return it.to_array(it.sorted_pairs(hosts));
 end
 
+-- One of them, for people who are to say which.
+local function some_host()
+	return names()[1] or "example.org";
+end
+
 -- The inspection of a host; or nil and what is wrong.
 local function at(host)
-	if type(host) ~= "string" then return nil, "Say which host"; end
+	if type(host) ~= "string" then return nil, "Say which host, like "..some_host(); end
 	if not prosody.hosts[host] then return nil, "There is no host "..host; end
 	if not hosts[host] then return nil, "mod_receipts is not on "..host.." (it is on: "..table.concat(names(), ", ")..")"; end
 	return hosts[host].inspection;
@@ -30,7 +35,7 @@ end
 -- The same, of the host of a user.
 local function at_home_of(jid)
 	local user, host = jid_split(type(jid) == "string" and jid or nil);
-	if not user then return nil, "Say which user, like romeo@"..(names()[1] or "example.org"); end
+	if not user then return nil, "Say which user, like romeo@"..some_host(); end
 	return at(host);
 end
 

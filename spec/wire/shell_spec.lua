@@ -208,7 +208,7 @@ describe("the shell", function ()
 		for _, case in ipairs {
 			{ { "stats", "nowhere.example" }, "There is no host nowhere.example" };
 			{ { "stats", "plain.localhost" }, "mod_receipts is not on plain.localhost (it is on: localhost, other.localhost)" };
-			{ { "expire" }, "Say which host" };
+			{ { "expire" }, "Say which host, like localhost" };
 			{ { "pending" }, "Say which user" };
 			{ { "pending", "alice" }, "Say which user, like romeo@localhost" };
 			{ { "pending", "localhost" }, "Say which user, like romeo@localhost" };
