@@ -421,6 +421,15 @@ describe("commands in running text", function ()
 		end
 		assert.is_true(count > 10, "only "..count);
 	end);
+
+	it("of the example alerts take what docs/operators.md says", function ()
+		local text, count = docs.read(OPERATORS), 0;
+		for command in docs.read("examples/prometheus-alerts.yml"):gmatch("`prosodyctl shell receipts ([^`]+)`") do
+			assert.truthy(text:find("| `"..command.."`", 1, true) or text:find("| `"..command.." [", 1, true), command);
+			count = count + 1;
+		end
+		assert.is_true(count > 0);
+	end);
 end);
 
 describe("links", function ()
