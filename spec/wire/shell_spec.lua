@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- Rule F4 on the wire: `prosodyctl shell receipts …` as an operator types it.
 
+local docs = require "spec.support.docs";
 local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
 local st = require "util.stanza";
 
 describe("the shell", function ()
+	local operators = docs.read("docs/operators.md");
 	local server, alice, bob, mallory;
 	setup(function ()
 		server = servers.start {
@@ -226,6 +228,12 @@ describe("the shell", function ()
 		server:run(("require 'core.modulemanager'.%s(%q, %q)"):format(what, host, name));
 	end
 
+	it("F4 what Prosody says of a command that is not there, docs/operators.md explains", function ()
+		local unknown = server.version == "0.12" and "attempt to call a nil value (method " or "Command not found or necessary module not loaded";
+		says(shell("explain"), unknown);
+		says(operators, "`"..unknown);
+	end);
+
 	it("F4 A3 the commands are there while a host has the module, and survive a reload of the shell", function ()
 		server:reload();
 		says(shell("stats"), "other.localhost");
@@ -239,7 +247,10 @@ describe("the shell", function ()
 		assert.equal("nil", server:run("return module:shared('/*/admin_shell/env').receipts"));
 		text = shell("stats");
 		assert.is_nil(text:find("Delivered", 1, true), text);
-		says(text, server.version == "0.12" and "attempt to index a nil value (global 'receipts')" or "Command not found"); -- as docs/operators.md has it
+		local missing = server.version == "0.12" and "attempt to index a nil value (global 'receipts')"
+			or "Command not found. Is the necessary module loaded?";
+		says(text, missing);
+		says(operators, "`"..missing.."`");
 		modules("load", "localhost", "receipts");
 		says(shell("stats", "localhost"), "Delivered");
 	end);
