@@ -105,7 +105,7 @@ function shell.why(self, jid, id)
 		if not id then return nil, "Nothing is remembered about messages of "..jid; end
 		return nil, "Nothing is remembered about message "..views.shown(id).." of "..jid..". If it was sent to them, ask about its "
 			.."sender: an ordinary request is remembered with who sent it, and not at all when it comes from elsewhere. Else it asked for nothing, "
-			.."or too much has happened since";
+			.."went to a group chat, or too much has happened since";
 	end
 	print_table(self.session, { "Ago", "Message id", "From", "To", "Decision" }, views.decisions(list, now));
 	return true, views.count(#list, "decision");

@@ -101,7 +101,7 @@ describe("the shell", function ()
 		text, ok = shell("why", "bob@localhost", "second"); -- it did ask, and is remembered with alice
 		assert.is_false(ok);
 		says(text, "of bob@localhost. If it was sent to them, ask about its sender: an ordinary request is remembered with who sent it, "
-			.."and not at all when it comes from elsewhere. Else it asked for nothing, or too much has happened since");
+			.."and not at all when it comes from elsewhere. Else it asked for nothing, went to a group chat, or too much has happened since");
 	end);
 
 	it("F4 why takes an id that is typed as a number", function ()
@@ -120,6 +120,13 @@ describe("the shell", function ()
 		assert.is_false(ok);
 		says(text, "Nothing is remembered about message afar of bob@localhost.");
 		says(text, "and not at all when it comes from elsewhere");
+	end);
+
+	it("F4 why says that nothing is remembered of group chat, though it asks", function ()
+		local flora = server:connect("flora");
+		flora:send(stanzas.ask { to = "room@rooms.localhost", type = "groupchat", id = "all" });
+		flora:sync();
+		says(shell("why", "flora@localhost", "all"), "Else it asked for nothing, went to a group chat, or too much has happened since");
 	end);
 
 	it("F4 why tells what has become of messages to other hosts", function ()
