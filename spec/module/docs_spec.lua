@@ -133,6 +133,17 @@ describe("the rules in docs/rules.md", function ()
 		end
 	end);
 
+	it("get the names of their specs by `make rules`, also a new one that has none yet", function ()
+		local file = os.tmpname();
+		finally(function () os.remove(file); end);
+		process.write(file, "\n| A1 | what | §6 | |\n| C4 | what | | engine/old |\n");
+		assert(os.execute(docs.read("Makefile"):match("\nrules:[^\n]*\n\t([^\n]+)").." "..file));
+		local function row(rule, section)
+			return ('| <a id="%s"></a>%s | what |%s| %s |\n'):format(rule:lower(), rule, section, table.concat(titles_of[rule], ", "));
+		end
+		assert.equal("\n"..row("A1", " §6 ")..row("C4", " "), process.read(file));
+	end);
+
 	it("are those that the titles name", function ()
 		for rule in pairs(titles_of) do assert.truthy(table_of[rule], "a title names "..rule..", of which "..RULES.." knows nothing"); end
 	end);
