@@ -93,6 +93,7 @@ describe("the shell", function ()
 		says(text, "E1 forged; E2 receipts_forged is \"drop\"");
 		says(text, "E1 delivered");
 		assert.is_nil(text:find("second", 1, true), text);
+		says(server:log(), "Message first from mallory@localhost/mallory to alice@localhost/alice: E1 forged"); -- for who does not know whom to ask about
 		says(shell("why", "alice@localhost"), "second");
 		says(shell("why", "alice@localhost", "second"), "asked for by the client, and awaited; D1 the server does not answer for this user");
 		text, ok = shell("why", "alice@localhost", "no-such-message");
