@@ -25,7 +25,7 @@ local FAMILIES = {
 		values = { "forged", "unknown", "hidden", "request-without-id", "request-in-ack", "request-not-empty", "request-in-groupchat",
 			"request-in-error", "received-without-id", "received-not-empty", "received-in-error", "several-received" };
 	};
-	resent = { help = "Messages delivered again for want of a receipt" };
+	resent = { help = "Messages delivered again, because no receipt came" };
 	errors = { help = "Errors caught: the stanza went on, or the store is tried again", label = "kind", values = { "hook", "store" } };
 };
 local ALL = { false }; -- the one value of a family without a label
