@@ -18,15 +18,13 @@ local FAILED = 2; -- exit code
 -- @return array of lines
 function stored.lines(data, now, ttl)
 	local entries, damaged = records.entries(data or {});
-	local shown = {};
-	for i, cells in ipairs(views.pending(entries, now)) do
-		local entry = entries[i];
-		if entry.state == "delivered" then cells[4] = "delivered"; end -- kept for rule C6
-		if now - entry.time >= ttl then cells[4] = "expired"; end
-		table.insert(shown, cells);
+	local rows = views.pending(entries, now);
+	for i, entry in ipairs(entries) do
+		if entry.state == "delivered" then rows[i][4] = "delivered"; end -- kept for rule C6
+		if now - entry.time >= ttl then rows[i][4] = "expired"; end
 	end
-	local lines = #shown > 0 and views.table(views.PENDING, shown) or {};
-	table.insert(lines, views.count(#shown, "message"));
+	local lines = #rows > 0 and views.table(views.PENDING, rows) or {};
+	table.insert(lines, views.count(#rows, "message"));
 	if damaged > 0 then table.insert(lines, views.count(damaged, "record").." damaged, or not of this version"); end
 	return lines;
 end
