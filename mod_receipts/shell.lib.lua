@@ -49,27 +49,21 @@ function shell.stats(self, host)
 		if not inspection then return nil, err; end
 		table.insert(list, inspection:statistics());
 	end
-	local titles, rows = { "", numbers = true }, {};
-	local function column(title, statistics)
-		table.insert(titles, title);
-		return views.statistics(statistics);
-	end
-	local cells = {};
-	for i, statistics in ipairs(list) do cells[i] = column(statistics.host, statistics); end
-	if #list > 1 then table.insert(cells, column("all", views.sum(list))); end
-	-- Not each has each line: some say what was thrown away, and why.
-	local seen = {};
-	for _, lines in ipairs(cells) do
-		for _, line in ipairs(lines) do
-			if not seen[line[1]] then
-				seen[line[1]] = { line[1] };
-				table.insert(rows, seen[line[1]]);
+	if #list > 1 then table.insert(list, views.sum(list)); end
+	local titles, rows, row_of = { "", numbers = true }, {}, {};
+	for column, statistics in ipairs(list) do
+		titles[column + 1] = statistics.host;
+		for _, line in ipairs(views.statistics(statistics)) do
+			local label, text = table.unpack(line);
+			if not row_of[label] then
+				row_of[label] = { label };
+				table.insert(rows, row_of[label]);
 			end
+			row_of[label][column + 1] = text;
 		end
 	end
-	for i, lines in ipairs(cells) do
-		for _, row in ipairs(rows) do row[i + 1] = "0"; end
-		for _, line in ipairs(lines) do seen[line[1]][i + 1] = line[2]; end
+	for _, row in ipairs(rows) do -- a host has no line for what it has never thrown away
+		for column = 2, #titles do row[column] = row[column] or "0"; end
 	end
 	print_table(self.session, titles, rows);
 	return true, "Counted since the module was loaded";

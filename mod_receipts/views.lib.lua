@@ -97,11 +97,11 @@ local function add(sum, one)
 	return sum;
 end
 
---- The statistics of several hosts together.
+--- The statistics of several hosts together, as those of "all".
 function views.sum(list)
 	local sum = {};
 	for _, one in ipairs(list) do add(sum, one); end
-	sum.bounds = list[1].bounds;
+	sum.host, sum.bounds = "all", list[1].bounds;
 	return sum;
 end
 
