@@ -147,7 +147,7 @@ end
 
 --- Reads all options.
 -- @param get   function (name): the value in the configuration, nil when it is not set
--- @param warn  function (text): called with one line for each wrong value
+-- @param warn  function (text, name): called with one line for each wrong value
 -- @return table of option name without "receipts_" to value in force
 local function read(get, warn)
 	local options = {};
@@ -158,7 +158,7 @@ local function read(get, warn)
 			local accepted = definition.read(configured);
 			if accepted == nil then
 				warn(("Option %s = %s is not valid: allowed is %s; using %s"):format(
-					name, shown(configured), definition.allowed, shown(definition.default, definition)));
+					name, shown(configured), definition.allowed, shown(definition.default, definition)), name);
 			else
 				value = accepted;
 			end

@@ -12,23 +12,20 @@ local setup = {};
 
 --- The options in force.
 -- @param get  function (name): the value in the configuration
--- @return array of { name, value, configured (boolean), problem (one line, where the configured value is wrong) }, by name
+-- @return array of { name, value, configured (boolean), problem (one line, where the configured value is wrong) }, by name;
+--         and as options.read returns them
 function setup.options(get)
-	local list = {};
+	local list, problems = {}, {};
+	local values = options.read(get, function (text, name) problems[name] = text; end);
 	for name in it.sorted_pairs(options.definitions) do
-		local problem;
-		local function only_this(other)
-			if other == name then return get(name); end
-		end
-		local values = options.read(only_this, function (text) problem = text; end);
 		table.insert(list, {
 			name = name;
 			value = values[name:gsub("^receipts_", "")];
-			configured = get(name) ~= nil and not problem;
-			problem = problem;
+			configured = get(name) ~= nil and not problems[name];
+			problem = problems[name];
 		});
 	end
-	return list;
+	return list, values;
 end
 
 --- The name of the driver that Prosody will keep a store with (core.storagemanager has it in no function that opens nothing).
@@ -141,9 +138,9 @@ end
 -- @param config  its configuration, see above
 -- @return array of lines, and whether all is well
 function setup.host(host, config)
-	local lines, values, well = { host }, {}, true;
-	for _, option in ipairs(setup.options(config.get)) do
-		values[option.name:gsub("^receipts_", "")] = option.value;
+	local lines, well = { host }, true;
+	local list, values = setup.options(config.get);
+	for _, option in ipairs(list) do
 		table.insert(lines, ("  %-30s %-10s %s"):format(option.name,
 			options.shown(option.value, options.definitions[option.name]), option.configured and "configured" or "default"));
 		if option.problem then
