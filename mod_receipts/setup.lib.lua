@@ -28,12 +28,11 @@ function setup.options(get)
 	return list, values;
 end
 
---- The name of the driver that Prosody will keep a store with (core.storagemanager has it in no function that opens nothing).
-function setup.storage(store, get)
+--- The name of the driver with which Prosody will store what is pending (core.storagemanager has no function that tells and opens nothing).
+function setup.driver(get)
 	local storage = get("storage");
-	local driver = storage;
-	if type(storage) == "table" then driver = storage[store]; end
-	return driver or get("default_storage") or "internal";
+	if type(storage) == "table" then storage = storage.receipts; end
+	return storage or get("default_storage") or "internal";
 end
 
 local FAILS = "nothing can be written, which counts as a failure each time, and forged acks pass; \"memory\" keeps it off the disk";
@@ -69,7 +68,7 @@ function setup.idle(values, config)
 	if not config.enabled("carbons") then
 		table.insert(list, "receipts show on one of a user's devices only: for all of them add mod_carbons (\"carbons\" in modules_enabled)");
 	end
-	local driver = setup.storage("receipts", config.get);
+	local driver = setup.driver(config.get);
 	if setup.forgetful[driver] then
 		table.insert(list, ("the storage of \"receipts\" is %q: %s"):format(driver, setup.forgetful[driver]));
 	end
