@@ -159,23 +159,43 @@ function setup.host(host, config)
 	return lines, well;
 end
 
+local function hosts_of(configmanager)
+	local hosts = {};
+	for host in it.sorted_pairs(configmanager.getconfig()) do -- the section "*" is no host
+		if host ~= "*" and configmanager.get(host, "enabled") ~= false then table.insert(hosts, host); end
+	end
+	return hosts;
+end
+
+-- A host's configuration, see above.
+-- @param hosts  array of all hosts
+local function config_of(host, hosts, names, system)
+	local get, modules_of = system.configmanager.get, system.modulemanager.get_modules_for_host;
+	local modules = modules_of(host);
+	local disabled = new_set(get(host, "modules_disabled")) + new_set(get("*", "modules_disabled"));
+	return {
+		get = function (name) return get(host, name); end;
+		names = names;
+		global = function (name) return get("*", name); end;
+		enabled = function (name) return modules:contains(name); end;
+		anywhere = function (name)
+			for _, other in ipairs(hosts) do
+				if modules_of(other):contains(name) then return true; end
+			end
+			return false;
+		end;
+		disabled = function (name) return disabled:contains(name) and not modules:contains(name); end;
+		component = function (other) return new_set(hosts):contains(other) and get(other, "component_module") or nil; end;
+	};
+end
+
 --- The subcommand, see command.lib.lua.
 -- @param system  configmanager, modulemanager: core's; out: file
 function setup.command(system)
 	local configmanager, modulemanager, out = system.configmanager, system.modulemanager, system.out;
 	local function run(arguments)
 		if arguments[1] then return nil, "check takes no arguments"; end
-		local sections, found, said, all_well = configmanager.getconfig(), false, nil, true;
-		local hosts = {}; -- the section "*" is no host
-		for host in it.sorted_pairs(sections) do
-			if host ~= "*" and configmanager.get(host, "enabled") ~= false then table.insert(hosts, host); end
-		end
-		local function anywhere(name)
-			for _, host in ipairs(hosts) do
-				if modulemanager.get_modules_for_host(host):contains(name) then return true; end
-			end
-			return false;
-		end
+		local sections, hosts, found, said, all_well = configmanager.getconfig(), hosts_of(configmanager), false, nil, true;
 		local function say(lines, well)
 			if lines[1] then out:write(said and "\n" or "", table.concat(lines, "\n"), "\n"); end
 			said, all_well = said or lines[1], all_well and well;
@@ -188,18 +208,8 @@ function setup.command(system)
 				table.insert(others, setup.elsewhere(host, names));
 			else
 				found = true;
-				for name in pairs(rawget(sections, "*")) do table.insert(names, name); end
-				say(setup.host(host, {
-					get = function (name) return configmanager.get(host, name); end;
-					global = function (name) return configmanager.get("*", name); end;
-					enabled = function (name) return modules:contains(name); end;
-					disabled = function (name)
-						local of_host = new_set(configmanager.get(host, "modules_disabled"));
-						return not modules:contains(name) and (of_host + new_set(configmanager.get("*", "modules_disabled"))):contains(name);
-					end;
-					component = function (other) return new_set(hosts):contains(other) and configmanager.get(other, "component_module") or nil; end;
-					names = names, anywhere = anywhere;
-				}));
+				for name in pairs(sections["*"]) do table.insert(names, name); end
+				say(setup.host(host, config_of(host, hosts, names, system)));
 			end
 		end
 		for _, lines in ipairs(others) do say(lines, not lines[1]); end
