@@ -13,10 +13,6 @@ local checks = {};
 
 local MALFORMED_REQUEST = { "request-without-id", "request-in-ack", "request-not-empty" };
 
-local function new_plan()
-	return { request = "keep"; received = "keep"; rejected = nil; why = nil };
-end
-
 local function because(plan, why)
 	plan.why = plan.why and plan.why.."; "..why or why;
 end
@@ -29,9 +25,10 @@ local function reject(plan, element, how, rule, reason, why)
 	because(plan, rule.." "..(why or reason));
 end
 
--- Rule E3, for what needs no look at the pending table. Not for bounces, which carry what they bounce.
-local function malformed(plan, has, options)
-	if has.bounce then return; end
+-- A new plan: rule E3, for what needs no look at the pending table. Not for bounces, which carry what they bounce.
+local function new_plan(has, options)
+	local plan = { request = "keep"; received = "keep" };
+	if has.bounce then return plan; end
 	for _, problem in ipairs(MALFORMED_REQUEST) do
 		if has[problem] then
 			reject(plan, "request", "take", "E3", problem);
@@ -45,6 +42,7 @@ local function malformed(plan, has, options)
 	elseif has["several-received"] then
 		reject(plan, "received", "first", "E3", "several-received");
 	end
+	return plan;
 end
 
 --- Bits of the engine's as a table that tells of each name whether it is set.
@@ -60,8 +58,7 @@ end
 --                 it matters
 -- @param options  the module's options
 function checks.outgoing(has, visible, options)
-	local plan = new_plan();
-	malformed(plan, has, options);
+	local plan = new_plan(has, options);
 	if not has.received or plan.received == "take" or not options.protect_presence then return plan; end
 	local seen = visible();
 	if seen == "later" then
@@ -80,8 +77,7 @@ end
 -- @param wanted    function (): does the requester's account have a client online that understands receipts?
 -- @param options   the module's options
 function checks.incoming(has, verdict, injected, wanted, options)
-	local plan = new_plan();
-	malformed(plan, has, options);
+	local plan = new_plan(has, options);
 	-- Some clients take a <received/> in an error for an ack, and answer a <request/> in one: the error alone says what it has to.
 	if has.bounce then
 		if has.request then
