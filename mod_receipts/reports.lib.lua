@@ -78,10 +78,9 @@ end
 function methods:settle()
 	if not self.uncounted then return; end
 	local asked, delivered, duplicate = self.uncounted();
-	local requests, outcomes = self.counts.requests, self.counts.outcomes;
-	requests.client = requests.client + asked;
-	outcomes.delivered = outcomes.delivered + delivered;
-	outcomes.duplicate = outcomes.duplicate + duplicate;
+	self:count("requests", "client", asked);
+	self:count("outcomes", "delivered", delivered);
+	self:count("outcomes", "duplicate", duplicate);
 end
 
 --- What another one has counted, after a reload; its last was measure(). Metrics keep their values by themselves.
@@ -110,8 +109,7 @@ end
 -- @param by        full JID of the client that asks, or for which the server does
 -- @param occupant  the address is a room occupant's
 function methods:requested(from, to, id, by, injected, occupant)
-	local counts, who = self.counts.requests, injected and "server" or "client";
-	counts[who] = counts[who] + 1;
+	self:count("requests", injected and "server" or "client");
 	if not self.listening("receipts/requested") then return; end
 	tell(self, "receipts/requested", from, occupant and to or jid_bare(to), id, 0, by, nil, injected);
 end
@@ -128,8 +126,7 @@ end
 -- @param age      seconds since it was asked, nil when that is not known
 -- @param by       JID of who brought it about, nil for the passing of time
 function methods:outcome(outcome, from, to, id, age, by, injected)
-	local counts = self.counts.outcomes;
-	counts[outcome] = counts[outcome] + 1;
+	self:count("outcomes", outcome);
 	if outcome == "delivered" then self.sample(age); end
 	local event = EVENTS[outcome];
 	if event then
