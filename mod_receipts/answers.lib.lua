@@ -53,7 +53,8 @@ local function get(self, account, from, id)
 	return fates and (fates:get(key(from, id)) or fates:get(key(jid_bare(from), id)));
 end
 
-local function drop_account(self, account)
+--- The user is gone.
+function methods:forget(account)
 	local fates = self.fate:get(account);
 	if not fates then return; end
 	self.fates = self.fates - fates:count();
@@ -68,7 +69,7 @@ local function set(self, account, requester, id, fate)
 	fates:set(key(requester, id), fate);
 	self.fates = self.fates + fates:count() - before;
 	self.fate:set(account, fates:count() > 0 and fates or nil); -- the account is in use
-	while self.fates > MAX_ALL do drop_account(self, (self.fate:tail())); end
+	while self.fates > MAX_ALL do self:forget((self.fate:tail())); end
 end
 
 -- "answered" or "acked"; nil while it is neither, or not known.
@@ -316,11 +317,6 @@ function methods:make(session, content, id)
 	return st.message({ from = session.full_jid, to = content.attr.from, type = content.attr.type, id = id })
 		:tag("received", { xmlns = xmlns_receipts, id = content.attr.id }):up()
 		:tag("store", { xmlns = xmlns_hints }):up();
-end
-
---- The user is gone.
-function methods:forget(account)
-	drop_account(self, account);
 end
 
 --- Is this an answer of ours, or its bounce?
