@@ -21,7 +21,7 @@ local function list_of(user)
 	if list then return list; end
 	store = store or module:open_store("blocklist");
 	local stored, err = failures:read(store, user);
-	if not stored and err then return {}; end
+	if err then return {}; end
 	list = type(stored) == "table" and stored or {};
 	lists:set(user, list);
 	return list;

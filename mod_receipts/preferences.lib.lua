@@ -36,7 +36,7 @@ function methods:get(user)
 	if wanted then return wanted; end
 	if not self.exists(user) then return nil, "There is no user "..user; end
 	local stored, err = self.retries:read(self.store, user);
-	if not stored and err then return nil, err; end
+	if err then return nil, err; end
 	wanted = NOTHING_SAID;
 	if type(stored) == "table" then
 		wanted = {};
