@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Rule F4: `prosodyctl shell receipts …`, for all hosts together. Each function is a command: it gets the shell and the arguments, and
--- returns true and a last line; or nil and what is wrong.
+-- Rule F4: `prosodyctl shell receipts …`, for all hosts together. Each function is a command, which manual.lib.lua explains: it gets the
+-- shell and the arguments, and returns true and a last line; or nil and what is wrong.
 
 local it = require "util.iterators";
 local jid_prep = require "util.jid".prep;
@@ -41,7 +41,6 @@ end
 
 local shell = {};
 
---- Show what became of messages: of a host, or of all and in total.
 function shell.stats(self, host)
 	local list = {};
 	for _, name in ipairs(host and { host } or names()) do
@@ -69,7 +68,6 @@ function shell.stats(self, host)
 	return true, "Counted since the module was loaded";
 end
 
---- Show which version runs. Another one may be installed by now: the server has what it had when it started.
 function shell.version()
 	local runs = package.loaded["receipts"].version;
 	local file <close> = module:load_resource("mod_receipts.lua");
@@ -78,7 +76,6 @@ function shell.version()
 	return nil, runs.." runs, and "..(installed and installed.." is installed: restart Prosody" or "nothing is installed where it came from");
 end
 
---- Show a user's messages whose receipt is awaited.
 function shell.pending(self, jid)
 	local inspection, err = at_home_of(jid);
 	if not inspection then return nil, err; end
@@ -88,7 +85,6 @@ function shell.pending(self, jid)
 	return true, views.count(#entries, "message");
 end
 
---- Show which rules decided about a user's recent messages: about one, or about all.
 function shell.why(self, jid, id)
 	local inspection, err = at_home_of(jid);
 	if not inspection then return nil, err; end
@@ -105,7 +101,6 @@ function shell.why(self, jid, id)
 	return true, views.count(#list, "decision");
 end
 
---- Show what is known of a person's clients: whether they support receipts.
 function shell.caps(self, jid)
 	local prepped = type(jid) == "string" and jid_prep(jid);
 	if not prepped then return nil, "Say of whom, like romeo@example.org or romeo@example.org/phone"; end
@@ -120,14 +115,12 @@ function shell.caps(self, jid)
 	return true, views.count(#rows, "client");
 end
 
---- Drop what has been pending for longer than receipts_expire_after, without waiting for the timer.
 function shell.expire(_, host)
 	local inspection, err = at(host);
 	if not inspection then return nil, err; end
 	return true, views.count(inspection:expire(), "message").." expired at once; if there are more, in memory or in the store, they follow";
 end
 
---- Forget what is pending of a user, in memory and in the store.
 function shell.forget(_, jid)
 	local inspection, err = at_home_of(jid);
 	if not inspection then return nil, err; end
