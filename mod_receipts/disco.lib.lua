@@ -14,18 +14,16 @@ function disco.lists_receipts(query)
 	return query:get_child_with_attr("feature", nil, "var", xmlns_receipts) ~= nil;
 end
 
--- The children of an element, nil where one has another name or namespace than these.
-local function only(element, xmlns, ...)
-	local names = { ... };
+-- What may be in a query, a form, and a field: name -> namespace.
+local IN_QUERY = { identity = xmlns_disco, feature = xmlns_disco, x = xmlns_data };
+local IN_FORM, IN_FIELD = { field = xmlns_data }, { value = xmlns_data };
+
+-- Has an element of this namespace such children only?
+local function has_only(element, xmlns, allowed)
 	for _, child in ipairs(element.tags) do
-		local allowed = false;
-		for _, name in ipairs(names) do
-			local of = name == "x" and xmlns_data or xmlns;
-			allowed = allowed or child.name == name and (child.attr.xmlns or xmlns) == of;
-		end
-		if not allowed then return nil; end
+		if (child.attr.xmlns or xmlns) ~= allowed[child.name] then return false; end
 	end
-	return element.tags;
+	return true;
 end
 
 --- Is this disco#info result one that its hash stands for? (rule B2)
@@ -41,24 +39,24 @@ function disco.hash_is_safe(query)
 		return not known;
 	end
 	local function form_is_safe(form)
+		if not has_only(form, xmlns_data, IN_FORM) then return false; end
 		local form_types = 0;
-		for _, field in ipairs(only(form, xmlns_data, "field") or { false }) do
-			if not field or not plain(field.attr.var or "") then return false; end
-			local values = only(field, xmlns_data, "value");
-			for _, value in ipairs(values or { false }) do
-				if not value or #value.tags > 0 or not plain(value:get_text() or "") then return false; end
+		for _, field in ipairs(form.tags) do
+			if not plain(field.attr.var or "") or not has_only(field, xmlns_data, IN_FIELD) then return false; end
+			for _, value in ipairs(field.tags) do
+				local text = value:get_text() or "";
+				if #value.tags > 0 or not plain(text) then return false; end
 				if field.attr.var == "FORM_TYPE" then
 					form_types = form_types + 1;
-					if not once("form ", value:get_text() or "") then return false; end
+					if not once("form ", text) then return false; end
 				end
 			end
 		end
 		return form_types == 1;
 	end
-	for _, tag in ipairs(only(query, xmlns_disco, "identity", "feature", "x") or { false }) do
-		if not tag then
-			return false;
-		elseif tag.name == "feature" then
+	if not has_only(query, xmlns_disco, IN_QUERY) then return false; end
+	for _, tag in ipairs(query.tags) do
+		if tag.name == "feature" then
 			local var = tag.attr.var or "";
 			if var:find("<", 1, true) or not once("feature ", var) then return false; end
 		elseif tag.name == "x" then
