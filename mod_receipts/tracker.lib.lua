@@ -33,13 +33,6 @@ function tracker.seconds(stamp)
 	return days * 86400 + hour * 3600 + min * 60 + sec - offset;
 end
 
--- What is kept with an ask. The table's mark for what the server asked says here that the time is a stamp's.
-local hows = {};
-for _, stamped in ipairs { true, false } do
-	hows[stamped] = {};
-	for _, occupant in ipairs { true, false } do hows[stamped][occupant] = { injected = stamped, occupant = occupant }; end
-end
-
 --- Follows asks and acks through the input.
 -- @param engine  the C engine
 function tracker.new(engine)
@@ -92,7 +85,8 @@ function methods:ask(facts)
 	self:make_room();
 	local time, stamped = self:time(facts.stamp);
 	local occupant = facts.bits & self.bits.occupant ~= 0 and jid_resource(to) ~= nil;
-	local added, known = self.pending:add(from, to, facts.id, time, hows[stamped][occupant]);
+	-- The table's mark for what the server asked says here that the time is a stamp's.
+	local added, known = self.pending:add(from, to, facts.id, time, { injected = stamped, occupant = occupant });
 	if added and known then return; end
 	self.counts.asked = self.counts.asked + 1;
 	if not added then self.counts.forgotten = self.counts.forgotten + 1; end -- too long to be kept
