@@ -68,12 +68,10 @@ local function directed_to(session, bare)
 end
 
 --- May this person (bare JID) see the presence of the session's user, when there is any? Who is online has their roster with them.
-local function subscribed(session, bare)
+function presence.subscribed(session, bare)
 	local item = session.roster and session.roster[bare];
 	return item and (item.subscription == "from" or item.subscription == "both");
 end
-
-presence.subscribed = subscribed;
 
 --- May `jid` know that this session is online?
 -- @param session  the session of a local user
@@ -81,7 +79,7 @@ presence.subscribed = subscribed;
 function presence.visible(session, jid)
 	local bare = jids.bare(jid);
 	if not bare or bare == jids.account_of(session) then return true; end -- the same account
-	local shown = session.presence and subscribed(session, bare) or directed_to(session, bare);
+	local shown = session.presence and presence.subscribed(session, bare) or directed_to(session, bare);
 	return shown and not blocks.has(session.username, jid);
 end
 
