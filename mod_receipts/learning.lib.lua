@@ -68,7 +68,6 @@ function learning.start(capabilities, rooms, libs, store, hook)
 
 	local function unbound(event)
 		local jid = event.session.full_jid;
-		if not jid then return; end
 		capabilities:forget(jid);
 		if not bare_sessions[bare_of(jid)] then capabilities:gone(bare_of(jid)); end
 	end
