@@ -70,9 +70,9 @@ end
 
 -- What is known of a session's client; where that is nothing, it matters once it is learned, for what has arrived until then.
 local function support_of(self, session)
-	local client = self.parts.capabilities:of(session.full_jid);
-	if client ~= "capable" and client ~= "incapable" then self.unsure[session] = true; end
-	return client;
+	local support = self.parts.capabilities:of(session.full_jid);
+	if support ~= "capable" and support ~= "incapable" then self.unsure[session] = true; end
+	return support;
 end
 
 -- A content message that asks has arrived at a session.

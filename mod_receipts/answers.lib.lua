@@ -125,28 +125,28 @@ end
 
 -- A message goes to this client, or has arrived there. A client that can is waited for also when that is forgotten, as it is of one that
 -- is not available any more.
-local function await(fate, resource, client)
+local function await(fate, resource, support)
 	local waits = fate.waits;
-	if client == "incapable" then
+	if support == "incapable" then
 		waits[resource] = false;
 	elseif waits[resource] ~= "has it" then
-		waits[resource] = client == "capable" and client or waits[resource] or "unknown";
+		waits[resource] = support == "capable" and support or waits[resource] or "unknown";
 	end
 end
 
 --- A content message that asks goes to these sessions of an account.
 -- What became of an earlier message with this id no longer matters: clients count 1, 2, 3. But a room sends the same message to each
 -- of the devices that share a nick by itself.
--- @param support  function (session): what is known of its client: "capable", "incapable", or else
--- @param is_copy  it went to others before, and is sent again (rule G1)
-function methods:delivering(account, sessions, content, support, is_copy)
+-- @param support_of  function (session): what is known of its client: "capable", "incapable", or else
+-- @param is_copy     it went to others before, and is sent again (rule G1)
+function methods:delivering(account, sessions, content, support_of, is_copy)
 	local from, to, id = content.attr.from, content.attr.to, content.attr.id;
 	if #id > MAX_ID then return; end
 	local fate = get(self, account, from, id);
 	if is_copy and not is_open(fate) then return; end
 	local direct = to ~= nil and to ~= jid_bare(to);
 	if not is_copy and not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
-	for _, session in ipairs(sessions) do await(fate, session.resource, support(session)); end
+	for _, session in ipairs(sessions) do await(fate, session.resource, support_of(session)); end
 	set(self, account, from, id, fate);
 end
 
@@ -181,15 +181,15 @@ end
 
 --- Decides whether a message that has arrived is answered (rules D3, D4).
 -- @param fate     what has become of it
--- @param client   what is known of the client that got it
+-- @param support  what is known of the client that got it
 -- @param visible  may the requester see the user's presence?
 -- @param stored   it was in offline storage, and so has gone to nobody else
-function answers.decide(fate, client, visible, stored)
+function answers.decide(fate, support, visible, stored)
 	local outcome = outcome_of(fate);
 	if outcome then
 		return false, "D4 "..outcome.." already";
-	elseif client ~= "incapable" then
-		return false, "D4 the client is "..client;
+	elseif support ~= "incapable" then
+		return false, "D4 the client is "..support;
 	elseif not visible then
 		return false, "D3 the requester may not see the user's presence";
 	elseif not fate and not stored then
@@ -215,22 +215,22 @@ local function prove(fate, session, content)
 end
 
 --- A message has arrived at a session. Returns whether to answer it, and why.
--- @param client, visible, stored  as for answers.decide
-function methods:arrived(session, content, client, visible, stored)
+-- @param support, visible, stored  as for answers.decide
+function methods:arrived(session, content, support, visible, stored)
 	local account, from, id = account_of(session), content.attr.from, content.attr.id;
 	if #id > MAX_ID then return false, "the id is too long"; end
 	local fate = get(self, account, from, id);
-	if is_open(fate) then await(fate, session.resource, client); end
-	local yes, why = answers.decide(fate, client, visible, stored);
+	if is_open(fate) then await(fate, session.resource, support); end
+	local yes, why = answers.decide(fate, support, visible, stored);
 	if yes then
 		settle(self, account, from, id, "answered");
-	elseif client == "capable" then
+	elseif support == "capable" then
 		if is_open(fate) then fate.waits[session.resource] = "has it"; end
 	else
 		-- What waited in storage has no fate yet, or that of when it went to nobody, or to another session.
 		if not fate and visible and stored then
 			fate = { waits = {}, proven = {} };
-			await(fate, session.resource, client);
+			await(fate, session.resource, support);
 			set(self, account, from, id, fate);
 		end
 		if is_open(fate) then prove(fate, session, content); end
@@ -275,14 +275,14 @@ local function each_undecided(self, session, visit)
 end
 
 --- Something else is known of a session's client by now.
--- @param client  "capable", "incapable", or else
+-- @param support  "capable", "incapable", or else
 -- @return as lost()
-function methods:learned(session, client)
+function methods:learned(session, support)
 	local resource = session.resource;
 	return each_undecided(self, session, function (fate)
 		if not fate.waits[resource] then return; end
-		if client == "incapable" then return stop_waiting(fate, resource); end
-		await(fate, resource, client);
+		if support == "incapable" then return stop_waiting(fate, resource); end
+		await(fate, resource, support);
 	end);
 end
 
