@@ -79,14 +79,10 @@ function hooks.new(engine, env)
 	local function sends(event, what, status, evicted)
 		local origin = event.origin;
 		local user = origin.username;
-		local ordinary;
 		if status == "out of memory" then error(status, 0); end
-		if status and status ~= "known" and (status ~= "asked" or not known[user] or listening("receipts/requested")) then
-			ordinary = false;
-		else
-			ordinary = what & ODD == 0
-				and (what & BIT_RECEIVED == 0 or (not protect or is_subscriber(origin, event.stanza.attr.to)) and silent[user]);
-		end
+		local to_tell = status and status ~= "known" and (status ~= "asked" or not known[user] or listening("receipts/requested"));
+		local ordinary = not to_tell and what & ODD == 0
+			and (what & BIT_RECEIVED == 0 or (not protect or is_subscriber(origin, event.stanza.attr.to)) and silent[user]);
 		if not ordinary then return env.outgoing(event, what, status, evicted); end
 		if status == "asked" then
 			asked = asked + 1;
