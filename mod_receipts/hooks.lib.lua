@@ -68,7 +68,7 @@ function hooks.new(engine, env)
 
 	local asked, delivered, sampled, duplicate, ages = 0, 0, 0, 0, {};
 
-	-- Types that are never copied are no others.
+	-- mod_carbons copies the type chat by itself; errors and groupchat are never copied.
 	local function see_type(type)
 		if type ~= "chat" and type ~= "error" and type ~= "groupchat" then env.other_ack(); end
 	end
@@ -136,7 +136,7 @@ function hooks.new(engine, env)
 		end
 		if request then
 			local status, evicted = ask(pending, attr.from, attr.to, id, now(), attr.type, rooms[origin]);
-			if status == "asked" and not evicted and known[user] and not listening("receipts/requested") then -- most are, so here too
+			if status == "asked" and not evicted and known[user] and not listening("receipts/requested") then -- as sends() finds: spares a call
 				asked = asked + 1;
 				return;
 			end
@@ -214,7 +214,7 @@ function hooks.new(engine, env)
 		if request then return asks_user(event); end
 		if delivered == AGES then measure(); end
 		local verdict, age, injected, kind, occupant = match(pending, to, from, id, now());
-		if verdict == "delivered" and not injected and kind == "chat" and attr.type == kind and not listening("receipts/delivered") then -- likewise
+		if verdict == "delivered" and not injected and kind == "chat" and attr.type == kind and not listening("receipts/delivered") then -- as comes()
 			delivered = delivered + 1;
 			ages[delivered] = age;
 			return;

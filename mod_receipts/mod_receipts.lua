@@ -118,11 +118,11 @@ local limits = {
 };
 local pending = engine.pending(limits);
 
--- Who is online exists for Prosody too: anonymous users are in no list.
+-- Whoever is online does: anonymous users are in no list.
 local function exists(user) return user_exists(user, module.host); end
 
 local parts = { options = options, engine = engine, pending = pending, reports = reports, exists = exists };
--- What made room for something else is dealt with.
+-- Deals with the entries that were evicted to make room.
 parts.drain = guard("what made room", upkeep_lib.drain(parts, function () return get_handlers("receipts/expired"); end));
 local complain_of_store = guards.throttled(log, time_now);
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
@@ -214,7 +214,7 @@ local waiting = asleep.later(function ()
 	return sleeping.waiting.new(guard("an ack that has waited", function (session, stanza) prosody.core_post_stanza(session, stanza, true); end));
 end);
 
--- Its presence comes about after that event.
+-- Prosody sets session.presence after this event: so a moment later.
 local function available(event)
 	if not asleep.is_awake(waiting) then return; end
 	later(0, "acks that wait", function () waiting:available(event.origin); end);
@@ -291,7 +291,7 @@ local function user_deleted(event)
 	if event.host == module.host then parts.deleted(event.username); end
 end
 
--- Who comes may be a namesake of somebody whose account another process has deleted: what they want is read anew.
+-- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
 local function bound(event)
 	preferences:forget(event.session.username);
 end
@@ -315,10 +315,10 @@ function module.restore(saved)
 	if asleep.is_awake(saved.answering) then answering:take_over(saved.answering); end
 	if asleep.is_awake(saved.queries) then
 		query_id = saved.queries.id;
-		asleep.wake(queries); -- to hear what is answered yet
+		asleep.wake(queries); -- to hear the answers that are still to come
 	end
 	capabilities:take_over(saved.capabilities);
-	if asleep.is_awake(answering) then answering:learned(); end -- what was about to be looked at
+	if asleep.is_awake(answering) then answering:learned(); end -- for what was learned a moment ago
 	reports:take_over(saved.reports);
 	if asleep.is_awake(saved.decisions) then decisions:take_over(saved.decisions); end
 	if asleep.is_awake(saved.waiting) then waiting:take_over(saved.waiting); end

@@ -15,7 +15,7 @@ local outlet = {};
 function outlet.watch(hook, filter, priority)
 	local function watch(session) filters.add_filter(session, "stanzas/out", filter, priority); end
 	hook("resource-bind", function (event) watch(event.session); end);
-	-- Who resumes has the filters of the new connection. Then comes what the resumption proves (answering.lib.lua), which may come back.
+	-- A resumption replaces the filters. Then answering.lib.lua answers for what it proves, and an answer may bounce at once.
 	hook("smacks-hibernation-end", function (event) watch(event.resumed); end, FIRST);
 
 	local function each(visit)

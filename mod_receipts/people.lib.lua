@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Chapter B: the clients of people elsewhere, in bounded memory: whose they are, and which users of this host they are shown to.
 --
---   known     bare JID -> full JID -> client    who was seen for the longest goes first
+--   known     bare JID -> full JID -> client    who was not seen for the longest goes first
 --   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
 --   full      set of bare JIDs that have MAX_CLIENTS clients
 --   seen_by   local user (bare JID) -> set of full JIDs that are shown to them

@@ -45,7 +45,7 @@ function store.new(host, pending, stores, actions)
 		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> when the table was too full for their records
 		busy = {}; -- set of users with whose records a storage is dealing
 		gone = {}; -- user -> set of keys whose records are to be removed
-		purged = {}; -- set of users of whom nothing may be left, and of whom something may be
+		purged = {}; -- set of users all of whose records are to be removed
 		forgotten = 0; -- how often somebody was forgotten
 		going = {}; -- users of `gone` and `purged` who have not had their turn
 		damaged = {}; -- set of users whose data are none: to be replaced
@@ -61,7 +61,7 @@ end
 function methods:take_over(other)
 	self.known:take_over(other.known);
 	self.busy, self.gone, self.purged = other.busy, other.gone, other.purged;
-	other.pending = self.pending; -- for what it has not been told yet whether it is written
+	other.pending = self.pending; -- it may be at work with a storage: what cannot be written then, it tells the table
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
 end
 
