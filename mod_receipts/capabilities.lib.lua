@@ -3,18 +3,23 @@
 --
 --   by_hash   ver (sha-1) -> true | false        verified: true for every client that shows this ver
 --   here      full JID -> client                 of this host: all of them, so that nobody elsewhere can crowd them out
---   shapes    ver -> client                      the one client that all of this host are which show a verified ver
+--   shapes    ver -> client                      one for all clients of this host that show a verified ver
 --   people    of people elsewhere, in bounded memory (people.lib.lua): what each client shows, and what only holds for it
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
 --
--- A client is { key, ver, node, own, asked, is_local, is_shape, asker, room, shown }: key into by_hash when it shows verifiable caps,
--- own = true | false for what was learned of this client alone, shown = the local users that its presence goes to, asker = the latest of
--- them whose presence it may see; both for clients elsewhere only. In the name of another one it is not asked: that would tell who is
--- online.
+-- A client is a table:
+--   ver, node          what its caps say
+--   key                the ver once more, where it can be verified: key into by_hash
+--   own                true | false: what was learned of this client alone
+--   asked              it has been sent a query
+--   is_local           it is of this host; is_shape: it is one of `shapes`
+--   room               it is a room's occupant
+--   shown, asker       of a client elsewhere: set of the local users that its presence goes to, and the latest of them whose presence it
+--                      may see. In the name of another one it is not asked: that would tell who is online.
 --
--- A server has many sessions, and the garbage collector walks over what is kept for each again and again. So a client of this host whose
--- ver says all is one slot in a table, and whose it is Prosody knows.
+-- A server has many sessions, and the garbage collector walks over what is kept for each again and again. So those of this host that show
+-- the same verified ver have one client between them, and there is no list of each user's clients: Prosody has it.
 --
 -- Nothing here sends or waits, or reads what disco#info says (disco.lib.lua does): `new` is given functions for that.
 
