@@ -49,6 +49,7 @@ build = {
 		["mod_receipts.blocks"] = "mod_receipts/blocks.lib.lua",
 		["mod_receipts.bounded"] = "mod_receipts/bounded.lib.lua",
 		["mod_receipts.capabilities"] = "mod_receipts/capabilities.lib.lua",
+		["mod_receipts.carbons"] = "mod_receipts/carbons.lib.lua",
 		["mod_receipts.checks"] = "mod_receipts/checks.lib.lua",
 		["mod_receipts.command"] = "mod_receipts/command.lib.lua",
 		["mod_receipts.components"] = "mod_receipts/components.lib.lua",

@@ -43,7 +43,6 @@ end
 local user_exists = require "core.usermanager".user_exists;
 local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
-local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
 
 local asleep = module:require "asleep";
@@ -62,12 +61,11 @@ local rooms_lib = module:require "rooms";
 local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
-	"answering", "answers", "blocks", "checks", "components", "decisions", "disco", "elements", "forms",
+	"answering", "answers", "blocks", "carbons", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
 }, { asleep = asleep, hooks = hooks, jids = jids, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";
-local bits = engine.bits;
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
 
 -- Options
@@ -227,33 +225,14 @@ local traffic = asleep.later(function ()
 	return sleeping.traffic.new(parts);
 end);
 
--- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others; what it leaves out
--- for a reason it still does, and what is a content message besides is its own to judge. (To wrap its event, and so hear what it says,
--- would make garbage for every message.)
-local CONTENT = bits.body | bits.encrypted;
-local copy_other = guard("carbons-should-copy", function (event)
-	local stanza, session = event.stanza, event.session;
-	local what = engine.examine(stanza);
-	if not what or what & bits.acks == 0 or what & CONTENT ~= 0 then return; end
-	local to = stanza.attr.to;
-	if stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints") then return; end
-	local incoming_pm = to and jid_resource(to) and not (session and session.full_jid == stanza.attr.from)
-		and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
-	if incoming_pm or stanza.attr.type == "groupchat" then return; end
-	event.reason = "receipt";
-	return true;
-end);
-
--- A hook costs every message: so there is none before an ack passes that is not of type chat.
+-- Rule E7. A hook costs every message: so there is none before an ack passes that is not of type chat.
 local copying = false;
-local copy_others = guard("an ack that is not of type chat", function ()
-	module:hook("carbons-should-copy", function (event)
-		if event.stanza.attr.type ~= "chat" then return copy_other(event); end
-	end, PRIORITY);
+local copy_acks = guard("an ack that is not of type chat", function ()
+	sleeping.carbons.copy_acks(engine, guard, PRIORITY);
 	copying = true;
 end);
 function parts.other_ack()
-	if not copying then copy_others(); end
+	if not copying then copy_acks(); end
 end
 
 local always = function () return true; end;

@@ -44,6 +44,7 @@ local LUA_FILES = {
 	["blocks.lib"] = "module/blocks wire/privacy wire/answers wire/checks";
 	["bounded.lib"] = "module/bounded";
 	["capabilities.lib"] = "module/capabilities wire/capabilities wire/requests wire/remote";
+	["carbons.lib"] = "wire/checks";
 	["checks.lib"] = "module/checks wire/checks wire/reports";
 	["command.lib"] = "module/command";
 	["components.lib"] = "wire/components";
