@@ -129,8 +129,7 @@ function progress:add(bytes)
 	self.read = self.read + bytes;
 	if self.read < self.next then return; end
 	self.next = self.read + SHOWN_EVERY;
-	if self.terminal == nil then self.terminal = self.is_terminal(self.err); end
-	if not self.terminal then return; end
+	if not self.is_terminal(self.err) then return; end
 	local mib = self.read / 1048576;
 	local done = self.size and self.size > 0 and ("%d %%"):format(100 * self.read // self.size) or ("%d MiB"):format(mib // 1);
 	self.err:write(("\r%s: %s, %.0f MiB/s\27[K"):format(self.file, done, mib / math.max(self.now() - self.began, 0.001)));
