@@ -144,17 +144,16 @@ local function look(self, message)
 end
 
 --- Keeps a content message that asks once it has passed this event, if it does; see keep.
-function methods:keep_after(event, host, stamp)
+function methods:keep_after(event, stamp)
 	local stanza = event.stanza;
-	self.passing[event] = function () self:keep(stanza, host, stamp); end;
+	self.passing[event] = function () self:keep(stanza, stamp); end;
 end
 
 --- Keeps a content message that asks, as it is sent, in place of an earlier one with the same id, which has come to something by now.
 -- Too many, or one that is too large, are not kept.
 -- @param stanza  the message
--- @param host    the server's name, for the delay
 -- @param stamp   when, as XEP-0082 has it
-function methods:keep(stanza, host, stamp)
+function methods:keep(stanza, stamp)
 	local attr = stanza.attr;
 	if not attr.to then return; end
 	local from = jid_bare(attr.from);
@@ -164,7 +163,7 @@ function methods:keep(stanza, host, stamp)
 	local count = self.count_of[from] or 0;
 	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
-	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = host, stamp = stamp }):text(REASON):up()
+	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = module.host, stamp = stamp }):text(REASON):up()
 		-- Archives and other devices have the first one.
 		:tag("no-store", { xmlns = "urn:xmpp:hints" }):up():tag("no-copy", { xmlns = "urn:xmpp:hints" }):up()
 		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();

@@ -72,7 +72,7 @@ function traffic.new(parts)
 	end
 
 	local function keep(event)
-		if options.resend_attempts > 0 then resend:keep_after(event, module.host, datetime()); end
+		if options.resend_attempts > 0 then resend:keep_after(event, datetime()); end
 	end
 
 	local function settled(verdict, requester, id)

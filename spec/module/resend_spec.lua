@@ -25,7 +25,7 @@ describe("resend", function ()
 		});
 	end
 	local function keep(id, body)
-		resend:keep(st.message({ from = "a@h/r", to = "b@h", id = id }, body or "hi"), "h", "2026-01-01T00:00:00Z");
+		resend:keep(st.message({ from = "a@h/r", to = "b@h", id = id }, body or "hi"), "2026-01-01T00:00:00Z");
 	end
 	-- Runs the next timer, and returns after how long it came.
 	local function tick()
@@ -82,7 +82,7 @@ describe("resend", function ()
 		start(1);
 		for user = 1, 101 do
 			for id = 1, 100 do
-				resend:keep(st.message({ from = "u"..user.."@h/r", to = "b@h", id = tostring(id) }, "hi"), "h", "2026-01-01T00:00:00Z");
+				resend:keep(st.message({ from = "u"..user.."@h/r", to = "b@h", id = tostring(id) }, "hi"), "2026-01-01T00:00:00Z");
 			end
 		end
 		assert.same({ 10000, 10000 }, { resend.count, #timers });
@@ -106,7 +106,7 @@ describe("resend", function ()
 	it("G1 forgets what a user sent who is gone, and nobody else's", function ()
 		start(3);
 		for id, from in ipairs { "a@h/r", "a@h/s", "c@h/r" } do
-			resend:keep(st.message({ from = from, to = "b@h", id = tostring(id) }, "hi"), "h", "2026-01-01T00:00:00Z");
+			resend:keep(st.message({ from = from, to = "b@h", id = tostring(id) }, "hi"), "2026-01-01T00:00:00Z");
 		end
 		resend:forget("a@h");
 		assert.same({ 1, { ["c@h"] = 1 } }, { resend.count, resend.count_of });
