@@ -288,19 +288,16 @@ function module.restore(saved)
 	if not saved.pending then return look_around(); end -- save() has failed, and force_module_reload is set
 	pending:take_over(saved.pending);
 	pending:limit(limits);
-	store:take_over(saved.store);
-	rooms:take_over(saved.rooms);
+	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
+		if asleep.is_awake(saved[name]) then parts[name]:take_over(saved[name]); end
+	end
 	if asleep.is_awake(saved.presence) then sleeping.presence.take_over(saved.presence); end
-	if asleep.is_awake(saved.answering) then answering:take_over(saved.answering); end
 	if asleep.is_awake(saved.queries) then
 		query_id = saved.queries.id;
 		asleep.wake(queries); -- to hear the answers that are still to come
 	end
 	capabilities:take_over(saved.capabilities);
 	if asleep.is_awake(answering) then answering:learned(); end -- for what was learned a moment ago
-	reports:take_over(saved.reports);
-	if asleep.is_awake(saved.decisions) then decisions:take_over(saved.decisions); end
-	if asleep.is_awake(saved.waiting) then waiting:take_over(saved.waiting); end
 end
 
 -- Hooks
