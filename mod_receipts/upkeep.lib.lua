@@ -84,23 +84,54 @@ function upkeep.overdue(now, after, parts, from)
 	return done;
 end
 
+-- Expires and tells what is overdue of what has come from the store, user by user: it is in order among a user's entries, and not among all.
+-- @return how many have expired, and whether there are users who have not had their turn
+local function look_at_restored(now, parts)
+	local sum, left, users = 0, STEP, USERS;
+	while left > 0 and users > 0 do
+		local user = parts.store:restored_user();
+		if not user then return sum, false; end
+		local done, told = upkeep.expire(now, parts, user);
+		sum, left = sum + told, left - done - upkeep.overdue(now, parts.options.overdue_after, parts, user);
+		users = users - 1;
+	end
+	return sum, true;
+end
+
+-- Is the store late? Then there are no pauses, and only between two steps do others have their turn. If that has not helped in a whole
+-- interval it is told.
+-- @return function (waited): says so, given for how long has waited what was just written
+local function new_lateness(flush_interval, log, time_now)
+	local late_since, told_at = nil, -math.huge;
+	return function (waited)
+		if waited < flush_interval * LATE then
+			late_since = nil;
+			return false;
+		end
+		local now = time_now();
+		late_since = late_since or now;
+		if waited > flush_interval and math.abs(now - late_since) >= flush_interval
+			and math.abs(now - told_at) >= TELL_EVERY then -- the clock may be set back
+			log("warn", "The store of what is pending is too slow for what is asked: what has just been written had waited for %.0f s, "
+				.."and a crash would lose as much (receipts_flush_interval is %g s)", waited, flush_interval);
+			told_at = now;
+		end
+		return true;
+	end;
+end
+
 -- What is to happen after so many seconds is late by a tenth of that, ten seconds at the most.
 local function interval(after)
 	return math.max(0.5, math.min(10, after / 10));
 end
 
---- Starts the timers.
--- @param add_timer  function (seconds, callback): as module:add_timer
--- @param log        function (level, format, ...)
--- @param parts      options, pending, store, reports, decisions
--- @return expire_now: function (): number of entries that expired at once; the rest follows
-function upkeep.start(add_timer, log, guard, time_now, parts)
-	local options = parts.options;
+-- @return every(first, name, work): does work after so many seconds, and then each time after as many as it returned, or else `first`;
+--         every_async: the same for work with the storage, which may let others run before it answers: until then there is no second time
+local function new_timers(add_timer, guard)
 	local function every(first, name, work)
 		local guarded = guard(name, work);
 		return add_timer(first, function () return guarded() or first; end);
 	end
-	-- The same for work with the storage, which may let others run before it answers: until then there is no second time.
 	local function every_async(first, name, work)
 		local guarded = guard(name, work);
 		local pause;
@@ -113,7 +144,16 @@ function upkeep.start(add_timer, log, guard, time_now, parts)
 			return after;
 		end);
 	end
+	return every, every_async;
+end
 
+--- Starts the timers.
+-- @param add_timer  function (seconds, callback): as module:add_timer
+-- @param log        function (level, format, ...)
+-- @param parts      options, pending, store, reports, decisions
+-- @return expire_now: function (): number of entries that expired at once; the rest follows
+function upkeep.start(add_timer, log, guard, time_now, parts)
+	local options, every, every_async = parts.options, new_timers(add_timer, guard);
 	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
 	local expiry = every(expire_every, "expiry", function ()
 		return (upkeep.expire(time_now(), parts)) == STEP and SOON or expire_every;
@@ -121,42 +161,12 @@ function upkeep.start(add_timer, log, guard, time_now, parts)
 	every(overdue_every, "looking for what is overdue", function ()
 		return upkeep.overdue(time_now(), options.overdue_after, parts) == STEP and SOON or overdue_every;
 	end);
-	-- What has come from the store is in order among its user's entries, and not among all. Says how many have expired, and whether there
-	-- are users who have not had their turn.
-	local function look_at_restored()
-		local sum, left, users = 0, STEP, USERS;
-		while left > 0 and users > 0 do
-			local user = parts.store:restored_user();
-			if not user then return sum, false; end
-			local done, told = upkeep.expire(time_now(), parts, user);
-			sum, left = sum + told, left - done - upkeep.overdue(time_now(), options.overdue_after, parts, user);
-			users = users - 1;
-		end
-		return sum, true;
-	end
 	local restored_every = math.min(expire_every, overdue_every);
 	every(restored_every, "looking at what was stored", function ()
-		return select(2, look_at_restored()) and SOON or restored_every;
+		return select(2, look_at_restored(time_now(), parts)) and SOON or restored_every;
 	end);
-	-- Says whether to make haste, given for how long has waited what was just written: then there are no pauses, and only between two
-	-- steps do others have their turn. If that has not helped in a whole interval it is told.
-	local late_since, told_at = nil, -math.huge;
-	local function is_late(waited)
-		if waited < options.flush_interval * LATE then
-			late_since = nil;
-			return false;
-		end
-		local now = time_now();
-		late_since = late_since or now;
-		if waited > options.flush_interval and math.abs(now - late_since) >= options.flush_interval
-			and math.abs(now - told_at) >= TELL_EVERY then -- the clock may be set back
-			log("warn", "The store of what is pending is too slow for what is asked: what has just been written had waited for %.0f s, "
-				.."and a crash would lose as much (receipts_flush_interval is %g s)", waited, options.flush_interval);
-			told_at = now;
-		end
-		return true;
-	end
 	local young, flush_every = options.flush_interval * YOUNG, options.flush_interval * FLUSH_EVERY;
+	local is_late = new_lateness(options.flush_interval, log, time_now);
 	local next_flush = nil; -- counted from the first step of the last time, however long that took
 	every_async(flush_every, "writing to the store", function ()
 		next_flush = next_flush or time_now() + flush_every;
@@ -176,7 +186,7 @@ function upkeep.start(add_timer, log, guard, time_now, parts)
 	end);
 
 	return function ()
-		local sum = (look_at_restored()) + select(2, upkeep.expire(time_now(), parts));
+		local sum = (look_at_restored(time_now(), parts)) + select(2, upkeep.expire(time_now(), parts));
 		expiry:reschedule(0);
 		sweeper:reschedule(0);
 		return sum;
