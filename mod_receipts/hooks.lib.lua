@@ -26,7 +26,7 @@ local hooks = {};
 -- Types of messages in which a receipt element needs no second look.
 local plain_types = { chat = true, normal = true };
 
---- The bits, of the engine's, of what should not be there. A request beside an ack has one of its own.
+--- The bits of a bounce and of all that is malformed, such as a request beside an ack: the engine's names of those have a dash.
 function hooks.odd(bits)
 	local odd = bits.bounce;
 	for name, bit in pairs(bits) do
