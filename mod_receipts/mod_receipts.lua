@@ -141,8 +141,6 @@ local decisions = asleep.later(function ()
 	return sleeping.decisions.new(function (user) return bare_sessions[user] ~= nil; end);
 end);
 
-parts.store, parts.decisions = store, decisions;
-
 local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, before we ask the same
 
 local capabilities;
@@ -218,9 +216,10 @@ local function available(event)
 	later(0, "acks that wait", function () waiting:available(event.origin); end);
 end
 
-parts.rooms, parts.capabilities, parts.queries, parts.preferences, parts.answering, parts.resend, parts.waiting, parts.record =
-	rooms, capabilities, queries, preferences, answering, resend, waiting, record;
-parts.presence = sleeping.presence;
+for name, part in pairs {
+	store = store, decisions = decisions, rooms = rooms, capabilities = capabilities, queries = queries, preferences = preferences;
+	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, record = record;
+} do parts[name] = part; end
 local traffic = asleep.later(function ()
 	return sleeping.traffic.new(parts);
 end);
