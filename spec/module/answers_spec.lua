@@ -136,6 +136,19 @@ describe("answers", function ()
 			assert.is_true(arrived(laptop, "3"));
 		end);
 
+		it("D4 come again for what a room sends to another device more than a moment later: that is a new message with an old id", function ()
+			local time = require "util.time";
+			local real, later = time.now, 0;
+			finally(function () time.now = real; end);
+			time.now = function () return real() + later; end;
+			all = paths.lib("answers").new();
+			all:delivering("b@h", { phone }, content("1", nil, "b@h/phone"), unable);
+			assert.is_true(arrived(phone, "1"));
+			later = 1.5;
+			all:delivering("b@h", { laptop }, content("1", nil, "b@h/laptop"), unable);
+			assert.is_true(arrived(laptop, "1"));
+		end);
+
 		it("D4 do not come of what a room sends to another device once it is answered or acked", function ()
 			for i, settle in ipairs {
 				function (id) assert.is_true(arrived(phone, id)); end,
@@ -231,6 +244,12 @@ describe("answers", function ()
 			end
 		end);
 
+		it("D4 do not wait for a client that can, when that becomes known, of what has not gone to it", function ()
+			all:delivering("b@h", { phone }, content("1"), unable);
+			assert.same({}, all:learned(laptop, "capable"));
+			assert.is_true(arrived(phone, "1"));
+		end);
+
 		it("D7 come of what outlived a session, once the client that it goes to then is known", function ()
 			all:delivering("b@h", {}, content("1"), nobody);
 			assert.is_false(arrived(phone, "1", "silent"));
@@ -251,8 +270,9 @@ describe("answers", function ()
 			weak[dead] = true;
 			for i = 1, 3 do
 				all:delivering("b@h", { phone, laptop }, content(tostring(i)), nobody);
-				arrived(phone, tostring(i), "unknown");
-				arrived(dead, tostring(i), "incapable");
+				for _, session in ipairs(i == 2 and { dead, phone } or { phone, dead }) do
+					arrived(session, tostring(i), session == phone and "unknown" or "incapable");
+				end
 			end
 			all:gone({ username = "nobody", host = "h" });
 			all:gone(dead);
@@ -319,7 +339,7 @@ describe("answers", function ()
 			assert.is_true(remembered(1, 510));
 			assert.is_false(remembered(2, 510));
 			local before = all.fates;
-			all:forget("u210@h");
+			for _, name in ipairs { "u210@h", "nobody@h" } do all:forget(name); end
 			assert.equal(before - 500, all.fates);
 			local other = lib.new();
 			other:take_over(all, true);
@@ -355,6 +375,7 @@ describe("answers", function ()
 			all:delivering("b@h", { phone }, content(long), unable);
 			all:acked("b@h", "a@h/1", long);
 			assert.is_false(arrived(phone, long));
+			assert.equal(0, all.fates, "F2 nor is anything remembered of them");
 			all:delivering("b@h", { phone }, content(longest), unable);
 			assert.is_true((all:arrived(phone, content(longest), "incapable", true)));
 			all:not_delivering("b@h", content(longest));

@@ -11,10 +11,20 @@ local R = stanzas.xmlns;
 describe("receipt elements", function ()
 	local function message()
 		return st.message({ id = "own", type = "chat" }):text("a"):tag("received", { xmlns = R, id = "1" }):up():text("b")
-			:tag("request", { xmlns = R }):up():tag("received", { xmlns = "urn:x" }):up():tag("received", { xmlns = R, id = "2" }):up():text("c");
+			:tag("request", { xmlns = R }):up():tag("received", { xmlns = "urn:x" }):up():tag("request", { xmlns = "urn:y" }):up()
+			:tag("received", { xmlns = R, id = "2" }):up():text("c");
 	end
 
-	it("E3 go as the plan says, and nothing else does", function ()
+	it("E5 an ack names the message that the first of its elements does, or else what has its own id", function ()
+		local function acked(...)
+			local ack = st.message { id = "own" };
+			for _, id in ipairs { ... } do ack:tag("received", { xmlns = R, id = id or nil }):up(); end
+			return elements.acked(ack);
+		end
+		assert.same({ "1", "own", "own", "own" }, { acked("1", "2"), acked(false, "2"), acked("", "2"), acked() });
+	end);
+
+	it("E3 E8 go as the plan says, and nothing else does", function ()
 		local keep = { request = "keep", received = "keep" };
 		local function applied(change)
 			local plan, left = setmetatable(change, { __index = keep }), {};
@@ -26,12 +36,12 @@ describe("receipt elements", function ()
 			assert.same(tags, stanza.tags);
 			return table.concat(left, " "), stanza.attr.type;
 		end
-		assert.equal("a 1 b "..R.." urn:x 2 c", (applied {}));
-		assert.equal("a 1 b urn:x 2 c", (applied { request = "take" }));
-		assert.equal("a b "..R.." urn:x c", (applied { received = "take" }));
-		assert.equal("a 1 b urn:x c", (applied { received = "first", request = "take" }));
-		assert.equal("a own b "..R.." urn:x c", (applied { received = "mend" }));
-		assert.same({ "a 1 b "..R.." urn:x 2 c", nil }, { applied { type = "normal" } });
+		assert.equal("a 1 b "..R.." urn:x urn:y 2 c", (applied {}));
+		assert.equal("a 1 b urn:x urn:y 2 c", (applied { request = "take" }));
+		assert.equal("a b "..R.." urn:x urn:y c", (applied { received = "take" }));
+		assert.equal("a 1 b urn:x urn:y c", (applied { received = "first", request = "take" }));
+		assert.equal("a own b "..R.." urn:x urn:y c", (applied { received = "mend" }));
+		assert.same({ "a 1 b "..R.." urn:x urn:y 2 c", nil }, { applied { type = "normal" } });
 		assert.equal("headline", select(2, applied { type = "headline" }));
 	end);
 

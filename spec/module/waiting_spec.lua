@@ -41,6 +41,21 @@ describe("acks that wait", function ()
 		assert.equal("x", got:get_child("received", stanzas.xmlns).attr.id);
 	end);
 
+	it("E4 D4 are known by the message that they ack: its id, and whom it came from", function ()
+		local session = {};
+		local function keeps(of, id, from) return waiting:keeps(of, { attr = { id = id, from = from } }); end
+		assert.is_false(keeps(session, "x1", "a@h/1"));
+		keep(session, 1);
+		keep(session, 2);
+		for _, from in ipairs { "a@h/1", "a@h/2", "a@h" } do assert.is_true(keeps(session, "x1", from), from); end
+		assert.is_true(keeps(session, "x2", "a@h/1"));
+		assert.is_false(keeps(session, "x3", "a@h/1"));
+		assert.is_false(keeps(session, "x1", "b@h/1"));
+		assert.is_false(keeps({}, "x1", "a@h/1"));
+		waiting:available(session);
+		assert.is_false(keeps(session, "x1", "a@h/1"));
+	end);
+
 	it("E4 wait over a reload, and then go the new way", function ()
 		local session, sent_by_other = {}, {};
 		keep(session, 1);
