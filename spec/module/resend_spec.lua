@@ -45,6 +45,9 @@ describe("resend", function ()
 		assert.equal("b@h/1", stanza.attr.to);
 		assert.equal("1", stanza.attr.id);
 		assert.equal("2026-01-01T00:00:00Z", stanza:get_child("delay", "urn:xmpp:delay").attr.stamp);
+		for name, xmlns in pairs { ["no-store"] = "urn:xmpp:hints", ["no-copy"] = "urn:xmpp:hints", private = "urn:xmpp:carbons:2" } do
+			assert.is_table(stanza:get_child(name, xmlns), name.." archives and other devices have the first one");
+		end
 		assert.same({ 0, {}, {} }, { resend.count, resend.count_of, resend.kept });
 	end);
 
@@ -207,5 +210,8 @@ describe("resend", function ()
 		assert.equal(1, #timers);
 		for i = 2, 200 do keep(tostring(i)); end
 		assert.equal(100, resend.count);
+		start(1);
+		resend:keep(st.message({ from = "a@h/r", id = "to oneself" }, "hi"), "h", "2026-01-01T00:00:00Z");
+		assert.same({ 0, {} }, { resend.count, timers });
 	end);
 end);

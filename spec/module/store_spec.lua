@@ -810,6 +810,18 @@ describe("store", function ()
 		assert.same({ "u1", "u2", "u3", "u1" }, order);
 	end);
 
+	it("F1 F2 says for how long has waited what was not in the store yet, and no more of what was", function ()
+		ask("a", "1", { injected = true });
+		store:flush(10);
+		now = now + 50;
+		pending:overdue(now, 50, 10);
+		assert.same({ "done", 0 }, { store:flush(10) });
+		assert.equal(2, writes, "that it is overdue is written");
+		pending:match("a@h", "x@h", "1", now);
+		now = now + 3;
+		assert.same({ "done", 3 }, { store:flush(10) });
+	end);
+
 	it("F1 who has waited longest is written first, though others come of age, or are acked, all the time", function ()
 		ask("old", "1");
 		now = now + 0.25;
