@@ -326,6 +326,23 @@ describe("capabilities", function ()
 		assert.equal("c21@far/1", asked[23].jid);
 	end);
 
+	it("B1 ask who waited and could not be asked then, or found no place to wait, when they show themselves again before the turn is over", function ()
+		local query = info(R, "urn:x");
+		local function come(name, to) caps:presence(presence(name.."@far/1", query), to or "u@h"); end
+		come "a";
+		come("b", "shy@h");
+		for i = 1, 20 do come("c"..i); end -- of whom the last finds none
+		hides["shy@h"] = true;
+		asked[1].done(nil);
+		assert.equal("c1@far/1", asked[2].jid);
+		hides["shy@h"] = nil;
+		come("b", "shy@h");
+		asked[2].done(nil);
+		come "c20";
+		for i = 3, 22 do asked[i].done(nil); end
+		assert.same({ "c19@far/1", "b@far/1", "c20@far/1", 22 }, { asked[20].jid, asked[21].jid, asked[22].jid, #asked });
+	end);
+
 	it("B1 ask who waited before a reload, in turn again", function ()
 		local again = {};
 		local other = new(function (jid, _, _, done) table.insert(again, { jid = jid, done = done }); end);
@@ -627,7 +644,11 @@ describe("capabilities", function ()
 		assert.equal(100, #asked);
 		caps:presence(presence("b@h/r", info("urn:here")));
 		assert.equal(101, #asked, "people here do not wait for others");
-		for i = 1, 301 do asked[i].done(nil); end
+		asked[101].done(nil);
+		assert.equal(101, #asked, "nor make room for them");
+		for i = 1, 301 do
+			if i ~= 101 then asked[i].done(nil); end
+		end
 		assert.equal(301, #asked, "and the others' time comes");
 		for i = 1, 300 do caps:presence(presence("room@h/"..i, info(R)), "u@h"); end
 		assert.equal("unknown", caps:of("room@h/100"));
@@ -838,10 +859,13 @@ describe("capabilities", function ()
 		local query = info(R);
 		caps:presence(presence("a@h/r", query));
 		asked[1].done(query);
+		caps:presence(presence("unable@h/r", info("urn:x")));
+		asked[2].done(info("urn:x"));
 		local other = new(function () error("asked"); end);
 		local list = caps:export();
 		list[5], list.x = "capable", "yes";
 		other:import(list);
+		assert.same(caps:export(), other:export());
 		other:presence(presence("b@h/r", query));
 		assert.equal("capable", other:of("b@h/r"));
 	end);
