@@ -150,19 +150,22 @@ describe("a component", function ()
 		]]);
 	end);
 
-	it("A3 is answered for again after its host was loaded anew, and no more once the module is unloaded", function ()
+	it("A3 is answered for again after its host or the module was loaded anew, and no more once the module is unloaded", function ()
 		server:run [[
 			local hostmanager, configmanager = require "core.hostmanager", require "core.configmanager";
 			hostmanager.deactivate("sms.localhost");
 			hostmanager.activate("sms.localhost", configmanager.getconfig()["sms.localhost"]);]];
 		gateway = client.component(port, "sms.localhost");
-		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "1" });
-		assert.equal("1", stanzas.acked(alice:expect(function (stanza) return stanza.name == "message"; end)));
+		for i = 1, 2 do
+			alice:send(stanzas.ask { to = "+1555@sms.localhost", id = tostring(i) });
+			assert.equal(tostring(i), stanzas.acked(alice:expect(function (stanza) return stanza.name == "message"; end)));
+			server:reload();
+		end
 		server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
 		gateway:messages();
-		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "2" });
+		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "3" });
 		alice:sync();
-		assert.equal("2", gateway:messages()[1].attr.id);
+		assert.equal("3", gateway:messages()[1].attr.id);
 		alice:sync();
 		assert.same({}, alice:messages());
 	end);
