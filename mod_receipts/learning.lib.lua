@@ -21,11 +21,14 @@ local learning = {};
 -- @return look_around (function): takes note of who is online already, when the module comes, or comes back without what it knew;
 --         save (function): writes what was learned by hash
 function learning.start(capabilities, rooms, libs, store, hook)
-	local function presence_out(event)
+	-- @param left  optional: the room that is left thereby, under whatever nick
+	local function presence_out(event, left)
 		local stanza = event.stanza;
 		local to, type = stanza.attr.to, stanza.attr.type;
 		if not to then return; end
-		if is_awake(libs.presence) or type == "unavailable" and event.origin.directed then libs.presence.directed(event.origin, to, type); end
+		if is_awake(libs.presence) or type == "unavailable" and event.origin.directed then
+			libs.presence.directed(event.origin, left or to, type);
+		end
 		if not type then capabilities:directed(stanza); end
 	end
 
@@ -42,7 +45,7 @@ function learning.start(capabilities, rooms, libs, store, hook)
 	local function presence_out_full(event)
 		local left = rooms:presence(event.origin, event.stanza); -- first: that a room is joined is to be known whatever fails
 		if left and not is_in(event.origin, left) then capabilities:hidden(left, bare_of(event.origin.full_jid)); end
-		presence_out(event);
+		presence_out(event, left);
 	end
 
 	local function is_ours(jid)

@@ -752,6 +752,25 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			bob:sync();
 			assert.same({ "pm2" }, on.acks(carol));
 		end);
+
+		it("a room that was left under another nick than it was joined under: neither", function ()
+			on.server:roster("bob", "carol@localhost", "none");
+			local bob = on.client("bob", NONE);
+			local carol = on.server:connect("carol");
+			local room = "left@rooms.localhost/";
+			for nick, one in pairs { carol = carol, bob = bob } do
+				one:send(one:presence({ to = room..nick }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+				one:sync();
+			end
+			carol:send(stanzas.ask { to = room.."bob", id = "pm" });
+			carol:sync();
+			bob:send(bob:presence { to = room.."robert" });
+			bob:send(st.presence { to = room.."robert", type = "unavailable" });
+			on.proves(bob);
+			assert.truthy(on.server:why("bob@localhost", "pm"):find("D3 the requester may not see", 1, true));
+			bob:send(stanzas.ack(room.."carol", "pm"));
+			assert.same({}, bob:messages(), "it went to the room, which said that Bob is not there");
+		end);
 	end);
 
 	it("D4 leave a room's private message to the device that can, whichever of those with the nick gets it first", function ()
