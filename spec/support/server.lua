@@ -136,10 +136,12 @@ function server:why(user, id)
 		..".decisions:about(%q, %q)) do table.insert(why, one.why); end return table.concat(why, '; ')"):format(user, id));
 end
 
---- Sets the subscription of `contact` in the roster of `user`.
+--- Sets the subscription of `contact` in the roster of `user`, a name, or a JID where that is on another host.
 function server:roster(user, contact, subscription)
-	self:run(("rostermanager = require 'core.rostermanager'; local r = rostermanager.load_roster(%q, 'localhost');"
-		.."r[%q] = { subscription = %q, groups = {} }; rostermanager.save_roster(%q, 'localhost', r)"):format(user, contact, subscription, user));
+	local name, host = user:match("^(.*)@(.*)$");
+	self:run(("rostermanager = require 'core.rostermanager'; local name, host = %q, %q; local r = rostermanager.load_roster(name, host);"
+		.."r[%q] = { subscription = %q, groups = {} }; rostermanager.save_roster(name, host, r)")
+		:format(name or user, host or "localhost", contact, subscription));
 end
 
 --- Runs prosodyctl with these words, as an operator would, with this server's configuration.
