@@ -9,10 +9,10 @@ local STEP = 500; -- entries dealt with in one step
 local USERS = 100; -- users dealt with in one step
 local BUDGET = 0.02; -- seconds that a step of writing may take, about
 local SOON = 0.1; -- seconds until the next step, when there is more to do
--- Parts of receipts_flush_interval. What is younger than half of it is not written: what is acked at once, or soon makes room in a
--- flood, never is. It is written next time, which is before the interval is over: a tenth of it is left for the writing itself. What is
--- written later than that is late.
-local YOUNG, FLUSH_EVERY, LATE = 0.5, 0.4, 0.9;
+-- Parts of receipts_flush_interval. What is young is not written: what is acked at once, or soon makes room in a flood, never is. It is
+-- written next time, which is before the interval is over: a tenth of it is left for the writing itself. What is written later than that
+-- is late. More time between two writings leaves less for being young; but all that a user awaits is written each time, in some storages.
+local YOUNG, FLUSH_EVERY, LATE = 0.4, 0.5, 0.9;
 local TELL_EVERY = 60; -- seconds between two lines about a store that is too slow
 local SWEEP_AFTER, SWEEP_EVERY = 3600, 86400; -- seconds
 local TOLD = 32; -- evicted entries of one user in a row that are told of by name when nobody listens: decisions.lib.lua keeps no more

@@ -174,7 +174,7 @@ describe("a storage that takes its time", function ()
 	-- @param cost     seconds that writing one takes
 	-- @param seconds  for so long
 	-- @return { oldest = age of what was written last, or never, in seconds; written = users, twice = of whom so many more than once,
-	--         early = acked before they were half of receipts_flush_interval old, and written; busy = longest time without a turn for
+	--         early = acked before they were 0.4 of receipts_flush_interval old, and written; busy = longest time without a turn for
 	--         others; lines = the log }
 	local function load_it(rate, cost, seconds)
 		local began = 1764000000;
@@ -189,15 +189,15 @@ describe("a storage that takes its time", function ()
 		end
 		local function log(level, format, ...) table.insert(seen.lines, level..": "..format:format(...)); end
 		local pending = receipts.pending {};
-		-- The nth asks at began + n / rate; every other one is acked two seconds later.
+		-- The nth asks at began + n / rate; every other one is acked 1.9 seconds later.
 		local function catch_up()
 			while asked + 1 <= (clock - began) * rate do
 				asked = asked + 1;
 				pending:add("u"..asked.."@h/r", "x@h", "1", began + asked / rate);
 			end
-			while acked + 1 <= (clock - began - 2) * rate do
+			while acked + 1 <= (clock - began - 1.9) * rate do
 				acked = acked + 1;
-				if acked % 2 == 0 then pending:match("u"..acked.."@h", "x@h", "1", began + acked / rate + 2); end
+				if acked % 2 == 0 then pending:match("u"..acked.."@h", "x@h", "1", began + acked / rate + 1.9); end
 			end
 		end
 		local keyval, map = {}, { remove = {} };

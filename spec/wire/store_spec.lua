@@ -394,7 +394,7 @@ describe("kill -9 in the middle of traffic", function ()
 		until not alive;
 	end
 
-	it("F1 loses nothing that had waited for half of receipts_flush_interval when the last writing began, "..KILLS.." times on each storage",
+	it("F1 loses nothing that had waited for 0.4 of receipts_flush_interval when the last writing began, "..KILLS.." times on each storage",
 	function ()
 		local pending_seen, enough = 0, KILLS * #all * 10;
 		for round = 1, 3 * KILLS do
@@ -411,7 +411,7 @@ describe("kill -9 in the middle of traffic", function ()
 				one.written = tonumber(process.read(one.server.dir.."/turns"):match("([%d.]+)\n$")) or 0;
 				waiting[one] = {};
 				for _, id in ipairs(one.later) do
-					if one.sent[id] and one.sent[id] < one.written - 0.5 then table.insert(waiting[one], id); end
+					if one.sent[id] and one.sent[id] < one.written - 0.4 then table.insert(waiting[one], id); end
 				end
 			end
 			for _, one in ipairs(all) do
