@@ -7,6 +7,8 @@
 --   people    of people elsewhere, in bounded memory (people.lib.lua): what each client shows, and what only holds for it
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
+--   in_flight owner -> how many queries are under way; backlog: owner -> who is asked when there is room, in turn. The owner of a client
+--             of this host is its user; those elsewhere have one between them
 --
 -- A client is a table:
 --   ver, node          what its caps say
@@ -33,8 +35,10 @@ local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local MAX_HASHES = 10000; -- verified vers kept
-local MAX_FLIGHT = 100; -- queries to clients elsewhere at once; of those here there is one a client at the most
-local MAX_BACKLOG = 200; -- clients elsewhere that are asked when there is room
+local ELSEWHERE = ""; -- the owner of clients elsewhere
+-- Of one owner: queries at once, and clients that are asked when there is room. A thousand clients of one user, none of which answers,
+-- are not to keep the server busy.
+local LIMITS_ELSEWHERE, LIMITS_HERE = { flight = 100, backlog = 200 }, { flight = 20, backlog = 1000 };
 local MAX_WAITING = 20; -- clients with the same ver that are asked next when an answer is not of use
 local MAX_JID, MAX_VER, MAX_NODE = 800, 128, 512; -- bytes; longer ones are not looked at
 
@@ -58,7 +62,7 @@ function capabilities.new(disco, actions)
 	end
 	return setmetatable({
 		by_hash = new_cache(MAX_HASHES), people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
-		flight = {}, in_flight = 0, asking = {}, backlog = {},
+		flight = {}, in_flight = {}, asking = {}, backlog = {},
 		disco = disco, actions = actions,
 	}, mt);
 end
@@ -120,12 +124,29 @@ end
 
 local want;
 
+local function limits_of(owner)
+	return owner == ELSEWHERE and LIMITS_ELSEWHERE or LIMITS_HERE;
+end
+
+local function is_busy(self, owner)
+	return (self.in_flight[owner] or 0) >= limits_of(owner).flight;
+end
+
+local function put_off(self, owner, jid)
+	local backlog = self.backlog[owner] or new_cache(limits_of(owner).backlog, false);
+	self.backlog[owner] = backlog;
+	if not backlog:get(jid) then backlog:set(jid, true); end -- who has a place keeps it
+end
+
 local function landed(self, flight)
+	local owner = flight.owner;
 	self.flight[flight.key] = nil;
-	if flight.is_local then return; end
-	self.in_flight = self.in_flight - 1;
-	while self.in_flight < MAX_FLIGHT and #self.backlog > 0 do
-		local jid = table.remove(self.backlog, 1);
+	self.in_flight[owner] = self.in_flight[owner] > 1 and self.in_flight[owner] - 1 or nil;
+	while self.backlog[owner] and not is_busy(self, owner) do
+		local backlog = self.backlog[owner];
+		local jid = backlog:tail();
+		backlog:set(jid, nil);
+		if backlog:count() == 0 then self.backlog[owner] = nil; end
 		local client = client_of(self, jid);
 		if client then want(self, jid, client); end
 	end
@@ -183,20 +204,19 @@ function want(self, jid, client)
 		return;
 	end
 	if self.asking[jid] then return; end -- one question at a time; the answer to it brings us back here
-	if not client.is_local and self.in_flight >= MAX_FLIGHT then
-		if #self.backlog < MAX_BACKLOG then table.insert(self.backlog, jid); end
-		return;
-	end
-	flight = { key = key, waiting = {}, waits = {}, is_local = client.is_local }; -- waits: those of the list, as a set
+	local owner = client.is_local and bare_of(jid) or ELSEWHERE;
+	if is_busy(self, owner) then return put_off(self, owner, jid); end
+	flight = { key = key, owner = owner, waiting = {}, waits = {} }; -- waits: those of the list, as a set
 	self.flight[key] = flight;
-	if not flight.is_local then self.in_flight = self.in_flight + 1; end
+	self.in_flight[owner] = (self.in_flight[owner] or 0) + 1;
 	self.actions.later(function () ask(self, flight, jid); end);
 end
 
 -- Are there so many to be asked that nothing would be learned of another one? Then nobody is kept of whom nothing is known: in a flood
 -- of strangers they would only cost memory. Nor is who has nothing to do with the user that they are shown to.
 local function is_crowded(self)
-	return self.in_flight >= MAX_FLIGHT and #self.backlog >= MAX_BACKLOG;
+	local backlog = self.backlog[ELSEWHERE];
+	return is_busy(self, ELSEWHERE) and backlog ~= nil and backlog:count() >= LIMITS_ELSEWHERE.backlog;
 end
 
 -- What caps a presence has: whether it has any, their ver, their node, and the ver once more where it can be verified.

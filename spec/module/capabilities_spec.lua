@@ -421,7 +421,7 @@ describe("capabilities", function ()
 		hides["u@h"] = true;
 		waiting();
 		assert.equal(2, #asked);
-		assert.equal(0, caps.in_flight);
+		assert.same({}, caps.in_flight);
 		hides["u@h"] = nil;
 		local from;
 		caps = new(function (_, by) from = by; end, function (callback) waiting = callback; end);
@@ -502,7 +502,7 @@ describe("capabilities", function ()
 		local again = {};
 		local other = new(function (jid, _, _, done) table.insert(again, { jid = jid, done = done }); end);
 		other:take_over(caps);
-		assert.same({ 100, 200 }, { #again, #other.backlog });
+		assert.same({ 100, 200 }, { #again, other.backlog[""]:count() });
 		for i = 1, 300 do again[i].done(nil); end
 		assert.equal(300, #again);
 	end);
@@ -665,6 +665,28 @@ describe("capabilities", function ()
 		assert.equal(0, others(), "nor after a reload");
 		caps:forget("room@h/7");
 		assert.equal(1, others(), "one for each that has gone");
+	end);
+
+	it("B3 are bounded in queries at once to the clients of one user here, the others follow in turn", function ()
+		for i = 1, 1050 do caps:presence(presence("many@h/"..i)); end
+		assert.equal(20, #asked);
+		caps:presence(presence("a@h/r"));
+		assert.equal("a@h/r", asked[21].jid, "other users do not wait for them");
+		caps:forget("many@h/21");
+		caps:presence(presence("many@h/22")); -- keeps its place
+		asked[5].done(info(R));
+		assert.same({ 22, "many@h/22", "capable" }, { #asked, asked[22].jid, caps:of("many@h/5") });
+		asked[21].done(nil);
+		assert.equal(22, #asked, "others make no room for them");
+		local at = 1;
+		while asked[at] do
+			if at ~= 5 and at ~= 21 then asked[at].done(nil); end
+			at = at + 1;
+		end
+		assert.equal(1020, #asked, "those that there was room to put off: all but one that went"); -- 1 is of somebody else
+		assert.same({ {}, {}, {} }, { caps.in_flight, caps.backlog, caps.flight });
+		caps:presence(presence("many@h/1050"));
+		assert.equal("many@h/1050", asked[1021].jid, "and the rest when they show themselves again");
 	end);
 
 	it("B3 are bounded anew, when a person who had the most clients is dropped for others", function ()
