@@ -216,7 +216,7 @@ end
 -- of strangers they would only cost memory. Nor is who has nothing to do with the user that they are shown to.
 local function is_crowded(self)
 	local backlog = self.backlog[ELSEWHERE];
-	return is_busy(self, ELSEWHERE) and backlog ~= nil and backlog:count() >= LIMITS_ELSEWHERE.backlog;
+	return backlog ~= nil and backlog:count() >= LIMITS_ELSEWHERE.backlog;
 end
 
 -- What caps a presence has: whether it has any, their ver, their node, and the ver once more where it can be verified.
