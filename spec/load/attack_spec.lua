@@ -43,7 +43,7 @@ local roster = [[
 		for _, user in ipairs { "romeo"..i, "juliet"..i } do
 			local roster = rostermanager.load_roster(user, "localhost");
 			for n = 1, %d do roster["x"..n.."@evil.example"] = { subscription = "both", groups = {} }; end
-			roster["crowd@evil.example"] = { subscription = "both", groups = {} };
+			for _, name in ipairs { "crowd", "restless" } do roster[name.."@evil.example"] = { subscription = "both", groups = {} }; end
 			rostermanager.save_roster(user, "localhost", roster);
 		end
 	end

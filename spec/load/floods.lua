@@ -88,10 +88,22 @@ function floods.caps(world, size)
 	return { world.component };
 end
 
---- One friend with a thousand clients and more.
-function floods.crowd(world, size)
-	world.component:send(burst(size, function (i) return caps("crowd@evil.example/"..i, one_of(world.victims), random_id()); end));
+-- Presence of one friend, from so many clients, each time with a new ver.
+local function show_themselves(world, size, friend_jid, clients)
+	world.component:send(burst(size, function ()
+		return caps(friend_jid.."/"..math.random(clients), one_of(world.victims), random_id());
+	end));
 	return { world.component };
+end
+
+--- One friend with a thousand clients.
+function floods.crowd(world, size)
+	return show_themselves(world, size, "crowd@evil.example", 1000);
+end
+
+--- Ten clients of one friend, each of which shows itself again and again, and never the same.
+function floods.restless(world, size)
+	return show_themselves(world, size, "restless@evil.example", 10);
 end
 
 --- Mallory's own clients, each with a new ver and an ask. Nobody answers.
@@ -138,6 +150,6 @@ function floods.answer(iq, component)
 	table.sort(late, function (a, b) return a.at < b.at; end);
 end
 
-floods.all = { "unknown", "forged", "duplicate", "requests", "caps", "crowd", "answers", "resources" };
+floods.all = { "unknown", "forged", "duplicate", "requests", "caps", "crowd", "restless", "answers", "resources" };
 
 return floods;
