@@ -13,14 +13,62 @@ local bare_of = jids.bare;
 
 local learning = {};
 
+--- Reads what was learned by hash before a restart. It is small, and spares asking everybody anew.
+-- @param capabilities  capabilities.lib.lua's
+-- @param store         a keyval store
+function learning.recall(capabilities, store)
+	local stored, err = retries.attempt(store, "get", nil);
+	if type(stored) == "table" then
+		capabilities:import(stored);
+	elseif err then
+		module:log("warn", "What was known of clients could not be read: %s", err);
+	end
+end
+
+--- Writes it.
+function learning.save(capabilities, store)
+	local ok, err = retries.attempt(store, "set", nil, capabilities:export());
+	if not ok then module:log("warn", "What is known of clients could not be stored: %s", err); end
+end
+
+-- Who had joined before the module came: known for the rooms of this server only.
+local function joined_before(session, rooms)
+	for jid in pairs(session.directed or {}) do
+		local host = prosody.hosts[jid_host(jid)];
+		if jid_resource(jid) and host and host.modules.muc then rooms:join(session, bare_of(jid)); end
+	end
+end
+
+--- Takes note of who is online already, when the module comes, or comes back without what it knew.
+-- @param rooms  rooms.lib.lua's
+function learning.look_around(capabilities, rooms)
+	for _, user in pairs(prosody.hosts[module.host].sessions) do
+		for _, session in pairs(user.sessions) do
+			if session.presence then capabilities:presence(session.presence); end
+			joined_before(session, rooms);
+		end
+	end
+end
+
+-- Is another session of the same user in a room?
+local function is_another_in(room, session, rooms)
+	local user = bare_sessions[bare_of(session.full_jid)]; -- none any more when this is its last session's end
+	for _, other in next, user and user.sessions or {} do
+		local joined = rooms:of(other);
+		if joined and joined[room] then return true; end
+	end
+	return false;
+end
+
+local function is_ours(jid)
+	local session = full_sessions[jid];
+	return (session and session.host or jids.host_of_bare(bare_of(jid))) == module.host;
+end
+
 --- Listens from now on.
--- @param capabilities  capabilities.lib.lua's; rooms: rooms.lib.lua's
--- @param libs          disco and presence: the libs
--- @param store         a keyval store: what was learned by hash outlives a restart. It is small, and spares asking everybody anew
--- @param hook          function (event name, handler): hooks an event of the host, guarded
--- @return look_around (function): takes note of who is online already, when the module comes, or comes back without what it knew;
---         save (function): writes what was learned by hash
-function learning.start(capabilities, rooms, libs, store, hook)
+-- @param libs  disco and presence: the libs
+-- @param hook  function (event name, handler): hooks an event of the host, guarded
+function learning.listen(capabilities, rooms, libs, hook)
 	-- @param left  optional: the room that is left thereby, under whatever nick
 	local function presence_out(event, left)
 		local stanza = event.stanza;
@@ -31,27 +79,14 @@ function learning.start(capabilities, rooms, libs, store, hook)
 		end
 		if not type then capabilities:directed(stanza); end
 	end
-
-	-- Is another session of the same user in a room?
-	local function is_in(session, room)
-		local user = bare_sessions[bare_of(session.full_jid)]; -- none any more when this is its last session's end
-		for _, other in next, user and user.sessions or {} do
-			local joined = rooms:of(other);
-			if joined and joined[room] then return true; end
-		end
-		return false;
-	end
-
-	local function presence_out_full(event)
-		local left = rooms:presence(event.origin, event.stanza); -- first: that a room is joined is to be known whatever fails
-		if left and not is_in(event.origin, left) then capabilities:hidden(left, bare_of(event.origin.full_jid)); end
+	hook("pre-presence/bare", presence_out);
+	hook("pre-presence/host", presence_out);
+	hook("pre-presence/full", function (event)
+		local session = event.origin;
+		local left = rooms:presence(session, event.stanza); -- first: that a room is joined is to be known whatever fails
+		if left and not is_another_in(left, session, rooms) then capabilities:hidden(left, bare_of(session.full_jid)); end
 		presence_out(event, left);
-	end
-
-	local function is_ours(jid)
-		local session = full_sessions[jid];
-		return (session and session.host or jids.host_of_bare(bare_of(jid))) == module.host;
-	end
+	end);
 
 	local function presence_in(event)
 		local stanza = event.stanza;
@@ -63,55 +98,19 @@ function learning.start(capabilities, rooms, libs, store, hook)
 			if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
 		end
 	end
+	hook("presence/bare", presence_in);
+	hook("presence/full", presence_in);
 
-	local function overheard(event)
+	hook("iq-result/bare/disco", function (event)
 		local query = libs.disco.result(event.stanza);
 		if query then capabilities:overheard(event.stanza.attr.from, query); end
-	end
-
-	local function unbound(event)
+	end);
+	hook("resource-unbind", function (event)
 		local jid = event.session.full_jid;
 		capabilities:forget(jid);
 		if not bare_sessions[bare_of(jid)] then capabilities:gone(bare_of(jid)); end
-	end
-
-	-- Who had joined before the module came: known for the rooms of this server only.
-	local function joined_before(session)
-		for jid in pairs(session.directed or {}) do
-			local host = prosody.hosts[jid_host(jid)];
-			if jid_resource(jid) and host and host.modules.muc then rooms:join(session, bare_of(jid)); end
-		end
-	end
-
-	local function look_around()
-		for _, user in pairs(prosody.hosts[module.host].sessions) do
-			for _, session in pairs(user.sessions) do
-				if session.presence then capabilities:presence(session.presence); end
-				joined_before(session);
-			end
-		end
-	end
-
-	local function save()
-		local ok, err = retries.attempt(store, "set", nil, capabilities:export());
-		if not ok then module:log("warn", "What is known of clients could not be stored: %s", err); end
-	end
-
-	local stored, err = retries.attempt(store, "get", nil);
-	if type(stored) == "table" then
-		capabilities:import(stored);
-	elseif err then
-		module:log("warn", "What was known of clients could not be read: %s", err);
-	end
-
-	hook("pre-presence/bare", presence_out);
-	hook("pre-presence/host", presence_out);
-	hook("pre-presence/full", presence_out_full);
-	for _, kind in ipairs { "bare", "full" } do hook("presence/"..kind, presence_in); end
-	hook("iq-result/bare/disco", overheard);
-	hook("resource-unbind", unbound);
+	end);
 	hook("smacks-hibernation-end", function (event) capabilities:resumed(event.resumed.full_jid); end);
-	return look_around, save;
 end
 
 return learning;

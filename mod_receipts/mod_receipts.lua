@@ -276,8 +276,12 @@ end
 
 -- Chapter B: who supports receipts
 
-local look_around, save_hashes =
-	learning.start(capabilities, rooms, sleeping, open_store("receipts_caps"), hook);
+local hashes = open_store("receipts_caps");
+learning.recall(capabilities, hashes);
+learning.listen(capabilities, rooms, sleeping, hook);
+
+local function look_around() learning.look_around(capabilities, rooms); end
+local function save_hashes() learning.save(capabilities, hashes); end
 
 -- A reload keeps what is pending and known. What was to be sent again is not.
 
