@@ -63,7 +63,7 @@ local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "carbons", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
-}, { asleep = asleep, hooks = hooks, jids = jids, retries = retries });
+}, { asleep = asleep, jids = jids, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -119,7 +119,7 @@ local pending = engine.pending(limits);
 -- Whoever is online does: anonymous users are in no list.
 local function exists(user) return user_exists(user, module.host); end
 
-local parts = { options = options, engine = engine, pending = pending, reports = reports, exists = exists };
+local parts = { options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports, exists = exists };
 -- Deals with the entries that were evicted to make room.
 parts.drain = guard("what made room", upkeep_lib.drain(parts, function () return get_handlers("receipts/expired"); end));
 local complain_of_store = guards.throttled(log, time_now);
@@ -220,9 +220,6 @@ for name, part in pairs {
 	store = store, decisions = decisions, rooms = rooms, capabilities = capabilities, queries = queries, preferences = preferences;
 	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, record = record;
 } do parts[name] = part; end
-local traffic = asleep.later(function ()
-	return sleeping.traffic.new(parts);
-end);
 
 -- Rule E7. A hook costs every message: so there is none before an ack passes that is not of type chat.
 local copying = false;
@@ -241,9 +238,9 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	known = store.known.at, silent = preferences.silent.at, rooms = rooms.of_session;
 	capable = options.request == "always" and {} or capabilities.able;
 	asks = options.request ~= "never", protect = options.protect_presence;
-	content = guard("putting in a request", function (...) return traffic.content(...); end);
-	outgoing = guard("a message that is sent", function (...) return traffic.outgoing(...); end);
-	incoming = guard("a message that comes", function (...) return traffic.incoming(...); end);
+	content = guard("putting in a request", function (...) return sleeping.traffic.content(parts, ...); end);
+	outgoing = guard("a message that is sent", function (...) return sleeping.traffic.outgoing(parts, ...); end);
+	incoming = guard("a message that comes", function (...) return sleeping.traffic.incoming(parts, ...); end);
 	evicted = parts.drain, other_ack = parts.other_ack;
 	failed = function (err) tell_error("a message hook", err); end;
 	sample = reports.sample;
@@ -355,7 +352,7 @@ module:hook_global("stats-update", guard("stats-update", measure));
 
 if #options.answer_components > 0 then sleeping.components.watch(parts, guard, later); end
 
-local bounced = guard("a bounce", function (stanza) return traffic.bounced(stanza); end);
+local bounced = guard("a bounce", function (stanza) return sleeping.traffic.bounced(parts, stanza); end);
 local unwatch = { outlet.watch(hook, function (stanza)
 	local attr = stanza.attr;
 	if attr and attr.type == "error" and stanza.name == "message" and bounced(stanza) then return nil; end
