@@ -43,35 +43,21 @@ local function is_subscriber(session, jid)
 	return subscription == "both" or subscription == "from";
 end
 
---- @param engine  receipts
--- @param env     pending (table of receipts.pending); now (function (): seconds since the epoch)
---                listening (function (event): does somebody listen to this event of ours?)
---                known (set of names of users whose records have been read), silent (set of those never answered for)
---                capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
---                asks (content messages matter), protect (rule E4)
---                content (function (event, bits)): a content message of who may not ask by itself
---                outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))
---                evicted (function (): much has made room by now, that pending:evicted() tells of)
---                other_ack (function (): an ack passes that is not of type chat, so that mod_carbons does not copy it by itself)
---                sample (function (age)): called for each that was delivered, some at a time; failed (function (error))
--- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
---         uncounted (function ()): how many asked, were delivered and were duplicates since the last call
-function hooks.new(engine, env)
+-- Is an ack of this type to be told of as another one? mod_carbons copies the type chat by itself; errors and groupchat are never copied.
+local function is_other(type)
+	return type ~= "chat" and type ~= "error" and type ~= "groupchat";
+end
+
+-- What a local client sends.
+-- @param env  see hooks.new
+-- @return the handler; and a function that tells how many have asked since it was last called
+local function new_outgoing(engine, env)
 	local pending, now, listening, asks, protect = env.pending, env.now, env.listening, env.asks, env.protect;
 	local known, silent, capable, rooms = env.known, env.silent, env.capable, env.rooms;
-	local sample = env.sample;
-	local ask, match, examine = pending.ask, pending.match, engine.examine;
-
-	local bits = engine.bits;
-	local BIT_CONTENT, BIT_RECEIVED, BIT_MORE, PLAIN_ASK = bits.content, bits.received, bits.more, bits.request | bits.asks;
-	local ODD = hooks.odd(bits);
-
-	local asked, delivered, sampled, duplicate, ages = 0, 0, 0, 0, {};
-
-	-- mod_carbons copies the type chat by itself; errors and groupchat are never copied.
-	local function see_type(type)
-		if type ~= "chat" and type ~= "error" and type ~= "groupchat" then env.other_ack(); end
-	end
+	local ask, examine = pending.ask, engine.examine;
+	local bits, ODD = engine.bits, hooks.odd(engine.bits);
+	local BIT_CONTENT, BIT_RECEIVED, PLAIN_ASK = bits.content, bits.received, bits.request | bits.asks;
+	local asked = 0;
 
 	-- A message that asks, or acks, or has something odd.
 	-- @param what    its bits; or PLAIN_ASK for short
@@ -90,14 +76,14 @@ function hooks.new(engine, env)
 		end
 	end
 
-	-- The engine's turn, to read a message that a client sends.
-	local function read_sent(event)
+	-- The engine's turn, to read it.
+	local function read(event)
 		local origin = event.origin;
 		if not origin.username then return; end -- some module's own, not a client's
 		local stanza = event.stanza;
 		local what, status, evicted = pending:outgoing(stanza, now(), rooms[origin]);
 		if not what then return; end
-		if what & BIT_RECEIVED ~= 0 then see_type(stanza.attr.type); end
+		if what & BIT_RECEIVED ~= 0 and is_other(stanza.attr.type) then env.other_ack(); end
 		return sends(event, what, status, evicted);
 	end
 
@@ -114,7 +100,7 @@ function hooks.new(engine, env)
 				elseif ns ~= RECEIPTS then
 					occupant = true;
 				elseif found or tag[1] then
-					return read_sent(event);
+					return read(event);
 				else
 					found = tag;
 				end
@@ -132,7 +118,7 @@ function hooks.new(engine, env)
 		local request = found.name == "request";
 		local id = (request and attr or found.attr).id;
 		if not id or id == "" or occupant or not user or not plain_types[attr.type or "normal"] or attr.xmlns or stanza.name ~= "message" then
-			return read_sent(event);
+			return read(event);
 		end
 		if request then
 			local status, evicted = ask(pending, attr.from, attr.to, id, now(), attr.type, rooms[origin]);
@@ -142,9 +128,25 @@ function hooks.new(engine, env)
 			end
 			return sends(event, PLAIN_ASK, status, evicted);
 		end
-		if not silent[user] or protect and not is_subscriber(origin, attr.to) then return read_sent(event); end
+		if not silent[user] or protect and not is_subscriber(origin, attr.to) then return read(event); end
 		if attr.type ~= "chat" then env.other_ack(); end
 	end
+
+	return outgoing, function ()
+		local count = asked;
+		asked = 0;
+		return count;
+	end;
+end
+
+-- What comes to a local user.
+-- @param env  see hooks.new
+-- @return the handler; and a function that tells how many were delivered and were duplicates since it was last called
+local function new_incoming(engine, env)
+	local pending, now, listening, silent, sample = env.pending, env.now, env.listening, env.silent, env.sample;
+	local match, examine = pending.match, engine.examine;
+	local ODD, BIT_RECEIVED, BIT_MORE = hooks.odd(engine.bits), engine.bits.received, engine.bits.more;
+	local delivered, sampled, duplicate, ages = 0, 0, 0, {};
 
 	-- Has the ages measured. Where that fails the rest waits for the next time.
 	local function measure()
@@ -155,12 +157,12 @@ function hooks.new(engine, env)
 		end
 	end
 
-	-- A message that acks, asks, bounces, or has something odd, comes to a local user.
+	-- A message that acks, asks, bounces, or has something odd.
 	-- @param what  its bits; nil where it has an ack as it should be, and they have not been read
 	local function comes(event, what, verdict, id, age, injected, kind, occupant)
 		local stanza = event.stanza;
 		local own = stanza.attr.type;
-		if not what or what & BIT_RECEIVED ~= 0 then see_type(own); end
+		if (not what or what & BIT_RECEIVED ~= 0) and is_other(own) then env.other_ack(); end
 		if (verdict == "delivered" or verdict == "duplicate") and not injected and (not what or what & ODD == 0) then
 			if verdict == "duplicate" then
 				duplicate = duplicate + 1;
@@ -182,7 +184,8 @@ function hooks.new(engine, env)
 		return env.incoming(event, what or examine(event.stanza));
 	end
 
-	local function read_coming(event)
+	-- The engine's turn, to read it.
+	local function read(event)
 		if delivered == AGES then measure(); end
 		local stanza = event.stanza;
 		local what, verdict, id, age, injected, kind, occupant = pending:incoming(stanza, now());
@@ -197,19 +200,19 @@ function hooks.new(engine, env)
 		for i = 1, #tags do
 			local tag = tags[i];
 			if names[tag.name] and tag.attr.xmlns == RECEIPTS then
-				if found or tag[1] then return read_coming(event); end
+				if found or tag[1] then return read(event); end
 				found = tag;
 			end
 		end
 		if not found then
-			if attr.type == "error" then return read_coming(event); end
+			if attr.type == "error" then return read(event); end
 			return;
 		end
 		local request = found.name == "request";
 		local id = (request and attr or found.attr).id;
 		local from, to = attr.from, attr.to;
 		if not id or id == "" or not from or not to or not plain_types[attr.type or "normal"] or attr.xmlns or stanza.name ~= "message" then
-			return read_coming(event);
+			return read(event);
 		end
 		if request then return asks_user(event); end
 		if delivered == AGES then measure(); end
@@ -222,23 +225,43 @@ function hooks.new(engine, env)
 		return comes(event, nil, verdict, id, age, injected, kind, occupant);
 	end
 
-	local function uncounted()
+	return incoming, function ()
 		measure();
-		local had_asked, had_sampled, had_duplicate = asked, sampled, duplicate;
-		asked, sampled, duplicate = 0, 0, 0;
-		return had_asked, had_sampled, had_duplicate;
-	end
+		local had_sampled, had_duplicate = sampled, duplicate;
+		sampled, duplicate = 0, 0;
+		return had_sampled, had_duplicate;
+	end;
+end
 
-	-- Rule F0: an error is told, and the message goes on.
-	local function guarded(handler)
-		return function (event)
-			local ok, result = pcall(handler, event);
-			if ok then return result; end
-			pcall(env.failed, result);
-		end;
-	end
+-- Rule F0: an error is told, and the message goes on.
+local function guarded(handler, failed)
+	return function (event)
+		local ok, result = pcall(handler, event);
+		if ok then return result; end
+		pcall(failed, result);
+	end;
+end
 
-	return guarded(outgoing), guarded(incoming), uncounted;
+--- @param engine  receipts
+-- @param env     pending (table of receipts.pending); now (function (): seconds since the epoch)
+--                listening (function (event): does somebody listen to this event of ours?)
+--                known (set of names of users whose records have been read), silent (set of those never answered for)
+--                capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
+--                asks (content messages matter), protect (rule E4)
+--                content (function (event, bits)): a content message of who may not ask by itself
+--                outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))
+--                evicted (function (): much has made room by now, that pending:evicted() tells of)
+--                other_ack (function (): an ack passes that is not of type chat, so that mod_carbons does not copy it by itself)
+--                sample (function (age)): called for each that was delivered, some at a time; failed (function (error))
+-- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
+--         uncounted (function ()): how many asked, were delivered and were duplicates since the last call
+function hooks.new(engine, env)
+	local outgoing, asked = new_outgoing(engine, env);
+	local incoming, acked = new_incoming(engine, env);
+	return guarded(outgoing, env.failed), guarded(incoming, env.failed), function ()
+		local delivered, duplicate = acked(); -- first: it may fail, and then nothing has been told
+		return asked(), delivered, duplicate;
+	end;
 end
 
 return hooks;
