@@ -53,7 +53,7 @@ end
 -- @return the handler; and a function that tells how many have asked since it was last called
 local function new_outgoing(engine, env)
 	local pending, now, listening, asks, protect = env.pending, env.now, env.listening, env.asks, env.protect;
-	local known, silent, capable, rooms = env.known, env.silent, env.capable, env.rooms;
+	local known, no_answers, capable, rooms = env.known, env.no_answers, env.capable, env.rooms;
 	local ask, examine = pending.ask, engine.examine;
 	local bits, ODD = engine.bits, hooks.odd(engine.bits);
 	local BIT_CONTENT, BIT_RECEIVED, PLAIN_ASK = bits.content, bits.received, bits.request | bits.asks;
@@ -68,7 +68,7 @@ local function new_outgoing(engine, env)
 		if status == "out of memory" then error(status, 0); end
 		local to_tell = status and status ~= "known" and (status ~= "asked" or not known[user] or listening("receipts/requested"));
 		local ordinary = not to_tell and what & ODD == 0
-			and (what & BIT_RECEIVED == 0 or (not protect or is_subscriber(origin, event.stanza.attr.to)) and silent[user]);
+			and (what & BIT_RECEIVED == 0 or (not protect or is_subscriber(origin, event.stanza.attr.to)) and no_answers[user]);
 		if not ordinary then return env.outgoing(event, what, status, evicted); end
 		if status == "asked" then
 			asked = asked + 1;
@@ -128,7 +128,7 @@ local function new_outgoing(engine, env)
 			end
 			return sends(event, PLAIN_ASK, status, evicted);
 		end
-		if not silent[user] or protect and not is_subscriber(origin, attr.to) then return read(event); end
+		if not no_answers[user] or protect and not is_subscriber(origin, attr.to) then return read(event); end
 		if attr.type ~= "chat" then env.other_ack(); end
 	end
 
@@ -143,7 +143,7 @@ end
 -- @param env  see hooks.new
 -- @return the handler; and a function that tells how many were delivered and were duplicates since it was last called
 local function new_incoming(engine, env)
-	local pending, now, listening, silent, sample = env.pending, env.now, env.listening, env.silent, env.sample;
+	local pending, now, listening, no_answers, sample = env.pending, env.now, env.listening, env.no_answers, env.sample;
 	local match, examine = pending.match, engine.examine;
 	local ODD, BIT_RECEIVED, BIT_MORE = hooks.odd(engine.bits), engine.bits.received, engine.bits.more;
 	local delivered, sampled, duplicate, ages = 0, 0, 0, {};
@@ -180,7 +180,7 @@ local function new_incoming(engine, env)
 
 	local function asks_user(event, what)
 		local attr = event.stanza.attr;
-		if silent[node_of(attr.to or attr.from) or ""] then return; end
+		if no_answers[node_of(attr.to or attr.from) or ""] then return; end
 		return env.incoming(event, what or examine(event.stanza));
 	end
 
@@ -245,7 +245,7 @@ end
 --- @param engine  receipts
 -- @param env     pending (table of receipts.pending); now (function (): seconds since the epoch)
 --                listening (function (event): does somebody listen to this event of ours?)
---                known (set of names of users whose records have been read), silent (set of those never answered for)
+--                known (set of names of users whose records have been read), no_answers (of those for whom the server does not answer)
 --                capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
 --                asks (content messages matter), protect (rule E4)
 --                content (function (event, bits)): a content message of who may not ask by itself

@@ -235,7 +235,7 @@ local always = function () return true; end;
 local outgoing, incoming, uncounted = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
-	known = store.known.at, silent = preferences.silent.at, rooms = rooms.of_session;
+	known = store.known.at, no_answers = preferences.no_answers.at, rooms = rooms.of_session;
 	capable = options.request == "always" and {} or capabilities.able;
 	asks = options.request ~= "never", protect = options.protect_presence;
 	content = guard("putting in a request", function (...) return sleeping.traffic.content(parts, ...); end);

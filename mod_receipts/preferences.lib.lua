@@ -25,7 +25,7 @@ function preferences.new(store, mode, exists, now, changed)
 		store = store, mode = mode, exists = exists, changed = changed;
 		retries = retries.new(now);
 		wanted = bounded.new(MAX_CACHED);
-		silent = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
+		no_answers = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
 	}, mt);
 end
 
@@ -60,12 +60,12 @@ end
 function methods:forget(user)
 	self.retries:forget(user);
 	self.wanted:set(user, nil);
-	self.silent:set(user, nil);
+	self.no_answers:set(user, nil);
 end
 
 --- Does the server answer for this user? (rule D1)
 function methods:answers_for(user)
-	if self.silent.at[user] then return false; end
+	if self.no_answers.at[user] then return false; end
 	if self.mode == "never" then
 		if not self.exists(user) then return false; end -- see get()
 	else
@@ -73,7 +73,7 @@ function methods:answers_for(user)
 		if not wanted then return false; end -- it cannot be read now, or there is no such user
 		if wanted.answer == "yes" or wanted.answer == "default" and self.mode == "opt-out" then return true; end
 	end
-	self.silent:set(user, true);
+	self.no_answers:set(user, true);
 	return false;
 end
 

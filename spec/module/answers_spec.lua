@@ -404,12 +404,12 @@ describe("preferences", function ()
 				local reads = 0;
 				local users = preferences.new({ get = function () reads = reads + 1; return { answer = wanted }; end }, mode, exists, time);
 				for _ = 1, 2 do assert.equal(answered, users:answers_for("bob"), mode.." "..wanted); end
-				assert.equal(not answered or nil, users.silent.at.bob);
+				assert.equal(not answered or nil, users.no_answers.at.bob);
 				assert.equal(mode == "never" and 0 or 1, reads);
 			end
 			local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, mode, exists, time);
 			assert.is_false(broken:answers_for("bob"), "nothing is done for a user whose choice cannot be read");
-			assert.equal(mode == "never" or nil, broken.silent.at.bob, "but that may change");
+			assert.equal(mode == "never" or nil, broken.no_answers.at.bob, "but that may change");
 		end
 	end);
 
@@ -429,7 +429,7 @@ describe("preferences", function ()
 				assert.is_false(users:asks_for("nobody"..i), mode);
 				assert.same({ nil, "There is no user nobody"..i }, { users:get("nobody"..i) });
 			end
-			assert.same({ 0, 0, 0 }, { reads, users.wanted.count, users.silent.count }, mode);
+			assert.same({ 0, 0, 0 }, { reads, users.wanted.count, users.no_answers.count }, mode);
 			real = true;
 			assert.equal(mode == "opt-out", users:answers_for("nobody1"), "who comes to be is known at once");
 			assert.is_true(users:asks_for("nobody1"));

@@ -28,7 +28,7 @@ describe("message hooks", function ()
 		pending = receipts.pending { per_user = 3 };
 		env = {
 			pending = pending, now = function () return 1000; end, listening = function (event) return heard[event]; end;
-			known = { a = true }, silent = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {};
+			known = { a = true }, no_answers = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {};
 			asks = true, protect = true;
 			content = handler("content"), outgoing = handler("outgoing"), incoming = handler("incoming"), failed = handler("failed");
 			evicted = handler("evicted"), other_ack = function () other_acks = other_acks + 1; end;
@@ -228,11 +228,11 @@ describe("message hooks", function ()
 			["no roster"] = function () session.roster = nil; end;
 			["not in it"] = function () session.roster["b@h"] = nil; end;
 			["only the other way"] = function () session.roster["b@h"].subscription = "to"; end;
-			["answered for"] = function () env.silent.a = nil; end;
+			["answered for"] = function () env.no_answers.a = nil; end;
 		} do
 			change();
 			assert.equal("from outgoing", send(one), name);
-			session.presence, session.roster, env.silent.a = {}, { ["b@h"] = { subscription = "from" } }, true;
+			session.presence, session.roster, env.no_answers.a = {}, { ["b@h"] = { subscription = "from" } }, true;
 			assert.is_nil((send(one)), name);
 		end
 		assert.equal("from outgoing", send(unaddressed({ from = "a@h/1" }, received("1"))), "no address");
@@ -279,11 +279,11 @@ describe("message hooks", function ()
 	end);
 
 	it("hand over requests to users who may be answered for", function ()
-		env.silent.b = nil;
+		env.no_answers.b = nil;
 		assert.equal("from incoming", come(ask("1", { to = "b@h" })));
 		assert.equal("from incoming", come(ask("1", { to = "h" })));
 		assert.is_nil(told[1][4]);
-		env.silent.b = true;
+		env.no_answers.b = true;
 		assert.is_nil((come(ask("1", { to = "b@h" }))));
 		assert.equal("from incoming", come(unaddressed({ id = "1" }, request())), "no address at all");
 		assert.is_nil((come(unaddressed({ from = "b@h/1", id = "1" }, request()))), "to themselves");

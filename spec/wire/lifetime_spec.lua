@@ -376,7 +376,7 @@ describe("errors of others", function ()
 				end
 				for _ in r.decisions.rings:items() do n = n + 1; end
 				for i = 1, 200 do if r.store:knows("nobody"..i) then n = n + 1; end end
-				return n + preferences.wanted.count + preferences.silent.count;
+				return n + preferences.wanted.count + preferences.no_answers.count;
 			]]), mode);
 		end
 	end);
