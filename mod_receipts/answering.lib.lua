@@ -134,16 +134,16 @@ end
 local function recipients(to, type)
 	local session = full_sessions[to];
 	if session then return { session }; end
-	local user = bare_sessions[jid_bare(to)];
-	if type ~= "headline" then return user and user.top_resources or {}; end
+	local online = bare_sessions[jid_bare(to)];
+	if type ~= "headline" then return online and online.top_resources or {}; end
 	local list = {};
-	for _, one in pairs(user and user.sessions or {}) do
+	for _, one in pairs(online and online.sessions or {}) do
 		if one.presence and one.priority >= 0 then table.insert(list, one); end
 	end
 	return list;
 end
 
---- A content message that asks is on its way to an account (bare JID) for which the server answers. To who may not see that anybody
+--- A content message that asks is on its way to an account for which the server answers. To who may not see that anybody
 -- of it is online there will be no answer: so strangers cannot fill what is remembered.
 function methods:delivering(account, content)
 	if not content.attr.from then return; end -- some module's
@@ -219,8 +219,8 @@ function methods:stream_resumed(event)
 end
 
 local function online_besides(session)
-	local user = bare_sessions[account_of(session)];
-	for _, other in pairs(user and user.sessions or {}) do
+	local online = bare_sessions[account_of(session)];
+	for _, other in pairs(online and online.sessions or {}) do
 		if other ~= session then return true; end
 	end
 	return false;

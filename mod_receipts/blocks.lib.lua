@@ -27,7 +27,7 @@ local function list_of(user)
 	return list;
 end
 
---- Has the user (a name) blocked this JID? While the store cannot be read, nobody has been, as for mod_blocklist.
+--- Has the user blocked this JID? While the store cannot be read, nobody has been, as for mod_blocklist.
 function blocks.has(user, jid)
 	if not prosody.hosts[module.host].modules.blocklist then return false; end
 	local list = list_of(user);

@@ -17,7 +17,7 @@
 --   asked              it has been sent a query
 --   is_local           it is of this host; is_shape: it is one of `shapes`
 --   room               it is a room's occupant
---   shown, asker       of a client elsewhere: set of the local users that its presence goes to, and the latest of them whose presence it
+--   shown, asker       of a client elsewhere: set of the accounts that its presence goes to, and the latest of them whose presence it
 --                      may see. In the name of another one it is not asked: that would tell who is online.
 --
 -- A server has many sessions, and the garbage collector walks over what is kept for each again and again. So those of this host that show
@@ -48,17 +48,17 @@ local methods = {};
 local mt = { __index = methods };
 
 --- @param disco    disco.lib.lua
--- @param actions  send(jid, from, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the user `from` (bare JID,
---                 nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once;
+-- @param actions  send(jid, from, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the account `from`
+--                 (nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once;
 --                 later(callback): calls back when whoever else asks the same has had time to;
---                 may_see(user, jid): may the client there know that this user (bare JID) is online?
---                 is_contact(user, bare): does the user's roster have that bare JID?
---                 sessions(bare): resource -> session, of a user of this host who is online; else an empty table
+--                 may_see(account, jid): may the client there know that somebody of this account is online?
+--                 is_contact(account, bare): does its roster have that bare JID?
+--                 sessions(account): its sessions, by resource; an empty table where there are none
 --                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
 --                 learned(jid): something is known that was not, of this client, or (nil) of all that show some ver
 function capabilities.new(disco, actions)
-	local function is_stranger(user, bare, jid)
-		return not actions.is_contact(user, bare) and not actions.may_see(user, jid);
+	local function is_stranger(account, bare, jid)
+		return not actions.is_contact(account, bare) and not actions.may_see(account, jid);
 	end
 	return setmetatable({
 		by_hash = new_cache(MAX_HASHES), people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
@@ -269,7 +269,7 @@ end
 
 --- Takes note of presence.
 -- @param stanza  <presence/> with `from` a full JID
--- @param to      the local user (bare JID) it goes to, from elsewhere; nil when a client of this host broadcasts it
+-- @param to      the account that it goes to, from elsewhere; nil when a client of this host broadcasts it
 function methods:presence(stanza, to)
 	local jid, type = stanza.attr.from, stanza.attr.type;
 	if not jid or #jid > MAX_JID then return; end
@@ -304,14 +304,14 @@ function methods:resumed(jid)
 	if client then want(self, jid, client); end
 end
 
---- Nothing of this person (or room) is shown to that user any more.
+--- Nothing of this person (or room) is shown to that account any more.
 function methods:hidden(bare, to)
 	for jid, client in pairs(self.people:of(bare) or {}) do hidden_from(self, jid, client, to); end
 end
 
---- The local user has gone offline. Who was shown to them goes without their being told, and shows itself anew when they come again.
-function methods:gone(user)
-	for jid in next, self.people:shown_to(user) do hidden_from(self, jid, client_of(self, jid), user); end
+--- The user of an account has gone offline. Who was shown to them goes without their being told, and shows itself anew when they come again.
+function methods:gone(account)
+	for jid in next, self.people:shown_to(account) do hidden_from(self, jid, client_of(self, jid), account); end
 end
 
 --- The client is gone.

@@ -15,7 +15,7 @@ local decisions = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param online  function (bare JID): is this user of ours online?
+--- @param online  function (account): is its user online?
 function decisions.new(online)
 	return setmetatable({ rings = new_cache(MAX_USERS), online = online, latest = nil, ring = nil }, mt);
 end
@@ -31,21 +31,21 @@ function methods:take_over(other)
 end
 
 --- Notes down a decision.
--- @param user  bare JID of the local user to whom it matters
--- @param id    the content message's id
--- @param from  requester, as in the stanza; and so is `to`, who is asked
--- @param why   the rule and the reason
--- @param late  optional: it is noted after others that came later, and does not displace those
-function methods:note(user, time, id, from, to, why, late)
+-- @param account  to whose user it matters
+-- @param id       the content message's id
+-- @param from     requester, as in the stanza; and so is `to`, who is asked
+-- @param why      the rule and the reason
+-- @param late     optional: it is noted after others that came later, and does not displace those
+function methods:note(account, time, id, from, to, why, late)
 	local ring = self.ring;
-	if user ~= self.latest then
-		ring = self.rings:get(user);
+	if account ~= self.latest then
+		ring = self.rings:get(account);
 		if not ring then
-			if not self.online(user) then return; end
+			if not self.online(account) then return; end
 			ring = { count = 0 };
 		end
-		self.rings:set(user, ring); -- now it is the latest
-		self.latest, self.ring = user, ring;
+		self.rings:set(account, ring); -- now it is the latest
+		self.latest, self.ring = account, ring;
 	end
 	local at = ring.count % MAX_DECISIONS * FIELDS;
 	if late and ring[at + 1] and ring[at + 1] > time then return; end
@@ -56,8 +56,8 @@ end
 
 --- Decisions about a user's messages: about the one with this id, or about all of them; oldest first.
 -- @return array of { time =, id =, from =, to =, why = }
-function methods:about(user, id)
-	local ring, found = self.rings:get(user), {};
+function methods:about(account, id)
+	local ring, found = self.rings:get(account), {};
 	if not ring then return found; end
 	id = beginning(id);
 	for n = math.max(0, ring.count - MAX_DECISIONS), ring.count - 1 do
@@ -70,9 +70,9 @@ function methods:about(user, id)
 end
 
 --- The user is gone.
-function methods:forget(user)
-	self.rings:set(user, nil);
-	if user == self.latest then self.latest, self.ring = nil, nil; end
+function methods:forget(account)
+	self.rings:set(account, nil);
+	if account == self.latest then self.latest, self.ring = nil, nil; end
 end
 
 return decisions;

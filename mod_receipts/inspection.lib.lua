@@ -11,13 +11,13 @@ local mt = { __index = methods };
 
 --- @param host   the host
 -- @param now    function (): seconds
--- @param parts  pending (the table), preferences, store, reports, decisions, capabilities, upkeep; exists (function (user name)): is
+-- @param parts  pending (the table), preferences, store, reports, decisions, capabilities, upkeep; exists (function (user)): is
 --               there such a user? drain (function): deals with what the table has evicted
 function inspection.new(host, now, parts)
 	return setmetatable({ host = host, now = now, parts = parts }, mt);
 end
 
---- The user name and the bare JID of a user of this host; or nil and what is wrong with the JID.
+--- The user and the account that a JID of this host stands for; or nil and what is wrong with the JID.
 function methods:user(jid)
 	local prepped = jid_prep(jid);
 	local user, host = jid_split(prepped);
@@ -27,8 +27,8 @@ function methods:user(jid)
 	return user, jid_join(user, host);
 end
 
-local function unread(bare, problem)
-	return "What is stored of "..bare.." cannot be read now: "..(problem or "see the log");
+local function unread(account, problem)
+	return "What is stored of "..account.." cannot be read now: "..(problem or "see the log");
 end
 
 --- What was counted since the server started, or the module came.
@@ -46,11 +46,11 @@ end
 --- A user's messages whose receipt is awaited, those that failed among them, oldest first.
 -- @return array of entries, and now; or nil and what is wrong
 function methods:pending(jid)
-	local user, bare = self:user(jid);
-	if not user then return nil, bare; end
+	local user, account = self:user(jid);
+	if not user then return nil, account; end
 	local complete, problem = self.parts.store:load(user);
-	if not complete then return nil, unread(bare, problem); end
-	return self.parts.pending:list(bare), self.now();
+	if not complete then return nil, unread(account, problem); end
+	return self.parts.pending:list(account), self.now();
 end
 
 -- What the table tells of a message, as a decision.
@@ -74,8 +74,8 @@ end
 -- @param id  optional: of one message
 -- @return array, see decisions.lib.lua, and now; or nil and what is wrong
 function methods:why(jid, id)
-	local user, bare = self:user(jid);
-	if not user then return nil, bare; end
+	local user, account = self:user(jid);
+	if not user then return nil, account; end
 	local complete, problem = self.parts.store:load(user);
 	self.parts.drain();
 	local list, place = {}, {};
@@ -83,16 +83,16 @@ function methods:why(jid, id)
 		table.insert(list, decision);
 		place[decision] = #list;
 	end
-	local entries = self.parts.pending:export(bare);
+	local entries = self.parts.pending:export(account);
 	local function put_entries(delivered)
 		for _, entry in ipairs(entries) do
 			if (entry.state == "delivered") == delivered and (id == nil or entry.id == id) then put(outcome(self, entry)); end
 		end
 	end
 	put_entries(false);
-	for _, decision in ipairs(self.parts.decisions:about(bare, id)) do put(decision); end
+	for _, decision in ipairs(self.parts.decisions:about(account, id)) do put(decision); end
 	put_entries(true);
-	if #list == 0 and not complete then return nil, unread(bare, problem); end
+	if #list == 0 and not complete then return nil, unread(account, problem); end
 	table.sort(list, function (a, b) -- which alone would mix up what happened at one time, and that of an entry is kept to 1/64 s
 		local one, other = a.time * 64 // 1, b.time * 64 // 1;
 		if one ~= other then return one < other; end
@@ -115,13 +115,13 @@ end
 --- Forgets what is pending of a user, and what was decided about it, in memory and in the store.
 -- @return number of entries, and whether these are all: what is stored can be removed though it cannot be read; or nil and what is wrong
 function methods:forget(jid)
-	local user, bare = self:user(jid);
-	if not user then return nil, bare; end
+	local user, account = self:user(jid);
+	if not user then return nil, account; end
 	local complete = self.parts.store:load(user);
-	local count = #self.parts.pending:list(bare);
+	local count = #self.parts.pending:list(account);
 	local forgotten = self.parts.store:forget(user);
-	self.parts.decisions:forget(bare);
-	if not forgotten then return nil, "What is stored of "..bare.." cannot be removed now: see the log"; end
+	self.parts.decisions:forget(account);
+	if not forgotten then return nil, "What is stored of "..account.." cannot be removed now: see the log"; end
 	return count, complete;
 end
 

@@ -21,7 +21,7 @@ function jids.host_of_bare(bare)
 	return bare and match_text(bare, "[^@]*$");
 end
 
---- The bare JID of a session's user.
+--- The account of a session's user.
 function jids.account_of(session)
 	return session.username.."@"..session.host;
 end

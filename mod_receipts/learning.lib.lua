@@ -42,8 +42,8 @@ end
 --- Takes note of who is online already, when the module comes, or comes back without what it knew.
 -- @param rooms  rooms.lib.lua's
 function learning.look_around(capabilities, rooms)
-	for _, user in pairs(prosody.hosts[module.host].sessions) do
-		for _, session in pairs(user.sessions) do
+	for _, online in pairs(prosody.hosts[module.host].sessions) do
+		for _, session in pairs(online.sessions) do
 			if session.presence then capabilities:presence(session.presence); end
 			joined_before(session, rooms);
 		end
@@ -52,8 +52,8 @@ end
 
 -- Is another session of the same user in a room?
 local function is_another_in(room, session, rooms)
-	local user = bare_sessions[bare_of(session.full_jid)]; -- none any more when this is its last session's end
-	for _, other in next, user and user.sessions or {} do
+	local online = bare_sessions[bare_of(session.full_jid)]; -- none any more when this is its last session's end
+	for _, other in next, online and online.sessions or {} do
 		local joined = rooms:of(other);
 		if joined and joined[room] then return true; end
 	end

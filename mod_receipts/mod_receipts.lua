@@ -138,7 +138,7 @@ local preferences = preferences_lib.new(open_store("receipts_preferences"), opti
 	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
 end);
 local decisions = asleep.later(function ()
-	return sleeping.decisions.new(function (user) return bare_sessions[user] ~= nil; end);
+	return sleeping.decisions.new(function (account) return bare_sessions[account] ~= nil; end);
 end);
 
 local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, before we ask the same
@@ -156,13 +156,13 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		if not prosody.hosts[module.host].modules.pep then return callback(); end
 		later(GRACE, "a disco#info query", callback);
 	end;
-	may_see = function (user, jid) return sleeping.presence.account_visible(user, jid); end;
-	is_contact = function (user, bare)
-		local online = bare_sessions[user];
+	may_see = function (account, jid) return sleeping.presence.account_visible(account, jid); end;
+	is_contact = function (account, bare)
+		local online = bare_sessions[account];
 		return online ~= nil and online.roster ~= nil and online.roster[bare] ~= nil;
 	end;
-	sessions = function (user)
-		local online = bare_sessions[user];
+	sessions = function (account)
+		local online = bare_sessions[account];
 		return online and online.sessions or {};
 	end;
 	hibernates = function (jid)
@@ -252,14 +252,14 @@ end);
 
 -- Rule F1: an account and its data go together.
 function parts.deleted(user)
-	local jid = jid_join(user, module.host);
+	local account = jid_join(user, module.host);
 	store:forget(user);
 	preferences:forget(user);
 	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(user); end
 	for _, part in ipairs { decisions, answering, resend } do
-		if asleep.is_awake(part) then part:forget(jid); end
+		if asleep.is_awake(part) then part:forget(account); end
 	end
-	capabilities:gone(jid);
+	capabilities:gone(account);
 end
 
 local function user_deleted(event)

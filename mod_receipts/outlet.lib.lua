@@ -19,8 +19,8 @@ function outlet.watch(hook, filter, priority)
 	hook("smacks-hibernation-end", function (event) watch(event.resumed); end, FIRST);
 
 	local function each(visit)
-		for _, user in pairs(prosody.hosts[module.host].sessions) do
-			for _, session in pairs(user.sessions) do visit(session); end
+		for _, online in pairs(prosody.hosts[module.host].sessions) do
+			for _, session in pairs(online.sessions) do visit(session); end
 		end
 	end
 	each(watch);

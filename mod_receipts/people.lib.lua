@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- Chapter B: the clients of people elsewhere, in bounded memory: whose they are, and which users of this host they are shown to.
+-- Chapter B: the clients of people elsewhere, in bounded memory: whose they are, and which accounts of this host they are shown to.
 --
 --   known     bare JID -> full JID -> client    who was not seen for the longest goes first
 --   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
 --   full      set of bare JIDs that have MAX_CLIENTS clients
---   seen_by   local user (bare JID) -> set of full JIDs that are shown to them
---   kept      what all this takes, in slots: so many for each client, and for each user that it is shown to
+--   seen_by   account -> set of full JIDs that are shown to it
+--   kept      what all this takes, in slots: so many for each client, and for each account that it is shown to
 --
--- A client is the caller's table; its field `shown`, the set of local users that its presence goes to, is set here.
+-- A client is the caller's table; its field `shown`, the set of accounts that its presence goes to, is set here.
 
 local new_cache = require "util.cache".new;
 local count = require "util.iterators".count;
@@ -17,13 +17,13 @@ local bare_of = (module:require "jids").bare;
 local MAX_PEOPLE = 20000; -- bare JIDs, strangers included
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
 local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
-local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each user that it is shown to
+local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each account that it is shown to
 
 local people = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param is_stranger  function (user, bare, jid): has this person elsewhere nothing to do with that local user (bare JID)?
+--- @param is_stranger  function (account, bare, jid): has this person elsewhere nothing to do with the user of that account?
 function people.new(is_stranger)
 	return setmetatable({
 		known = new_cache(MAX_PEOPLE + 1), strangers = new_cache(MAX_PEOPLE + 1), kept = 0, full = {}, seen_by = {}, is_stranger = is_stranger;
@@ -94,7 +94,7 @@ end
 
 --- A client was seen just now. Whom a user knows is no stranger, whoever else they are shown to.
 -- @param client  what is known of it from now on
--- @param to      the local user that it is shown to
+-- @param to      the account that it is shown to
 function methods:seen(jid, bare, client, to)
 	local known = self.known:get(bare);
 	local clients = known or self.strangers:get(bare) or {};
@@ -128,7 +128,7 @@ function methods:forget(jid)
 	if next(clients) == nil then forget_person(self, bare); end
 end
 
---- The client is not shown to that user any more.
+--- The client is not shown to that account any more.
 -- @return whether it was shown to nobody else: then it is forgotten
 function methods:hide(jid, client, to)
 	unshow(self, jid, client, to);
@@ -137,9 +137,9 @@ function methods:hide(jid, client, to)
 	return true;
 end
 
---- Set of the full JIDs that are shown to that user.
-function methods:shown_to(user)
-	return self.seen_by[user] or {};
+--- Set of the full JIDs that are shown to that account.
+function methods:shown_to(account)
+	return self.seen_by[account] or {};
 end
 
 --- Visits all clients, with visit(jid, client); those of whom was seen last first.

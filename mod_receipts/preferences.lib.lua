@@ -17,7 +17,7 @@ local NOTHING_SAID = { answer = "default", ask = "default" };
 
 --- @param store    a keyval store
 -- @param mode     the option receipts_answer
--- @param exists   function (user name): is there such a user?
+-- @param exists   function (user): is there such a user?
 -- @param now      function (): seconds
 -- @param changed  function (user): from now on the server answers for that user, or no longer does
 function preferences.new(store, mode, exists, now, changed)

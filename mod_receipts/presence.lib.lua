@@ -83,10 +83,10 @@ function presence.visible(session, jid)
 	return shown and not blocks.has(session.username, jid);
 end
 
---- May `jid` know that anybody of an account (bare JID) is online?
+--- May `jid` know that anybody of an account is online?
 function presence.account_visible(account, jid)
-	local user = bare_sessions[account];
-	for _, session in next, user and user.sessions or {} do
+	local online = bare_sessions[account];
+	for _, session in next, online and online.sessions or {} do
 		if presence.visible(session, jid) then return true; end
 	end
 	return false;

@@ -96,8 +96,8 @@ function methods:stop()
 end
 
 --- The user is gone, and what they sent is not sent again.
-function methods:forget(user)
-	forget_those(self, function (content) return jid_bare(content.attr.from) == user; end);
+function methods:forget(account)
+	forget_those(self, function (content) return jid_bare(content.attr.from) == account; end);
 end
 
 local function is_pending(self, message)

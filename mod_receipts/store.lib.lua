@@ -119,15 +119,15 @@ end
 -- Puts a user's records into the table. Returns whether there was room for all.
 local function take_in(self, user, data)
 	local entries, damaged = records.entries(data);
-	local jid, alive, others = jid_join(user, self.host), {}, {};
+	local account, alive, others = jid_join(user, self.host), {}, {};
 	-- First those that the table has: what makes room for the others is not to come back with its own record.
 	for _, entry in ipairs(entries) do
 		if not is_gone(self, user, entry) then
-			table.insert(self.pending:state(jid, entry.to, entry.id) and alive or others, entry);
+			table.insert(self.pending:state(account, entry.to, entry.id) and alive or others, entry);
 		end
 	end
 	table.move(others, 1, #others, #alive + 1, alive);
-	local _, _, why = self.pending:import(jid, alive, self.actions.now());
+	local _, _, why = self.pending:import(account, alive, self.actions.now());
 	local complete = true;
 	for i, reason in pairs(why) do
 		if reason == "expired" then
@@ -154,7 +154,6 @@ function methods:knows(user)
 end
 
 --- Makes sure that a user's records are in the pending table.
--- @param user  the local user's name
 -- @return true; false when they cannot be read now, so that what the table says is not all there is; and why, where that is not logged
 function methods:load(user)
 	if self.known.at[user] then return true; end
@@ -248,15 +247,15 @@ end
 
 -- What was taken for written is not: what is still in the table is to be written again.
 local function take_back(self, user, entries, gone)
-	local jid, left = jid_join(user, self.host), {};
+	local account, left = jid_join(user, self.host), {};
 	for _, entry in ipairs(entries) do
 		if not entry.keep then
 			remove_record(self, user, entry);
-		elseif self.pending:state(jid, entry.to, entry.id) then
+		elseif self.pending:state(account, entry.to, entry.id) then
 			table.insert(left, entry);
 		end
 	end
-	self.pending:import(jid, left, self.actions.now()); -- those that it has: so they only count as changed
+	self.pending:import(account, left, self.actions.now()); -- those that it has: so they only count as changed
 	for key in pairs(gone or {}) do
 		self.gone[user] = self.gone[user] or {};
 		self.gone[user][key] = true;
@@ -371,22 +370,22 @@ function methods:forget(user)
 end
 
 --- One user after the other of those with entries from the store. In the table as a whole these are not in the order of their times.
--- @return bare JID; or nil when all have had their turn, which then begins anew
+-- @return their account; or nil when all have had their turn, which then begins anew
 function methods:restored_user()
 	local user = self.restored[self.at];
 	if not user then
 		self.at = 1;
 		return nil;
 	end
-	local jid = jid_join(user, self.host);
-	if self.pending:count(jid) > 0 then
+	local account = jid_join(user, self.host);
+	if self.pending:count(account) > 0 then
 		self.at = self.at + 1;
 	else
 		self.is_restored[user] = nil;
 		self.restored[self.at] = self.restored[#self.restored];
 		table.remove(self.restored);
 	end
-	return jid;
+	return account;
 end
 
 --- Removes the expired records of users who have not been seen since the start, and what is kept of who has been deleted since; one

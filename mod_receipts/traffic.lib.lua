@@ -6,7 +6,7 @@
 --
 -- They are given the parts of the module: options, engine, odd (see hooks.lib.lua), pending, store, rooms, capabilities, preferences,
 -- answering, resend, waiting, reports, decisions; record (function (stanza, why, id)): takes note of what was decided; drain (function):
--- deals with what the table has evicted; exists (function (user name)): is there such a user? other_ack (function): as of hooks.lib.lua.
+-- deals with what the table has evicted; exists (function (user)): is there such a user? other_ack (function): as of hooks.lib.lua.
 
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
@@ -78,8 +78,8 @@ end
 
 -- A receipt has been asked for: what is over a limit has made room for it.
 local function asked(parts, origin, stanza, what, injected, evicted)
-	local user, to = account_of(origin), stanza.attr.to;
-	parts.reports:requested(user, to or user, stanza.attr.id, origin.full_jid, injected, to_occupant(parts, origin, to, what));
+	local account, to = account_of(origin), stanza.attr.to;
+	parts.reports:requested(account, to or account, stanza.attr.id, origin.full_jid, injected, to_occupant(parts, origin, to, what));
 	parts.store:load(origin.username);
 	if evicted then parts.drain(); end
 end
@@ -92,15 +92,15 @@ end
 function traffic.content(parts, event, what)
 	local origin, stanza = event.origin, event.stanza;
 	local attr = stanza.attr;
-	local user = account_of(origin);
-	local sender = parts.capabilities:of(origin.full_jid, user);
+	local account = account_of(origin);
+	local sender = parts.capabilities:of(origin.full_jid, account);
 	local yes, why = requests.decide(parts.options.request, sender, support_of, parts, attr.from, attr.to);
 	if yes and not parts.preferences:asks_for(origin.username) then
 		yes, why = false, "the user does not want it";
 	end
 	if not yes then
 		if attr.id and sender ~= "capable" then
-			parts.decisions:note(user, time_now(), attr.id, attr.from, attr.to, NOT_ASKED[why]);
+			parts.decisions:note(account, time_now(), attr.id, attr.from, attr.to, NOT_ASKED[why]);
 		end
 		return;
 	end

@@ -89,10 +89,10 @@ end
 local function look_at_restored(now, parts)
 	local sum, left, users = 0, STEP, USERS;
 	while left > 0 and users > 0 do
-		local user = parts.store:restored_user();
-		if not user then return sum, false; end
-		local done, told = upkeep.expire(now, parts, user);
-		sum, left = sum + told, left - done - upkeep.overdue(now, parts.options.overdue_after, parts, user);
+		local account = parts.store:restored_user();
+		if not account then return sum, false; end
+		local done, told = upkeep.expire(now, parts, account);
+		sum, left = sum + told, left - done - upkeep.overdue(now, parts.options.overdue_after, parts, account);
 		users = users - 1;
 	end
 	return sum, true;
