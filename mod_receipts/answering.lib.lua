@@ -11,6 +11,7 @@ local answers_lib = module:require "answers";
 local account_of = (module:require "jids").account_of;
 local is_awake = module:require "asleep".is_awake;
 local elements = module:require "elements";
+local in_thread = (module:require "guard").in_thread;
 local presence = module:require "presence";
 local resend = module:require "resend";
 
@@ -24,12 +25,11 @@ local mt = { __index = methods };
 
 local answer;
 
---- @param parts      options, engine, preferences, capabilities, waiting, reports; record (function (stanza, why)): takes note of a decision
--- @param guard      of guard.lib.lua, and later
--- @param in_thread  of guard.lib.lua
-function answering.new(parts, guard, later, in_thread)
+--- @param parts  options, engine, preferences, capabilities, waiting, reports; record (function (stanza, why)): takes note of a decision
+-- @param guard  of guard.lib.lua, and later
+function answering.new(parts, guard, later)
 	return setmetatable({
-		parts = parts, guard = guard, later = later, in_thread = in_thread, answers = answers_lib.new();
+		parts = parts, guard = guard, later = later, answers = answers_lib.new();
 		answer = guard("an answer", function (...) answer(...); end); -- each by itself: one that cannot be sent costs no other
 		sent_at_hibernation = setmetatable({}, { __mode = "k" }); -- session that hibernates -> how many stanzas of its queue were sent before
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
@@ -100,7 +100,7 @@ end
 -- What has arrived, and waited, is looked at again.
 local function answer_all(self, list)
 	if #list == 0 then return; end
-	self.in_thread(function ()
+	in_thread(function ()
 		for _, one in ipairs(list) do self:answer(one.session, one.content); end
 	end);
 end

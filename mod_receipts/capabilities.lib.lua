@@ -67,9 +67,8 @@ function capabilities.new(disco, actions)
 	}, mt);
 end
 
--- @param bare  optional: the bare JID, where the caller has it
-local function client_of(self, jid, bare)
-	return self.here[jid] or self.people:client(jid, bare or bare_of(jid));
+local function client_of(self, jid)
+	return self.here[jid] or self.people:client(jid, bare_of(jid));
 end
 
 -- A person's clients, wherever they are, or the one that has this full JID: full JID -> client.
@@ -280,7 +279,7 @@ function methods:presence(stanza, to)
 		elseif jid == bare then
 			self:hidden(bare, to);
 		else
-			local client = client_of(self, jid, bare);
+			local client = client_of(self, jid);
 			if client then hidden_from(self, jid, client, to); end
 		end
 	elseif type or jid == bare then
@@ -333,9 +332,8 @@ function methods:late(jid, query)
 end
 
 --- What is known of the client at a full JID: "capable", "incapable", "unknown", or "silent" when it shows no caps.
--- @param bare  optional: its bare JID, where the caller has it
-function methods:of(jid, bare)
-	local client = client_of(self, jid, bare);
+function methods:of(jid)
+	local client = client_of(self, jid);
 	if not client then return "silent"; end
 	local capable = known(self, client);
 	if capable == nil then return client.ver and "unknown" or "silent"; end

@@ -11,8 +11,8 @@ local mt = { __index = methods };
 
 --- @param host   the host
 -- @param now    function (): seconds
--- @param parts  pending (the table), preferences, store, reports, decisions, capabilities, upkeep; exists (function (user)): is
---               there such a user? drain (function): deals with what the table has evicted
+-- @param parts  pending (the table), preferences, store, reports, decisions, capabilities; exists (function (user)): is there such
+--               a user? drain (function): deals with what the table has evicted; expire_now (function): of upkeep.lib.lua
 function inspection.new(host, now, parts)
 	return setmetatable({ host = host, now = now, parts = parts }, mt);
 end

@@ -63,7 +63,7 @@ local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "carbons", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
-}, { asleep = asleep, jids = jids, retries = retries });
+}, { asleep = asleep, guard = guards, jids = jids, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -187,7 +187,7 @@ local function record(stanza, why, id)
 end
 
 answering = asleep.later(function (self)
-	local made = sleeping.answering.new(parts, guard, later, guards.in_thread);
+	local made = sleeping.answering.new(parts, guard, later);
 	sleeping.answering.listen(self, hook);
 	return made;
 end);

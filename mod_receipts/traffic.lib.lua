@@ -92,15 +92,14 @@ end
 function traffic.content(parts, event, what)
 	local origin, stanza = event.origin, event.stanza;
 	local attr = stanza.attr;
-	local account = account_of(origin);
-	local sender = parts.capabilities:of(origin.full_jid, account);
+	local sender = parts.capabilities:of(origin.full_jid);
 	local yes, why = requests.decide(parts.options.request, sender, support_of, parts, attr.from, attr.to);
 	if yes and not parts.preferences:asks_for(origin.username) then
 		yes, why = false, "the user does not want it";
 	end
 	if not yes then
 		if attr.id and sender ~= "capable" then
-			parts.decisions:note(account, time_now(), attr.id, attr.from, attr.to, NOT_ASKED[why]);
+			parts.decisions:note(account_of(origin), time_now(), attr.id, attr.from, attr.to, NOT_ASKED[why]);
 		end
 		return;
 	end

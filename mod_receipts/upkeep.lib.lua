@@ -24,22 +24,22 @@ local WHY = {
 };
 
 -- One entry of the table has come to something, without a stanza.
-local function tell(entry, outcome, reports, decisions, now)
-	reports:outcome(outcome, entry.from, entry.to, entry.id, now - entry.time, nil, entry.injected);
-	decisions:note(entry.from, now, entry.id, entry.from, entry.to, WHY[outcome], outcome == "evicted");
+local function tell(entry, outcome, now, parts)
+	parts.reports:outcome(outcome, entry.from, entry.to, entry.id, now - entry.time, nil, entry.injected);
+	parts.decisions:note(entry.from, now, entry.id, entry.from, entry.to, WHY[outcome], outcome == "evicted");
 end
 
 -- An entry has left the table. When it had come to something before, nothing is told. Returns whether it was.
 local function dropped(entry, outcome, now, parts)
 	parts.store:dropped(entry);
 	if entry.state ~= "pending" then return false; end
-	tell(entry, outcome, parts.reports, parts.decisions, now);
+	tell(entry, outcome, now, parts);
 	return true;
 end
 
 --- What only the store knew of has expired.
 function upkeep.expired(entry, now, parts)
-	if entry.state == "pending" then tell(entry, "expired", parts.reports, parts.decisions, now); end
+	if entry.state == "pending" then tell(entry, "expired", now, parts); end
 end
 
 --- Deals with what the table has evicted. That may wait, and many at once cost less than one by one.
@@ -66,10 +66,11 @@ function upkeep.drain(parts, listening)
 	end;
 end
 
---- Expires what is over its time: of one user, or of all.
+-- Expires what is over its time.
+-- @param account  optional: of whose user; else of all
 -- @return how many entries were dealt with; STEP when there may be more; and how many were told of
-function upkeep.expire(now, parts, from)
-	local done, gone = parts.pending:expire(now, STEP, from);
+local function expire(now, parts, account)
+	local done, gone = parts.pending:expire(now, STEP, account);
 	local told = 0;
 	for _, entry in ipairs(gone) do
 		if dropped(entry, "expired", now, parts) then told = told + 1; end
@@ -77,10 +78,10 @@ function upkeep.expire(now, parts, from)
 	return done, told;
 end
 
---- Tells what is overdue: of one user, or of all.
-function upkeep.overdue(now, after, parts, from)
-	local done, late = parts.pending:overdue(now, after, STEP, from);
-	for _, entry in ipairs(late) do tell(entry, "overdue", parts.reports, parts.decisions, now); end
+-- Tells what is overdue, likewise.
+local function tell_overdue(now, parts, account)
+	local done, late = parts.pending:overdue(now, parts.options.overdue_after, STEP, account);
+	for _, entry in ipairs(late) do tell(entry, "overdue", now, parts); end
 	return done;
 end
 
@@ -91,8 +92,8 @@ local function look_at_restored(now, parts)
 	while left > 0 and users > 0 do
 		local account = parts.store:restored_user();
 		if not account then return sum, false; end
-		local done, told = upkeep.expire(now, parts, account);
-		sum, left = sum + told, left - done - upkeep.overdue(now, parts.options.overdue_after, parts, account);
+		local done, told = expire(now, parts, account);
+		sum, left = sum + told, left - done - tell_overdue(now, parts, account);
 		users = users - 1;
 	end
 	return sum, true;
@@ -156,10 +157,10 @@ function upkeep.start(add_timer, log, guard, time_now, parts)
 	local options, every, every_async = parts.options, new_timers(add_timer, guard);
 	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
 	local expiry = every(expire_every, "expiry", function ()
-		return (upkeep.expire(time_now(), parts)) == STEP and SOON or expire_every;
+		return (expire(time_now(), parts)) == STEP and SOON or expire_every;
 	end);
 	every(overdue_every, "looking for what is overdue", function ()
-		return upkeep.overdue(time_now(), options.overdue_after, parts) == STEP and SOON or overdue_every;
+		return tell_overdue(time_now(), parts) == STEP and SOON or overdue_every;
 	end);
 	local restored_every = math.min(expire_every, overdue_every);
 	every(restored_every, "looking at what was stored", function ()
@@ -186,7 +187,7 @@ function upkeep.start(add_timer, log, guard, time_now, parts)
 	end);
 
 	return function ()
-		local sum = (look_at_restored(time_now(), parts)) + select(2, upkeep.expire(time_now(), parts));
+		local sum = (look_at_restored(time_now(), parts)) + select(2, expire(time_now(), parts));
 		expiry:reschedule(0);
 		sweeper:reschedule(0);
 		return sum;
