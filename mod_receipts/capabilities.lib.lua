@@ -151,25 +151,27 @@ local function landed(self, flight)
 	end
 end
 
--- Asks `jid`; the others in `flight` that show the same wait for the answer, and are asked in turn when it is of no use to them: those of
--- this host first. They may be very many, so they are at the end of the list.
-local function ask(self, flight, jid)
-	local client = client_of(self, jid);
-	local function next_one()
-		while #flight.waiting > 0 do
-			local other = table.remove(flight.waiting);
-			flight.waits[other] = nil;
-			local waiting = client_of(self, other);
-			if waiting and known(self, waiting) == nil and not waiting.asked then
-				return ask(self, flight, other);
-			end
-		end
-		landed(self, flight);
-	end
-	if not client or client.is_shape or known(self, client) ~= nil or self.asking[jid] then return next_one(); end
+-- Is this client to be asked now?
+local function may_be_asked(self, jid, client)
+	if not client or client.is_shape or client.asked or known(self, client) ~= nil or self.asking[jid] then return false; end
 	-- What is sent to a client that hibernates may have its phone woken; it is asked when it is back.
-	if client.is_local and self.actions.hibernates(jid) then return next_one(); end
-	if not client.is_local and not self.actions.may_see(client.asker, jid) then return next_one(); end
+	if client.is_local then return not self.actions.hibernates(jid); end
+	return self.actions.may_see(client.asker, jid);
+end
+
+local ask;
+
+local function ask_next(self, flight)
+	local jid = table.remove(flight.waiting);
+	if not jid then return landed(self, flight); end
+	flight.waits[jid] = nil;
+	return ask(self, flight, jid);
+end
+
+-- Asks `jid`; the others in `flight` that show the same wait for the answer, and are asked in turn when it is of no use to them.
+function ask(self, flight, jid)
+	local client = client_of(self, jid);
+	if not may_be_asked(self, jid, client) then return ask_next(self, flight); end
 	client.asked = true;
 	self.asking[jid] = client;
 	self.actions.send(jid, client.asker, node_of(client), function (query)
@@ -177,9 +179,22 @@ local function ask(self, flight, jid)
 		local now = client_of(self, jid);
 		if self.asking[jid] == client then self.asking[jid] = nil; end
 		if query and now == client then learn(self, jid, client, query); end
-		next_one();
+		ask_next(self, flight);
 		if now and now ~= client then want(self, jid, now); end
 	end);
+end
+
+-- Those of this host are asked first. They may be very many, so they are at the end of the list.
+local function join(flight, jid, client)
+	if flight.waits[jid] then return; end
+	if client.is_local then
+		table.insert(flight.waiting, jid);
+	elseif #flight.waiting < MAX_WAITING then
+		table.insert(flight.waiting, 1, jid);
+	else
+		return;
+	end
+	flight.waits[jid] = true;
 end
 
 function want(self, jid, client)
@@ -190,18 +205,7 @@ function want(self, jid, client)
 	end
 	local key = client.key or client; -- what only holds for one client is asked for by itself
 	local flight = self.flight[key];
-	if flight then
-		if flight.waits[jid] then return; end
-		if client.is_local then
-			table.insert(flight.waiting, jid);
-		elseif #flight.waiting < MAX_WAITING then
-			table.insert(flight.waiting, 1, jid);
-		else
-			return;
-		end
-		flight.waits[jid] = true;
-		return;
-	end
+	if flight then return join(flight, jid, client); end
 	if self.asking[jid] then return; end -- one question at a time; the answer to it brings us back here
 	local owner = client.is_local and bare_of(jid) or ELSEWHERE;
 	if is_busy(self, owner) then return put_off(self, owner, jid); end

@@ -144,6 +144,18 @@ describe("capabilities", function ()
 		assert.same({ 2, {} }, { #asked, caps.flight });
 	end);
 
+	it("B3 of a client that shows something else just before it is asked are asked once", function ()
+		local turns, dones = {}, {};
+		caps = new(function (_, _, _, done) table.insert(dones, done); end, function (callback) table.insert(turns, callback); end);
+		caps:presence(presence("a@h/1", info("urn:x")));
+		caps:presence(presence("a@h/1", info("urn:y")));
+		turns[1]();
+		dones[1](nil);
+		turns[2]();
+		assert.equal(1, #dones);
+		assert.same({}, caps.flight);
+	end);
+
 	it("B1 of a client that is gone before it is asked, or before it answers, end the query and no more", function ()
 		local query, waiting = info(R), nil;
 		local other = new(function () error("asked"); end, function (callback) waiting = callback; end);
