@@ -287,6 +287,56 @@ local function waited(entries, now)
 	return longest;
 end
 
+-- A user has had their turn. Says whether to go on.
+-- @param round  { left = how many more may have theirs, deadline = until when, failing = has any failed? longest = for how many seconds
+--               had waited what was written }
+local function goes_on(self, round, ok)
+	round.left = round.left - 1;
+	round.failing = round.failing or not ok;
+	return round.left > 0 and self.actions.now() < round.deadline and not gives_up(self);
+end
+
+-- Writes what the table says has changed, as flush() does. Returns whether to go on.
+local function write_changed(self, round, young)
+	local last_failed;
+	while true do
+		local time = self.actions.now();
+		local jid, entries = self.pending:changed(time, young);
+		local user = jid and jid_node(jid);
+		if not jid or jid == last_failed or user and self.written[user] then return true; end
+		local ok = not user; -- the server itself has no records
+		if user and not is_put_off(self, user) then
+			local changes, any_kept = changes_of(self, user, entries);
+			self.pending:saved(true); -- now: the table may change while the storage is at work
+			ok = save(self, user, entries, changes, any_kept);
+		else
+			self.pending:saved(ok);
+		end
+		if ok and user then
+			self.written[user] = true;
+			round.longest = math.max(round.longest, waited(entries, time));
+		end
+		last_failed = last_failed or not ok and jid;
+		if not goes_on(self, round, ok) then return false; end
+	end
+end
+
+-- The same for what is to be removed of who has nothing to be written.
+local function remove_gone(self, round)
+	if #self.going == 0 then
+		for user in pairs(self.gone) do table.insert(self.going, user); end
+		for user in pairs(self.purged) do table.insert(self.going, user); end
+	end
+	while #self.going > 0 do
+		local user = table.remove(self.going);
+		if (self.gone[user] or self.purged[user]) and not self.written[user] then
+			local ok = not is_put_off(self, user) and save(self, user, {}, (changes_of(self, user, {})));
+			if not goes_on(self, round, ok) then return false; end
+		end
+	end
+	return true;
+end
+
 --- Writes what has changed, user by user, but for those who are put off. Until all have had their turn nobody is written twice: one
 -- user who asks without end, and whose records take long to write, would have the store written all the time. When that takes longer
 -- than what is young may wait, a new turn begins, so that nobody waits for all records that are to be removed.
@@ -298,52 +348,15 @@ end
 function methods:flush(max, seconds, young)
 	self.actions.drain();
 	local started = self.actions.now();
-	local deadline = seconds and started + seconds or math.huge;
 	if self.began and young and math.abs(started - self.began) >= young then self.written, self.began = {}, nil; end
-	local left, failing, last_failed, longest = max, false, nil, 0;
-	-- Says whether to go on.
-	local function done(ok)
-		left = left - 1;
-		failing = failing or not ok;
-		return left > 0 and self.actions.now() < deadline and not gives_up(self);
-	end
-	local more = true;
-	while more do
-		local time = self.actions.now();
-		local jid, entries = self.pending:changed(time, young);
-		local user = jid and jid_node(jid);
-		if not jid or jid == last_failed or user and self.written[user] then break; end
-		local ok = not user or not is_put_off(self, user); -- the server itself has no records
-		if ok and user then
-			local changes, any_kept = changes_of(self, user, entries);
-			self.pending:saved(true); -- now: the table may change while the storage is at work
-			ok = save(self, user, entries, changes, any_kept);
-		else
-			self.pending:saved(ok);
-		end
-		if ok and user then
-			self.written[user] = true;
-			longest = math.max(longest, waited(entries, time));
-		end
-		last_failed = last_failed or not ok and jid;
-		more = done(ok);
-	end
-	if more and #self.going == 0 then
-		for user in pairs(self.gone) do table.insert(self.going, user); end
-		for user in pairs(self.purged) do table.insert(self.going, user); end
-	end
-	while more and #self.going > 0 do
-		local user = table.remove(self.going);
-		if (self.gone[user] or self.purged[user]) and not self.written[user] then
-			more = done(not is_put_off(self, user) and save(self, user, {}, (changes_of(self, user, {}))));
-		end
-	end
-	if not more and not gives_up(self) then
+	local round = { left = max, deadline = seconds and started + seconds or math.huge, failing = false, longest = 0 };
+	local all = write_changed(self, round, young) and remove_gone(self, round);
+	if not all and not gives_up(self) then
 		self.began = self.began or started;
-		return "more", longest;
+		return "more", round.longest;
 	end
 	self.written, self.began = {}, nil;
-	return failing and "failing" or "done", longest;
+	return round.failing and "failing" or "done", round.longest;
 end
 
 --- Writes everything, unless the store fails. It is the last time: so also what was put off, and though some cannot be written.
