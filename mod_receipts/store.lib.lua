@@ -53,7 +53,9 @@ function store.new(host, pending, stores, actions)
 		is_restored = {}; -- the same as a set
 		written = {}; -- set of users who have been written since flush() said "more"
 		began = nil; -- when it said so first
-		failures = 0, failed_user = nil, gave_up = nil, patient_until = -math.huge; -- gave_up: when
+		failures = 0, failed_user = nil; -- how many users in a row could not be served, and the last of them
+		down = nil; -- when the store was last found to be down; nil while it is not
+		patient_until = -math.huge; -- until when all are tried though it is
 	}, mt);
 end
 
@@ -77,7 +79,7 @@ local function complain(self, what, user, err)
 	if user ~= self.failed_user then self.failures = self.failures + 1; end
 	self.failed_user = user;
 	if self.failures >= GIVE_UP_AFTER then
-		self.gave_up = self.actions.now();
+		self.down = self.actions.now();
 	else
 		self.put_off:failed(user, err);
 	end
@@ -86,7 +88,7 @@ end
 
 -- Is this user not to be dealt with now? While the store is down for all, whoever is next may find out that it works again.
 local function is_put_off(self, user)
-	return self.busy[user] or self.failures < GIVE_UP_AFTER and self.put_off:why(user) ~= nil;
+	return self.busy[user] or not self.down and self.put_off:why(user) ~= nil;
 end
 
 -- Is it too soon after that to try again? The clock may be set back.
@@ -96,8 +98,8 @@ end
 
 local function worked(self, user)
 	self.put_off:worked(user);
-	if self.failures >= GIVE_UP_AFTER then self.actions.log("info", "The store of what is pending works again"); end
-	self.failures, self.failed_user, self.gave_up = 0, nil, nil;
+	if self.down then self.actions.log("info", "The store of what is pending works again"); end
+	self.failures, self.failed_user, self.down = 0, nil, nil;
 end
 
 local function remove_record(self, user, entry)
@@ -159,7 +161,7 @@ function methods:load(user)
 	if self.known.at[user] then return true; end
 	local time = self.actions.now();
 	if is_recent(self.no_room.at[user], time) then return false, NO_ROOM; end
-	if is_recent(self.gave_up, time) or is_put_off(self, user) then return false; end
+	if is_recent(self.down, time) or is_put_off(self, user) then return false; end
 	local data, err;
 	if not self.purged[user] then data, err = attempt(self, self.keyval, "get", user); end
 	if not data and err then
@@ -273,9 +275,9 @@ local function save(self, user, entries, ...)
 	return ok;
 end
 
--- Is the store down?
+-- Is nobody to be tried any more?
 local function gives_up(self)
-	return self.failures >= GIVE_UP_AFTER and self.actions.now() >= self.patient_until;
+	return self.down ~= nil and self.actions.now() >= self.patient_until;
 end
 
 -- For how long the oldest of these entries has waited. Those that were in the store already, with the same time, do not tell.
