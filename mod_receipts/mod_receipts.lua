@@ -121,7 +121,7 @@ local function exists(user) return user_exists(user, module.host); end
 
 local parts = { options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports, exists = exists };
 -- Deals with the entries that were evicted to make room.
-parts.drain = guard("what made room", upkeep_lib.drain(parts, function () return get_handlers("receipts/expired"); end));
+parts.drain = guard("what made room", upkeep_lib.drain(parts));
 local complain_of_store = guards.throttled(log, time_now);
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
 	now = time_now, log = log, drain = parts.drain, exists = exists;

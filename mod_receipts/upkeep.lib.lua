@@ -43,15 +43,14 @@ function upkeep.expired(entry, now, parts)
 end
 
 --- Deals with what the table has evicted. That may wait, and many at once cost less than one by one.
--- @param parts      pending, store, reports, decisions
--- @param listening  function (): does somebody want to know of each?
+-- @param parts  pending, store, reports, decisions
 -- @return function to be called for that. After an error the next call goes on with the rest
-function upkeep.drain(parts, listening)
+function upkeep.drain(parts)
 	local unfinished;
 	return function ()
 		local list = unfinished;
 		if not list then
-			local entries, counted = parts.pending:evicted(not listening() and TOLD or 0);
+			local entries, counted = parts.pending:evicted(parts.reports.listening("receipts/expired") and 0 or TOLD);
 			if not entries then return; end
 			list = { entries = entries, at = 0 };
 			unfinished = list;
