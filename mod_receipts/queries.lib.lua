@@ -66,6 +66,7 @@ function queries.start(self, id, hook, later, late)
 	for _, type in ipairs { "result", "error" } do
 		for _, to in ipairs { "bare", "host" } do hook("iq-"..type.."/"..to.."/"..own_id, answered); end
 	end
+	hook("resource-unbind", function (event) self:came(event.session.full_jid); end); -- whoever is gone answers no more
 	return queries.new(own_id, {
 		send = function (...) module:send(disco.query(...)); end;
 		later = function (seconds, callback) return later(seconds, "a disco#info query", callback); end;
