@@ -164,10 +164,10 @@ function methods:acked(account, requester, id)
 	-- What comes from storage has no fate yet, and is acked before it is proved.
 	settle(self, account, requester, id, "acked");
 	if requester ~= jid_bare(requester) then return; end
-	local fates, which = self.fate:get(account), {};
+	local fates, which, tail = self.fate:get(account), {}, key("", id);
 	for k in fates:items() do
-		local from, of = k:match("^(.-)%z(.*)$");
-		if of == id and jid_bare(from) == requester then table.insert(which, from); end
+		local from = k:find(tail, -#tail, true) and k:sub(1, -#tail - 1);
+		if from and jid_bare(from) == requester then table.insert(which, from); end
 	end
 	for _, from in ipairs(which) do settle(self, account, from, id, "acked"); end
 end

@@ -83,6 +83,16 @@ describe("answers", function ()
 			assert.same({ false, true }, { arrived(phone, "1", nil, "a@h/1"), arrived(phone, "1", nil, "a@h/2") });
 		end);
 
+		it("D4 F2 are spared by an ack to a bare JID where much is remembered, under the longest of ids and addresses", function ()
+			for i = 1, 500 do
+				all:delivering("b@h", { phone }, content(("x"):rep(1020)..i, "a@h/"..("r"):rep(1000)), unable);
+			end
+			all:acked("b@h", "a@h", "nothing");
+			all:acked("b@h", "a@h", ("x"):rep(1020).."500");
+			assert.is_false(arrived(phone, ("x"):rep(1020).."500", nil, "a@h/"..("r"):rep(1000)));
+			assert.is_true(arrived(phone, ("x"):rep(1020).."499", nil, "a@h/"..("r"):rep(1000)));
+		end);
+
 		it("D4 come when the client that was waited for turns out to be unable", function ()
 			all:delivering("b@h", { phone, laptop }, content("1"), nobody);
 			assert.is_false(arrived(phone, "1", "unknown"));
