@@ -351,8 +351,9 @@ end
 function methods:of_person(jid, visible, by)
 	local any, all = false, true;
 	for full, client in next, clients_at(self, jid) do
-		if (full == jid or not client.room) and visible(by, full, client) then
-			local capable = known(self, client);
+		local capable = known(self, client);
+		local matters = capable or all and (capable == nil or not any); -- who may see whom takes the longest to find out
+		if matters and (full == jid or not client.room) and visible(by, full, client) then
 			if capable then return "capable"; end
 			any, all = true, all and capable == false;
 		end

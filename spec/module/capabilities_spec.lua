@@ -866,6 +866,29 @@ describe("capabilities", function ()
 		assert.equal("incapable", caps:of_person("a@h", all));
 	end);
 
+	it("C3 of a user with very many clients are found without asking for each who may see it", function ()
+		local looks = 0;
+		local function all()
+			looks = looks + 1;
+			return true;
+		end
+		online["a@h"] = {};
+		local function comes(n, query)
+			online["a@h"][n] = { full_jid = "a@h/"..n };
+			caps:presence(presence("a@h/"..n, query));
+		end
+		for n = 1, 1000 do comes(n, info("urn:no")); end
+		asked[1].done(info("urn:no"));
+		assert.same({ "incapable", 1 }, { caps:of_person("a@h", all), looks });
+		comes(1001, info("urn:unknown"));
+		assert.equal("unknown", caps:of_person("a@h", all));
+		assert.is_true(looks <= 3, looks);
+		comes(1002, info(R));
+		asked[3].done(info(R));
+		assert.equal("capable", caps:of_person("a@h", all));
+		assert.is_true(looks <= 6, looks);
+	end);
+
 	it("C3 of a room's occupants are not the room's, which acks nothing", function ()
 		local query = info(R);
 		caps:presence(presence("a@far/1", query), "u@h");
