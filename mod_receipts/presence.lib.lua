@@ -59,10 +59,11 @@ end
 local function directed_to(session, bare)
 	local directed = session.directed;
 	if not directed or next(directed) == nil then return false; end
-	local bares = index_of(session);
-	for jid in next, bares[bare] or {} do
+	local set = index_of(session)[bare];
+	if not set then return false; end
+	for jid in next, set do
 		if directed[jid] then return true; end
-		bares[bare][jid] = nil;
+		set[jid] = nil;
 	end
 	return false;
 end
@@ -73,21 +74,29 @@ function presence.subscribed(session, bare)
 	return item and (item.subscription == "from" or item.subscription == "both");
 end
 
+-- Is what this session sends shown to that person? What `subscribed` says is the same for all sessions of a user.
+local function shown_to(session, bare, subscribed)
+	return session.presence and subscribed or directed_to(session, bare);
+end
+
 --- May `jid` know that this session is online?
 -- @param session  the session of a local user
 -- @param jid      any JID; nil stands for the user's own
 function presence.visible(session, jid)
 	local bare = jids.bare(jid);
 	if not bare or bare == jids.account_of(session) then return true; end -- the same account
-	local shown = session.presence and presence.subscribed(session, bare) or directed_to(session, bare);
-	return shown and not blocks.has(session.username, jid);
+	return shown_to(session, bare, presence.subscribed(session, bare)) and not blocks.has(session.username, jid);
 end
 
---- May `jid` know that anybody of an account is online?
+--- May `jid` know that anybody of an account is online? It may have very many sessions.
 function presence.account_visible(account, jid)
-	local online = bare_sessions[account];
-	for _, session in next, online and online.sessions or {} do
-		if presence.visible(session, jid) then return true; end
+	local online, bare = bare_sessions[account], jids.bare(jid);
+	local _, one = next(online and online.sessions or {});
+	if not one then return false; end
+	if not bare or bare == account then return true; end
+	local subscribed = presence.subscribed(one, bare);
+	for _, session in next, online.sessions do
+		if shown_to(session, bare, subscribed) then return not blocks.has(one.username, jid); end
 	end
 	return false;
 end

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- presence.lib.lua: who may know that a session is online.
 
-local lib = require "spec.support.paths".lib("presence");
+local paths = require "spec.support.paths";
+local lib = paths.lib("presence");
 local jid_bare = require "util.jid".bare;
 
 describe("presence", function ()
@@ -60,6 +61,31 @@ describe("presence", function ()
 		assert.same({}, seen_by());
 		assert.truthy(lib.subscribed({ roster = roster }, "from@far"));
 		assert.falsy(lib.subscribed({ roster = roster }, "to@far"));
+	end);
+
+	it("D3 B4 of an account is what one of its sessions shows, and costs one look into the roster, however many they are", function ()
+		local looks, roster, sessions = 0, { ["friend@far"] = { subscription = "from" } }, {};
+		local looked_into = setmetatable({}, { __index = function (_, jid)
+			looks = looks + 1;
+			return roster[jid];
+		end });
+		paths.bare_sessions["u@h"] = { sessions = sessions };
+		finally(function () paths.bare_sessions["u@h"] = nil; end);
+		assert.is_false(lib.account_visible("nobody@h", "u@h"));
+		assert.is_false(lib.account_visible("u@h", "u@h"));
+		for i = 1, 1000 do
+			sessions[i] = { username = "u", host = "h", roster = looked_into, presence = {}, directed = { ["x@far/1"] = true } };
+		end
+		assert.is_false(lib.account_visible("u@h", "stranger@far/1"));
+		assert.equal(1, looks);
+		for i = 1, 1000 do sessions[i].presence = nil; end
+		assert.is_false(lib.account_visible("u@h", "friend@far/1"), "nobody is available");
+		sessions[500].presence = {};
+		lib.directed(sessions[700], "guest@far/1");
+		sessions[700].directed["guest@far/1"] = true;
+		for _, jid in ipairs { "friend@far/1", "guest@far/2", "x@far", "u@h/1" } do assert.is_true(lib.account_visible("u@h", jid), jid); end
+		assert.is_true(lib.account_visible("u@h"));
+		assert.is_false(lib.account_visible("u@h", "stranger@far/1"));
 	end);
 
 	it("F2 costs no more after much directed presence than after little", function ()

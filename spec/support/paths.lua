@@ -20,7 +20,8 @@ end
 
 local environment = setmetatable({}, { __index = _G });
 environment.module = { host = "h", require = function (_, name) return paths.lib(name); end };
-environment.prosody = { hosts = { h = { modules = {} } } };
+environment.prosody = { hosts = { h = { modules = {} } }, bare_sessions = {} };
+paths.bare_sessions = environment.prosody.bare_sessions; -- those that the libs know of
 
 --- Loads one of the module's libs as Prosody's module:require would, outside Prosody.
 function paths.lib(name)
