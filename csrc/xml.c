@@ -20,6 +20,8 @@
 
 #include "mem.h"
 
+#define STREAM_TAGS_MAX 4096u /* bytes in the tags of open streams, where an XML declaration says that another begins */
+
 /* -- Failing --------------------------------------------------------------------------------------------------------- */
 
 struct rcpt_xml_position rcpt_xml_here(const struct rcpt_xml *x)
@@ -134,6 +136,13 @@ static bool between_stanzas(const struct rcpt_xml *x)
 	return !x->single && !x->stanza_depth && x->streams == x->depth && x->tags.count == x->depth;
 }
 
+/* A declaration is short, and the tags of the streams that are open are read again after each: the outermost are forgotten. */
+static void forget_long_streams(struct rcpt_xml *x)
+{
+	while (x->tags.n > STREAM_TAGS_MAX)
+		rcpt_tags_shift(&x->tags);
+}
+
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
 static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 {
@@ -155,6 +164,7 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 		const size_t declared =
 			x->expat_error == XML_ERROR_MISPLACED_XML_PI && between_stanzas(x) ? rcpt_parser_declaration(x->parser) : 0;
 		if (declared) {
+			forget_long_streams(x);
 			rcpt_xml_cut(x, declared);
 		} else if (x->expat_error == XML_ERROR_NO_ELEMENTS && between_stanzas(x)) {
 			rcpt_tags_clear(&x->tags);

@@ -98,6 +98,15 @@ describe("receipts.scanner", function ()
 		end
 	end);
 
+	it("forgets streams with long tags where an XML declaration says that another begins: it would read them again after each", function ()
+		local xml = "<s:stream a='%s' xmlns:s='http://etherx.jabber.org/streams' xmlns:r='urn:xmpp:receipts'>%s<message><r:request/></message>";
+		local declaration = "<?xml version='1.0'?>";
+		for _, case in ipairs { { 3900, "", true }, { 3900, declaration, true }, { 5000, "", true }, { 5000, declaration, false } } do
+			local list = receipts.scanner {}:feed(xml:format(("x"):rep(case[1]), case[2]));
+			assert.equal(case[3], list ~= nil and list[1].request);
+		end
+	end);
+
 	it("counts, and leaves out what has no receipt element when told to", function ()
 		local all, scanner = scan(table.concat(bare), 100, { only_receipts = true });
 		for _, facts in ipairs(all) do assert.is_true(facts.request or facts.received); end
