@@ -41,6 +41,9 @@ local ELSEWHERE = {
 	end;
 	["make soak SOAK_SECONDS=600"] = function () return docs.read("Makefile"):find("spec/load/soak_spec%.lua spec/load/reload_spec%.lua\n"); end;
 	["make interop"] = function () return docs.read(".ci/run"):find("\nMACHINE_TEST=fast make interop "); end;
+	["prosodyctl shell watch stanzas romeo@example.org > capture.xml"] = function () -- which ends by Ctrl+C, and is not in 0.12
+		return docs.read("spec/wire/shell_spec.lua"):find("prosodyctl --config %s shell watch stanzas alice@localhost", 1, true);
+	end;
 	["make lint"] = function () return docs.read(".ci/run"):find("\nmake lint\n"); end;
 };
 

@@ -2,6 +2,7 @@
 -- Rule F4 on the wire: `prosodyctl shell receipts …` as an operator types it.
 
 local docs = require "spec.support.docs";
+local paths = require "spec.support.paths";
 local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
@@ -274,5 +275,32 @@ describe("the shell", function ()
 			assert.equal("stats", server:run("local meta = getmetatable(module:shared('/*/admin_shell/env').receipts);"
 				.."return meta.help.commands.stats and 'stats'"), "and it is in the help");
 		end
+	end);
+
+	it("F5 lint reads what the shell of Prosody 13.0 shows of a client's stream, as docs/lint.md says", function ()
+		if server.version == "0.12" then return says((server:prosodyctl("shell", "watch", "stanzas", "alice@localhost")), "(global 'watch')"); end
+		local dir = process.temp_dir();
+		local watch = process.start(dir, ("env LUA_CPATH='%s;;' lua5.4 %s/usr/bin/prosodyctl --config %s shell watch stanzas alice@localhost")
+			:format(server.cpath, paths.prosody[server.version], server.config));
+		finally(function ()
+			watch:stop();
+			os.execute("rm -r "..dir);
+		end);
+		local function shows(text)
+			process.wait(function ()
+				alice:sync();
+				return process.read(dir.."/output"):find(text, 1, true);
+			end);
+		end
+		shows("<!-- received from ");
+		alice:send(stanzas.ask { to = "bob@localhost/bob", id = "watched" });
+		alice:sync();
+		bob:send(stanzas.ack("alice@localhost/alice", "watched"));
+		bob:sync();
+		shows("<received ");
+		process.write(dir.."/capture.xml", process.read(dir.."/output"):match("<.*>"));
+		local text, code = server:prosodyctl("mod_receipts", "lint", dir.."/capture.xml");
+		says(text, "\nmessages    2\nviolations  0\nasked       1\ndelivered   1\n");
+		assert.equal(0, code);
 	end);
 end);
