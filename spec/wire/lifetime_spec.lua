@@ -352,6 +352,9 @@ describe("errors of others", function ()
 			local _, lines = server:log():gsub("error[^\n]*"..store.."[^\n]*"..user, "");
 			assert.equal(1, lines, store); -- mod_blocklist has read its list before
 		end
+		assert(os.remove(server.dir.."/data/localhost/receipts_preferences/bob.dat"));
+		server:connect("bob@localhost/other");
+		assert.equal("default", server:run(STATE.."return r.preferences:get('bob').answer"));
 	end);
 
 	it("F2 strangers cannot fill our memory, nor have users looked up who do not exist", function ()

@@ -199,6 +199,7 @@ describe("the shell", function ()
 		local text, ok = shell("pending", "dora@localhost");
 		assert.is_false(ok);
 		says(text, "What is stored of dora@localhost cannot be read now: see the log");
+		assert.truthy(server:log():find("datamanager\terror\t[^\n]*receipts/dora%.dat[^\n]*\n[^\n]*What is pending of dora cannot be read"), server:log());
 		text, ok = shell("why", "dora@localhost", "2");
 		assert.is_false(ok);
 		says(text, "What is stored of dora@localhost cannot be read now: see the log");
