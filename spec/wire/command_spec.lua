@@ -300,4 +300,18 @@ certificates = %q
 		assert.truthy(err:find("^the C library receipts.so is missing or of no use[^\n]*\n$"), err);
 		assert.falsy(out:find("traceback", 1, true));
 	end);
+
+	it("cannot say anything where it is not found, or the configuration cannot be read: prosodyctl ends with 1", function ()
+		local good = read(dir.."/prosody.cfg.lua");
+		for bad, said in pairs {
+			[good:gsub("plugin_paths[^\n]*", "")] = "Unable to load module 'receipts'";
+			[good.."}"] = "A problem occurred while reading the config file";
+		} do
+			write(dir.."/prosody.cfg.lua", bad);
+			local code, out = run("lint - </dev/null");
+			assert.equal(1, code);
+			assert.truthy(out:find(said, 1, true), out);
+			assert.falsy(out:find("messages ", 1, true));
+		end
+	end);
 end);
