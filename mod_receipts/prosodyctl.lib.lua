@@ -4,6 +4,7 @@
 local configmanager = require "core.configmanager";
 local modulemanager = require "core.modulemanager";
 local storagemanager = require "core.storagemanager";
+local load_resource = require "util.pluginloader".load_resource;
 local user_exists = require "util.prosodyctl".user_exists;
 local make_host = require "util.startup".make_host;
 local time_now = require "util.time".now;
@@ -27,6 +28,10 @@ local function may_exist(user, host)
 	return exists or why == "method not implemented" or prosody.hosts[host].users.name == "anonymous";
 end
 
+local function module_exists(name)
+	return load_resource(name) ~= nil;
+end
+
 local prosodyctl = {};
 
 --- The function that is called with the arguments after `prosodyctl mod_receipts`.
@@ -34,7 +39,8 @@ local prosodyctl = {};
 -- @param problem  why not
 function prosodyctl.new(engine, problem)
 	local system = {
-		configmanager = configmanager, modulemanager = modulemanager, open = open, may_exist = may_exist, now = time_now;
+		configmanager = configmanager, modulemanager = modulemanager, module_exists = module_exists;
+		open = open, may_exist = may_exist, now = time_now;
 		out = io.stdout, err = io.stderr;
 	};
 	return command.new({

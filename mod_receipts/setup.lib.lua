@@ -39,6 +39,7 @@ local FAILS = "nothing can be written, which counts as a failure each time, and 
 
 --- Drivers that keep nothing for another process, or after a restart, and what comes of that.
 setup.forgetful = { memory = "what is pending does not survive a restart", none = FAILS, null = FAILS };
+local NO_DRIVER = "Prosody has no such storage, so "..FAILS;
 
 -- What is said below of a host gets its configuration as a table:
 --   get        function (name): the value of an option
@@ -47,6 +48,7 @@ setup.forgetful = { memory = "what is pending does not survive a restart", none 
 --   enabled    function (module name): does this host have the module?
 --   anywhere   function (module name): does any?
 --   disabled   function (module name): is it in modules_disabled, so that this host does not have it?
+--   exists     function (module name): does Prosody find such a module?
 --   component  function (host): the name of the Component's module; nil where there is none that is enabled
 
 -- Does Prosody keep statistics that mod_http_openmetrics can show? What statsd gets it does not keep.
@@ -69,9 +71,8 @@ function setup.idle(values, config)
 		table.insert(list, "receipts show on one of a user's devices only: for all of them add mod_carbons (\"carbons\" in modules_enabled)");
 	end
 	local driver = setup.driver(config.get);
-	if setup.forgetful[driver] then
-		table.insert(list, ("the storage of \"receipts\" is %q: %s"):format(driver, setup.forgetful[driver]));
-	end
+	local outcome = setup.forgetful[driver] or not config.exists(("storage_%s"):format(driver)) and NO_DRIVER;
+	if outcome then table.insert(list, ("the storage of \"receipts\" is %q: %s"):format(driver, outcome)); end
 	if values.overdue_after >= values.expire_after then
 		table.insert(list, "nothing is ever overdue: receipts_overdue_after is not less than receipts_expire_after");
 	end
@@ -185,12 +186,13 @@ local function config_of(host, hosts, names, system)
 			return false;
 		end;
 		disabled = function (name) return disabled:contains(name) and not modules:contains(name); end;
+		exists = system.module_exists;
 		component = function (other) return new_set(hosts):contains(other) and get(other, "component_module") or nil; end;
 	};
 end
 
 --- The subcommand, see command.lib.lua.
--- @param system  configmanager, modulemanager: core's; out: file
+-- @param system  configmanager, modulemanager: core's; module_exists: see above; out: file
 function setup.command(system)
 	local configmanager, modulemanager, out = system.configmanager, system.modulemanager, system.out;
 	local function run(arguments)

@@ -23,6 +23,7 @@ local function check(options_set, ...)
 		get = getter(options_set), enabled = enabled, anywhere = enabled, global = getter(options_set);
 		disabled = function (name) return disabled[name] or false; end;
 		component = function (host) return COMPONENTS[host]; end;
+		exists = function (name) return name ~= "storage_memmory"; end;
 		names = names;
 	});
 	return table.concat(lines, "\n"), well;
@@ -161,9 +162,12 @@ describe("F5 setup", function ()
 		end
 	end);
 
-	it("tells storage that forgets from storage that fails", function ()
+	it("tells storage that forgets from storage that fails, or that there is not", function ()
 		local refused = "nothing can be written";
-		for driver, wanted in pairs { memory = "what is pending does not survive a restart", none = refused, null = refused } do
+		for driver, wanted in pairs {
+			memory = "what is pending does not survive a restart", none = refused, null = refused;
+			memmory = "Prosody has no such storage, so "..refused;
+		} do
 			local text = check({ storage = { receipts = driver } }, "smacks", "carbons");
 			assert.truthy(text:find(("idle: the storage of \"receipts\" is %q: %s"):format(driver, wanted), 1, true), text);
 		end

@@ -157,6 +157,19 @@ certificates = %q
 			for _, word in ipairs { "mod_smacks", "mod_carbons", "\"memory\"" } do assert.truthy(two:find("idle: [^\n]*"..word), word); end
 		end);
 
+		it("says where Prosody has no such storage", function ()
+			for driver, there in pairs { memmory = false, internal = true, sql = true } do
+				local code, out = check(([[
+					modules_enabled = { "receipts", "smacks", "carbons" }
+					storage = %q
+					VirtualHost "one.example"
+				]]):format(driver));
+				assert.equal(there and 0 or 1, code);
+				local said = out:find("idle: the storage of \"receipts\" is \""..driver.."\": Prosody has no such storage", 1, true);
+				assert.equal(there, said == nil, out);
+			end
+		end);
+
 		it("says where ad-hoc commands are switched off", function ()
 			local code, out = check [[
 				modules_enabled = { "receipts", "smacks", "carbons" }
