@@ -123,14 +123,16 @@ local function goes_on(fate, sessions, direct)
 	return true;
 end
 
--- A message goes to this client, or has arrived there. A client that can is waited for also when that is forgotten, as it is of one that
--- is not available any more.
+-- A message goes to this client, or has arrived there. A client that can is waited for also when that is forgotten, and one that can't is
+-- not when it shows nothing any more, as one does that is not available.
 local function await(fate, resource, support)
 	local waits = fate.waits;
 	if support == "incapable" then
 		waits[resource] = false;
-	elseif waits[resource] ~= "has it" then
-		waits[resource] = support == "capable" and support or waits[resource] or "unknown";
+	elseif support == "capable" and waits[resource] ~= "has it" then
+		waits[resource] = support;
+	elseif waits[resource] == nil or support == "unknown" then
+		waits[resource] = waits[resource] or "unknown";
 	end
 end
 
@@ -245,8 +247,9 @@ function methods:not_sent(session, content)
 end
 
 -- This client is not waited for any more. Returns what is to be decided on again, now that there are none.
-local function stop_waiting(fate, resource)
-	fate.waits[resource] = false;
+-- @param now  false: it is known that it can't; nil: it is gone, and whoever has its resource next is another one
+local function stop_waiting(fate, resource, now)
+	fate.waits[resource] = now;
 	local list = {};
 	if waits(fate) then return list; end
 	for i, session in ipairs(fate.proven) do list[i] = { session = session, content = fate.content }; end
@@ -259,7 +262,7 @@ end
 function methods:lost(session, content)
 	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
 	if not is_open(fate) or fate.waits[session.resource] == "has it" then return {}; end -- that was a copy (rule G1)
-	return stop_waiting(fate, session.resource);
+	return stop_waiting(fate, session.resource, nil);
 end
 
 -- @param visit  function (fate): returns what is to be decided on again of a message that has neither been answered nor acked, or nil
@@ -280,9 +283,9 @@ end
 function methods:learned(session, support)
 	local resource = session.resource;
 	return each_undecided(self, session, function (fate)
-		if not fate.waits[resource] then return; end
-		if support == "incapable" then return stop_waiting(fate, resource); end
-		await(fate, resource, support);
+		local waiting = fate.waits[resource];
+		if waiting ~= nil and support == "incapable" then return stop_waiting(fate, resource, false); end
+		if waiting then await(fate, resource, support); end
 	end);
 end
 
@@ -302,7 +305,8 @@ function methods:gone(session)
 		end
 		local waiting, resource = fate.waits, session.resource;
 		if waiting[resource] == "capable" and (arrived or not managed) then waiting[resource] = "has it"; end -- as far as anybody knows
-		if waiting[resource] == "capable" or waiting[resource] == "unknown" then return stop_waiting(fate, resource); end
+		if waiting[resource] == "capable" or waiting[resource] == "unknown" then return stop_waiting(fate, resource, nil); end
+		if not waiting[resource] then waiting[resource] = nil; end
 	end);
 end
 

@@ -234,6 +234,23 @@ describe("answers", function ()
 			for _, session in ipairs { laptop, managed } do assert.same({}, all:gone(session), "nor when another one with that resource is gone"); end
 		end);
 
+		it("D4 do not wait for a client that can't and shows nothing any more, but for one that shows something else, or comes in its place", function ()
+			for support, answered in pairs { silent = true, unknown = false, capable = false } do
+				all:delivering("b@h", { phone, laptop }, content(support), unable);
+				assert.is_false(arrived(phone, support, support));
+				assert.equal(answered, arrived(laptop, support), support);
+			end
+			for _, goes in ipairs {
+				function (one) all:gone(one); end;
+				function (one, message) all:lost(one, message); end;
+			} do
+				all:delivering("b@h", { phone, laptop }, content("next"), unable);
+				goes(phone, content("next"));
+				assert.is_false(arrived(phone, "next", "silent"));
+				assert.is_false(arrived(laptop, "next"));
+			end
+		end);
+
 		it("D4 do not come when the client that was waited for is gone, if it was known by then that it can", function ()
 			for _, known in ipairs { "capable", "unknown", "silent" } do -- what is known of a client that has gone offline is forgotten
 				all:delivering("b@h", { phone, laptop }, content("1"), function (session) return session == phone and "incapable" or "unknown"; end);

@@ -403,6 +403,29 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		end);
 	end);
 
+	it("D4 do not wait for a client that can't, and has said that it goes before it has proved that it got the message", function ()
+		local phone, laptop = on.client("bob@localhost/phone", NONE), on.client("bob@localhost/laptop", NONE);
+		on.ask("bob@localhost", "goes");
+		phone:sync();
+		phone:send("<presence type='unavailable'/>");
+		on.proves(phone);
+		assert.same({}, on.acks(), "nobody may know of it any more");
+		on.proves(laptop);
+		assert.same({ "goes" }, on.acks());
+	end);
+
+	it("D3 D4 come from a client that was not available for a moment, in which it has proved that it got the message", function ()
+		local phone = on.client("bob@localhost/phone", NONE);
+		on.ask("bob@localhost", "moment");
+		phone:sync();
+		phone:send("<presence type='unavailable'/>");
+		on.proves(phone);
+		assert.same({}, on.acks());
+		phone:send(phone:presence());
+		phone:sync();
+		servers.wait(function () return on.acks()[1] == "moment"; end);
+	end);
+
 	it("D4 wait for a client of which nothing is known yet", function ()
 		local cannot = on.client("bob@localhost/cannot", NONE);
 		local fresh = on.client("bob@localhost/fresh", false);
