@@ -97,6 +97,8 @@ describe("a random walk", function ()
 			oracle:ticked(one, stanza);
 		elseif stanza:get_child("body") then
 			local message = oracle:came(one, stanza);
+			local other = due[message] and not due[message][one]; -- it was sent again (rule G1)
+			if other and server:support_of(one.jid, jid_host(one.jid)) ~= "incapable" then due[message] = nil; end -- that one may ack it
 			if stanzas.asks(stanza) and not one.asked[message] then
 				one.asked[message] = true;
 				table.insert(one.todo, { message = message, stanza = stanza });
