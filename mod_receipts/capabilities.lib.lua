@@ -6,7 +6,7 @@
 --   shapes    ver -> client                      one for all clients of this host that show a verified ver
 --   people    of people elsewhere, in bounded memory (people.lib.lua): what each client shows, and what only holds for it
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
---   flight    key -> the query under way, and who else shows the same; asking: full JID -> client that has been asked
+--   flight    key -> the query under way, and who else shows the same; asking: full JID -> the flight in which it is asked, or will be
 --   in_flight owner -> how many queries are under way; backlog: owner -> who is asked when there is room, in turn. The owner of a client
 --             of this host is its user; those elsewhere have one between them
 --
@@ -14,7 +14,7 @@
 --   ver, node          what its caps say
 --   key                the ver once more, where it can be verified: key into by_hash
 --   own                true | false: what was learned of this client alone
---   asked              it has been sent a query
+--   asked              it has been sent a query about what it shows
 --   is_local           it is of this host; is_shape: it is one of `shapes`
 --   room               it is a room's occupant
 --   shown, asker       of a client elsewhere: set of the accounts that its presence goes to, and the latest of them whose presence it
@@ -151,9 +151,10 @@ local function landed(self, flight)
 	end
 end
 
--- Is this client to be asked now?
-local function may_be_asked(self, jid, client)
-	if not client or client.is_shape or client.asked or known(self, client) ~= nil or self.asking[jid] then return false; end
+-- May this client be asked now, in this flight?
+local function may_be_asked(self, flight, jid, client)
+	if self.asking[jid] and self.asking[jid] ~= flight then return false; end
+	if not client or client.is_shape or client.asked or known(self, client) ~= nil then return false; end
 	-- What is sent to a client that hibernates may have its phone woken; it is asked when it is back.
 	if client.is_local then return not self.actions.hibernates(jid); end
 	return self.actions.may_see(client.asker, jid);
@@ -161,26 +162,27 @@ end
 
 local ask;
 
-local function ask_next(self, flight)
-	local jid = table.remove(flight.waiting);
-	if not jid then return landed(self, flight); end
-	flight.waits[jid] = nil;
-	return ask(self, flight, jid);
+-- Nothing more is to come of this flight for `jid`; the next one has its turn.
+local function ask_next(self, flight, jid)
+	if self.asking[jid] == flight then self.asking[jid] = nil; end
+	local another = table.remove(flight.waiting);
+	if not another then return landed(self, flight); end
+	flight.waits[another] = nil;
+	return ask(self, flight, another);
 end
 
 -- Asks `jid`; the others in `flight` that show the same wait for the answer, and are asked in turn when it is of no use to them.
 function ask(self, flight, jid)
 	local client = client_of(self, jid);
-	if not may_be_asked(self, jid, client) then return ask_next(self, flight); end
+	if not may_be_asked(self, flight, jid, client) then return ask_next(self, flight, jid); end
 	client.asked = true;
-	self.asking[jid] = client;
+	self.asking[jid] = flight;
 	self.actions.send(jid, client.asker, node_of(client), function (query)
 		-- Whoever has this address by now, or shows something else by now, is not who was asked.
 		local now = client_of(self, jid);
-		if self.asking[jid] == client then self.asking[jid] = nil; end
-		if query and now == client then learn(self, jid, client, query); end
-		ask_next(self, flight);
-		if now and now ~= client then want(self, jid, now); end
+		if query and now == client and client.asked then learn(self, jid, client, query); end
+		ask_next(self, flight, jid);
+		if now then want(self, jid, now); end
 	end);
 end
 
@@ -210,7 +212,7 @@ function want(self, jid, client)
 	local owner = client.is_local and bare_of(jid) or ELSEWHERE;
 	if is_busy(self, owner) then return put_off(self, owner, jid); end
 	flight = { key = key, owner = owner, waiting = {}, waits = {} }; -- waits: those of the list, as a set
-	self.flight[key] = flight;
+	self.flight[key], self.asking[jid] = flight, flight;
 	self.in_flight[owner] = (self.in_flight[owner] or 0) + 1;
 	self.actions.later(function () ask(self, flight, jid); end);
 end
@@ -239,6 +241,12 @@ local function shows_other(client, has_caps, ver, node, key)
 	return has_caps and (client.ver ~= ver or client.node ~= node or client.key ~= key);
 end
 
+-- What was learned of it was of what it has shown before.
+local function show_other(client, ver, node, key)
+	client.ver, client.node, client.key = ver, node, key;
+	client.own, client.asked = nil, nil;
+end
+
 -- A client of this host shows itself.
 local function shown_here(self, stanza, jid)
 	local client = self.here[jid];
@@ -257,8 +265,15 @@ local function shown_to(self, stanza, jid, bare, to)
 	if not client and not self.people:has_room(bare) then return; end
 	local has_caps, ver, node, key = caps_of(stanza);
 	local unknown = not has_caps or self.by_hash:get(key) == nil;
-	if unknown and not client and not self.flight[key] and (is_crowded(self) or self.people.is_stranger(to, bare, jid)) then return; end
-	if not client or shows_other(client, has_caps, ver, node, key) then client = { key = key, ver = ver, node = node }; end
+	if client then
+		if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
+		-- While it is asked, nothing else is looked at: whoever shows another ver with each presence would only cost time.
+		if unknown and self.asking[jid] and client.shown[to] then return; end
+	elseif unknown and not self.flight[key] and (is_crowded(self) or self.people.is_stranger(to, bare, jid)) then
+		return;
+	else
+		client = { key = key, ver = ver, node = node };
+	end
 	self.people:seen(jid, bare, client, to);
 	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if unknown and not client.room and self.actions.may_see(to, jid) then client.asker = to; end
@@ -366,8 +381,9 @@ end
 function methods:take_over(other)
 	self.here, self.by_hash = other.here, other.by_hash;
 	self.people:take_over(other.people);
-	for jid, client in next, other.asking do
-		if not (client.is_local and self.actions.hibernates(jid)) then client.asked = nil; end
+	for jid in next, other.asking do
+		local client = client_of(self, jid);
+		if client and not (client.is_local and self.actions.hibernates(jid)) then client.asked = nil; end
 	end
 	for jid, client in next, self.here do want(self, jid, client); end
 	self.people:each(function (jid, client)

@@ -93,7 +93,7 @@ local function make_room(self)
 end
 
 --- A client was seen just now. Whom a user knows is no stranger, whoever else they are shown to.
--- @param client  what is known of it from now on
+-- @param client  as `client` has it; a new one where it has none
 -- @param to      the account that it is shown to
 function methods:seen(jid, bare, client, to)
 	local known = self.known:get(bare);
@@ -104,12 +104,8 @@ function methods:seen(jid, bare, client, to)
 		self.known:set(bare, clients);
 		self.strangers:set(bare, nil);
 	end
-	local before = clients[jid];
-	if client ~= before then
-		client.shown = before and before.shown or {};
-		clients[jid] = client;
-	end
-	if not before then
+	if not clients[jid] then
+		clients[jid], client.shown = client, {};
 		self.kept = self.kept + CLIENT;
 		if count(pairs(clients)) == MAX_CLIENTS then self.full[bare] = true; end
 	end

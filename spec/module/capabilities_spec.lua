@@ -151,9 +151,29 @@ describe("capabilities", function ()
 		caps:presence(presence("a@h/1", info("urn:y")));
 		turns[1]();
 		dones[1](nil);
-		turns[2]();
-		assert.equal(1, #dones);
-		assert.same({}, caps.flight);
+		assert.same({ 1, 1, {} }, { #turns, #dones, caps.flight });
+	end);
+
+	it("B3 have one place for a client that shows one thing after the other before it is asked, and leave the others theirs", function ()
+		local turns, dones = {}, {};
+		caps = new(function (jid, _, node, done)
+			table.insert(dones, done);
+			dones[jid] = node;
+		end, function (callback) table.insert(turns, callback); end);
+		for _, to in ipairs { "u@h", false } do
+			for i = 1, 200 do caps:presence(presence(to and "a@far/r" or "a@h/r", info("urn:"..i..tostring(to))), to or nil); end
+		end
+		caps:presence(presence("b@far/r", info("urn:b")), "u@h");
+		caps:presence(presence("b@h/r", info("urn:b")));
+		for _, turn in ipairs(turns) do turn(); end
+		assert.equal(3, #dones, "b here and elsewhere show the same");
+		assert.truthy(dones["b@far/r"]);
+		for i, jid in ipairs { "a@far/r", "a@h/r" } do
+			assert.equal("urn:n#"..calculate_hash(info("urn:200"..(i == 1 and "u@h" or "false")).tags), dones[jid], "what it shows by now");
+		end
+		for at = 1, 3 do dones[at](nil); end
+		for at = 4, #dones do dones[at](nil); end
+		assert.same({ {}, {}, {}, {} }, { caps.flight, caps.in_flight, caps.asking, caps.backlog });
 	end);
 
 	it("B1 of a client that is gone before it is asked, or before it answers, end the query and no more", function ()
@@ -289,6 +309,60 @@ describe("capabilities", function ()
 		caps:directed(presence("a@h/r", second, { to = "b@h" }));
 		asked[2].done(second);
 		assert.equal("incapable", caps:of("a@h/r"), "it shows another ver now");
+	end);
+
+	it("B3 of a client elsewhere that is being asked keep what it shows by now, and look at it when it has answered", function ()
+		local looked, may_see = 0, caps.actions.may_see;
+		caps.actions.may_see = function (...)
+			looked = looked + 1;
+			return may_see(...);
+		end;
+		caps:presence(presence("a@far/r", info(R, "urn:0")), "u@h");
+		looked = 0;
+		local first = caps.people:client("a@far/r", "a@far");
+		for i = 1, 10 do caps:presence(presence("a@far/r", info(R, "urn:"..i)), "u@h"); end
+		assert.same({ 0, 1, "unknown" }, { looked, #asked, caps:of("a@far/r") });
+		assert.equal(first, caps.people:client("a@far/r", "a@far"), "nothing new is made of it");
+		asked[1].done(info(R, "urn:0"));
+		assert.same({ 2, "unknown" }, { #asked, caps:of("a@far/r") }, "what it has shown before does not count");
+		assert.equal("urn:n#"..calculate_hash(info(R, "urn:10").tags), asked[2].node);
+		asked[2].done(info(R, "urn:10"));
+		assert.same({ 2, "capable" }, { #asked, caps:of("a@far/r") });
+	end);
+
+	it("B1 of a client elsewhere that is being asked are at hand where it shows what is known", function ()
+		local query = info(R);
+		caps:presence(presence("b@far/r", query), "u@h");
+		asked[1].done(query);
+		caps:presence(presence("a@far/r", info("urn:1")), "u@h");
+		caps:presence(presence("a@far/r", query), "u@h");
+		assert.equal("capable", caps:of("a@far/r"));
+		asked[2].done(info("urn:1"));
+		assert.same({ 2, "capable" }, { #asked, caps:of("a@far/r") });
+		caps:presence(presence("a@far/r", info("urn:1")), "u@h");
+		assert.same({ 2, "unknown" }, { #asked - 1, caps:of("a@far/r") }, "its answer came too late for that one");
+	end);
+
+	it("B4 of a client elsewhere that is being asked are for all that it shows itself to meanwhile", function ()
+		caps:presence(presence("a@far/r", info("urn:1")), "u@h");
+		caps:presence(presence("a@far/r", info("urn:1")), "v@h");
+		caps:presence(presence("a@far/r", nil, { type = "unavailable" }), "u@h");
+		asked[1].done(info("urn:1"));
+		assert.equal("incapable", caps:of("a@far/r"), "v sees it still");
+		caps:presence(presence("a@far/r", nil, { type = "unavailable" }), "v@h");
+		assert.equal("silent", caps:of("a@far/r"));
+	end);
+
+	it("B1 of a client elsewhere that has answered for itself do not hold for what it shows afterwards", function ()
+		local lie = info(R, "urn:lie");
+		caps:presence(presence("a@far/r", info("urn:1")), "u@h");
+		asked[1].done(lie);
+		assert.equal("capable", caps:of("a@far/r"));
+		caps:presence(presence("a@far/r", info("urn:2")), "u@h");
+		assert.same({ 2, "unknown" }, { #asked, caps:of("a@far/r") });
+		caps:presence(presence("a@far/r", info("urn:3")), "u@h");
+		asked[2].done(lie);
+		assert.same({ 3, "unknown" }, { #asked, caps:of("a@far/r") });
 	end);
 
 	it("B1 ask who shows the same as somebody who is asked once, however often it is shown", function ()

@@ -31,7 +31,7 @@ describe("people", function ()
 				local client = people:client(jid, bare);
 				strange[bare] = math.random(2) == 1;
 				if choice <= 5 then
-					people:seen(jid, bare, math.random(2) == 1 and client or {}, user);
+					people:seen(jid, bare, client or {}, user);
 					assert.is_true(people:client(jid, bare).shown[user]);
 				elseif choice <= 8 and client then
 					local others = client.shown[user] == nil or next(client.shown, next(client.shown)) ~= nil;
@@ -62,7 +62,7 @@ describe("people", function ()
 		people:seen("a@far/2", "a@far", {}, "v@h");
 		assert.same({ 1, 0 }, { where() });
 		strange = true;
-		people:seen("a@far/1", "a@far", {}, "u@h");
+		people:seen("a@far/1", "a@far", people:client("a@far/1", "a@far"), "u@h");
 		assert.same({ 1, 0 }, { where() });
 		local list = {};
 		for jid in pairs(people:of("a@far")) do table.insert(list, jid); end
