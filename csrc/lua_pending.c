@@ -5,15 +5,6 @@
 /* So many evicted entries are worth a call of evicted(). */
 #define EVICTED_MANY 256
 
-/* Bytes that one userdata tells the collector of: a quarter of those told so far, within these bounds. Without the upper one a
- * million entries whose ids are no UUIDs took 8 MB more, not 1 MB (bench/pending.lua). */
-#define PIECE_LEAST 16384u
-#define PIECE_MOST 65536u
-
-/* Bytes told in all, at the most: as much as Lua's own memory in a small server, which halves the rounds. More would let more
- * wait to be collected, a twentieth of it in Prosody, for ever fewer rounds that are saved. */
-#define TOLD_MOST 4194304u
-
 /* So many adds are worth a look at how many bytes there are. */
 #define LOOK_AFTER 128u
 
@@ -23,51 +14,22 @@ struct pending_handle {
 	/* What has happened to entries and Lua has not been told yet: that which made room for others since the last call of
 	 * evicted(), and what the last calls of expire() and overdue() had no memory to tell. */
 	struct rcpt_collection evicted, expired, overdue;
-	size_t told;   /* bytes of the userdata in the array that is the user value */
+	size_t told;   /* bytes that Lua's collector was told of */
 	uint32_t adds; /* since that was last looked at */
 };
 
-static size_t next_piece(size_t told)
+static size_t bytes_of(const void *handle)
 {
-	return told / 4 < PIECE_LEAST ? PIECE_LEAST : told / 4 > PIECE_MOST ? PIECE_MOST : told / 4;
+	const struct pending_handle *h = handle;
+	return h->t ? rcpt_pending_bytes(h->t) : 0;
 }
 
-static size_t to_tell(const struct pending_handle *h)
-{
-	const size_t bytes = h->t ? rcpt_pending_bytes(h->t) : 0;
-	return bytes < TOLD_MOST ? bytes : TOLD_MOST;
-}
-
-/* Tells Lua's collector how much the table of the handle at 1 holds. It begins anew when the memory that it knows of has grown by
- * a share, and the table is outside of that: Lua's own memory would be gone through as often as if there were no table. Lua has
- * no call for it, so there are userdata of as many bytes, up to a bound, to which nothing is ever written: of each a page or two
- * is memory, the rest addresses. May raise an error, and run finalizers: only for where nothing is half done. A finalizer may get
- * here too, close the table, or have it take over another, so after each userdata all is looked at again. */
+/* Of the handle at 1: only for where nothing is half done. */
 static void tell_collector(lua_State *L)
 {
 	struct pending_handle *h = lua_touserdata(L, 1);
 	h->adds = 0; /* first: where there is no memory for it, not each add is to fail */
-	for (size_t more = next_piece(h->told); h->told + more <= to_tell(h); more = next_piece(h->told)) {
-		lua_newuserdata(L, more);
-		lua_getuservalue(L, 1);
-		lua_insert(L, -2);
-		lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
-		lua_pop(L, 1);
-		h->told += more;
-	}
-	lua_getuservalue(L, 1);
-	const int array = lua_gettop(L);
-	for (int n = (int)lua_rawlen(L, array); n > 0; n--) {
-		lua_rawgeti(L, array, n);
-		const size_t last = (size_t)lua_rawlen(L, -1);
-		if (h->told - last < to_tell(h))
-			break;
-		lua_pushnil(L);
-		lua_rawseti(L, array, n);
-		h->told -= last;
-		lua_pop(L, 1);
-	}
-	lua_settop(L, array - 1);
+	rcpt_tell_collector(L, bytes_of, &h->told);
 }
 
 static struct rcpt_pending *open_table(lua_State *L, const struct pending_handle *h)

@@ -357,7 +357,7 @@ static void each_allocation_fails(void **unused)
 	assert_true(runs > 1000);
 }
 
-/* What Lua's collector is told of the table (lua_pending.c) takes userdata of 16 KiB and more. */
+/* What Lua's collector is told of the table (lua_collector.c) takes userdata of 16 KiB and more. */
 static void *refuse_pieces(void *ud, void *ptr, size_t old_size, size_t size)
 {
 	return size >= 16384 ? NULL : allocate(ud, ptr, old_size, size);
