@@ -30,6 +30,9 @@ describe("presence", function ()
 					session.directed, withdrawn = nil, {}; -- unavailable
 				elseif what == 17 then
 					lib.directed(session, to, "subscribe"); -- to which mod_presence does nothing of that
+				elseif what == 18 then
+					lib.directed(session, to); -- to a subscriber: mod_presence notes nothing
+					withdrawn[to] = nil;
 				end
 				local who = jid();
 				local expected = false;
