@@ -175,7 +175,7 @@ end
 function ask(self, flight, jid)
 	local client = client_of(self, jid);
 	if not may_be_asked(self, flight, jid, client) then return ask_next(self, flight, jid); end
-	client.asked = true;
+	client.asked, flight.is_sent = true, true;
 	self.asking[jid] = flight;
 	self.actions.send(jid, client.asker, node_of(client), function (query)
 		-- Whoever has this address by now, or shows something else by now, is not who was asked.
@@ -280,9 +280,10 @@ local function shown_to(self, stanza, jid, bare, to)
 	if has_caps and client.asker then want(self, jid, client); end
 end
 
--- It does not any more.
+-- It does not any more. Whoever goes before the question is sent keeps the place, for whatever is shown there by then.
 local function hidden_from(self, jid, client, to)
-	if self.people:hide(jid, client, to) then self.asking[jid] = nil; end
+	local flight = self.asking[jid];
+	if self.people:hide(jid, client, to) and flight and flight.is_sent then self.asking[jid] = nil; end
 end
 
 --- Takes note of presence.

@@ -176,6 +176,18 @@ describe("capabilities", function ()
 		assert.same({ {}, {}, {}, {} }, { caps.flight, caps.in_flight, caps.asking, caps.backlog });
 	end);
 
+	it("B3 have one place for a client elsewhere that comes and goes before it is asked, and shows something else each time", function ()
+		local turns, nodes = {}, {};
+		caps = new(function (_, _, node) table.insert(nodes, node); end, function (callback) table.insert(turns, callback); end);
+		for i = 1, 10 do
+			caps:presence(presence("a@far/r", nil, { type = "unavailable" }), "u@h");
+			caps:presence(presence("a@far/r", info("urn:"..i)), "u@h");
+		end
+		assert.same({ 1, 1 }, { #turns, caps.in_flight[""] });
+		turns[1]();
+		assert.same({ "urn:n#"..calculate_hash(info("urn:10").tags) }, nodes, "what it shows by now");
+	end);
+
 	it("B1 of a client that is gone before it is asked, or before it answers, end the query and no more", function ()
 		local query, waiting = info(R), nil;
 		local other = new(function () error("asked"); end, function (callback) waiting = callback; end);
