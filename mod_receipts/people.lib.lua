@@ -82,11 +82,8 @@ end
 
 -- People are dropped until the others fit.
 local function make_room(self)
-	while true do
-		local strangers = self.strangers:count();
-		local all = self.known:count() + strangers;
-		if all <= 1 or self.kept <= MAX_KEPT and all <= MAX_PEOPLE then return; end
-		local bare, clients = (strangers > 0 and self.strangers or self.known):tail();
+	while self.kept > MAX_KEPT or self.known:count() + self.strangers:count() > MAX_PEOPLE do
+		local bare, clients = (self.strangers:count() > 0 and self.strangers or self.known):tail();
 		for jid, client in next, clients do drop(self, jid, client); end
 		forget_person(self, bare);
 	end

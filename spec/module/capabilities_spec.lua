@@ -842,6 +842,15 @@ describe("capabilities", function ()
 		assert.is_true(shown <= 350000 and shown > 300000, shown);
 	end);
 
+	it("B3 are bounded: in users that all clients of one person are shown to", function ()
+		for i = 1, 40 do
+			local stanza = presence("a@far/"..i);
+			for n = 1, 10000 do caps:presence(stanza, "u"..n.."@h"); end
+		end
+		local _, shown = kept();
+		assert.is_true(shown <= 350000, shown);
+	end);
+
 	it("B3 what is gone makes room", function ()
 		local function come(i) caps:presence(presence("a@far/"..i), "u@h"); end
 		for i = 1, 100 do come(i); end
