@@ -178,10 +178,9 @@ function ask(self, flight, jid)
 	client.asked, flight.is_sent = true, true;
 	self.asking[jid] = flight;
 	self.actions.send(jid, client.asker, node_of(client), function (query)
-		-- Whoever has this address by now, or shows something else by now, is not who was asked.
-		local now = client_of(self, jid);
-		if query and now == client and client.asked then learn(self, jid, client, query); end
+		if query and client.asked then learn(self, jid, client, query); end -- else it has shown something else since
 		ask_next(self, flight, jid);
+		local now = client_of(self, jid); -- whoever has this address
 		if now then want(self, jid, now); end
 	end);
 end

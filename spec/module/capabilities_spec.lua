@@ -236,6 +236,27 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("a@h/1"));
 	end);
 
+	it("B1 of a client elsewhere whose caps have no hash do not hold for what it has shown since it was asked", function ()
+		local function show(ver)
+			caps:presence(st.presence { from = "a@far/1" }:tag("c", { xmlns = "http://jabber.org/protocol/caps", node = "urn:old", ver = ver }), "u@h");
+		end
+		show("1");
+		show("2");
+		asked[1].done(info(R));
+		assert.same({ "unknown", 2 }, { caps:of("a@far/1"), #asked });
+		asked[2].done(info("urn:x"));
+		assert.equal("incapable", caps:of("a@far/1"));
+	end);
+
+	it("B1 of a client that has shown something else since it was asked hold for its ver all the same", function ()
+		local query = info(R);
+		for _, jid in ipairs { "a@h/1", "b@h/1" } do caps:presence(presence(jid, query)); end
+		caps:presence(presence("a@h/1", info("urn:x")));
+		asked[1].done(query);
+		assert.same({ "unknown", "capable" }, { caps:of("a@h/1"), caps:of("b@h/1") });
+		assert.same({ 2, "a@h/1" }, { #asked, asked[2].jid });
+	end);
+
 	it("B3 are not read from caps of unusual length, nor from what is no presence of a client", function ()
 		local function show(ver, node, jid, attr, ext)
 			attr = attr or {};
