@@ -85,12 +85,12 @@ end
 
 local function known(self, client)
 	if client.own ~= nil then return client.own; end
-	return client.key and self.by_hash:get(client.key);
+	return self.by_hash:get(client.key);
 end
 
 -- A client of this host that shows this: the one that all are, while it is known what the ver stands for.
 local function client_here(self, ver, node, key)
-	local is_shape = key and self.by_hash:get(key) ~= nil or nil;
+	local is_shape = self.by_hash:get(key) ~= nil;
 	local shape = is_shape and self.shapes.at[key];
 	if shape and shape.node == node then return shape; end
 	local client = { key = key, ver = ver, node = node, is_local = true, is_shape = is_shape };
@@ -109,7 +109,7 @@ end
 
 -- The node that a client is asked about: nil where it shows none.
 local function node_of(client)
-	return client.ver and client.node and client.node.."#"..client.ver or nil;
+	return client.ver and client.node and client.node.."#"..client.ver;
 end
 
 -- A client has answered.
@@ -263,11 +263,11 @@ local function shown_to(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	if not client and not self.people:has_room(bare) then return; end
 	local has_caps, ver, node, key = caps_of(stanza);
-	local unknown = not has_caps or self.by_hash:get(key) == nil;
+	local unknown = self.by_hash:get(key) == nil;
 	if client then
 		if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
 		-- While it is asked, nothing else is looked at: whoever shows another ver with each presence would only cost time.
-		if unknown and self.asking[jid] and client.shown[to] then return; end
+		if self.asking[jid] and client.shown[to] then return; end
 	elseif unknown and not self.flight[key] and (is_crowded(self) or self.people.is_stranger(to, bare, jid)) then
 		return;
 	else
@@ -370,7 +370,7 @@ function methods:of_person(jid, visible, by)
 		local matters = capable or all and (capable == nil or not any); -- who may see whom takes the longest to find out
 		if matters and (full == jid or not client.room) and visible(by, full, client) then
 			if capable then return "capable"; end
-			any, all = true, all and capable == false;
+			any, all = true, capable == false;
 		end
 	end
 	return any and all and "incapable" or "unknown";
@@ -383,7 +383,7 @@ function methods:take_over(other)
 	self.people:take_over(other.people);
 	for jid in next, other.asking do
 		local client = client_of(self, jid);
-		if client and not (client.is_local and self.actions.hibernates(jid)) then client.asked = nil; end
+		if client and not self.actions.hibernates(jid) then client.asked = nil; end
 	end
 	for jid, client in next, self.here do want(self, jid, client); end
 	self.people:each(function (jid, client)
@@ -424,8 +424,7 @@ end
 
 function methods:import(list)
 	for key, support in pairs(list) do
-		local capable = CAPABLE[support];
-		if type(key) == "string" and capable ~= nil then self.by_hash:set(key, capable); end
+		if type(key) == "string" then self.by_hash:set(key, CAPABLE[support]); end
 	end
 end
 

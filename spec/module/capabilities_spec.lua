@@ -186,6 +186,12 @@ describe("capabilities", function ()
 		assert.same({ 1, 1 }, { #turns, caps.in_flight[""] });
 		turns[1]();
 		assert.same({ "urn:n#"..calculate_hash(info("urn:10").tags) }, nodes, "what it shows by now");
+		caps:presence(presence("b@far/r", info("urn:b")), "u@h");
+		caps:presence(presence("b@far/r", nil, { type = "unavailable" }), "u@h");
+		local again = {};
+		local other = new(function (jid) table.insert(again, jid); end);
+		other:take_over(caps);
+		assert.same({ "a@far/r" }, again, "of who was away when the module was reloaded nothing is asked");
 	end);
 
 	it("B1 of a client that is gone before it is asked, or before it answers, end the query and no more", function ()
@@ -214,11 +220,12 @@ describe("capabilities", function ()
 			local before = #asked;
 			for i, attr in ipairs { { ver = "1", node = "n", hash = "md5" }, { ver = "2", node = "n", hash = "md5" },
 				{ ver = "2", node = "m", hash = "md5" }, { ver = ver, node = "m", hash = "md5" }, { ver = ver, node = "m", hash = "sha-1" },
-				{ ver = ver, node = "m" }, { ver = ver, node = "m", ext = "e" }, { ver = ver, node = "m", ext = "e f" }, {} } do
+				{ ver = "3" }, { ver = ver, node = "m" }, { ver = ver, node = "m", ext = "e" }, { ver = ver, node = "m", ext = "e f" },
+				{ ver = "3", ext = "e f" }, { node = "m", hash = "md5" }, { ext = "e" } } do
 				show(jid, attr, to);
 				assert.equal(before + i, #asked, jid..i);
 				show(jid, attr, to);
-				asked[#asked].done(info("urn:x"), attr.hash and attr.node.."#"..attr.ver);
+				asked[#asked].done(info("urn:x"), attr.hash and attr.ver and attr.node.."#"..attr.ver);
 				assert.equal(before + i, #asked, jid..i);
 				assert.equal("incapable", caps:of(jid));
 			end
@@ -257,6 +264,29 @@ describe("capabilities", function ()
 		assert.same({ 2, "a@h/1" }, { #asked, asked[2].jid });
 	end);
 
+	it("B3 begin no query for who is known, or cannot be asked", function ()
+		local query, begun = info(R), 0;
+		caps:presence(presence("a@far/1", query), "u@h");
+		asked[1].done(query);
+		function caps.actions.later() begun = begun + 1; end
+		for _, jid in ipairs { "a@far/1", "b@far/1" } do caps:presence(presence(jid, query), "u@h"); end
+		caps:presence(presence("b@h/1", query));
+		hides = { ["shy@h"] = true };
+		caps:presence(presence("c@far/1", info("urn:x")), "shy@h");
+		assert.equal(0, begun);
+		caps:presence(presence("c@far/1", info("urn:x")), "u@h");
+		assert.equal(1, begun);
+	end);
+
+	it("B1 of strangers are kept where they show what somebody else is being asked", function ()
+		local query = info(R);
+		hides, strangers = { ["shy@h"] = true }, { ["b@far"] = true };
+		caps:presence(presence("a@far/1", query), "u@h");
+		caps:presence(presence("b@far/1", query), "shy@h");
+		asked[1].done(query);
+		assert.same({ 1, "capable" }, { #asked, caps:of("b@far/1") });
+	end);
+
 	it("B3 are not read from caps of unusual length, nor from what is no presence of a client", function ()
 		local function show(ver, node, jid, attr, ext)
 			attr = attr or {};
@@ -271,6 +301,7 @@ describe("capabilities", function ()
 		for _, type in ipairs { "subscribe", "probe", "error" } do assert.equal(0, show("v", "n", nil, { type = type })); end
 		assert.equal(0, show("v", "n", "b@far"));
 		assert.equal("silent", caps:of("b@far"));
+		caps:presence(st.presence());
 		assert.equal(1, show(("v"):rep(128), ("n"):rep(512)));
 		assert.equal(2, show("v", "n", "a@far/"..("r"):rep(794)));
 		assert.equal(2, show("v", "n", "a@far/"..("s"):rep(795)));
@@ -285,6 +316,11 @@ describe("capabilities", function ()
 		asked[1].done(query);
 		caps:presence(occupant("room@far/2"), "u@h");
 		assert.same({ 1, "capable", "capable" }, { #asked, caps:of("room@far/1"), caps:of("room@far/2") });
+		caps:presence(presence("gateway@far/1", info("urn:x")), "u@h");
+		asked[2].done(nil);
+		caps:presence(occupant("gateway@far/1"), "u@h");
+		caps:presence(presence("gateway@far/1", info("urn:y")), "u@h");
+		assert.equal(2, #asked, "nor of who has turned out to be one");
 	end);
 
 	it("C1 of clients here that can ask by themselves are at hand, once they have been told", function ()
@@ -360,7 +396,9 @@ describe("capabilities", function ()
 		assert.same({ 2, "unknown" }, { #asked, caps:of("a@far/r") }, "what it has shown before does not count");
 		assert.equal("urn:n#"..calculate_hash(info(R, "urn:10").tags), asked[2].node);
 		asked[2].done(info(R, "urn:10"));
-		assert.same({ 2, "capable" }, { #asked, caps:of("a@far/r") });
+		looked = 0;
+		caps:presence(presence("a@far/r", info(R, "urn:10")), "u@h");
+		assert.same({ 0, 2, "capable" }, { looked, #asked, caps:of("a@far/r") });
 	end);
 
 	it("B1 of a client elsewhere that is being asked are at hand where it shows what is known", function ()
@@ -488,7 +526,7 @@ describe("capabilities", function ()
 		caps:presence(presence("b@far/1", query), "other@h");
 		assert.equal("capable", shown("a@far"));
 		caps:presence(presence("a@far/1", nil, { type = "unavailable" }), "u@h");
-		assert.equal("silent", caps:of("a@far/1"));
+		assert.same({ "silent", "capable" }, { caps:of("a@far/1"), caps:of("a@far/2") });
 		caps:presence(presence("a@far", nil, { type = "unavailable" }), "u@h");
 		assert.equal("silent", caps:of("a@far/2"));
 		caps:presence(presence("b@far", nil, { type = "unavailable" }), "u@h");
@@ -556,7 +594,7 @@ describe("capabilities", function ()
 		local common = info(R);
 		caps:presence(presence("a@far/1", info("urn:x")), "shy@h");
 		caps:presence(presence("b@far/1"), "shy@h");
-		assert.equal(0, caps.people.known:count());
+		assert.same({ 0, 0 }, { caps.people.known:count(), caps.people.strangers:count() });
 		caps:presence(presence("c@far/1"), "shy@h");
 		assert.equal(1, caps.people.known:count(), "no stranger");
 		caps:presence(presence("a@far/1", common), "open@h");
@@ -710,6 +748,10 @@ describe("capabilities", function ()
 		caps:presence(presence("c@far/1", info("urn:y")), "u@h");
 		caps:late("c@far/1", query);
 		assert.equal("unknown", caps:of("c@far/1"));
+		sleeping["d@h/1"] = true;
+		caps:presence(presence("d@h/1"));
+		caps:late("d@h/1", query);
+		assert.equal("silent", caps:of("d@h/1"), "not asked yet");
 	end);
 
 	it("B3 of people here are not crowded out by others", function ()
@@ -881,6 +923,7 @@ describe("capabilities", function ()
 		end
 		assert.same({ 0, {} }, { caps.people.kept, caps.people.seen_by });
 		caps:gone("u@h");
+		caps:hidden("a@far", "u@h");
 		for i = 1, 100 do
 			come(i);
 			come(i);
@@ -978,6 +1021,7 @@ describe("capabilities", function ()
 		assert.same({ "a@h/2" }, caps:capable_clients("a@h", all));
 		assert.same({ "a@h/2" }, caps:capable_clients("a@h/2", all));
 		assert.same({}, caps:capable_clients("a@h/1", all));
+		assert.same({}, caps:capable_clients("a@h", function (by, jid) return by ~= "me" or jid == "a@h/1"; end, "me"));
 		caps:forget("a@h/2");
 		assert.equal("incapable", caps:of_person("a@h", all));
 	end);
@@ -996,10 +1040,10 @@ describe("capabilities", function ()
 		for n = 1, 1000 do comes(n, info("urn:no")); end
 		asked[1].done(info("urn:no"));
 		assert.same({ "incapable", 1 }, { caps:of_person("a@h", all), looks });
-		comes(1001, info("urn:unknown"));
+		for n = 1001, 1100 do comes(n, info("urn:unknown")); end
 		assert.equal("unknown", caps:of_person("a@h", all));
 		assert.is_true(looks <= 3, looks);
-		comes(1002, info(R));
+		comes(1101, info(R));
 		asked[3].done(info(R));
 		assert.equal("capable", caps:of_person("a@h", all));
 		assert.is_true(looks <= 6, looks);
@@ -1036,6 +1080,7 @@ describe("capabilities", function ()
 		asked[2].done(info("urn:x"));
 		local other = new(function () error("asked"); end);
 		local list = caps:export();
+		assert.same({ [calculate_hash(query.tags)] = "capable", [calculate_hash(info("urn:x").tags)] = "incapable" }, list);
 		list[5], list.x = "capable", "yes";
 		other:import(list);
 		assert.same(caps:export(), other:export());
