@@ -196,6 +196,22 @@ describe("a stranger", function ()
 		end);
 	end
 
+	it("E4 gets no ack once presence is taken back from the bare JID, though nobody has asked who may see it until then", function ()
+		local server = servers.start { disabled = { "pep" } };
+		finally(function () server:stop(); end);
+		local bob, carol = server:connect("bob"), server:connect("carol");
+		local function acked(id)
+			bob:send(stanzas.ack(carol.jid, id));
+			bob:sync();
+			return #carol:messages();
+		end
+		bob:send(bob:presence { to = carol.jid });
+		bob:send("<presence to='carol@localhost' type='unavailable'/>");
+		assert.equal(0, acked("1"));
+		bob:send(bob:presence { to = carol.jid });
+		assert.equal(1, acked("2"));
+	end);
+
 	it("sees less than a contact does", function ()
 		local offline = view("alice", "offline");
 		assert.not_equal(offline, view("alice", "with receipts"));
