@@ -37,7 +37,7 @@ end
 
 -- Is this a subscriber of the session's user, who is online? Then an ack tells nothing new (rule E4).
 local function is_subscriber(session, jid)
-	local roster = jid and session.presence and session.roster;
+	local roster = session.presence and session.roster;
 	local contact = roster and roster[bare_of(jid)];
 	local subscription = contact and contact.subscription;
 	return subscription == "both" or subscription == "from";
@@ -109,7 +109,7 @@ local function new_outgoing(engine, env)
 		local origin = event.origin;
 		local user = origin.username;
 		if not found then
-			if not content or capable[origin.full_jid or ""] or not user then return; end
+			if not content or capable[origin.full_jid] or not user then return; end
 			local what = examine(stanza);
 			if what and what & BIT_CONTENT ~= 0 then return env.content(event, what); end
 			return;
@@ -180,7 +180,7 @@ local function new_incoming(engine, env)
 
 	local function asks_user(event, what)
 		local attr = event.stanza.attr;
-		if no_answers[node_of(attr.to or attr.from) or ""] then return; end
+		if no_answers[node_of(attr.to or attr.from)] then return; end
 		return env.incoming(event, what or examine(event.stanza));
 	end
 

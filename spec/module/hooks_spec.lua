@@ -53,7 +53,7 @@ describe("message hooks", function ()
 	local function ask(id, attr) return message({ id = id, body = "hi", type = attr and attr.type, to = attr and attr.to }, request()); end
 	local function ack(id, attr)
 		attr = attr or {};
-		return message({ from = attr.from or "b@h/2", to = attr.to or "a@h/1", type = attr.type, body = attr.body }, received(id));
+		return message({ from = attr.from or "b@h/2", to = attr.to or "a@h/1", id = "own", type = attr.type, body = attr.body }, received(id));
 	end
 	local function send(stanza) return outgoing { origin = session, stanza = stanza }; end
 	local function come(stanza) return incoming { origin = {}, stanza = stanza }; end
@@ -98,15 +98,29 @@ describe("message hooks", function ()
 	end);
 
 	it("count what is ordinary, and tell nobody", function ()
-		send(ask("1"));
-		send(ask("1"));
-		assert.equal(1, pending:count("a@h"));
-		assert.is_nil((come(ack("1"))));
-		assert.is_nil((come(ack("1"))));
-		assert.is_nil((come(ask("2", { to = "b@h/2" }))));
-		assert.is_nil((send(ack("3", { from = "a@h/1", to = "b@h/2" }))));
+		for _, type in ipairs { "normal", "chat" } do
+			send(ask("1", { type = type }));
+			send(ask("1", { type = type }));
+			assert.equal(1, pending:count("a@h"));
+			assert.is_nil((come(ack("1", { type = type }))));
+			assert.is_nil((come(ack("1", { type = type }))));
+			assert.is_nil((come(ask("2", { to = "b@h/2", type = type }))));
+			assert.is_nil((send(ack("3", { from = "a@h/1", to = "b@h/2", type = type }))));
+			assert.same({}, told);
+			assert.same({ 1, 1, 1 }, counts());
+			assert.same({ 0, 0, 0 }, counts());
+			pending:forget("a@h");
+		end
+	end);
+
+	it("E8 leave alone what has the name of such an element, and another namespace", function ()
+		pending:add("a@h", "b@h", "1", 990);
+		for _, name in ipairs { "request", "received" } do
+			local other = st.stanza(name, { xmlns = "urn:x", id = "1" });
+			for _, way in ipairs { send, come } do assert.is_nil((way(message({ from = "b@h/2", to = "a@h/1", id = "1" }, other)))); end
+		end
+		assert.equal("pending", (pending:state("a@h", "b@h", "1")));
 		assert.same({}, told);
-		assert.same({ 1, 1, 1 }, counts());
 		assert.same({ 0, 0, 0 }, counts());
 	end);
 
@@ -214,6 +228,11 @@ describe("message hooks", function ()
 		assert.equal("from content", send(content));
 		assert.equal("content", told[1][1]);
 		assert.truthy(told[1][3] & bits.content ~= 0);
+		local to_occupant = message({ to = "room@muc/nick", id = "1", body = "hi" }, st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" }));
+		assert.equal("from content", send(to_occupant));
+		for _, other in ipairs { message { type = "groupchat", body = "hi" }, st.iq({ type = "get", id = "1" }):text_tag("body", "hi") } do
+			assert.is_nil((send(other)));
+		end
 		session.full_jid = nil;
 		assert.equal("from content", send(content), "not bound yet");
 		env.asks = false;
@@ -283,6 +302,7 @@ describe("message hooks", function ()
 		assert.equal("from incoming", come(ask("1", { to = "b@h" })));
 		assert.equal("from incoming", come(ask("1", { to = "h" })));
 		assert.is_nil(told[1][4]);
+		assert.truthy(told[1][3] & bits.request ~= 0);
 		env.no_answers.b = true;
 		assert.is_nil((come(ask("1", { to = "b@h" }))));
 		assert.equal("from incoming", come(unaddressed({ id = "1" }, request())), "no address at all");
@@ -295,6 +315,24 @@ describe("message hooks", function ()
 		send(ask("1"));
 		assert.equal("from incoming", come(message({ from = "b@h/2", to = "a@h/1", id = "2" }, received("1"), request())));
 		assert.same({ 1, 0, 0 }, counts());
+	end);
+
+	it("E1 match acks of the user's own, which need no address, and leave it to the engine what to do without a sender", function ()
+		pending:add("a@h", "a@h", "1", 990);
+		assert.is_nil((come(unaddressed({ from = "a@h/2" }, received("1")))));
+		assert.same({ 0, 1, 0 }, counts());
+		assert.equal("from incoming", come(unaddressed({ to = "a@h/1" }, received("1"))));
+	end);
+
+	it("E3 take an empty id for none, both ways", function ()
+		for _, way in ipairs { send, come } do
+			for what, stanza in pairs { request = ask(""), received = ack("", { from = "a@h/1", to = "b@h/2" }) } do
+				way(stanza);
+				assert.truthy(told[#told] and told[#told][3] & bits[what.."-without-id"] ~= 0, what);
+			end
+		end
+		assert.equal(4, #told);
+		assert.equal(0, pending:count());
 	end);
 
 	it("E3 take an id in the request for no id of the message, both ways", function ()
@@ -319,19 +357,29 @@ describe("message hooks", function ()
 		verdict(ack("1"));
 		assert.same({ "forged", "unknown", "delivered" }, verdicts, "the last has another type");
 		assert.same({ "1", 0, false, "chat", false }, { table.unpack(told[3], 5) });
-		pending:add("a@h", "b@h", "2", 990, { injected = true });
-		verdict(ack("2"));
-		assert.same({ "2", 10, true, "normal", false }, { table.unpack(told[4], 5) });
+		assert.truthy(told[3][3] & bits.received ~= 0);
+		for i, type in ipairs { "normal", "chat" } do
+			pending:add("a@h", "b@h", "2", 990, { injected = true, type = type });
+			verdict(ack("2", { type = type }));
+			assert.same({ "2", 10, true, type, false }, { table.unpack(told[3 + i], 5) });
+			pending:forget("a@h");
+		end
 		pending:add("a@h", "b@h", "3", 990, { type = "chat" });
 		come(ack("3", { body = "and more" }));
-		assert.equal(4, #told, "more than an ack keeps its type");
+		assert.equal(5, #told, "more than an ack keeps its type");
 		pending:add("a@h", "b@h", "5", 990, { type = "chat" });
 		come(ack("5", { type = "chat" }));
-		assert.equal(4, #told);
+		assert.equal(5, #told);
+		verdict(ack("0", { body = "and more" }));
+		assert.equal("unknown", verdicts[6]);
 		heard["receipts/delivered"] = true;
-		pending:add("a@h", "b@h", "4", 990);
-		verdict(ack("4"));
-		assert.equal("delivered", verdicts[5]);
+		for _, type in ipairs { "normal", "chat" } do
+			pending:add("a@h", "b@h", "4", 990, { type = type });
+			verdict(ack("4", { type = type }));
+			assert.equal("delivered", table.remove(verdicts));
+			pending:forget("a@h");
+		end
+		assert.equal(8, #told);
 		assert.same({ 1, 2, 0 }, counts());
 	end);
 
