@@ -28,7 +28,7 @@ describe("store", function ()
 		if broken and (broken == true or broken[user]) then return nil, "disk full"; end
 		writes = writes + 1;
 		data[user] = data[user] or {};
-		for key, value in pairs(keys) do data[user][key] = value ~= REMOVE and value or nil; end
+		for key, value in pairs(keys) do data[user][key] = assert(value) ~= REMOVE and value or nil; end
 		if next(data[user]) == nil then data[user] = nil; end
 		return true;
 	end
@@ -107,6 +107,12 @@ describe("store", function ()
 		pending:match("a@h", "x@h", "1", now);
 		assert.equal("done", store:flush(10));
 		assert.equal(0, writes);
+	end);
+
+	it("F1 removes nothing for what makes room before it is written", function ()
+		for i = 1, 11 do ask("a", tostring(i)); end
+		store.actions.drain();
+		assert.same({ { "1" }, {} }, { evicted, store.gone });
 	end);
 
 	it("F1 removes what was delivered, and keeps that a request was ours", function ()
@@ -325,6 +331,19 @@ describe("store", function ()
 		now = now + 5;
 		store:flush(10);
 		assert.equal("1", ids("a"));
+	end);
+
+	it("F1 while the store is down whoever is next finds out that it works again, though they have been put off for longer", function ()
+		broken = { a = true };
+		for i = 1, 3 do
+			assert.same({ false, true }, { (store:load("a")), (store:load("u"..i)) });
+			now = now + 100;
+		end
+		broken = true;
+		for _, user in ipairs { "b", "c", "d" } do assert.is_false((store:load(user))); end
+		assert.equal(now, store.down);
+		broken, now = false, now + 6;
+		assert.is_true((store:load("a")));
 	end);
 
 	it("F1 when the store works again nobody waits for their turn", function ()
@@ -962,6 +981,22 @@ describe("store", function ()
 			assert.equal(table.concat(kept, " "), ids("a"));
 			assert.truthy(ids("a"):find("removed", 1, true), "asked again");
 			assert.falsy(ids("a"):find("new ", 1, true));
+		end);
+
+		it("F1 what could not be removed is removed later, though it is out of the table by then", function ()
+			ask("a", "removed");
+			ask("a", "kept");
+			do_it("flush", 10);
+			pending:match("a@h", "x@h", "removed", now);
+			broken = true;
+			local writing = start("flush", 10);
+			now = now + 200;
+			dropped(select(2, pending:expire(now, 10)));
+			assert.is_nil(pending:state("a@h", "x@h", "removed"));
+			assert.equal("failing", (finish(writing)));
+			broken, now = false, now + 5;
+			assert.equal("done", (do_it("flush", 10)));
+			assert.equal("kept", ids("a"));
 		end);
 
 		it("F1 nobody reads or writes what somebody else reads or writes", function ()
