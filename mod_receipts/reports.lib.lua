@@ -105,7 +105,7 @@ local function tell(self, event, from, to, id, age, by, reason, injected)
 end
 
 --- Somebody asked for a receipt.
--- @param from      the requester, bare JID; to: the address that is asked; id: of the message
+-- @param from      the requester, bare JID; to: the address that is asked, nil for the requester's own; id: of the message
 -- @param by        full JID of the client that asks, or for which the server does
 -- @param occupant  the address is a room occupant's
 function methods:requested(from, to, id, by, injected, occupant)

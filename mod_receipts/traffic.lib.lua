@@ -78,8 +78,8 @@ end
 
 -- A receipt has been asked for: what is over a limit has made room for it.
 local function asked(parts, origin, stanza, what, injected, evicted)
-	local account, to = account_of(origin), stanza.attr.to;
-	parts.reports:requested(account, to or account, stanza.attr.id, origin.full_jid, injected, to_occupant(parts, origin, to, what));
+	local to = stanza.attr.to;
+	parts.reports:requested(account_of(origin), to, stanza.attr.id, origin.full_jid, injected, to_occupant(parts, origin, to, what));
 	parts.store:load(origin.username);
 	if evicted then parts.drain(); end
 end

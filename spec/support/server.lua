@@ -133,7 +133,7 @@ end
 --- Why a message became what it did: all that was decided about it, as the module's `decisions` have it for that user.
 function server:why(user, id)
 	return self:run(("local why = {}; for _, one in ipairs(prosody.hosts.localhost.modules.receipts.module.save()"
-		..".decisions:about(%q, %q)) do table.insert(why, one.why); end return table.concat(why, '; ')"):format(user, id));
+		..".decisions:about(%q, %q)) do table.insert(why, tostring(one.why)); end return table.concat(why, '; ')"):format(user, id));
 end
 
 --- Sets the subscription of `contact` in the roster of `user`, a name, or a JID where that is on another host.

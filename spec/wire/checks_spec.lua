@@ -164,7 +164,7 @@ suite("", function (on)
 			assert.truthy(on.server:why(user, "noted"):find("E3 request-not-empty", 1, true), user);
 		end
 		on.send("alice", stanzas.ask({ to = "bob@localhost", id = "not noted", type = "groupchat" }));
-		assert.equal("", on.server:why("alice@localhost", "not noted"));
+		for _, user in ipairs { "alice@localhost", "bob@localhost" } do assert.equal("", on.server:why(user, "not noted")); end
 	end);
 
 	it("E3 takes receipt elements from errors, and takes none for an ack", function ()

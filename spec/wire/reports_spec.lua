@@ -101,6 +101,15 @@ describe("reports", function ()
 		ack(bob, "two"); -- a late ack still wins
 		count("Delivered");
 
+		-- A message to oneself, which needs no address.
+		asked();
+		alice:send(stanzas.ask { id = "self" });
+		alice:sync();
+		count("Asked for by clients");
+		ack(alice, "self");
+		done();
+		count("Delivered");
+
 		-- The server asks for a client that can't, and its client never sees the ack.
 		asked();
 		legacy:send(stanzas.chat { to = "alice@localhost/alice", id = "three" });
@@ -261,6 +270,7 @@ describe("reports", function ()
 		local function says(text) assert(log:find(text, 1, true), text); end
 		says("requested: message one from alice@localhost to bob@localhost, after 0.0 s, by alice@localhost/alice (-)");
 		says("requested: message three from legacy@localhost to alice@localhost, after 0.0 s, by legacy@localhost/legacy (-)");
+		says("requested: message self from alice@localhost to alice@localhost, after 0.0 s, by alice@localhost/alice (-)");
 		assert.truthy(log:find("delivered: message one from alice@localhost to bob@localhost, after [%d.]+ s, by bob@localhost/bob %(%-%)"));
 		assert.truthy(log:find("failed: message two from alice@localhost to bob@localhost, after [%d.]+ s, by bob@localhost/bob %(%-%)"));
 		assert.truthy(log:find("overdue: message f14 from flood@localhost to silent@localhost, after [45]%.%d s, by nobody %(%-%)"));
