@@ -453,6 +453,18 @@ suite("", function (on)
 			assert.equal("e4", acked_to_carol(function () on.send("bob", "<presence to='carol@localhost/carol'/>"); end));
 			assert.is_nil(acked_to_carol(function () on.send("bob", "<presence to='carol@localhost/carol' type='unavailable'/>"); end));
 		end);
+		it("a host that directed presence was sent to passes, after others had some and it was looked for, and taken back does not", function ()
+			assert.equal("e4", acked_to_carol(function () on.send("bob", "<presence to='carol@localhost/carol'/>"); end));
+			local function is_held_back(id)
+				on.send("bob", stanzas.ack("rooms.localhost", id));
+				return on.server:why("bob@localhost", id):find("E4", 1, true) ~= nil;
+			end
+			assert.is_true(is_held_back("before"));
+			on.send("bob", "<presence to='rooms.localhost'/>");
+			assert.is_false(is_held_back("meanwhile"));
+			on.send("bob", "<presence to='rooms.localhost' type='unavailable'/>");
+			assert.is_true(is_held_back("after"));
+		end);
 		it("a subscriber of a session that is not available does not", function ()
 			assert.is_nil(acked_to_carol(function ()
 				on.server:roster("bob", "carol@localhost", "both");

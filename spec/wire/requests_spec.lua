@@ -40,6 +40,11 @@ describe("requests put in", function ()
 	it("C2 go into chat and normal messages with a body or an encrypted payload", function ()
 		for _, type in ipairs { "chat", "normal", "none" } do
 			assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "1"..type, type = type })));
+			assert.equal(type == "chat" and "chat" or "normal", server:run(([[
+				for _, entry in ipairs(prosody.hosts.localhost.modules.receipts.module.save().pending:list("alice@localhost")) do
+					if entry.id == %q then return entry.type; end
+				end
+			]]):format("1"..type)), "E7 which its ack is to have");
 		end
 		assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost/bob", id = "2" })));
 		assert.equal(1, count_requests(sent(stanzas.chat({ to = "bob@localhost", id = "3" }, false):tag("encryption", { xmlns = "urn:xmpp:eme:0" }))));
