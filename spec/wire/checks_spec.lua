@@ -158,6 +158,21 @@ suite("", function (on)
 		end);
 	end);
 
+	it("E1 an ack that comes again is a duplicate for a day", function ()
+		local function again_after(seconds)
+			return on.server:run(([[
+				local pending, now = prosody.hosts.localhost.modules.receipts.module.save().pending, require "util.time".now();
+				local function match(time) return (pending:match("ann@localhost", "bob@localhost", "day", time)); end
+				pending:add("ann@localhost", "bob@localhost", "day", now);
+				match(now);
+				pending:expire(now + %d, 10, "ann@localhost");
+				return match(now + %d);
+			]]):format(seconds, seconds));
+		end
+		assert.equal("duplicate", again_after(86000));
+		assert.equal("unknown", again_after(86500));
+	end);
+
 	it("E3 notes why an element was taken out of what a client sends, and nothing where none was", function ()
 		on.send("alice", stanzas.chat({ to = "bob@localhost", id = "noted" }):tag("request", { xmlns = R }):text("now!"));
 		for _, user in ipairs { "alice@localhost", "bob@localhost" } do

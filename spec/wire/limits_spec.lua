@@ -54,6 +54,7 @@ describe("limits", function ()
 		for i = 1, 5 + 600 do flood:send(stanzas.ask { to = "bob@localhost", id = "r"..i }); end
 		flood:sync();
 		assert.equal(2 * 256, evicted("") - before);
+		assert.equal(600, evicted("reports:settle(); ") - before, "F4 all of it, once somebody asks");
 	end);
 
 	it("F2 what was delivered makes room before what is awaited", function ()
