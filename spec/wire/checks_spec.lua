@@ -313,6 +313,16 @@ suite("", function (on)
 		end
 	end);
 
+	it("E7 copies acks with one hook, however many there are", function ()
+		on.server:reload();
+		local function hooks()
+			return tonumber(on.server:run("return #(prosody.hosts.localhost.events.get_handlers('carbons-should-copy') or {})"));
+		end
+		local before = hooks();
+		for i = 1, 3 do on.send("bob", stanzas.ack("alice@localhost/alice", "e7-hook-"..i, { type = "none" })); end
+		assert.equal(before + 1, hooks());
+	end);
+
 	it("E7 makes no headline of an ack, which would be lost where the client that asked is gone", function ()
 		on.send("alice", stanzas.ask { to = "bob@localhost", id = "e7-news", type = "headline" });
 		on.bob:sync();
