@@ -196,9 +196,10 @@ function methods:gone(session)
 	answer_all(self, self.answers:gone(session));
 end
 
---- smacks-hibernation-start: from now on what goes into the queue is not sent.
-function methods:hibernating(session)
-	self.sent_at_hibernation[session] = session.outgoing_stanza_queue and answers_lib.queued(session.outgoing_stanza_queue);
+--- smacks-hibernation-start
+-- @param sent  how many stanzas had gone into the queue by then
+function methods:hibernating(session, sent)
+	self.sent_at_hibernation[session] = sent;
 end
 
 --- <resume/> (XEP-0198 §5) proves as much, but may still fail.

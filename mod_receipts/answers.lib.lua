@@ -96,19 +96,14 @@ local function settle(self, account, requester, id, outcome)
 	end
 end
 
---- How many stanzas have gone into a session's queue.
--- @param queue  mod_smacks'
-function answers.queued(queue)
-	return queue:count_acked() + queue:count_unacked();
-end
-
 --- The stanzas that an acknowledged count proves (rule D2), oldest first; none where the count is not to be believed.
 -- @param queue  mod_smacks' queue of a session
 -- @param text   the attribute h
 -- @param sent   how many of what has gone into the queue have been sent, if not all
 function answers.proven(queue, text, sent)
 	if type(text) ~= "string" or not text:find("^%d+$") then return {}; end
-	local h, acked, last = tonumber(text), queue:count_acked(), answers.queued(queue);
+	local h, acked = tonumber(text), queue:count_acked();
+	local last = acked + queue:count_unacked();
 	if h <= acked or h > (sent or last) then return {}; end
 	local list = queue:table(); -- a queue that ran over has lost its oldest
 	return table.move(list, 1, h - (last - #list), 1, {});

@@ -323,9 +323,15 @@ hook("resource-bind", bound);
 hook("presence/initial", available);
 hook("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, record); end
+-- A connection that is lost is dealt with where nothing may wait, and what the user wants may have to be read.
 hook("smacks-hibernation-start", function (event)
-	local user = event.origin.username;
-	if user and preferences:answers_for(user) then answering:hibernating(event.origin); end
+	local session = event.origin;
+	local user, queue = session.username, session.outgoing_stanza_queue;
+	if not user or not queue then return; end
+	local sent = queue:count_acked() + queue:count_unacked(); -- now: what goes into the queue from here on is not sent
+	guards.in_thread(guard("smacks-hibernation-start", function ()
+		if preferences:answers_for(user) then answering:hibernating(session, sent); end
+	end));
 end);
 local function proves(method, session, stanza)
 	local user = session.username;

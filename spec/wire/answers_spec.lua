@@ -3,6 +3,7 @@
 
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local storages = require "spec.support.storages";
 local st = require "util.stanza";
 
 local R = stanzas.xmlns;
@@ -1408,5 +1409,24 @@ suite("with offline storage", { options = 'receipts_answer = "opt-out"',
 			if stanzas.acked(stanza) then table.insert(got, stanza.attr.from.." "..stanzas.acked(stanza)); end
 		end
 		assert.same({ "bob@localhost/later died" }, got);
+	end);
+end);
+
+suite("where users' choices are in a storage that lets others run", { options = storages.slow().options..'receipts_answer = "opt-out"',
+	modules = { "receipts", "smacks", "offline" } }, function (on)
+	it("D2 D7 come of a resumption, and of what follows it, though a choice must be read when the connection is lost", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		on.ask("bob@localhost", "slept upon");
+		local bob = on.client("bob", NONE); -- whose choice is read anew from here on
+		bob:sync();
+		bob:drop();
+		servers.wait(function () return on.server:run("return tostring(prosody.full_sessions['bob@localhost/bob'].hibernating)") ~= "nil"; end);
+		local again = on.server:resume(bob, bob.handled);
+		again:sync();
+		assert.same({ "slept upon" }, on.acks());
+		on.ask("bob@localhost", "wide awake");
+		on.proves(again);
+		assert.same({ "wide awake" }, on.acks());
 	end);
 end);
