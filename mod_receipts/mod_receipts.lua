@@ -375,6 +375,7 @@ parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, parts); -- 
 reports:start();
 
 function module.unload()
+	function module.hook() end -- what waits for a storage goes on later, and nobody would take away what it hooks then
 	for timer in pairs(timers) do timer:stop(); end
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
 	withdraw();

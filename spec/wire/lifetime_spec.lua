@@ -4,6 +4,7 @@
 local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local storages = require "spec.support.storages";
 local st = require "util.stanza";
 
 local STATE = "local r = prosody.hosts.localhost.modules.receipts.module.save(); ";
@@ -190,6 +191,24 @@ describe("the module", function ()
 		assert.equal("mod_receipts is for VirtualHosts, not for \"*\": without a host it is loaded on all of them",
 			server:run("return tostring(select(2, require 'core.modulemanager'.load('*', 'receipts')))"));
 		server:reload();
+	end);
+end);
+
+describe("a module that is unloaded while it waits for a storage", function ()
+	it("A3 hooks nothing any more when it goes on", function ()
+		local server = servers.start { modules = { "receipts", "smacks" }, options = storages.slow().options..'receipts_answer = "opt-out"' };
+		finally(function () server:stop(); end);
+		server:connect("bob", { managed = true });
+		assert.equal("nothing else", server:run([[
+			local session, events = prosody.full_sessions["bob@localhost/bob"], prosody.hosts.localhost.events;
+			local function hooked() return #(events.get_handlers("delivery/failure") or {}); end
+			local sleep = require "util.async".sleep;
+			session.thread:run(require "util.stanza".stanza("a", { xmlns = "urn:xmpp:sm:3", h = "0" })); -- whose choice is read for that
+			require "core.modulemanager".unload("localhost", "receipts");
+			local before = hooked();
+			sleep(0.1);
+			return hooked() == before and "nothing else" or hooked() - before;
+		]]));
 	end);
 end);
 
