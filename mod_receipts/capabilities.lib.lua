@@ -273,7 +273,7 @@ local function shown_to(self, stanza, jid, bare, to)
 	else
 		client = { key = key, ver = ver, node = node };
 	end
-	self.people:seen(jid, bare, client, to);
+	client = self.people:seen(jid, bare, client, to);
 	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if unknown and not client.room and self.actions.may_see(to, jid) then client.asker = to; end
 	if has_caps and client.asker then want(self, jid, client); end

@@ -92,10 +92,11 @@ end
 --- A client was seen just now. Whom a user knows is no stranger, whoever else they are shown to.
 -- @param client  as `client` has it; a new one where it has none
 -- @param to      the account that it is shown to
+-- @return the client that has this full JID now: while it was found out who is a stranger, others may have run
 function methods:seen(jid, bare, client, to)
-	local known = self.known:get(bare);
-	local clients = known or self.strangers:get(bare) or {};
-	if not known and self.is_stranger(to, bare, jid) then
+	local is_stranger = not self.known:get(bare) and self.is_stranger(to, bare, jid);
+	local clients = self:of(bare) or {};
+	if is_stranger and not self.known:get(bare) then
 		self.strangers:set(bare, clients);
 	else
 		self.known:set(bare, clients);
@@ -106,8 +107,9 @@ function methods:seen(jid, bare, client, to)
 		self.kept = self.kept + CLIENT;
 		if count(pairs(clients)) == MAX_CLIENTS then self.full[bare] = true; end
 	end
-	show(self, jid, client, to);
+	show(self, jid, clients[jid], to);
 	make_room(self);
+	return clients[jid];
 end
 
 --- The client is gone.

@@ -52,6 +52,28 @@ describe("people", function ()
 		end
 	end);
 
+	it("B3 are all kept, and each once, where others run while it is found out who is a stranger", function ()
+		local strange = true;
+		local people = lib.new(function () coroutine.yield(); return strange; end);
+		local seen = {};
+		for i, jid in ipairs { "a@far/1", "a@far/1", "a@far/2" } do
+			seen[i] = coroutine.create(function () return people:seen(jid, "a@far", {}, "u"..i.."@h"); end);
+			assert(coroutine.resume(seen[i]));
+		end
+		for i, jid in ipairs { "a@far/1", "a@far/1", "a@far/2" } do
+			strange = i ~= 2; -- who is known to one user is not taken for a stranger by the next
+			local _, client = assert(coroutine.resume(seen[i]));
+			assert.equal(people:client(jid, "a@far"), client);
+			assert.is_true(client.shown["u"..i.."@h"]);
+		end
+		local slots, seen_by = survey(people);
+		assert.equal(slots, people.kept);
+		assert.same(seen_by, people.seen_by);
+		assert.same({ 1, 0 }, { people.known:count(), people.strangers:count() });
+		assert.is_false(people:hide("a@far/1", people:client("a@far/1", "a@far"), "u1@h"));
+		assert.is_true(people:hide("a@far/1", people:client("a@far/1", "a@far"), "u2@h"));
+	end);
+
 	it("B3 are strangers until a user knows them", function ()
 		local strange = true;
 		local people = lib.new(function () return strange; end);
