@@ -155,9 +155,9 @@ function methods:delivering(account, content)
 end
 
 --- A client of an account for which the server answers acks by itself; or an answer of ours passes, as what the client sends does.
-function methods:acked(session, ack)
+function methods:acked(account, ack)
 	if self.answers:is_ours(ack) then return; end
-	local id, account = elements.acked(ack), account_of(session);
+	local id = elements.acked(ack);
 	if id then self.answers:acked(account, ack.attr.to or account, id); end
 end
 

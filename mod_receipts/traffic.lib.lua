@@ -91,12 +91,13 @@ end
 --- Chapter C: a content message that does not ask.
 function traffic.content(parts, event, what)
 	local origin, stanza = event.origin, event.stanza;
-	local attr = stanza.attr;
+	local attr, user = stanza.attr, origin.username;
 	local sender = parts.capabilities:of(origin.full_jid);
 	local yes, why = requests.decide(parts.options.request, sender, support_of, parts, attr.from, attr.to);
-	if yes and not parts.preferences:asks_for(origin.username) then
+	if yes and not parts.preferences:asks_for(user) then
 		yes, why = false, "the user does not want it";
 	end
+	if origin.destroyed then return; end -- while a store was read for that
 	if not yes then
 		if attr.id and sender ~= "capable" then
 			parts.decisions:note(account_of(origin), time_now(), attr.id, attr.from, attr.to, NOT_ASKED[why]);
@@ -126,7 +127,8 @@ end
 -- @param evicted  much has made room by now
 function traffic.outgoing(parts, event, what, tracked, evicted)
 	local origin, stanza = event.origin, event.stanza;
-	local answering, bits = parts.answering, parts.engine.bits;
+	local user, account = origin.username, account_of(origin); -- which it has no more if it ends while a store is read
+	local bits = parts.engine.bits;
 	if tracked == "asked" then
 		asked(parts, origin, stanza, what, false, evicted);
 		keep(parts, event);
@@ -135,10 +137,10 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 		parts.record(stanza, "F2 not tracked: "..tracked);
 	end
 	if what & (parts.odd | bits.received) == 0 then return; end -- an ordinary ask, or nothing
-	if what & parts.odd == 0 and may_see(parts, origin, stanza.attr.to) then
-		if parts.preferences:answers_for(origin.username) then answering:acked(origin, stanza); end
-		return;
+	local function acked()
+		if parts.preferences:answers_for(user) then parts.answering:acked(account, stanza); end
 	end
+	if what & parts.odd == 0 and may_see(parts, origin, stanza.attr.to) then return acked(); end
 
 	local has = checks.named(what, bits);
 	local plan = checks.outgoing(has, function ()
@@ -148,9 +150,7 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 	end, parts.options);
 	if plan.why then parts.record(stanza, plan.why, has.received and elements.acked(stanza)); end
 	rejected(parts, plan, has, stanza, stanza.attr.to or origin.full_jid);
-	if has.acks and plan.received ~= "take" and parts.preferences:answers_for(origin.username) then
-		answering:acked(origin, stanza);
-	end
+	if has.acks and plan.received ~= "take" then acked(); end
 	if checks.empty(plan, has) then return true; end
 	if changes(plan) then elements.apply(plan, stanza); end
 end

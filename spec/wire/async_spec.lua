@@ -9,6 +9,16 @@ local stanzas = require "spec.support.stanzas";
 
 local RECEIPTS, NONE = { stanzas.xmlns }, { "urn:example:nothing" };
 
+-- What comes to a client, once something that `match` accepts has.
+local function comes(one, match)
+	local found;
+	servers.wait(function ()
+		for _, message in ipairs(one:messages()) do found = found or match(message) and message; end
+		return found;
+	end);
+	return found;
+end
+
 describe("beside a module that lets others run,", function ()
 	local server, port, alice;
 	setup(function ()
@@ -39,15 +49,6 @@ describe("beside a module that lets others run,", function ()
 	before_each(function () alice = server:connect("alice", { features = RECEIPTS }); end);
 	after_each(function () server:disconnect_all(); end);
 
-	-- What comes to a client, once something that `match` accepts has.
-	local function comes(one, match)
-		local found;
-		servers.wait(function ()
-			for _, message in ipairs(one:messages()) do found = found or match(message) and message; end
-			return found;
-		end);
-		return found;
-	end
 	local function ack_of(id)
 		return function (message) return stanzas.acked(message) == id; end;
 	end
@@ -112,5 +113,31 @@ describe("beside a module that lets others run,", function ()
 		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "capable"; end);
 		alice:send(stanzas.ask { to = "bob@localhost", id = "again" });
 		for _ = 1, 2 do comes(bob, stanzas.asks); end
+	end);
+end);
+
+describe("where block lists are in a storage that lets others run,", function ()
+	it("F0 a client that goes while one is read, for what it has just sent, is no error", function ()
+		local server = servers.start { modules = { "receipts" }, disabled = { "pep" }, options = [[
+			storage = { blocklist = "slow" }
+			receipts_answer = "opt-out"
+		]] };
+		finally(function () server:stop(); end);
+		for _, user in ipairs { "carl", "dora" } do
+			server:roster(user, "bob@localhost", "both");
+			server:roster("bob", user.."@localhost", "both");
+		end
+		local bob = server:connect("bob", { features = RECEIPTS });
+		local carl, dora = server:connect("carl", { features = NONE }), server:connect("dora", { features = RECEIPTS });
+		servers.wait(function ()
+			for _, one in ipairs { bob, carl, dora } do one:sync(); end
+			return server:support_of(bob.jid) == "capable" and server:support_of(carl.jid) == "incapable";
+		end);
+		server:reload(); -- no list has been read
+		carl:send(stanzas.chat { to = "bob@localhost", id = "content" }):drop();
+		comes(bob, function (message) return message.attr.id == "content"; end);
+		server:reload();
+		dora:send(stanzas.chat({ to = "bob@localhost", id = "ack" }):tag("received", { xmlns = stanzas.xmlns, id = "1" }):up()):drop();
+		comes(bob, stanzas.acked);
 	end);
 end);
