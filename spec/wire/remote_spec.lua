@@ -3,24 +3,25 @@
 
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
 
 local R = stanzas.xmlns;
 
 describe("contacts elsewhere", function ()
 	local server, alice, far;
+
+	local function befriend()
+		server:roster("alice", "far@far.example", "both");
+		server:roster("far@far.example", "alice@localhost", "both");
+	end
+
 	setup(function ()
 		server = servers.start { modules = { "smacks" }, disabled = { "pep" }, hosts = [[
 			modules_enabled = { "receipts" }
 			receipts_answer = "opt-out"
 			VirtualHost "far.example"
 		]] };
-		server:run([=[
-			local rostermanager = require "core.rostermanager";
-			for user, hosts in pairs { alice = { "localhost", "far@far.example" }, far = { "far.example", "alice@localhost" } } do
-				local roster = rostermanager.load_roster(user, hosts[1]);
-				roster[hosts[2]] = { subscription = "both", groups = {} };
-				rostermanager.save_roster(user, hosts[1], roster);
-			end]=]);
+		befriend();
 	end);
 	teardown(function () server:stop(); end);
 	after_each(function () server:disconnect_all(); end);
@@ -51,6 +52,30 @@ describe("contacts elsewhere", function ()
 		alice:send(stanzas.chat { to = far.jid, id = "3" });
 		alice:sync();
 		assert.is_false(stanzas.asks(far:messages()[1]), "B4 nor for anybody once it is gone");
+	end);
+
+	it("B4 are not asked for by who has unsubscribed from them, or has removed them from the roster", function ()
+		alice = server:connect("alice", { features = { "urn:example:old" } });
+		for way, ends in pairs {
+			unsubscribe = function () alice:send(st.presence { to = "far@far.example", type = "unsubscribe" }); end;
+			remove = function ()
+				alice:iq(st.stanza("iq", { type = "set" }):query("jabber:iq:roster"):tag("item", { jid = "far@far.example", subscription = "remove" }));
+			end;
+		} do
+			befriend();
+			far = server:connect("far@far.example/far", { features = { R, "urn:example:far" } });
+			servers.wait(function ()
+				far:sync();
+				alice:sync();
+				return server:support_of(far.jid) == "capable" and server:support_of(alice.jid) == "incapable";
+			end);
+			ends();
+			alice:send(stanzas.chat { to = "far@far.example", id = way });
+			alice:sync();
+			assert.is_false(stanzas.asks(far:messages()[1]), way);
+			far:close();
+		end
+		befriend();
 	end);
 
 	it("B1 are asked again when the module is reloaded before they answer", function ()
