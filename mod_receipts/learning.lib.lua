@@ -69,7 +69,6 @@ end
 -- @param libs  disco and presence: the libs
 -- @param hook  function (event name, handler): hooks an event of the host, guarded
 function learning.listen(capabilities, rooms, libs, hook)
-	-- Who unsubscribes is shown nothing more, and need not be told so: a Prosody at the other end sends no unavailable presence.
 	-- @param left  optional: the room that is left thereby, under whatever nick
 	local function presence_out(event, left)
 		local stanza = event.stanza;
@@ -79,6 +78,7 @@ function learning.listen(capabilities, rooms, libs, hook)
 			libs.presence.directed(event.origin, left or to, type);
 		end
 		if not type then capabilities:directed(stanza); end
+		-- Who unsubscribes is shown nothing more, and need not be told so: a Prosody at the other end sends no unavailable presence.
 		if type == "unsubscribe" then capabilities:hidden(bare_of(to), bare_of(stanza.attr.from)); end
 	end
 	-- Cancels a subscription by a stanza that passes none of the events below.

@@ -53,7 +53,7 @@ local function merged(same)
 end
 
 local prosodys = each(rows, "server"):filter(function (server) return server:find("^Prosody "); end);
-local out = array { INTRODUCTION:format(short(prosodys):gsub(", ", " and "), each(rows, "limit"):concat("\n- ")) };
+local out = array { INTRODUCTION:format(short(prosodys):gsub(", ([^,]*)$", " and %1"), each(rows, "limit"):concat("\n- ")) };
 for _, title in ipairs(each(parts, "title")) do
 	local here = where(rows, "title", title);
 	local lines = each(here, "action"):map(function (action) return merged(where(here, "action", action)); end);

@@ -15,6 +15,16 @@ describe("contacts elsewhere", function ()
 		server:roster("far@far.example", "alice@localhost", "both");
 	end
 
+	-- Until both are known: far can ack, alice cannot.
+	local function connect_far()
+		far = server:connect("far@far.example/far", { features = { R, "urn:example:far" } });
+		servers.wait(function ()
+			far:sync();
+			alice:sync();
+			return server:support_of(far.jid) == "capable" and server:support_of(alice.jid) == "incapable";
+		end);
+	end
+
 	setup(function ()
 		server = servers.start { modules = { "smacks" }, disabled = { "pep" }, hosts = [[
 			modules_enabled = { "receipts" }
@@ -32,12 +42,7 @@ describe("contacts elsewhere", function ()
 
 	it("B1 are asked once, by the user who sees their presence, and C1 asked for", function ()
 		alice = server:connect("alice", { features = { "urn:example:old" } });
-		far = server:connect("far@far.example/far", { features = { R, "urn:example:far" } });
-		servers.wait(function ()
-			far:sync();
-			alice:sync();
-			return server:support_of(far.jid) == "capable" and server:support_of(alice.jid) == "incapable";
-		end);
+		connect_far();
 		assert.equal(1, far.queries);
 		assert.equal("alice@localhost", far.asked_by);
 		alice:send(stanzas.chat { to = "far@far.example", id = "1" });
@@ -63,12 +68,7 @@ describe("contacts elsewhere", function ()
 			end;
 		} do
 			befriend();
-			far = server:connect("far@far.example/far", { features = { R, "urn:example:far" } });
-			servers.wait(function ()
-				far:sync();
-				alice:sync();
-				return server:support_of(far.jid) == "capable" and server:support_of(alice.jid) == "incapable";
-			end);
+			connect_far();
 			ends();
 			alice:send(stanzas.chat { to = "far@far.example", id = way });
 			alice:sync();
