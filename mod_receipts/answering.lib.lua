@@ -196,10 +196,9 @@ function methods:gone(session)
 	answer_all(self, self.answers:gone(session));
 end
 
---- smacks-hibernation-start
--- @param sent  how many stanzas had gone into the queue by then
-function methods:hibernating(session, sent)
-	self.sent_at_hibernation[session] = sent;
+--- smacks-hibernation-start: what goes into the queue from here on is not sent.
+function methods:hibernating(session, queue)
+	self.sent_at_hibernation[session] = queue:count_acked() + queue:count_unacked();
 end
 
 --- <resume/> (XEP-0198 §5) proves as much, but may still fail.

@@ -323,29 +323,31 @@ hook("resource-bind", bound);
 hook("presence/initial", available);
 hook("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, record); end
--- A connection that is lost is dealt with where nothing may wait, and what the user wants may have to be read.
+local sm_namespaces = { "urn:xmpp:sm:2", "urn:xmpp:sm:3" };
+local function hook_sm(name, handler)
+	handler = guard("<"..name.."/>", handler);
+	for _, xmlns in ipairs(sm_namespaces) do module:hook_tag(xmlns, name, handler, 10); end
+end
+hook_sm("a", function (session, stanza)
+	local user = session.username;
+	if user and preferences:answers_for(user) then answering:stream_acked(session, stanza); end
+end);
+-- Nothing may wait while a connection is lost, which no thread deals with, nor while a session is resumed: 13.0 reads no more from a
+-- connection on which something did. What users want, where it must be read for that, is read when there is something to answer.
 hook("smacks-hibernation-start", function (event)
 	local session = event.origin;
 	local user, queue = session.username, session.outgoing_stanza_queue;
-	if not user or not queue then return; end
-	local sent = queue:count_acked() + queue:count_unacked(); -- now: what goes into the queue from here on is not sent
-	guards.in_thread(guard("smacks-hibernation-start", function ()
-		if preferences:answers_for(user) then answering:hibernating(session, sent); end
-	end));
+	if user and queue and preferences:may_answer_for(user) then answering:hibernating(session, queue); end
 end);
-local function proves(method, session, stanza)
+local function resumes(session, stanza)
 	local user = session.username;
-	if user and preferences:answers_for(user) then answering[method](answering, session, stanza); end
+	if user and preferences:may_answer_for(user) then answering:stream_resuming(session, stanza); end
 end
-for name, method in pairs { a = "stream_acked", resume = "stream_resuming" } do
-	local handler = guard("<"..name.."/>", function (...) proves(method, ...); end);
-	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do module:hook_tag(xmlns, name, handler, 10); end
-end
+hook_sm("resume", resumes);
 -- A resumption while logging in (XEP-0388) passes no such event. mod_sasl2 says at 1000 whose session it is, mod_sasl2_sm resumes at 110.
 hook("sasl2/c2s/success", function (event)
-	local session = event.session;
-	local request = session.sasl2_sm_request;
-	if request and request.name == "resume" then proves("stream_resuming", session, request); end
+	local request = event.session.sasl2_sm_request;
+	if request and request.name == "resume" then resumes(event.session, request); end
 end, 115);
 module:hook_global("user-deleted", guard("user-deleted", user_deleted));
 

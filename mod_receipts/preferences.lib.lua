@@ -77,6 +77,11 @@ function methods:answers_for(user)
 	return false;
 end
 
+--- May it be that the server answers for this user? Reads nothing.
+function methods:may_answer_for(user)
+	return self.mode ~= "never" and not self.no_answers.at[user];
+end
+
 --- Does the server ask for this user, where receipts_request says so?
 function methods:asks_for(user)
 	local wanted = self:get(user);

@@ -7,14 +7,15 @@ local datamanager = require "core.storagemanager".olddm; -- else we would ask ou
 
 local SECONDS = 0.005; -- until it does what it was asked for, and then until it says so
 
-local state = module:shared("/*/storage_slow/state"); -- failing: it says that it fails
+-- failing: it says that it fails; seconds: what it takes
+local state = module:shared("/*/storage_slow/state");
 
 local keyval = {};
 keyval.__index = keyval;
 
 local function sleep() -- that of util.async is not for prosodyctl
 	local wait, done = async.waiter();
-	module:add_timer(SECONDS, done);
+	module:add_timer(state.seconds or SECONDS, done);
 	wait();
 end
 

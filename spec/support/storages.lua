@@ -77,6 +77,10 @@ function storages.slow()
 	function storage.fail(server) set(server, "true"); end
 	function storage.recover(server) set(server, "false"); end
 	function storage.remove() end
+	--- @param seconds  what it takes to do something, and to say so; nil: a moment
+	function storage.take(server, seconds)
+		server:run(("module:shared('/*/storage_slow/state').seconds = %s"):format(seconds));
+	end
 	return storage;
 end
 
