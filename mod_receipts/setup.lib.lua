@@ -28,18 +28,27 @@ function setup.options(get)
 	return list, values;
 end
 
---- The name of the driver with which Prosody will store what is pending (core.storagemanager has no function that tells and opens nothing).
-function setup.driver(get)
+--- The name of the driver of a store of ours, as Prosody will have it (core.storagemanager has no function that tells and opens nothing).
+function setup.driver(get, store)
 	local storage = get("storage");
-	if type(storage) == "table" then storage = storage.receipts; end
+	if type(storage) == "table" then storage = storage[store]; end
 	return storage or get("default_storage") or "internal";
 end
 
-local FAILS = "nothing can be written, which counts as a failure each time, and forged acks pass; \"memory\" keeps it off the disk";
+--- Drivers that keep nothing for another process, or after a restart.
+setup.forgetful = { memory = true, none = true, null = true };
 
---- Drivers that keep nothing for another process, or after a restart, and what comes of that.
-setup.forgetful = { memory = "what is pending does not survive a restart", none = FAILS, null = FAILS };
-local NO_DRIVER = "Prosody has no such storage, so "..FAILS;
+local UNWRITTEN = "nothing can be written, which counts as a failure each time, and forged acks pass; \"memory\" keeps it off the disk";
+
+-- What comes of those, for each store whose loss is felt. A driver that there is not is the same as "null".
+local LOSSES = {
+	{ "receipts", { memory = "what is pending does not survive a restart", none = UNWRITTEN, null = UNWRITTEN } };
+	{ "receipts_preferences", {
+		memory = "what users choose does not survive a restart";
+		none = "users can choose nothing";
+		null = "it is not known what users chose, so nobody is answered or asked for";
+	} };
+};
 
 -- What is said below of a host gets its configuration as a table:
 --   get        function (name): the value of an option
@@ -70,9 +79,12 @@ function setup.idle(values, config)
 	if not config.enabled("carbons") then
 		table.insert(list, "receipts show on one of a user's devices only: for all of them add mod_carbons (\"carbons\" in modules_enabled)");
 	end
-	local driver = setup.driver(config.get);
-	local outcome = setup.forgetful[driver] or not config.exists(("storage_%s"):format(driver)) and NO_DRIVER;
-	if outcome then table.insert(list, ("the storage of \"receipts\" is %q: %s"):format(driver, outcome)); end
+	for _, loss in ipairs(LOSSES) do
+		local store, outcomes = table.unpack(loss);
+		local driver = setup.driver(config.get, store);
+		local outcome = outcomes[driver] or not config.exists(("storage_%s"):format(driver)) and "Prosody has no such storage, so "..outcomes.null;
+		if outcome then table.insert(list, ("the storage of %q is %q: %s"):format(store, driver, outcome)); end
+	end
 	if values.overdue_after >= values.expire_after then
 		table.insert(list, "nothing is ever overdue: receipts_overdue_after is not less than receipts_expire_after");
 	end

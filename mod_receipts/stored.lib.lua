@@ -46,7 +46,7 @@ function stored.command(system)
 		local modules, component = modulemanager.get_modules_for_host(host);
 		if component or not modules:contains("receipts") then return fail("mod_receipts is not on %s", host); end
 		local function get(name) return configmanager.get(host, name); end
-		local driver = setup.driver(get);
+		local driver = setup.driver(get, "receipts");
 		if setup.forgetful[driver] then
 			return fail("The storage of \"receipts\" on %s is %q: only the running server knows (prosodyctl shell receipts pending %s)",
 				host, driver, arguments[1]);

@@ -156,20 +156,24 @@ describe("F5 setup", function ()
 			assert.is_false(well);
 			assert.truthy(text:find("idle: the storage of \"receipts\"", 1, true));
 		end
-		for _, config in ipairs { { storage = "sql" }, { storage = { accounts = "memory" } },
-			{ storage = { receipts = "sql" }, default_storage = "memory" } } do
+		for _, config in ipairs { { storage = "sql" }, { storage = { accounts = "memory" } }, { storage = { receipts_caps = "memory" } },
+			{ storage = { receipts = "sql", receipts_preferences = "sql" }, default_storage = "memory" } } do
 			assert.is_true(select(2, check(config, "smacks", "carbons")));
 		end
 	end);
 
 	it("tells storage that forgets from storage that fails, or that there is not", function ()
-		local refused = "nothing can be written";
+		local pending, chosen = "what is pending does not survive a restart", "what users choose does not survive a restart";
+		local unwritten, unknown = "nothing can be written", "it is not known what users chose, so nobody is answered or asked for";
 		for driver, wanted in pairs {
-			memory = "what is pending does not survive a restart", none = refused, null = refused;
-			memmory = "Prosody has no such storage, so "..refused;
+			memory = { pending, chosen }, none = { unwritten, "users can choose nothing" }, null = { unwritten, unknown };
+			memmory = { "Prosody has no such storage, so "..unwritten, "Prosody has no such storage, so "..unknown };
 		} do
-			local text = check({ storage = { receipts = driver } }, "smacks", "carbons");
-			assert.truthy(text:find(("idle: the storage of \"receipts\" is %q: %s"):format(driver, wanted), 1, true), text);
+			for i, store in ipairs { "receipts", "receipts_preferences" } do
+				local text = check({ storage = { [store] = driver } }, "smacks", "carbons");
+				assert.truthy(text:find(("idle: the storage of %q is %q: %s"):format(store, driver, wanted[i]), 1, true), text);
+				assert.equal(1, select(2, text:gsub("idle: ", "")), text);
+			end
 		end
 	end);
 end);
