@@ -7,8 +7,8 @@
 --   people    of people elsewhere, in bounded memory (people.lib.lua): what each client shows, and what only holds for it
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> the flight in which it is asked, or will be
---   in_flight owner -> how many queries are under way; backlog: owner -> who is asked when there is room, in turn. The owner of a client
---             of this host is its user; those elsewhere have one between them
+--   in_flight owner -> how many queries are under way; backlog: owner -> who is asked when there is room, in turn. A client's owner is
+--             its person; those elsewhere have another one between them
 --
 -- A client is a table:
 --   ver, node          what its caps say
@@ -35,10 +35,10 @@ local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local MAX_HASHES = 10000; -- verified vers kept
-local ELSEWHERE = ""; -- the owner of clients elsewhere
--- Of one owner: queries at once, and clients that are asked when there is room. A thousand clients of one user, none of which answers,
--- are not to keep the server busy.
-local LIMITS_ELSEWHERE, LIMITS_HERE = { flight = 100, backlog = 200 }, { flight = 20, backlog = 1000 };
+local ELSEWHERE = ""; -- the owner that clients elsewhere have between them
+-- Of one owner: queries at once, and clients that are asked when there is room. A thousand clients of one person, none of which answers,
+-- are not to keep the server busy, nor the others waiting.
+local LIMITS_ELSEWHERE, LIMITS_PERSON = { flight = 100, backlog = 200 }, { flight = 20, backlog = 1000 };
 local MAX_WAITING = 20; -- clients with the same ver that are asked next when an answer is not of use
 local MAX_JID, MAX_VER, MAX_NODE = 800, 128, 512; -- bytes; longer ones are not looked at
 
@@ -124,11 +124,22 @@ end
 local want;
 
 local function limits_of(owner)
-	return owner == ELSEWHERE and LIMITS_ELSEWHERE or LIMITS_HERE;
+	return owner == ELSEWHERE and LIMITS_ELSEWHERE or LIMITS_PERSON;
+end
+
+local function owners_of(jid, client)
+	return { bare_of(jid), not client.is_local and ELSEWHERE or nil };
 end
 
 local function is_busy(self, owner)
 	return (self.in_flight[owner] or 0) >= limits_of(owner).flight;
+end
+
+-- The first of these owners that is busy.
+local function busy_one(self, owners)
+	for _, owner in ipairs(owners) do
+		if is_busy(self, owner) then return owner; end
+	end
 end
 
 local function put_off(self, owner, jid)
@@ -137,10 +148,8 @@ local function put_off(self, owner, jid)
 	if not backlog:get(jid) then backlog:set(jid, true); end -- who has a place keeps it
 end
 
-local function landed(self, flight)
-	local owner = flight.owner;
-	self.flight[flight.key] = nil;
-	self.in_flight[owner] = self.in_flight[owner] > 1 and self.in_flight[owner] - 1 or nil;
+-- There is room: whoever was put off has their turn. Who has another owner that is busy is put off there.
+local function catch_up(self, owner)
 	while self.backlog[owner] and not is_busy(self, owner) do
 		local backlog = self.backlog[owner];
 		local jid = backlog:tail();
@@ -149,6 +158,12 @@ local function landed(self, flight)
 		local client = client_of(self, jid);
 		if client then want(self, jid, client); end
 	end
+end
+
+local function landed(self, flight)
+	self.flight[flight.key] = nil;
+	for _, owner in ipairs(flight.owners) do self.in_flight[owner] = self.in_flight[owner] > 1 and self.in_flight[owner] - 1 or nil; end
+	for _, owner in ipairs(flight.owners) do catch_up(self, owner); end
 end
 
 -- May this client be asked now, in this flight?
@@ -208,11 +223,12 @@ function want(self, jid, client)
 	local flight = self.flight[key];
 	if flight then return join(flight, jid, client); end
 	if self.asking[jid] then return; end -- one question at a time; the answer to it brings us back here
-	local owner = client.is_local and bare_of(jid) or ELSEWHERE;
-	if is_busy(self, owner) then return put_off(self, owner, jid); end
-	flight = { key = key, owner = owner, waiting = {}, waits = {} }; -- waits: those of the list, as a set
+	local owners = owners_of(jid, client);
+	local busy = busy_one(self, owners);
+	if busy then return put_off(self, busy, jid); end
+	flight = { key = key, owners = owners, waiting = {}, waits = {} }; -- waits: those of the list, as a set
 	self.flight[key], self.asking[jid] = flight, flight;
-	self.in_flight[owner] = (self.in_flight[owner] or 0) + 1;
+	for _, owner in ipairs(owners) do self.in_flight[owner] = (self.in_flight[owner] or 0) + 1; end
 	self.actions.later(function () ask(self, flight, jid); end);
 end
 

@@ -850,6 +850,40 @@ describe("capabilities", function ()
 		assert.equal("many@h/1050", asked[1021].jid, "and the rest when they show themselves again");
 	end);
 
+	it("B3 are bounded in queries at once to the clients of one person elsewhere, and leave the others their places", function ()
+		for i = 1, 100 do caps:presence(presence("many@far/"..i, info("urn:"..i)), "u@h"); end
+		assert.equal(20, #asked);
+		for i = 1, 79 do caps:presence(presence("a"..i.."@far/r", info("urn:a"..i)), "u@h"); end
+		assert.same({ 99, "a79@far/r" }, { #asked, asked[99].jid }, "others do not wait for them");
+		asked[1].done(nil);
+		assert.same({ 100, "many@far/21" }, { #asked, asked[100].jid }, "those who were put off follow in turn");
+		caps:presence(presence("b@far/r", info("urn:b")), "u@h");
+		caps:presence(presence("c@far/r", info("urn:c")), "u@h");
+		assert.equal("b@far/r", asked[101].jid);
+		asked[2].done(nil);
+		assert.equal("many@far/22", asked[102].jid);
+		asked[21].done(nil);
+		assert.equal("c@far/r", asked[103].jid);
+		local at = 1;
+		while asked[at] do
+			if at > 2 and at ~= 21 then asked[at].done(nil); end
+			at = at + 1;
+		end
+		assert.equal(181, #asked, "all in the end");
+		assert.same({ {}, {}, {} }, { caps.in_flight, caps.backlog, caps.flight });
+	end);
+
+	it("B3 put off who elsewhere waits for others, and then for their own: all are asked in turn", function ()
+		for i = 1, 100 do caps:presence(presence("a"..i.."@far/r", info("urn:a"..i)), "u@h"); end
+		for i = 1, 30 do caps:presence(presence("many@far/"..i, info("urn:"..i)), "u@h"); end
+		for i = 1, 30 do asked[i].done(nil); end
+		assert.same({ 120, 20 }, { #asked, caps.in_flight["many@far"] });
+		for i = 31, 100 do asked[i].done(nil); end
+		assert.equal(120, #asked);
+		for i = 101, 130 do asked[i].done(nil); end
+		assert.same({ 130, {}, {}, {} }, { #asked, caps.in_flight, caps.backlog, caps.flight });
+	end);
+
 	it("B3 are bounded anew, when a person who had the most clients is dropped for others", function ()
 		for i = 1, 100 do caps:presence(presence("room@h/"..i, info(R)), "u@h"); end
 		for i = 1, 20000 do caps:presence(presence("there"..i.."@far/r"), "u@h"); end

@@ -183,7 +183,9 @@ describe("capabilities, whatever comes when,", function ()
 
 	local function check()
 		local flights = {};
-		for _, flight in pairs(caps.flight) do flights[flight.owner] = (flights[flight.owner] or 0) + 1; end
+		for _, flight in pairs(caps.flight) do
+			for _, owner in ipairs(flight.owners) do flights[owner] = (flights[owner] or 0) + 1; end
+		end
 		assert.same(flights, caps.in_flight);
 		for _, flight in pairs(caps.asking) do assert.equal(flight, caps.flight[flight.key]); end
 		for _, list in ipairs { HERE, ELSEWHERE } do

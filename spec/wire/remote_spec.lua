@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Contacts that are not users of the host: here they are users of another host, without the module, as if on another server.
 
+local client = require "spec.support.client";
+local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
 local st = require "util.stanza";
@@ -8,7 +10,7 @@ local st = require "util.stanza";
 local R = stanzas.xmlns;
 
 describe("contacts elsewhere", function ()
-	local server, alice, far;
+	local server, port, alice, far;
 
 	local function befriend()
 		server:roster("alice", "far@far.example", "both");
@@ -26,11 +28,16 @@ describe("contacts elsewhere", function ()
 	end
 
 	setup(function ()
-		server = servers.start { modules = { "smacks" }, disabled = { "pep" }, hosts = [[
-			modules_enabled = { "receipts" }
-			receipts_answer = "opt-out"
-			VirtualHost "far.example"
-		]] };
+		port = process.free_port();
+		server = servers.start { modules = { "smacks" }, disabled = { "pep" };
+			options = ("component_ports = { %d }\ncomponent_interfaces = { \"127.0.0.1\" }"):format(port);
+			hosts = [[
+				modules_enabled = { "receipts" }
+				receipts_answer = "opt-out"
+				VirtualHost "far.example"
+				Component "gateway.example"
+					component_secret = "secret"
+			]] };
 		befriend();
 	end);
 	teardown(function () server:stop(); end);
@@ -89,6 +96,26 @@ describe("contacts elsewhere", function ()
 		server:reload();
 		servers.wait(function () far:sync(); return server:support_of(far.jid) == "capable"; end);
 		assert.same({ 2, "alice@localhost" }, { far.queries, far.asked_by });
+	end);
+
+	it("B3 are asked though another one has very many clients that do not answer", function ()
+		alice = server:connect("alice");
+		local gateway = client.component(port, "gateway.example");
+		finally(function () gateway:drop(); end);
+		gateway.held = {};
+		for _, person in ipairs { "many@gateway.example", "other@gateway.example" } do server:roster("alice", person, "both"); end
+		local function shows(person, i)
+			gateway:show { R, "urn:example:"..person..i };
+			gateway:send(gateway:presence { from = person.."/"..i, to = "alice@localhost" });
+		end
+		for i = 1, 100 do shows("many@gateway.example", i); end
+		shows("other@gateway.example", 1);
+		servers.wait(function ()
+			gateway:sync();
+			local last = gateway.held[#gateway.held];
+			return last and last.attr.to == "other@gateway.example/1";
+		end);
+		assert.equal(21, #gateway.held);
 	end);
 
 	it("B3 are not remembered for users who are not online", function ()
