@@ -169,7 +169,7 @@ end
 -- May this client be asked now, in this flight?
 local function may_be_asked(self, flight, jid, client)
 	if self.asking[jid] and self.asking[jid] ~= flight then return false; end
-	if not client or client.is_shape or client.asked or known(self, client) ~= nil then return false; end
+	if not client or client.is_shape or client.room or client.asked or known(self, client) ~= nil then return false; end
 	-- What is sent to a client that hibernates may have its phone woken; it is asked when it is back.
 	if client.is_local then return not self.actions.hibernates(jid); end
 	return self.actions.may_see(client.asker, jid);
@@ -279,18 +279,18 @@ local function shown_to(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	if not client and not self.people:has_room(bare) then return; end
 	local has_caps, ver, node, key = caps_of(stanza);
-	local unknown = self.by_hash:get(key) == nil;
+	local unknown, is_occupant = self.by_hash:get(key) == nil, stanza:get_child("x", xmlns_muc_user) ~= nil;
 	if client then
 		if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
 		-- While it is asked, nothing else is looked at: whoever shows another ver with each presence would only cost time.
-		if self.asking[jid] and client.shown[to] then return; end
+		if self.asking[jid] and client.shown[to] and (client.room or not is_occupant) then return; end
 	elseif unknown and not self.flight[key] and (is_crowded(self) or self.people.is_stranger(to, bare, jid)) then
 		return;
 	else
 		client = { key = key, ver = ver, node = node };
 	end
 	client = self.people:seen(jid, bare, client, to);
-	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
+	if is_occupant then client.room = true; end
 	if unknown and not client.room and self.actions.may_see(to, jid) then client.asker = to; end
 	if has_caps and client.asker then want(self, jid, client); end
 end

@@ -321,6 +321,12 @@ describe("capabilities", function ()
 		caps:presence(occupant("gateway@far/1"), "u@h");
 		caps:presence(presence("gateway@far/1", info("urn:y")), "u@h");
 		assert.equal(2, #asked, "nor of who has turned out to be one");
+		local turn;
+		caps = new(function (jid) table.insert(asked, jid); end, function (callback) turn = callback; end);
+		caps:presence(presence("room@far/3", info("urn:z")), "u@h");
+		caps:presence(occupant("room@far/3"), "u@h");
+		turn();
+		assert.same({ 2, {} }, { #asked, caps.flight }, "before it was asked");
 	end);
 
 	it("C1 of clients here that can ask by themselves are at hand, once they have been told", function ()

@@ -9,6 +9,20 @@ local st = require "util.stanza";
 
 local R = stanzas.xmlns;
 
+-- A server, and the port for a gateway that knows nothing of receipts.
+local function start(how)
+	local port = process.free_port();
+	how.options = ("component_ports = { %d }\ncomponent_interfaces = { \"127.0.0.1\" }"):format(port);
+	how.hosts = [[
+		modules_enabled = { "receipts" }
+		receipts_answer = "opt-out"
+		VirtualHost "far.example"
+		Component "gateway.example"
+			component_secret = "secret"
+	]];
+	return servers.start(how), port;
+end
+
 describe("contacts elsewhere", function ()
 	local server, port, alice, far;
 
@@ -28,16 +42,7 @@ describe("contacts elsewhere", function ()
 	end
 
 	setup(function ()
-		port = process.free_port();
-		server = servers.start { modules = { "smacks" }, disabled = { "pep" };
-			options = ("component_ports = { %d }\ncomponent_interfaces = { \"127.0.0.1\" }"):format(port);
-			hosts = [[
-				modules_enabled = { "receipts" }
-				receipts_answer = "opt-out"
-				VirtualHost "far.example"
-				Component "gateway.example"
-					component_secret = "secret"
-			]] };
+		server, port = start { modules = { "smacks" }, disabled = { "pep" } };
 		befriend();
 	end);
 	teardown(function () server:stop(); end);
@@ -176,5 +181,51 @@ describe("contacts elsewhere", function ()
 		far:send(stanzas.ack(alice.jid, "to afar"));
 		far:sync();
 		assert.equal("to afar", stanzas.acked(alice:messages()[1]));
+	end);
+end);
+
+describe("contacts elsewhere whom mod_pep asks first", function ()
+	local server, port, alice, gateway;
+
+	setup(function ()
+		server, port = start { modules = {} };
+		server:roster("alice", "friend@gateway.example", "both");
+	end);
+	teardown(function () server:stop(); end);
+	before_each(function ()
+		alice, gateway = server:connect("alice"), client.component(port, "gateway.example");
+		gateway.held = {};
+	end);
+	after_each(function ()
+		gateway:drop();
+		server:disconnect_all();
+	end);
+
+	-- Presence of somebody at the gateway, of a client of its own.
+	local function shows(from, to)
+		gateway:show { R, "urn:example:"..from };
+		return gateway:presence { from = from, to = to };
+	end
+
+	-- Who is asked by our module, and in whose name, until somebody is.
+	local function asked()
+		local list = {};
+		servers.wait(function ()
+			gateway:sync();
+			for _, query in ipairs(gateway.held) do
+				if query.attr.id ~= "disco" then table.insert(list, query.attr.from.." asks "..query.attr.to); end
+			end
+			return list[1];
+		end);
+		return list;
+	end
+
+	it("B3 are not asked where they turn out to be room occupants meanwhile", function ()
+		alice:send(st.presence { to = "room@gateway.example/alice" }:tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		alice:sync();
+		local occupant = shows("room@gateway.example/occupant", alice.jid);
+		gateway:send(occupant):send(st.clone(occupant):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }));
+		gateway:send(shows("friend@gateway.example/1", "alice@localhost"));
+		assert.same({ "alice@localhost asks friend@gateway.example/1" }, asked());
 	end);
 end);
