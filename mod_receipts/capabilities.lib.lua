@@ -18,7 +18,8 @@
 --   is_local           it is of this host; is_shape: it is one of `shapes`
 --   room               it is a room's occupant
 --   shown, asker       of a client elsewhere: set of the accounts that its presence goes to, and the latest of them whose presence it
---                      may see. In the name of another one it is not asked: that would tell who is online.
+--                      may see, or another one when that has gone. It is asked in that name, if it may see that presence by then: else
+--                      it would be told who is online.
 --
 -- A server has many sessions, and the garbage collector walks over what is kept for each again and again. So those of this host that show
 -- the same verified ver have one client between them, and there is no list of each user's clients: Prosody has it.
@@ -298,7 +299,11 @@ end
 -- It does not any more. Whoever goes before the question is sent keeps the place, for whatever is shown there by then.
 local function hidden_from(self, jid, client, to)
 	local flight = self.asking[jid];
-	if self.people:hide(jid, client, to) and flight and flight.is_sent then self.asking[jid] = nil; end
+	if self.people:hide(jid, client, to) then
+		if flight and flight.is_sent then self.asking[jid] = nil; end
+	elseif client.asker == to then
+		client.asker = next(client.shown);
+	end
 end
 
 --- Takes note of presence.

@@ -592,6 +592,19 @@ describe("capabilities", function ()
 		caps:presence(presence("a@far/1", query), "shy@h");
 		waiting();
 		assert.equal("u@h", from, "not in the name of who is hidden from it, though that was the latest");
+		for number, goes in ipairs {
+			function (to) caps:presence(presence("a@far/1", nil, { type = "unavailable" }), to); end;
+			function (to) caps:hidden("a@far", to); end;
+			function (to) caps:gone(to); end;
+		} do
+			caps = new(function (_, by) from = by; end, function (callback) waiting = callback; end);
+			for i = 1, 3 do caps:presence(presence("a@far/1", query), "u"..i.."@h"); end
+			goes("u3@h");
+			goes("u1@h");
+			from = nil;
+			waiting();
+			assert.equal("u2@h", from, "in the name of who is left, "..number);
+		end
 	end);
 
 	it("B3 are not kept of strangers of whom nothing is known and who cannot be asked", function ()

@@ -228,4 +228,15 @@ describe("contacts elsewhere whom mod_pep asks first", function ()
 		gateway:send(shows("friend@gateway.example/1", "alice@localhost"));
 		assert.same({ "alice@localhost asks friend@gateway.example/1" }, asked());
 	end);
+
+	it("B1 B4 are asked in the name of another one who sees them, where the one whom they were shown to last goes meanwhile", function ()
+		server:roster("bob", "friend@gateway.example", "both");
+		local bob = server:connect("bob");
+		local friend = shows("friend@gateway.example/2", "alice@localhost");
+		gateway:send(friend);
+		friend.attr.to = "bob@localhost";
+		gateway:send(friend):sync();
+		bob:close();
+		assert.same({ "alice@localhost asks friend@gateway.example/2" }, asked());
+	end);
 end);
