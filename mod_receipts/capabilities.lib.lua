@@ -296,11 +296,16 @@ local function shown_to(self, stanza, jid, bare, to)
 	if has_caps and client.asker then want(self, jid, client); end
 end
 
--- It does not any more. Whoever goes before the question is sent keeps the place, for whatever is shown there by then.
-local function hidden_from(self, jid, client, to)
+-- The client is gone. Whoever goes before the question is sent keeps the place, for whatever is shown there by then.
+local function left(self, jid)
 	local flight = self.asking[jid];
+	if flight and flight.is_sent then self.asking[jid] = nil; end
+end
+
+-- It is not shown to a user of this host any more.
+local function hidden_from(self, jid, client, to)
 	if self.people:hide(jid, client, to) then
-		if flight and flight.is_sent then self.asking[jid] = nil; end
+		left(self, jid);
 	elseif client.asker == to then
 		client.asker = next(client.shown);
 	end
@@ -355,8 +360,9 @@ end
 
 --- The client is gone.
 function methods:forget(jid)
-	self.asking[jid], self.here[jid], self.able[jid] = nil, nil, nil;
+	self.here[jid], self.able[jid] = nil, nil;
 	self.people:forget(jid);
+	left(self, jid);
 end
 
 --- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash.

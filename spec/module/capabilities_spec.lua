@@ -194,6 +194,22 @@ describe("capabilities", function ()
 		assert.same({ "a@far/r" }, again, "of who was away when the module was reloaded nothing is asked");
 	end);
 
+	it("B3 have one place for a client here that comes and goes before it is asked, and shows something else each time", function ()
+		local turns, nodes = {}, {};
+		caps = new(function (_, _, node) table.insert(nodes, node); end, function (callback) table.insert(turns, callback); end);
+		for i = 1, 10 do
+			caps:presence(presence("a@h/r", info("urn:"..i)));
+			caps:forget("a@h/r");
+		end
+		assert.same({ 1, 1 }, { #turns, caps.in_flight["a@h"] });
+		caps:presence(presence("a@h/r", info("urn:11")));
+		turns[1]();
+		assert.same({ "urn:n#"..calculate_hash(info("urn:11").tags) }, nodes, "what it shows by now");
+		caps:forget("a@h/r");
+		caps:presence(presence("a@h/r", info("urn:12")));
+		assert.equal(2, #turns, "an answer that nobody gives any more is not waited for");
+	end);
+
 	it("B1 of a client that is gone before it is asked, or before it answers, end the query and no more", function ()
 		local query, waiting = info(R), nil;
 		local other = new(function () error("asked"); end, function (callback) waiting = callback; end);
