@@ -102,8 +102,9 @@ function learning.listen(capabilities, rooms, libs, hook)
 			if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
 		end
 	end
-	hook("presence/bare", presence_in);
-	hook("presence/full", presence_in);
+	-- Before mod_blocklist (100): who is blocked goes all the same.
+	hook("presence/bare", presence_in, 101);
+	hook("presence/full", presence_in, 101);
 
 	hook("iq-result/bare/disco", function (event)
 		local query = libs.disco.result(event.stanza);

@@ -90,6 +90,27 @@ describe("contacts elsewhere", function ()
 		befriend();
 	end);
 
+	it("B4 are not asked for once they are gone, though they were blocked when they went, and are while they are there", function ()
+		alice = server:connect("alice", { features = { "urn:example:old" } });
+		local function set(action)
+			alice:iq(st.stanza("iq", { type = "set" }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "far@far.example" }));
+		end
+		connect_far();
+		set("block");
+		set("unblock");
+		alice:send(stanzas.chat { to = "far@far.example", id = "there" });
+		alice:sync();
+		assert.is_true(stanzas.asks(far:messages()[1]));
+		set("block");
+		far:send("<presence type='unavailable'/>");
+		far:sync();
+		set("unblock");
+		assert.equal("silent", server:support_of(far.jid));
+		alice:send(stanzas.chat { to = far.jid, id = "gone" });
+		alice:sync();
+		assert.is_false(stanzas.asks(far:messages()[1]));
+	end);
+
 	it("B1 are asked again when the module is reloaded before they answer", function ()
 		alice = server:connect("alice");
 		far = server:connect("far@far.example/far", { presence = false });
