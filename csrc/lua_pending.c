@@ -248,8 +248,9 @@ static int l_pending_outgoing(lua_State *L)
 static int meet(lua_State *L, struct rcpt_pending *t, const struct rcpt_facts *f, double now)
 {
 	const struct rcpt_str requester = f->to.p ? f->to : f->from;
+	const struct rcpt_str bounced_by = f->from.p ? f->from : f->to; /* no address stands for oneself */
 	struct rcpt_answer answer;
-	if ((f->has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, f->from, f->id, now, &answer)) {
+	if ((f->has & RCPT_BOUNCE) && rcpt_pending_fail(t, requester, bounced_by, f->id, now, &answer)) {
 		lua_pushliteral(L, "failed");
 		lua_pushlstring(L, f->id.p, f->id.n);
 		return 2 + push_answer(L, &answer);

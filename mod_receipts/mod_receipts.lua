@@ -177,7 +177,7 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 -- What was decided about a message, for the users of this host that it is from or to.
 -- @param id  the content message's, where that is not the stanza's own
 local function record(stanza, why, id)
-	local from, to = stanza.attr.from, stanza.attr.to or stanza.attr.from;
+	local from, to = stanza.attr.from or stanza.attr.to, stanza.attr.to or stanza.attr.from; -- no address stands for oneself
 	id = id or stanza.attr.id;
 	module:log("debug", "Message %s from %s to %s: %s", id, from, to, why);
 	if not id or not from then return; end

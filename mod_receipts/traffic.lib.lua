@@ -215,7 +215,8 @@ function traffic.bounced(parts, stanza)
 	if is_bounced_answer(parts, stanza) then return true; end
 	local _, verdict, id, age, injected, _, occupant = parts.pending:incoming(stanza, time_now());
 	if verdict ~= "failed" then return; end
-	local requester, by = bare_of(stanza.attr.to), stanza.attr.from;
+	local requester = bare_of(stanza.attr.to);
+	local by = stanza.attr.from or requester;
 	settled(parts, verdict, requester, id);
 	parts.reports:outcome(verdict, requester, occupant and by, id, age, by, injected);
 	parts.record(stanza, "E6 bounced");

@@ -682,6 +682,9 @@ describe("receipts.pending", function ()
 			assert.same({ "failed", "1", 2, true, "chat", false }, bounce("b@h/r", "1"));
 			assert.same({ "failed", "2", 2, false, "normal", true }, bounce("room@muc/nick", "2"));
 			assert.same({}, bounce("b@h/r", "1"), "once");
+			pending:add("a@h", "a@h", "self", 1);
+			local from_server = st.message { to = "a@h/1", type = "error", id = "self" };
+			assert.same({ "failed", "self", 2, false, "normal", false }, { select(2, pending:incoming(from_server, 3)) });
 			assert.equal("failed", (pending:state("a@h", "b@h", "1")));
 		end);
 

@@ -265,6 +265,19 @@ suite("", function (on)
 			assert.equal("failed", bounces("blocked", "bob@localhost"));
 		end);
 
+		it("it goes to oneself, and the server has no from for what it says of that", function ()
+			on.server:run("function module.spec_hears(event) module.spec_to = event.to..' by '..event.by; end; "
+				.."module:hook('receipts/failed', module.spec_hears)");
+			finally(function () on.server:run("module:unhook('receipts/failed', module.spec_hears)"); end);
+			on.alice:send("<presence type='unavailable'/>");
+			on.alice:send(stanzas.ask { to = "alice@localhost", id = "self" });
+			local bounce = on.alice:messages()[1];
+			assert.same({ "error", nil, "self" }, { bounce.attr.type, bounce.attr.from, bounce.attr.id });
+			assert.equal("failed", state("self", "alice@localhost"));
+			assert.equal("alice@localhost by alice@localhost", on.server:run("return module.spec_to"), "F3 whom, and by whom");
+			assert.equal("E6 bounced", on.server:why("alice@localhost", "self"));
+		end);
+
 		it("also after a reload, once for each, and to clients that come later", function ()
 			for _ = 1, 2 do on.server:reload(); end
 			assert.equal("failed", bounces("reloaded", "nobody@localhost"));
