@@ -55,6 +55,11 @@ describe("message hooks", function ()
 		attr = attr or {};
 		return message({ from = attr.from or "b@h/2", to = attr.to or "a@h/1", id = "own", type = attr.type, body = attr.body }, received(id));
 	end
+	-- The same, in a way that only the engine reads.
+	local function explicit(stanza)
+		stanza.attr.xmlns = "jabber:client";
+		return stanza;
+	end
 	local function send(stanza) return outgoing { origin = session, stanza = stanza }; end
 	local function come(stanza) return incoming { origin = {}, stanza = stanza }; end
 	local function counts()
@@ -91,9 +96,7 @@ describe("message hooks", function ()
 		assert.equal("pending", (pending:state("a@h", "b@h", "1")));
 		assert.same({}, told);
 		assert.same({ 0, 0, 0 }, counts());
-		local own = ack("1");
-		own.attr.xmlns = "jabber:client";
-		come(own);
+		come(explicit(ack("1")));
 		assert.same({ 0, 1, 0 }, counts());
 	end);
 
@@ -106,6 +109,7 @@ describe("message hooks", function ()
 			assert.is_nil((come(ack("1", { type = type }))));
 			assert.is_nil((come(ask("2", { to = "b@h/2", type = type }))));
 			assert.is_nil((send(ack("3", { from = "a@h/1", to = "b@h/2", type = type }))));
+			assert.is_nil((send(explicit(ack("3", { from = "a@h/1", to = "b@h/2", type = type })))));
 			assert.same({}, told);
 			assert.same({ 1, 1, 1 }, counts());
 			assert.same({ 0, 0, 0 }, counts());
@@ -113,10 +117,10 @@ describe("message hooks", function ()
 		end
 	end);
 
-	it("E8 leave alone what has the name of such an element, and another namespace", function ()
+	it("E8 leave alone what has the name of such an element, and another namespace, or the namespace and another name", function ()
 		pending:add("a@h", "b@h", "1", 990);
-		for _, name in ipairs { "request", "received" } do
-			local other = st.stanza(name, { xmlns = "urn:x", id = "1" });
+		for name, xmlns in pairs { request = "urn:x", received = "urn:x", unheard_of = R.xmlns } do
+			local other = st.stanza(name, { xmlns = xmlns, id = "1" });
 			for _, way in ipairs { send, come } do assert.is_nil((way(message({ from = "b@h/2", to = "a@h/1", id = "1" }, other)))); end
 		end
 		assert.equal("pending", (pending:state("a@h", "b@h", "1")));
@@ -233,6 +237,7 @@ describe("message hooks", function ()
 		for _, other in ipairs { message { type = "groupchat", body = "hi" }, st.iq({ type = "get", id = "1" }):text_tag("body", "hi") } do
 			assert.is_nil((send(other)));
 		end
+		assert.equal(2, #told);
 		session.full_jid = nil;
 		assert.equal("from content", send(content), "not bound yet");
 		env.asks = false;
@@ -288,7 +293,9 @@ describe("message hooks", function ()
 			assert.is_false(told_of(send, ask("3", { type = type })), type);
 			assert.is_false(told_of(come, message({ from = "b@h", to = "a@h/1", id = "1", type = type, body = "hi" })), type);
 		end
-		assert.is_false(told_of(send, ack("2", { from = "a@h/1", to = "b@h/2", type = "chat" })));
+		local own = { from = "a@h/1", to = "b@h/2", type = "chat" };
+		assert.is_false(told_of(send, ack("2", own)));
+		assert.is_false(told_of(send, explicit(ack("2", own))));
 		for _, way in ipairs { send, come } do
 			assert.is_false(told_of(way, ask("4", { to = "b@h/2" })));
 			assert.is_false(told_of(way, ask("4", { to = "b@h/2", type = "groupchat" })));
@@ -430,6 +437,14 @@ describe("message hooks", function ()
 		assert.is_nil((send(ask("1"))));
 		assert.is_nil((come(ack("1"))));
 		assert.equal(3, #told);
+	end);
+
+	it("F0 take it for an error when there is no memory to keep a request", function ()
+		local function full() return "out of memory"; end
+		env.pending = setmetatable({ ask = full, outgoing = function () return bits.request | bits.asks, full(); end }, { __index = pending });
+		hook();
+		for _, stanza in ipairs { ask("1"), explicit(ask("1")) } do assert.is_nil((send(stanza))); end
+		assert.same({ { "failed", "out of memory" }, { "failed", "out of memory" } }, told);
 	end);
 
 	it("F0 catch errors about events that are none", function ()
