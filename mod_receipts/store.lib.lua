@@ -162,14 +162,13 @@ function methods:load(user)
 	local time = self.actions.now();
 	if is_recent(self.no_room.at[user], time) then return false, NO_ROOM; end
 	if is_recent(self.down, time) or is_put_off(self, user) then return false; end
-	local data, err;
-	if not self.purged[user] then data, err = attempt(self, self.keyval, "get", user); end
+	local data, err = attempt(self, self.keyval, "get", user);
 	if not data and err then
 		complain(self, "read", user, err);
 		return false;
 	end
 	worked(self, user);
-	if self.purged[user] then data = nil; end -- since then
+	if self.purged[user] then data = nil; end -- they are still to be removed
 	if data and type(data) ~= "table" then
 		self.actions.log("warn", "What is stored as pending of %s is damaged altogether: it is replaced when there is something to store", user);
 		self.damaged[user] = true;

@@ -754,6 +754,21 @@ describe("store", function ()
 		assert.is_nil(data.a);
 	end);
 
+	it("F1 of a namesake nothing is known while the store is down, and still fails to delete, nor is it said to work", function ()
+		store:load("a");
+		no_account.a, broken = true, { set = true };
+		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		assert.same({ "a" }, deleted);
+		broken = true;
+		for _, user in ipairs { "b", "c", "d" } do assert.is_false(store:load(user)); end
+		now = now + 5;
+		assert.is_false(store:load("a"));
+		assert.same({}, lines);
+		broken = false;
+		now = now + 5;
+		assert.is_true(store:load("a"));
+	end);
+
 	it("F1 what a namesake asks while a deletion still fails is written once it does not", function ()
 		ask("a", "1");
 		store:flush(10);
