@@ -222,6 +222,7 @@ describe("store", function ()
 		finally(function () keyval.get = get; end);
 		for _ = 1, 3 do assert.is_true(store:load("nobody")); end
 		assert.equal(1, reads);
+		assert.same({}, lines);
 	end);
 
 	it("F1 while the store fails nothing is lost, and it catches up", function ()
@@ -417,8 +418,12 @@ describe("store", function ()
 		assert.is_false(store:load("e"));
 		pending:limit { capacity = 2, per_user = 10 };
 		assert.is_false(store:load("e"));
+		local full = now;
 		now = now - 3600;
 		assert.is_true(store:load("e"));
+		store.known:set("e", nil); -- as when very many users have been seen since
+		now = full;
+		assert.is_true(store:load("e"), "that there was no room is forgotten");
 	end);
 
 	it("F1 forgets a user altogether", function ()
@@ -434,6 +439,44 @@ describe("store", function ()
 		store:flush(10);
 		assert.is_nil(data.a, "nothing comes back");
 		assert.equal("1", ids("b"));
+	end);
+
+	it("F1 a namesake is not taken for who there was no room for", function ()
+		data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+		pending:limit { capacity = 1, per_user = 10 };
+		ask("b", "1");
+		assert.is_false(store:load("a"));
+		assert.is_true(store:forget("a"));
+		no_account.a = true;
+		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		no_account.a = nil;
+		assert.is_false(store:knows("a"));
+		assert.is_true(store:load("a"));
+	end);
+
+	it("F1 a store that has removed what it was to remove works again", function ()
+		broken = true;
+		for _, user in ipairs { "a", "b", "c" } do assert.is_false(store:load(user)); end
+		broken = false;
+		assert.is_false(store:load("d"));
+		assert.is_true(store:forget("e"));
+		assert.is_true(store:load("d"));
+	end);
+
+	it("F1 who is deleted is not put off for as long as what could not be read of them", function ()
+		data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+		broken = { a = true };
+		for _ = 1, 3 do
+			assert.is_false(store:load("a"));
+			assert.is_true(store:load("served "..now));
+			now = now + 50;
+		end
+		assert.is_false(store:forget("a"));
+		broken = false;
+		now = now + 5;
+		assert.equal("done", store:flush(10));
+		assert.is_nil(data.a);
+		assert.equal(0, writes, "there is nothing to be written");
 	end);
 
 	it("F1 forgets a user of whose entries some have just made room", function ()
@@ -456,6 +499,7 @@ describe("store", function ()
 		data.a, no_account.a = nil, true;
 		now = now + 500;
 		pending:overdue(now, 500, 10);
+		pending:match("a@h", "x@h", "2", now); -- what is removed comes last
 		assert.equal("done", store:flush(10));
 		assert.same({ "a" }, deleted);
 		assert.is_nil(data.a);
@@ -510,9 +554,11 @@ describe("store", function ()
 		store:flush(10);
 		data.a, no_account.a = nil, true;
 		no_account.b = true; -- and its data are there still
+		looked_up = {};
 		for _ in store:sweep(1000) do end -- luacheck: ignore 542
 		assert.same({ "a" }, deleted);
 		assert.same({ 0, 1, 1 }, { pending:count("a@h"), pending:count("b@h"), pending:count("c@h") });
+		assert.equal(3, #looked_up, "once each");
 		assert.is_false(store:knows("a"));
 		for _ in store:sweep(1000) do end -- luacheck: ignore 542
 		assert.same({ "a" }, deleted);
@@ -528,7 +574,9 @@ describe("store", function ()
 			return list;
 		end
 		assert.same({}, turn());
+		data.d = { damaged = true };
 		for _, user in ipairs { "a", "b", "c", "d" } do store:load(user); end
+		ask("d", "1");
 		for _ = 1, 2 do assert.same({ "a@h", "b@h", "c@h" }, turn()); end
 		pending:forget("b@h");
 		assert.same({ "a@h", "b@h", "c@h" }, turn());
@@ -853,7 +901,10 @@ describe("store", function ()
 		assert.equal(2, writes, "that it is overdue is written");
 		pending:match("a@h", "x@h", "1", now);
 		now = now + 3;
-		assert.same({ "done", 3 }, { store:flush(10) });
+		broken = true;
+		assert.same({ "failing", 0 }, { store:flush(10) });
+		broken, now = false, now + 5;
+		assert.same({ "done", 8 }, { store:flush(10) });
 	end);
 
 	it("F1 who has waited longest is written first, though others come of age, or are acked, all the time", function ()
