@@ -11,7 +11,6 @@
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
 local datetime = require "util.datetime".datetime;
-local jid_resource = require "util.jid".resource;
 local time_now = require "util.time".now;
 
 local is_awake = module:require "asleep".is_awake;
@@ -69,11 +68,10 @@ local function settled(parts, verdict, requester, id)
 	if parts.options.resend_attempts > 0 and (verdict == "delivered" or verdict == "failed") then parts.resend:settled(requester, id); end
 end
 
--- Is a room occupant addressed?
+-- Is a room occupant addressed, if it is a full JID?
 local function to_occupant(parts, origin, to, what)
-	local says_so, joined = what & parts.engine.bits.occupant ~= 0, parts.rooms:of(origin);
-	if not says_so and not joined or not to or not jid_resource(to) then return false; end
-	return says_so or joined[bare_of(to)] == true;
+	local joined = parts.rooms:of(origin);
+	return what & parts.engine.bits.occupant ~= 0 or joined ~= nil and joined[bare_of(to)] == true;
 end
 
 -- A receipt has been asked for: what is over a limit has made room for it.

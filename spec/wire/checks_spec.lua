@@ -82,6 +82,30 @@ suite("", function (on)
 		assert.equal("pm", stanzas.acked(on.alice_gets("bob", stanzas.ack("room@rooms.localhost/alice", "pm"))[1]));
 	end);
 
+	it("F3 the events of a message to a room occupant say which one, and those of others whose account", function ()
+		on.server:run([[
+			module.spec_told = {};
+			function module.spec_hears(event) table.insert(module.spec_told, event.to); end
+			for _, name in ipairs { "requested", "delivered" } do module:hook("receipts/"..name, module.spec_hears); end
+		]]);
+		finally(function ()
+			on.server:run("for _, name in ipairs { 'requested', 'delivered' } do module:unhook('receipts/'..name, module.spec_hears); end");
+		end);
+		local function told() return on.server:run("local told = module.spec_told; module.spec_told = {}; return table.concat(told, ' ')"); end
+		on.send("alice", stanzas.ask({ to = "events@rooms.localhost/bob", id = "outside" })
+			:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up());
+		assert.equal("events@rooms.localhost/bob", told());
+		for _, name in ipairs { "alice", "bob" } do
+			on.send(name, st.presence({ to = "events@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		end
+		on.send("alice", stanzas.ask { to = "events@rooms.localhost/bob", id = "inside" });
+		on.send("bob", stanzas.ack("events@rooms.localhost/alice", "inside"));
+		assert.equal("events@rooms.localhost/bob events@rooms.localhost/bob", told());
+		on.send("alice", stanzas.ask { to = "bob@localhost/bob", id = "neither" });
+		on.send("bob", stanzas.ack("alice@localhost/alice", "neither"));
+		assert.equal("bob@localhost bob@localhost", told());
+	end);
+
 	it("E2 drops a forged ack in silence, and the true one still counts", function ()
 		on.asked("e2");
 		on.mallory:send(stanzas.ack("alice@localhost/alice", "e2"));
