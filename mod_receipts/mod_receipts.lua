@@ -311,11 +311,13 @@ for _, kind in ipairs { "bare", "full" } do module:hook("message/"..kind, incomi
 local forget_blocks = guard("blocking", function (event)
 	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(event.origin.username); end
 end);
--- Afterwards too: mod_blocklist changes the list in the last of all handlers, and until then it may have been looked at.
+-- Afterwards too: mod_blocklist changes the list in the last of all handlers, and until then it may have been looked at. It tells others
+-- then, which may fail, as it does when the client has gone while the list was written.
 local function blocking(handlers, name, event)
 	forget_blocks(event);
-	local result = handlers(name, event);
+	local ok, result = xpcall(handlers, debug.traceback, name, event);
 	forget_blocks(event);
+	if not ok then error(result, 0); end
 	return result;
 end
 for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end

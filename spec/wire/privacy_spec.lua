@@ -152,6 +152,48 @@ describe("a stranger", function ()
 		end
 	end);
 
+	it("B4 who has been blocked counts as that while others are told of it, and though that fails", function ()
+		local server = servers.start { disabled = { "pep" } };
+		finally(function () server:stop(); end);
+		for user, contact in pairs { eve = "bob", bob = "eve" } do server:roster(user, contact.."@localhost", "both"); end
+		local eve, bob = client(server, "eve", NONE), client(server, "bob", RECEIPTS);
+		server:run([[
+			local function look()
+				local stanza = require "util.stanza".message({ from = "eve@localhost/eve", to = "bob@localhost", type = "chat" }, "hi");
+				prosody.core_post_stanza(prosody.full_sessions["eve@localhost/eve"], stanza, true);
+			end
+			module:hook("iq-set/self/urn:xmpp:blocking:block", function () if module.spec_fails then look(); end end, 1);
+			module:hook("presence/bare", function (event)
+				if event.stanza.attr.type ~= "unavailable" then return; end
+				if module.spec_fails then error("forced"); end
+				look();
+			end, 1000);
+		]]);
+		local function count_asked()
+			return tonumber(server:run("return prosody.hosts.localhost.modules.receipts.module.save().reports.counts.requests.server"));
+		end
+		local function asked_when(change)
+			local before = count_asked();
+			change();
+			return count_asked() - before;
+		end
+		local function write()
+			eve:send(stanzas.chat { to = "bob@localhost" });
+			eve:sync();
+		end
+		local function set(action)
+			bob:send(st.iq({ type = "set", id = action }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "eve@localhost" }));
+			bob:sync();
+		end
+		assert.equal(1, asked_when(write));
+		assert.equal(0, asked_when(function () set("block"); end));
+		set("unblock");
+		server:run("module.spec_fails = true");
+		assert.equal(1, asked_when(function () set("block"); end), "not yet");
+		assert.equal(0, asked_when(write));
+		assert.truthy(server:log():find("forced", 1, true));
+	end);
+
 	for name, disabled in pairs { ["mod_pep, which asks as well"] = {}, ["only us"] = { "pep" } } do
 		it("B3 B4 who shows caps that nobody knows is not asked about them, whether the user is there or not: with "..name, function ()
 			local server = servers.start { modules = { "smacks" }, disabled = disabled, hosts = [[
