@@ -106,6 +106,16 @@ suite("", function (on)
 		assert.equal("bob@localhost bob@localhost", told());
 	end);
 
+	it("F3 the event of an element that is taken out of a message to oneself, which needs no address, says whose it was", function ()
+		on.server:run([[
+			function module.spec_hears(event) module.spec_told = table.concat({ event.from, event.to, event.id, event.by, event.reason }, " "); end
+			module:hook("receipts/rejected", module.spec_hears);
+		]]);
+		finally(function () on.server:run("module:unhook('receipts/rejected', module.spec_hears)"); end);
+		on.send("alice", stanzas.chat({}):tag("received", { xmlns = R, id = "own" }):text("x"):up());
+		assert.equal("alice@localhost alice@localhost/alice own alice@localhost/alice received-not-empty", on.server:run("return module.spec_told"));
+	end);
+
 	it("E2 drops a forged ack in silence, and the true one still counts", function ()
 		on.asked("e2");
 		on.mallory:send(stanzas.ack("alice@localhost/alice", "e2"));
