@@ -192,6 +192,24 @@ describe("the module", function ()
 			server:run("return tostring(select(2, require 'core.modulemanager'.load('*', 'receipts')))"));
 		server:reload();
 	end);
+
+	it("A3 leaves no timer behind, nor what that is for", function ()
+		local server = servers.start();
+		finally(function () server:stop(); end);
+		assert.equal("1 0", server:run([[
+			local tables = setmetatable({}, { __mode = "k" });
+			local function count()
+				for _ = 1, 3 do collectgarbage(); end
+				local n = 0;
+				for _ in pairs(tables) do n = n + 1; end
+				return n;
+			end
+			(function () tables[prosody.hosts.localhost.modules.receipts.module.save().pending] = true; end)();
+			local before = count();
+			require "core.modulemanager".unload("localhost", "receipts");
+			return before.." "..count();
+		]]));
+	end);
 end);
 
 describe("a module that is unloaded while it waits for a storage", function ()
