@@ -487,6 +487,15 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		end
 	end);
 
+	it("D4 come though the client sent a malformed request with the same id, which is no ack", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "same");
+		bob:sync();
+		bob:send(stanzas.chat({ to = "alice@localhost/alice", id = "same" }):tag("request", { xmlns = R }):text("x"):up());
+		on.proves(bob);
+		assert.same({ "same" }, on.acks());
+	end);
+
 	it("D4 do not come when the client acked by itself", function ()
 		local bob = on.client("bob", NONE);
 		on.ask("bob@localhost", "itself");
