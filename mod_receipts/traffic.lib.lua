@@ -146,7 +146,7 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 		if may_see(parts, origin, to) then return true; end
 		return has.acks and not origin.presence and presence.subscribed(origin, bare_of(to)) and parts.waiting:keep(origin, stanza) and "later";
 	end, parts.options);
-	if plan.why then parts.record(stanza, plan.why, has.received and elements.acked(stanza)); end
+	if plan.why then parts.record(stanza, plan.why, elements.acked(stanza)); end
 	rejected(parts, plan, has, stanza, stanza.attr.to or origin.full_jid);
 	if has.acks and plan.received ~= "take" then acked(); end
 	if checks.empty(plan, has) then return true; end
@@ -200,7 +200,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 	local plan = checks.incoming(has, verdict, injected, wanted, options);
 	plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
 	if plan.type then parts.other_ack(); end
-	if plan.why then parts.record(stanza, plan.why, has.received and (id or elements.acked(stanza))); end
+	if plan.why then parts.record(stanza, plan.why, id or elements.acked(stanza)); end
 	rejected(parts, plan, has, stanza, account);
 	if checks.empty(plan, has) then return true; end
 	if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end

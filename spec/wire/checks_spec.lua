@@ -287,6 +287,8 @@ suite("", function (on)
 			finally(function () on.server:run("module:unhook('receipts/failed', module.spec_hears)"); end);
 			assert.equal("failed", bounces("occupant", "room@rooms.localhost/nobody"));
 			assert.equal("room@rooms.localhost/nobody", on.server:run("return module.spec_to"), "F3 whom");
+			assert.equal("failed", bounces("no-occupant", "nobody@localhost/there"));
+			assert.equal("nobody@localhost", on.server:run("return module.spec_to"), "F3 whom");
 		end);
 
 		it("the sender is blocked", function ()
