@@ -49,11 +49,14 @@ end
 
 local function run(_, work) async.runner():run(work); end
 
---- Does work that may let others run before it is done. An event of a connection that is lost runs in no thread of util.async's, so that
--- nothing there may wait: the work gets one of its own.
-function guards.in_thread(work)
-	if async.ready() then return work(); end
-	run(nil, work);
+--- Does work that may let others run before it is done. What a connection that is lost or a component brings about runs in no thread of
+-- util.async's, so that nothing there may wait: the work gets one of its own.
+-- @return what it returned; nil where it waits, and is done later
+function guards.in_thread(work, ...)
+	if async.ready() then return work(...); end
+	local arguments, result = table.pack(...), nil;
+	run(nil, function () result = work(table.unpack(arguments, 1, arguments.n)); end);
+	return result;
 end
 
 --- Timers for work that may let others run before it is done (util.async), as whatever reads a store or sends a stanza does: storages and

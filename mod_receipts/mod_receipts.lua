@@ -108,6 +108,12 @@ local function hook(name, handler, priority)
 	module:hook(name, guard(name, handler), priority or PRIORITY);
 end
 
+-- The same for what may have to read a store, or sends a stanza, on whichever occasion.
+local function hook_in_thread(name, handler)
+	handler = guard(name, handler);
+	hook(name, function (event) return guards.in_thread(handler, event); end);
+end
+
 local limits = {
 	capacity = options.max_pending;
 	per_user = options.max_pending_per_user;
@@ -147,7 +153,7 @@ local capabilities;
 
 local query_id; -- that of queries before a reload
 local queries = asleep.later(function (self)
-	return sleeping.queries.start(self, query_id, hook, later, function (jid, query) capabilities:late(jid, query); end);
+	return sleeping.queries.start(self, query_id, hook_in_thread, later, function (jid, query) capabilities:late(jid, query); end);
 end);
 
 capabilities = capabilities_lib.new(sleeping.disco, {
@@ -232,6 +238,7 @@ function parts.other_ack()
 end
 
 local always = function () return true; end;
+local comes = guard("a message that comes", function (...) return sleeping.traffic.incoming(parts, ...); end);
 local outgoing, incoming, uncounted = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
@@ -240,7 +247,7 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	asks = options.request ~= "never", protect = options.protect_presence;
 	content = guard("putting in a request", function (...) return sleeping.traffic.content(parts, ...); end);
 	outgoing = guard("a message that is sent", function (...) return sleeping.traffic.outgoing(parts, ...); end);
-	incoming = guard("a message that comes", function (...) return sleeping.traffic.incoming(parts, ...); end);
+	incoming = function (...) return guards.in_thread(comes, ...); end;
 	evicted = parts.drain, other_ack = parts.other_ack;
 	failed = function (err) tell_error("a message hook", err); end;
 	sample = reports.sample;
@@ -275,7 +282,7 @@ end
 
 local hashes = open_store("receipts_caps");
 learning.recall(capabilities, hashes);
-learning.listen(capabilities, rooms, sleeping, hook);
+learning.listen(capabilities, rooms, sleeping, hook_in_thread);
 
 local function look_around() learning.look_around(capabilities, rooms); end
 local function save_hashes() learning.save(capabilities, hashes); end
@@ -323,7 +330,7 @@ end
 for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end
 hook("resource-bind", bound);
 hook("presence/initial", available);
-hook("account-disco-info", account_disco);
+hook_in_thread("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, record); end
 local sm_namespaces = { "urn:xmpp:sm:2", "urn:xmpp:sm:3" };
 local function hook_sm(name, handler)

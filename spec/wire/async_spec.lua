@@ -6,7 +6,9 @@ local client = require "spec.support.client";
 local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
 
+local STATE = "local r = prosody.hosts.localhost.modules.receipts.module.save(); ";
 local RECEIPTS, NONE = { stanzas.xmlns }, { "urn:example:nothing" };
 
 -- What comes to a client, once something that `match` accepts has.
@@ -139,5 +141,65 @@ describe("where block lists are in a storage that lets others run,", function ()
 		server:reload();
 		dora:send(stanzas.chat({ to = "bob@localhost", id = "ack" }):tag("received", { xmlns = stanzas.xmlns, id = "1" }):up()):drop();
 		comes(bob, stanzas.acked);
+	end);
+end);
+
+describe("where all stores of ours are in a storage that lets others run, a component, whose stanzas are handled in no thread,", function ()
+	local GATEWAY = "someone@gateway.localhost";
+	local server, gateway, port;
+	setup(function ()
+		port = process.free_port();
+		server = servers.start { modules = { "receipts", "smacks" }, disabled = { "pep" }, hosts = servers.gateway, options = ([[
+			component_ports = { %d }
+			component_interfaces = { "127.0.0.1" }
+			storage = { blocklist = "slow", receipts = "slow", receipts_preferences = "slow" }
+			receipts_answer = "opt-out"
+		]]):format(port) };
+		server:roster("bob", GATEWAY, "both");
+	end);
+	teardown(function () server:stop(); end);
+	before_each(function () gateway = client.component(port, "gateway.localhost"); end);
+	after_each(function ()
+		gateway:drop();
+		server:disconnect_all();
+	end);
+
+	it("D1 is answered", function ()
+		local bob = server:connect("bob", { features = NONE, managed = true });
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
+		gateway:send(stanzas.ask { from = GATEWAY, to = "bob@localhost", id = "first" });
+		servers.wait(function () return bob:messages()[1]; end);
+		servers.wait(function () return server:run(STATE.."return r.answering.answers.fate:get('bob@localhost') ~= nil") == "true"; end);
+		bob:acknowledge();
+		comes(gateway, function (message) return stanzas.acked(message) == "first"; end);
+	end);
+
+	it("E1 delivers what was asked before a restart", function ()
+		server:connect("alice", { features = RECEIPTS }):send(stanzas.ask { to = GATEWAY, id = "before" }):sync();
+		gateway:drop();
+		server:restart();
+		servers.wait(function () return process.listening(port); end);
+		gateway = client.component(port, "gateway.localhost");
+		local alice = server:connect("alice", { features = RECEIPTS });
+		gateway:send(stanzas.ack("alice@localhost", "before", { from = GATEWAY }));
+		comes(alice, stanzas.acked);
+		servers.wait(function () return server:run(STATE.."return r.pending:state('alice@localhost', '"..GATEWAY.."', 'before')") == "delivered"; end);
+		assert.falsy(server:log():find("cannot be read", 1, true));
+	end);
+
+	it("B4 has nobody shown to whom they have blocked", function ()
+		for _, names in ipairs { { "alice", "bob" }, { "bob", "alice" } } do server:roster(names[1], names[2].."@localhost", "both"); end
+		local alice, bob = server:connect("alice", { features = NONE }), server:connect("bob", { features = RECEIPTS });
+		servers.wait(function ()
+			for _, one in ipairs { alice, bob } do one:sync(); end
+			return server:support_of(alice.jid) == "incapable" and server:support_of(bob.jid) == "capable";
+		end);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "not blocked" }):sync(); -- for which bob's choice is read
+		bob:iq(st.stanza("iq", { type = "set" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
+		bob:messages();
+		gateway:send(stanzas.ask { from = GATEWAY, to = "bob@localhost", id = "second" });
+		servers.wait(function () return bob:messages()[1]; end);
+		alice:send(stanzas.chat { to = "bob@localhost", id = "blocked" }):sync();
+		assert.equal("C1 not asked for, the recipient is not known to support receipts", server:why("alice@localhost", "blocked"));
 	end);
 end);
