@@ -47,7 +47,13 @@ function guards.new(complain, caught)
 	end, tell;
 end
 
-local function run(_, work) async.runner():run(work); end
+local runner; -- that of the last work, unless that waits
+
+local function run(_, work)
+	runner = runner or async.runner();
+	local _, state = runner:run(work);
+	if state ~= "ready" then runner = nil; end
+end
 
 --- Does work that may let others run before it is done. What a connection that is lost or a component brings about runs in no thread of
 -- util.async's, so that nothing there may wait: the work gets one of its own.

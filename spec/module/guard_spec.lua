@@ -83,6 +83,18 @@ describe("guard", function ()
 		assert.same({ "event of a connection", "event of a stanza", "and what follows it" }, { table.unpack(done) });
 	end);
 
+	it("F0 gives back what work in a thread returns, unless that has to wait, for which nothing else does", function ()
+		local go_on;
+		assert.is_nil(guards.in_thread(function ()
+			local wait;
+			wait, go_on = async.waiter();
+			wait();
+			return "too late";
+		end));
+		assert.equal("one, 2", guards.in_thread(function (...) return table.concat({ ... }, ", "); end, "one", 2));
+		go_on();
+	end);
+
 	it("F0 logs once a minute at most, and says how many it left out", function ()
 		local hook = guard("hook", function () error("broken"); end);
 		for _ = 1, 5 do hook(); end
