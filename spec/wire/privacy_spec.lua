@@ -234,6 +234,8 @@ describe("a stranger", function ()
 				one:sync();
 				asked[jid] = one.queries;
 			end
+			assert.equal("false true", server:run("local people = prosody.hosts.localhost.modules.receipts.module.save().capabilities.people "
+				.."return tostring(people:of('eve@far.example') ~= nil)..' '..tostring(people:of('idol@far.example') ~= nil)"), "kept");
 			assert.same({ [friend] = 1 }, asked);
 		end);
 	end
