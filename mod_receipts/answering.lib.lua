@@ -183,11 +183,10 @@ function answering.listen(self, hook)
 	hook("smacks-hibernation-end", function (event) self:stream_resumed(event); end);
 end
 
---- <a/> (XEP-0198 §4).
-function methods:stream_acked(session, stanza)
-	local queue = session.smacks and session.username and session.outgoing_stanza_queue;
-	if not queue then return; end
-	for _, content in ipairs(answers_lib.proven(queue, stanza.attr.h)) do self:arrived(session, content); end
+--- The stanzas that an <a/> (XEP-0198 §4) proves.
+function methods:proven(session, stanza) -- luacheck: ignore 212/self
+	local queue = session.smacks and session.outgoing_stanza_queue;
+	return queue and answers_lib.proven(queue, stanza.attr.h) or {};
 end
 
 --- resource-unbind

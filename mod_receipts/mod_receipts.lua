@@ -333,14 +333,22 @@ hook("presence/initial", available);
 hook_in_thread("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, record); end
 local sm_namespaces = { "urn:xmpp:sm:2", "urn:xmpp:sm:3" };
-local function hook_sm(name, handler)
-	handler = guard("<"..name.."/>", handler);
-	for _, xmlns in ipairs(sm_namespaces) do module:hook_tag(xmlns, name, handler, 10); end
-end
-hook_sm("a", function (session, stanza)
+local proven_by = guard("<a/>", function (session, stanza)
 	local user = session.username;
-	if user and preferences:answers_for(user) then answering:stream_acked(session, stanza); end
+	return user and preferences:may_answer_for(user) and answering:proven(session, stanza) or nil;
 end);
+local arrived = guard("what has arrived", function (session, stanzas)
+	if not preferences:answers_for(session.username) then return; end -- also of those who have got nothing to answer: it is known then
+	for _, content in ipairs(stanzas) do answering:arrived(session, content); end
+end);
+-- Answers come after mod_smacks' turn. They may wait, and meanwhile the session may be resumed: an <a/> from before that would end it.
+local function stream_acked(handlers, name, event)
+	local session, proven = event.origin, proven_by(event.origin, event.stanza);
+	local result = handlers(name, event);
+	if proven and session.username then arrived(session, proven); end -- an <a/> that is wrong ends it
+	return result;
+end
+for _, xmlns in ipairs(sm_namespaces) do module:wrap_event("stanza/"..xmlns..":a", stream_acked); end
 -- Nothing may wait while a connection is lost, which no thread deals with, nor while a session is resumed: 13.0 reads no more from a
 -- connection on which something did. What users want, where it must be read for that, is read when there is something to answer.
 hook("smacks-hibernation-start", function (event)
@@ -352,7 +360,8 @@ local function resumes(session, stanza)
 	local user = session.username;
 	if user and preferences:may_answer_for(user) then answering:stream_resuming(session, stanza); end
 end
-hook_sm("resume", resumes);
+local resume = guard("<resume/>", resumes);
+for _, xmlns in ipairs(sm_namespaces) do module:hook_tag(xmlns, "resume", resume, 10); end
 -- A resumption while logging in (XEP-0388) passes no such event. mod_sasl2 says at 1000 whose session it is, mod_sasl2_sm resumes at 110.
 hook("sasl2/c2s/success", function (event)
 	local request = event.session.sasl2_sm_request;

@@ -571,8 +571,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			end
 			events.add_handler("pre-message/full", refuse, 50);
 			local session = prosody.full_sessions["bob@localhost/bob"];
-			local queue = session.outgoing_stanza_queue;
-			parts.answering:stream_acked(session, { attr = { h = tostring(queue:count_acked() + queue:count_unacked()) } });
+			for _, content in ipairs(session.outgoing_stanza_queue:table()) do parts.answering:arrived(session, content); end
 			events.remove_handler("pre-message/full", refuse);
 			return parts.reports.counts.answers[false] - before;
 		]]);
@@ -1446,5 +1445,21 @@ suite("where users' choices are in a storage that lets others run", { options = 
 		on.proves(again);
 		table.move(on.acks(), 1, 2, #acks + 1, acks);
 		assert.same({ "slept upon", "wide awake" }, acks);
+	end);
+
+	it("D2 F0 come of an <a/>, and it costs no session, though that is resumed while a choice is read for it", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local bob = on.client("bob", NONE); -- whose choice is read anew from here on
+		on.ask("bob@localhost", "acked");
+		servers.wait(function () return bob:messages()[1]; end);
+		on.server:run("module:context('localhost'):fire_event('resource-bind', { session = prosody.full_sessions['bob@localhost/bob'] })");
+		slow.take(on.server, 0.3);
+		bob:acknowledge(bob.handled - 1):drop();
+		local again, resumed = on.server:resume(bob, bob.handled);
+		assert.is_true(resumed);
+		servers.wait(function () again:sync(); return on.acks()[1] == "acked"; end);
+		slow.take(on.server);
+		again:sync();
 	end);
 end);

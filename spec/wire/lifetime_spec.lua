@@ -221,7 +221,9 @@ describe("a module that is unloaded while it waits for a storage", function ()
 			local session, events = prosody.full_sessions["bob@localhost/bob"], prosody.hosts.localhost.events;
 			local function hooked() return #(events.get_handlers("delivery/failure") or {}); end
 			local sleep = require "util.async".sleep;
-			session.thread:run(require "util.stanza".stanza("a", { xmlns = "urn:xmpp:sm:3", h = "0" })); -- whose choice is read for that
+			local ask = require "util.stanza".message({ from = "alice@elsewhere", to = "bob@localhost", id = "1" }, "whose choice is read for that")
+				:tag("request", { xmlns = "urn:xmpp:receipts" }):up();
+			require "util.async".runner(function () events.fire_event("message/bare", { origin = session, stanza = ask }); end):run(true);
 			require "core.modulemanager".unload("localhost", "receipts");
 			local before = hooked();
 			sleep(0.1);
