@@ -71,6 +71,7 @@ build = {
 		["mod_receipts.people"] = "mod_receipts/people.lib.lua",
 		["mod_receipts.preferences"] = "mod_receipts/preferences.lib.lua",
 		["mod_receipts.presence"] = "mod_receipts/presence.lib.lua",
+		["mod_receipts.proof"] = "mod_receipts/proof.lib.lua",
 		["mod_receipts.prosodyctl"] = "mod_receipts/prosodyctl.lib.lua",
 		["mod_receipts.queries"] = "mod_receipts/queries.lib.lua",
 		["mod_receipts.records"] = "mod_receipts/records.lib.lua",

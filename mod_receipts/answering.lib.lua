@@ -13,6 +13,7 @@ local is_awake = module:require "asleep".is_awake;
 local elements = module:require "elements";
 local in_thread = (module:require "guard").in_thread;
 local presence = module:require "presence";
+local proof = module:require "proof";
 local resend = module:require "resend";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -183,21 +184,15 @@ function answering.listen(self, hook)
 	hook("smacks-hibernation-end", function (event) self:stream_resumed(event); end);
 end
 
---- The stanzas that an <a/> (XEP-0198 §4) proves.
-function methods:proven(session, stanza) -- luacheck: ignore 212/self
-	local queue = session.smacks and session.outgoing_stanza_queue;
-	return queue and answers_lib.proven(queue, stanza.attr.h) or {};
-end
-
 --- resource-unbind
 function methods:gone(session)
 	self.unsure[session] = nil;
 	answer_all(self, self.answers:gone(session));
 end
 
---- smacks-hibernation-start: what goes into the queue from here on is not sent.
+--- smacks-hibernation-start
 function methods:hibernating(session, queue)
-	self.sent_at_hibernation[session] = queue:count_acked() + queue:count_unacked();
+	self.sent_at_hibernation[session] = proof.sent(queue);
 end
 
 --- <resume/> (XEP-0198 §5) proves as much, but may still fail.
@@ -206,7 +201,7 @@ function methods:stream_resuming(session, stanza)
 	local original = self.resumption_tokens[jid_join(session.username, session.host, stanza.attr.previd)];
 	local queue = original and original.outgoing_stanza_queue;
 	if not queue then return; end
-	self.resuming[original] = answers_lib.proven(queue, stanza.attr.h, original.hibernating and (self.sent_at_hibernation[original] or 0));
+	self.resuming[original] = proof.of(queue, stanza.attr.h, original.hibernating and (self.sent_at_hibernation[original] or 0));
 end
 
 --- smacks-hibernation-end

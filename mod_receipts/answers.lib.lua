@@ -2,8 +2,8 @@
 -- Chapter D: answering on behalf of clients that don't.
 --
 -- Proof is XEP-0198's: mod_smacks keeps what it sent to a client in a queue until the client says, with a number, how far it has
--- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived: nothing else has to be counted
--- or remembered. What is remembered, bounded for each account and in all, is what has become of a message that asks:
+-- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived (proof.lib.lua): nothing else has to be
+-- counted or remembered. What is remembered, bounded for each account and in all, is what has become of a message that asks:
 --
 --   fate[account][requester's full JID, id] = "answered" | "acked" | { waits = { resource -> … }, proven = { sessions }, content, outcome }
 --
@@ -94,19 +94,6 @@ local function settle(self, account, requester, id, outcome)
 	else
 		set(self, account, requester, id, outcome);
 	end
-end
-
---- The stanzas that an acknowledged count proves (rule D2), oldest first; none where the count is not to be believed.
--- @param queue  mod_smacks' queue of a session
--- @param text   the attribute h
--- @param sent   how many of what has gone into the queue have been sent, if not all
-function answers.proven(queue, text, sent)
-	if type(text) ~= "string" or not text:find("^%d+$") then return {}; end
-	local h, acked = tonumber(text), queue:count_acked();
-	local last = acked + queue:count_unacked();
-	if h <= acked or h > (sent or last) then return {}; end
-	local list = queue:table(); -- a queue that ran over has lost its oldest
-	return table.move(list, 1, h - (last - #list), 1, {});
 end
 
 -- Is this a message that a room has just sent to another device with the same nick?

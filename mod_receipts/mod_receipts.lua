@@ -55,6 +55,7 @@ local offers = module:require "offers";
 local options_lib = module:require "options";
 local outlet = module:require "outlet";
 local preferences_lib = module:require "preferences";
+local proof = module:require "proof";
 local reports_lib = module:require "reports";
 local retries = module:require "retries";
 local rooms_lib = module:require "rooms";
@@ -63,7 +64,7 @@ local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "carbons", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
-}, { asleep = asleep, guard = guards, jids = jids, retries = retries });
+}, { asleep = asleep, guard = guards, jids = jids, proof = proof, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -334,8 +335,8 @@ hook_in_thread("account-disco-info", account_disco);
 if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, record); end
 local sm_namespaces = { "urn:xmpp:sm:2", "urn:xmpp:sm:3" };
 local proven_by = guard("<a/>", function (session, stanza)
-	local user = session.username;
-	return user and preferences:may_answer_for(user) and answering:proven(session, stanza) or nil;
+	local user, queue = session.username, session.smacks and session.outgoing_stanza_queue;
+	return user and queue and preferences:may_answer_for(user) and proof.of(queue, stanza.attr.h) or nil;
 end);
 local arrived = guard("what has arrived", function (session, stanzas)
 	if not preferences:answers_for(session.username) then return; end -- also of those who have got nothing to answer: it is known then

@@ -68,6 +68,7 @@ local LUA_FILES = {
 	["people.lib"] = "module/people module/capabilities wire/capabilities";
 	["preferences.lib"] = "module/answers wire/adhoc wire/answers wire/lifetime";
 	["presence.lib"] = "module/presence wire/checks wire/answers wire/privacy";
+	["proof.lib"] = "module/proof";
 	["prosodyctl.lib"] = "wire/command";
 	["queries.lib"] = "module/queries wire/capabilities";
 	["records.lib"] = "module/store module/stored";

@@ -1,48 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- answers.lib.lua: what proves a delivery, and whether it is answered.
+-- answers.lib.lua: whether a delivery is answered.
 
 local paths = require "spec.support.paths";
 local lib = paths.lib("answers");
-local smqueue = require "util.smqueue";
 
 describe("answers", function ()
-	describe("take for proof", function ()
-		local queue;
-		before_each(function ()
-			queue = smqueue.new(4);
-			for i = 1, 3 do queue:push("stanza "..i); end
-			queue:ack(1);
-		end);
-
-		it("D2 a plain number of stanzas that were sent", function ()
-			assert.same({ "stanza 2" }, lib.proven(queue, "2"));
-			assert.same({ "stanza 2", "stanza 3" }, lib.proven(queue, "3"));
-			assert.same({ "stanza 2" }, lib.proven(queue, "0002"));
-		end);
-
-		it("D2 nothing else", function ()
-			for _, h in ipairs { "0", "1", "4", "99999999999999999999999", "0x2", "2.0", "2 ", "-2", "", "2e0", "two" } do
-				assert.same({}, lib.proven(queue, h), h);
-			end
-			assert.same({}, lib.proven(queue, nil));
-			assert.same({}, lib.proven(queue, 2));
-		end);
-
-		it("D2 nothing that has gone into the queue and not out", function ()
-			assert.same({ "stanza 2" }, lib.proven(queue, "2", 2));
-			assert.same({}, lib.proven(queue, "3", 2));
-			assert.same({}, lib.proven(queue, "2", 0));
-		end);
-
-		it("D2 what a queue that ran over still has", function ()
-			for i = 4, 7 do queue:push("stanza "..i); end -- 2 and 3 are lost
-			assert.same({}, lib.proven(queue, "3"));
-			assert.same({ "stanza 4" }, lib.proven(queue, "4"));
-			assert.same({ "stanza 4", "stanza 5", "stanza 6", "stanza 7" }, lib.proven(queue, "7"));
-			assert.same({}, lib.proven(queue, "8"));
-		end);
-	end);
-
 	it("D3 D4 are given when nothing speaks against it", function ()
 		assert.is_true((lib.decide(nil, "incapable", true, true)));
 		assert.is_false((lib.decide(nil, "incapable", true, false)), "it may have gone to others");

@@ -5,7 +5,7 @@
 local paths = require "spec.support.paths";
 local receipts = require "receipts";
 local smqueue = require "util.smqueue";
-local answers = paths.lib("answers");
+local proof = paths.lib("proof");
 local store_lib = paths.lib("store");
 local upkeep_lib = paths.lib("upkeep");
 
@@ -294,7 +294,7 @@ describe("counters", function ()
 		local queue = smqueue.new(10);
 		queue._head, queue._tail = 2 ^ 32 - 2, 2 ^ 32 - 2;
 		for i = 1, 4 do queue:push(i); end
-		assert.same({ 1, 2, 3 }, answers.proven(queue, "4294967297"));
-		for _, h in ipairs { "0", "1", "2", "4294967294", "4294967299" } do assert.same({}, answers.proven(queue, h), h); end
+		assert.same({ 1, 2, 3 }, proof.of(queue, "4294967297"));
+		for _, h in ipairs { "0", "1", "2", "4294967294", "4294967299" } do assert.same({}, proof.of(queue, h), h); end
 	end);
 end);
