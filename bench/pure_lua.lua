@@ -371,6 +371,8 @@ function pure_lua.new(limits, capable)
 			local own = received.attr.id;
 			if own and own ~= "" then id = own; end
 			if id == "" then id = nil; end
+		else
+			full = full or attr.to; -- no address stands for oneself
 		end
 		local from = full and (young[full] or bare(full));
 		local user = to and users[young[to] or bare(to)];
