@@ -110,9 +110,9 @@ local function hook(name, handler, priority)
 end
 
 -- The same for what may have to read a store, or sends a stanza, on whichever occasion.
-local function hook_in_thread(name, handler)
+local function hook_in_thread(name, handler, priority)
 	handler = guard(name, handler);
-	hook(name, function (event) return guards.in_thread(handler, event); end);
+	hook(name, function (event) return guards.in_thread(handler, event); end, priority);
 end
 
 local limits = {
