@@ -47,23 +47,23 @@ function guards.new(complain, caught)
 	end, tell;
 end
 
-local runner; -- that of the last work, unless that waits
+local function do_work(call) call.result = call.work(table.unpack(call, 1, call.n)); end
 
-local function run(_, work)
-	runner = runner or async.runner();
-	local _, state = runner:run(work);
-	if state ~= "ready" then runner = nil; end
-end
+local runner; -- that of the last work, unless that waits
 
 --- Does work that may let others run before it is done. What a connection that is lost or a component brings about runs in no thread of
 -- util.async's, so that nothing there may wait: the work gets one of its own.
 -- @return what it returned; nil where it waits, and is done later
 function guards.in_thread(work, ...)
-	if async.ready() then return work(...); end
-	local arguments, result = table.pack(...), nil;
-	run(nil, function () result = work(table.unpack(arguments, 1, arguments.n)); end);
-	return result;
+	if coroutine.isyieldable() then return work(...); end -- async.ready() makes an error and its text each time that it isn't
+	local call = { n = select("#", ...), work = work, ... };
+	runner = runner or async.runner(do_work);
+	local _, state = runner:run(call);
+	if state ~= "ready" then runner = nil; end
+	return call.result;
 end
+
+local function run(_, work) guards.in_thread(work); end
 
 --- Timers for work that may let others run before it is done (util.async), as whatever reads a store or sends a stanza does: storages and
 -- other modules may have to wait for something.

@@ -248,7 +248,10 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	asks = options.request ~= "never", protect = options.protect_presence;
 	content = guard("putting in a request", function (...) return sleeping.traffic.content(parts, ...); end);
 	outgoing = guard("a message that is sent", function (...) return sleeping.traffic.outgoing(parts, ...); end);
-	incoming = function (...) return guards.in_thread(comes, ...); end;
+	incoming = function (event, what, verdict, ...)
+		if verdict and store:knows(jids.node(event.stanza.attr.to)) then return comes(event, what, verdict, ...); end -- nothing is read for it
+		return guards.in_thread(comes, event, what, verdict, ...);
+	end;
 	evicted = parts.drain, other_ack = parts.other_ack;
 	failed = function (err) tell_error("a message hook", err); end;
 	sample = reports.sample;
