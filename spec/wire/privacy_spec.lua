@@ -127,7 +127,11 @@ describe("a stranger", function ()
 		end
 	end);
 
-	it("B4 who is being blocked, or no longer is, counts as that once it is so, whoever looks at the list while it changes", function ()
+	-- Eve and bob are contacts: he can ack, and she is asked for.
+	-- @param hooks  Lua, to be run in the server, in which look() has eve write to bob
+	-- @return { server =; change (action): bob blocks eve, or no longer does; write(): eve writes to him;
+	--         asked_when (work, …): how often eve is asked for while that is done }
+	local function contacts(hooks)
 		local server = servers.start { disabled = { "pep" } };
 		finally(function () server:stop(); end);
 		for user, contact in pairs { eve = "bob", bob = "eve" } do server:roster(user, contact.."@localhost", "both"); end
@@ -137,61 +141,54 @@ describe("a stranger", function ()
 				local stanza = require "util.stanza".message({ from = "eve@localhost/eve", to = "bob@localhost", type = "chat" }, "hi");
 				prosody.core_post_stanza(prosody.full_sessions["eve@localhost/eve"], stanza, true);
 			end
-			for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmpp:blocking:"..name, look); end
-		]]);
+		]]..hooks);
 		local function count_asked()
 			return tonumber(server:run("return prosody.hosts.localhost.modules.receipts.module.save().reports.counts.requests.server"));
 		end
+		return {
+			server = server;
+			change = function (action)
+				bob:send(st.iq({ type = "set", id = action }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "eve@localhost" }));
+				bob:sync();
+			end;
+			write = function ()
+				eve:send(stanzas.chat { to = "bob@localhost" });
+				eve:sync();
+			end;
+			asked_when = function (work, ...)
+				local before = count_asked();
+				work(...);
+				return count_asked() - before;
+			end;
+		};
+	end
+
+	it("B4 who is being blocked, or no longer is, counts as that once it is so, whoever looks at the list while it changes", function ()
+		local on = contacts [[
+			for _, name in ipairs { "block", "unblock" } do module:hook("iq-set/self/urn:xmpp:blocking:"..name, look); end
+		]];
 		for _, action in ipairs { "block", "unblock", "block" } do
-			bob:send(st.iq({ type = "set", id = action }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "eve@localhost" }));
-			bob:sync();
-			local before = count_asked();
-			eve:send(stanzas.chat { to = "bob@localhost", id = action });
-			eve:sync();
-			assert.equal(action == "unblock" and 1 or 0, count_asked() - before, action);
+			on.change(action);
+			assert.equal(action == "unblock" and 1 or 0, on.asked_when(on.write), action);
 		end
 	end);
 
 	it("B4 who has been blocked counts as that while others are told of it, and though that fails", function ()
-		local server = servers.start { disabled = { "pep" } };
-		finally(function () server:stop(); end);
-		for user, contact in pairs { eve = "bob", bob = "eve" } do server:roster(user, contact.."@localhost", "both"); end
-		local eve, bob = client(server, "eve", NONE), client(server, "bob", RECEIPTS);
-		server:run([[
-			local function look()
-				local stanza = require "util.stanza".message({ from = "eve@localhost/eve", to = "bob@localhost", type = "chat" }, "hi");
-				prosody.core_post_stanza(prosody.full_sessions["eve@localhost/eve"], stanza, true);
-			end
+		local on = contacts [[
 			module:hook("iq-set/self/urn:xmpp:blocking:block", function () if module.spec_fails then look(); end end, 1);
 			module:hook("presence/bare", function (event)
 				if event.stanza.attr.type ~= "unavailable" then return; end
 				if module.spec_fails then error("forced"); end
 				look();
 			end, 1000);
-		]]);
-		local function count_asked()
-			return tonumber(server:run("return prosody.hosts.localhost.modules.receipts.module.save().reports.counts.requests.server"));
-		end
-		local function asked_when(change)
-			local before = count_asked();
-			change();
-			return count_asked() - before;
-		end
-		local function write()
-			eve:send(stanzas.chat { to = "bob@localhost" });
-			eve:sync();
-		end
-		local function set(action)
-			bob:send(st.iq({ type = "set", id = action }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "eve@localhost" }));
-			bob:sync();
-		end
-		assert.equal(1, asked_when(write));
-		assert.equal(0, asked_when(function () set("block"); end));
-		set("unblock");
-		server:run("module.spec_fails = true");
-		assert.equal(1, asked_when(function () set("block"); end), "not yet");
-		assert.equal(0, asked_when(write));
-		assert.truthy(server:log():find("forced", 1, true));
+		]];
+		assert.equal(1, on.asked_when(on.write));
+		assert.equal(0, on.asked_when(on.change, "block"));
+		on.change("unblock");
+		on.server:run("module.spec_fails = true");
+		assert.equal(1, on.asked_when(on.change, "block"), "not yet");
+		assert.equal(0, on.asked_when(on.write));
+		assert.truthy(on.server:log():find("forced", 1, true));
 	end);
 
 	for name, disabled in pairs { ["mod_pep, which asks as well"] = {}, ["only us"] = { "pep" } } do
