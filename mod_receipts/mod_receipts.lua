@@ -109,7 +109,8 @@ local function hook(name, handler, priority)
 	module:hook(name, guard(name, handler), priority or PRIORITY);
 end
 
--- The same for what may have to read a store, or sends a stanza, on whichever occasion.
+-- The same for what may have to read a store, or sends a stanza, on whichever occasion. Guarded twice: the handler may go on when this is
+-- over, and a thread may not be had.
 local function hook_in_thread(name, handler, priority)
 	handler = guard(name, handler);
 	hook(name, function (event) return guards.in_thread(handler, event); end, priority);

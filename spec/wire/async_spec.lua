@@ -174,6 +174,33 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		comes(gateway, function (message) return stanzas.acked(message) == "first"; end);
 	end);
 
+	it("A2 is told what the server does for a user", function ()
+		local bob = server:connect("bob", { features = NONE }); -- whose choice is read anew from here on
+		servers.wait(function ()
+			local info = gateway:iq(st.stanza("iq", { type = "get", from = GATEWAY, to = "bob@localhost" })
+				:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
+			return tostring(info):find(stanzas.xmlns, 1, true);
+		end);
+		bob:close();
+	end);
+
+	it("B1 B4 has the next of its clients asked that may see a user, where an answer is not of use and a block list must be read for that", function ()
+		local bob = server:connect("bob", { features = NONE });
+		gateway.held = {};
+		gateway:show { "urn:example:three" };
+		for i = 1, 3 do gateway:send(gateway:presence { from = GATEWAY.."/"..i, to = "bob@localhost" }); end
+		local function asked(i)
+			return servers.wait(function ()
+				gateway:sync();
+				return gateway.held[i];
+			end);
+		end
+		local first = asked(1);
+		bob:iq(st.stanza("iq", { type = "set" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = GATEWAY.."/2" }));
+		gateway:send(st.error_reply(first, "cancel", "service-unavailable"));
+		assert.same({ GATEWAY.."/1", GATEWAY.."/3" }, { first.attr.to, asked(2).attr.to });
+	end);
+
 	it("E1 delivers what was asked before a restart", function ()
 		server:connect("alice", { features = RECEIPTS }):send(stanzas.ask { to = GATEWAY, id = "before" }):sync();
 		gateway:drop();
