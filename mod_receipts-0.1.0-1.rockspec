@@ -34,7 +34,7 @@ build = {
 				"csrc/mem.c", "csrc/siphash.c", "csrc/uuid.c", "csrc/slab.c", "csrc/lhash.c",
 				"csrc/pending.c", "csrc/pending_table.c", "csrc/pending_find.c", "csrc/pending_walk.c", "csrc/pending_journal.c",
 				"csrc/pending_check.c",
-				"csrc/facts.c", "csrc/namespaces.c", "csrc/parser.c", "csrc/messages.c", "csrc/tags.c", "csrc/xml.c",
+				"csrc/facts.c", "csrc/namespaces.c", "csrc/parser.c", "csrc/messages.c", "csrc/tags.c", "csrc/lines.c", "csrc/xml.c",
 				"csrc/xml_handlers.c", "csrc/single.c",
 			},
 			libraries = { "expat" },

@@ -168,11 +168,16 @@ static void end_container(struct rcpt_xml *x)
 	}
 }
 
-/* Has Expat read so much of this document that it is to be cut? */
-static bool long_enough(const struct rcpt_xml *x)
+/* Is the document to be cut here, where a stanza or a container has ended? It is when Expat has read much of it, and near the end
+ * of a long piece. */
+static bool to_be_cut(const struct rcpt_xml *x)
 {
-	const size_t at = (size_t)XML_GetCurrentByteIndex(x->parser);
-	return at > x->replayed && at - x->replayed > x->cut_after && !x->forwarded && x->tags.count == x->depth;
+	const uint64_t at = (uint64_t)XML_GetCurrentByteIndex(x->parser);
+	const size_t end_of_piece = x->piece_n / 16;
+	if (at <= x->replayed || x->forwarded || x->tags.count != x->depth)
+		return false;
+	return at - x->replayed > x->cut_after ||
+		   (end_of_piece >= x->cut_after / 256 && x->fed - at < end_of_piece && x->tags.n < end_of_piece);
 }
 
 static void XMLCALL on_start(void *ud, const char *raw, const char **attr)
@@ -239,7 +244,7 @@ static void XMLCALL on_end(void *ud, const char *name)
 		end_container(x);
 	}
 	rcpt_namespaces_close(&x->namespaces, x->depth--);
-	if (!x->single && (x->depth == 0 || (!x->stanza_depth && long_enough(x)))) {
+	if (!x->single && (x->depth == 0 || (!x->stanza_depth && to_be_cut(x)))) {
 		rcpt_xml_cut(x, (size_t)XML_GetCurrentByteCount(x->parser));
 		XML_StopParser(x->parser, XML_FALSE);
 	}

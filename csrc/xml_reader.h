@@ -3,6 +3,7 @@
 #ifndef RCPT_XML_READER_H
 #define RCPT_XML_READER_H
 
+#include "lines.h"
 #include "messages.h"
 #include "namespaces.h"
 #include "parser.h"
@@ -20,17 +21,19 @@ struct rcpt_xml {
 	struct rcpt_xml_position where;
 
 	/* The bytes of the document being read. */
-	uint64_t fed; /* those given to Expat */
-	char *tail;   /* the last tail_n of them */
+	uint64_t fed;      /* those given to Expat */
+	const char *piece; /* the last piece_n of them, while it reads them */
+	size_t piece_n;
+	char *tail; /* the tail_n before those */
 	size_t tail_n, tail_room;
-	struct rcpt_xml_position origin; /* where it began, or went on after a cut */
-	size_t replayed;                 /* bytes of `tags` that it began with, in so many lines */
-	unsigned replayed_lines;
-	bool after_return;               /* the last byte before `origin` is a carriage return: a line feed is one line with it */
-	bool single;                     /* it must be a message */
-	bool ended;                      /* its root element has ended, or it is cut */
-	uint64_t end;                    /* how many bytes belong to it, then */
-	struct rcpt_xml_position beyond; /* where the next begins, then */
+	size_t replayed; /* those that it began with are of `tags` */
+	bool single;     /* it must be a message */
+	bool ended;      /* its root element has ended, or it is cut */
+	uint64_t end;    /* how many bytes belong to it, then */
+
+	/* Counted so far; and how many bytes of the document that is. */
+	struct rcpt_lines lines;
+	uint64_t counted;
 
 	/* Its elements. Depths count from 1, the root; 0 is none. */
 	struct rcpt_namespaces namespaces;
@@ -55,7 +58,7 @@ void rcpt_xml_set_handlers(struct rcpt_xml *x);
 /* -- xml.c ----------------------------------------------------------------------------------------------------------- */
 
 /* Where Expat is. */
-struct rcpt_xml_position rcpt_xml_here(const struct rcpt_xml *x);
+struct rcpt_xml_position rcpt_xml_here(struct rcpt_xml *x);
 /* The document ends `n` bytes after the tag that Expat is at has begun. What follows is read as another, which begins with the
  * tags that are open. */
 void rcpt_xml_cut(struct rcpt_xml *x, size_t n);

@@ -22,6 +22,7 @@ local C_FILES = {
 	["csrc/pending_table.h"] = { "test_pending" };
 	["csrc/pending_walk.c"] = { "test_pending" };
 	["csrc/tags.c"] = { "test_xml", "engine" };
+	["csrc/lines.c"] = { "test_xml", "engine" };
 	["csrc/uuid.c"] = { "test_uuid" };
 	["csrc/slab.c"] = { "test_pending", "test_check" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <expat.h>
+
 #include "edges.h"
 #include "mem.h"
 #include "xml.h"
@@ -546,6 +548,138 @@ static void faults_have_a_place(void **state)
 		}
 }
 
+enum { LINES_MOST = 10000 };
+
+/* The lines that messages begin on, and where reading ended. */
+struct lines {
+	uint64_t of[LINES_MOST];
+	size_t n;
+	struct rcpt_xml_position end;
+};
+
+struct expats_lines {
+	XML_Parser parser;
+	struct lines *found;
+};
+
+static void XMLCALL note_line(void *ud, const char *name, const char **attr)
+{
+	(void)attr;
+	const struct expats_lines *e = ud;
+	if (strcmp(name, "message") == 0)
+		e->found->of[e->found->n++] = XML_GetCurrentLineNumber(e->parser);
+}
+
+static void expats_lines(const char *xml, size_t n, struct lines *found)
+{
+	struct expats_lines e = {XML_ParserCreate("UTF-8"), found};
+	found->n = 0;
+	XML_SetUserData(e.parser, &e);
+	XML_SetStartElementHandler(e.parser, note_line);
+	assert_int_equal(XML_Parse(e.parser, xml, (int)n, XML_TRUE), XML_STATUS_ERROR);
+	found->end = (struct rcpt_xml_position){(uint64_t)XML_GetCurrentByteIndex(e.parser) + 1, XML_GetCurrentLineNumber(e.parser),
+											XML_GetCurrentColumnNumber(e.parser) + 1};
+	XML_ParserFree(e.parser);
+}
+
+static void our_lines(const char *xml, size_t n, size_t size, size_t cut_after, struct lines *found)
+{
+	struct rcpt_xml *x = make();
+	struct rcpt_facts f;
+	enum rcpt_xml_status status = RCPT_XML_OK;
+	found->n = 0;
+	rcpt_xml_cut_after(x, cut_after);
+	for (size_t at = 0; at < n && status == RCPT_XML_OK; at += size) {
+		status = rcpt_xml_feed(x, xml + at, n - at < size ? n - at : size);
+		while (rcpt_xml_next(x, &f, &found->of[found->n]))
+			found->n++;
+	}
+	assert_int_equal(status, RCPT_XML_MALFORMED);
+	found->end = rcpt_xml_position(x);
+	rcpt_xml_free(x);
+}
+
+/* However a stream comes and is cut, with every kind of line break, and characters of every length. */
+static void lines_are_those_of_expat(void **state)
+{
+	(void)state;
+	enum { BYTES = 200000 };
+	static const char *const pieces[] = {"\n",
+										 "\r",
+										 "\r\n",
+										 "\n\r",
+										 "\r\r\n",
+										 "a",
+										 "\xc3\xa9",
+										 "\xe2\x98\x83",
+										 "\xf0\x9f\x98\x80",
+										 "&#xd;",
+										 "<message/>",
+										 "<message a='\n'><body>\r\n",
+										 "</body>\r</message>",
+										 "<iq\r\n/>",
+										 "<x\n>",
+										 "</x\r>"};
+	static const size_t sizes[] = {1, 7, 1000, 4096, 16384, 20000, 65536, BYTES}, cuts[] = {100, 30000, RCPT_XML_CUT};
+	struct lines *expats = malloc(sizeof *expats), *ours = malloc(sizeof *ours);
+	char *xml = malloc(BYTES);
+	assert_non_null(expats);
+	assert_non_null(ours);
+	assert_non_null(xml);
+	for (uint32_t seed = 1; seed <= 3; seed++) {
+		uint32_t random = seed;
+		size_t n = (size_t)sprintf(xml, "<stream\n>");
+		bool in_message = false, in_container = false;
+		while (n < BYTES - 1000 * seed) {
+			random = random * 1664525 + 1013904223;
+			const unsigned i = (random >> 16) % (sizeof pieces / sizeof *pieces);
+			if (i >= 10 && (in_message ? i != 12 : in_container ? i == 12 || i == 14 : i == 12 || i == 15))
+				continue;
+			in_message = i >= 10 ? i == 11 : in_message;
+			in_container = i == 14 || (in_container && i != 15);
+			n += (size_t)sprintf(xml + n, "%s", pieces[i]);
+		}
+		for (int i = 0; i < 50; i++) /* a line that is long, and its bytes not as many as its characters */
+			n += (size_t)sprintf(xml + n, "a\xc3\xa9\xe2\x98\x83");
+		n += (size_t)sprintf(xml + n, "</b>");
+		expats_lines(xml, n, expats);
+		assert_in_range(expats->n, 1000, LINES_MOST - 1);
+		for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+			for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
+				our_lines(xml, n, sizes[s], cuts[c], ours);
+				/* The last message may be incomplete. */
+				assert_in_range(expats->n - ours->n, 0, 1);
+				assert_memory_equal(ours->of, expats->of, ours->n * sizeof *ours->of);
+				assert_memory_equal(&ours->end, &expats->end, sizeof ours->end);
+			}
+	}
+	free(xml);
+	free(ours);
+	free(expats);
+}
+
+/* Of input that is gone nothing is read when a reset fails. */
+static void a_reset_that_fails_is_at_the_beginning(void **state)
+{
+	(void)state;
+	enum { BYTES = 20000 }; /* after so many a parser is replaced */
+	struct rcpt_xml *x = make();
+	char *xml = malloc(BYTES);
+	assert_non_null(xml);
+	memset(xml, '\n', BYTES);
+	memcpy(xml, "<s>", 3);
+	memcpy(xml + BYTES - 4, "</b>", 4);
+	assert_int_equal(rcpt_xml_feed(x, xml, BYTES), RCPT_XML_MALFORMED);
+	free(xml);
+	rcpt_mem_fail_after(0);
+	rcpt_xml_reset(x);
+	rcpt_mem_fail_after(-1);
+	const struct rcpt_xml_position where = rcpt_xml_position(x);
+	assert_int_equal(rcpt_xml_feed(x, "<message/>", 10), RCPT_XML_NO_MEMORY);
+	assert_true(where.byte == 1 && where.line == 1 && where.column == 1);
+	rcpt_xml_free(x);
+}
+
 static void a_tag_without_end_is_not_kept_for_ever(void **state)
 {
 	(void)state;
@@ -685,6 +819,8 @@ int main(void)
 		cmocka_unit_test(an_endless_stream),
 		cmocka_unit_test(comments),
 		cmocka_unit_test(faults_have_a_place),
+		cmocka_unit_test(lines_are_those_of_expat),
+		cmocka_unit_test(a_reset_that_fails_is_at_the_beginning),
 		cmocka_unit_test(a_tag_without_end_is_not_kept_for_ever),
 		cmocka_unit_test(one_input_leaves_no_burden),
 		cmocka_unit_test(running_out_of_memory),
