@@ -234,7 +234,7 @@ function want(self, jid, client)
 end
 
 -- Are there so many to be asked that nothing would be learned of another one? Then nobody is kept of whom nothing is known: in a flood
--- of strangers they would only cost memory. Nor is who has nothing to do with the user that they are shown to.
+-- of strangers they would only cost memory.
 local function is_crowded(self)
 	local backlog = self.backlog[ELSEWHERE];
 	return backlog ~= nil and backlog:count() >= LIMITS_ELSEWHERE.backlog;
@@ -275,23 +275,36 @@ local function shown_here(self, stanza, jid)
 	want(self, jid, client); -- without caps too (rule D4)
 end
 
--- A client elsewhere shows itself to a user of this host.
+-- Is this presence from elsewhere dealt with when no more has been looked at than what is at hand? It is in a crowd, and while the client
+-- is asked: whoever shows another ver with each presence would only cost time.
+local function is_glance_enough(self, stanza, jid, bare, to)
+	local client = self.people:client(jid, bare);
+	if not client then
+		if not self.people:has_room(bare) then return true; end
+		if not is_crowded(self) then return false; end
+		local _, _, _, key = caps_of(stanza);
+		return self.by_hash:get(key) == nil and not self.flight[key];
+	end
+	if not self.asking[jid] or not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
+	local has_caps, ver, node, key = caps_of(stanza);
+	if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
+	return true;
+end
+
+-- A client elsewhere shows itself to a user of this host. Nobody is kept of whom nothing is known, and who has nothing to do with that user.
 local function shown_to(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
-	if not client and not self.people:has_room(bare) then return; end
 	local has_caps, ver, node, key = caps_of(stanza);
-	local unknown, is_occupant = self.by_hash:get(key) == nil, stanza:get_child("x", xmlns_muc_user) ~= nil;
+	local unknown = self.by_hash:get(key) == nil;
 	if client then
 		if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
-		-- While it is asked, nothing else is looked at: whoever shows another ver with each presence would only cost time.
-		if self.asking[jid] and client.shown[to] and (client.room or not is_occupant) then return; end
-	elseif unknown and not self.flight[key] and (is_crowded(self) or self.people.is_stranger(to, bare, jid)) then
+	elseif unknown and not self.flight[key] and self.people.is_stranger(to, bare, jid) then
 		return;
 	else
 		client = { key = key, ver = ver, node = node };
 	end
 	client = self.people:seen(jid, bare, client, to);
-	if is_occupant then client.room = true; end
+	if stanza:get_child("x", xmlns_muc_user) then client.room = true; end
 	if unknown and not client.room and self.actions.may_see(to, jid) then client.asker = to; end
 	if has_caps and client.asker then want(self, jid, client); end
 end
@@ -330,10 +343,19 @@ function methods:presence(stanza, to)
 	elseif type or jid == bare then
 		return;
 	elseif to then
-		shown_to(self, stanza, jid, bare, to);
+		if not is_glance_enough(self, stanza, jid, bare, to) then shown_to(self, stanza, jid, bare, to); end
 	else
 		shown_here(self, stanza, jid);
 	end
+end
+
+--- Takes note of presence from elsewhere when nothing has to be waited for.
+-- @return true where it is dealt with; else `presence` is to be called
+function methods:glance(stanza, to)
+	local jid, type = stanza.attr.from, stanza.attr.type;
+	if not jid or type or #jid > MAX_JID then return false; end
+	local bare = bare_of(jid);
+	return jid ~= bare and is_glance_enough(self, stanza, jid, bare, to);
 end
 
 --- Takes note of presence that a client of this host sends to somebody. While that client is being asked, this can wait: whoever shows

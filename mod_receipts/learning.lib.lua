@@ -67,7 +67,8 @@ end
 
 --- Listens from now on.
 -- @param libs  disco and presence: the libs
--- @param hook  function (event name, handler): hooks an event of the host, guarded
+-- @param hook  function (event name, handler, priority, at_once): hooks an event of the host, guarded, in a thread in which others may run
+--              meanwhile; but what at_once(event) returns true for is done with
 function learning.listen(capabilities, rooms, libs, hook)
 	-- @param left  optional: the room that is left thereby, under whatever nick
 	local function presence_out(event, left)
@@ -102,9 +103,13 @@ function learning.listen(capabilities, rooms, libs, hook)
 			if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
 		end
 	end
+	local function at_once(event)
+		local to = event.stanza.attr.to;
+		return to and capabilities:glance(event.stanza, bare_of(to));
+	end
 	-- Before mod_blocklist (100): who is blocked goes all the same.
-	hook("presence/bare", presence_in, 101);
-	hook("presence/full", presence_in, 101);
+	hook("presence/bare", presence_in, 101, at_once);
+	hook("presence/full", presence_in, 101, at_once);
 
 	hook("iq-result/bare/disco", function (event)
 		local query = libs.disco.result(event.stanza);

@@ -110,10 +110,12 @@ local function hook(name, handler, priority)
 end
 
 -- The same for what may have to read a store, or sends a stanza, on whichever occasion. Guarded twice: the handler may go on when this is
--- over, and a thread may not be had.
-local function hook_in_thread(name, handler, priority)
+-- over, and a thread may not be had. A thread takes time: `at_once`, where there is one, does what needs none, and returns whether that was all.
+local function hook_in_thread(name, handler, priority, at_once)
 	handler = guard(name, handler);
-	hook(name, function (event) return guards.in_thread(handler, event); end, priority);
+	hook(name, function (event)
+		if not at_once or not at_once(event) then return guards.in_thread(handler, event); end
+	end, priority);
 end
 
 local limits = {

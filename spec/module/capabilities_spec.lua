@@ -423,6 +423,35 @@ describe("capabilities", function ()
 		assert.same({ 0, 2, "capable" }, { looked, #asked, caps:of("a@far/r") });
 	end);
 
+	it("B3 of a client elsewhere need no more than a glance while it is being asked, or where many are", function ()
+		local function glance(jid, query, to, attr) return caps:glance(presence(jid, query, attr), to or "u@h"); end
+		assert.is_false(glance("a@far/r", info(R, "urn:0")));
+		caps:presence(presence("a@far/r", info(R, "urn:0")), "u@h");
+		assert.is_true(glance("a@far/r", info(R, "urn:1")));
+		assert.is_false(glance("a@far/r", info(R, "urn:2"), "v@h"), "it is shown to somebody else");
+		assert.is_false(glance("a@far/r", nil, nil, { type = "unavailable" }));
+		local joined = presence("a@far/r", info(R, "urn:2"));
+		joined:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up();
+		assert.is_false(caps:glance(joined, "u@h"), "it is a room's occupant");
+		asked[1].done(info(R, "urn:0"));
+		assert.equal("urn:n#"..calculate_hash(info(R, "urn:1").tags), asked[2].node, "what it has shown at a glance");
+		asked[2].done(info(R, "urn:1"));
+		assert.is_false(glance("a@far/r", info(R, "urn:2")), "it is to be asked");
+
+		local last = #asked;
+		for i = 1, 299 do caps:presence(presence("b"..i.."@far/r", info(R, "urn:b"..i)), "u@h"); end
+		assert.is_false(glance("c@far/r", info(R, "urn:c")));
+		caps:presence(presence("b300@far/r", info(R, "urn:b300")), "u@h");
+		assert.equal(last + 100, #asked);
+		assert.is_true(glance("c@far/r", info(R, "urn:c")));
+		assert.is_false(glance("c@far/r", info(R, "urn:1")), "what it shows is known");
+		assert.is_false(glance("c@far/r", info(R, "urn:b1")), "and this will be");
+		assert.is_false(glance("c@far", info(R, "urn:c")), "no client");
+		for i = 1, 100 do caps:presence(presence("d@far/"..i, info(R, "urn:1")), "u@h"); end
+		assert.is_true(glance("d@far/101", info(R, "urn:1")), "no room");
+		assert.is_false(glance("d@far/100", info(R, "urn:1")));
+	end);
+
 	it("B1 of a client elsewhere that is being asked are at hand where it shows what is known", function ()
 		local query = info(R);
 		caps:presence(presence("b@far/r", query), "u@h");
