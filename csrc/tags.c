@@ -21,6 +21,8 @@ bool rcpt_tags_push(struct rcpt_tags *tags, struct rcpt_str tag)
 		return false;
 	tags->text = text;
 	for (size_t i = 0; i < tag.n; i++) {
+		if (tag.p[i] == '\n' && tag.p[i - 1] == '\r') /* one line break, and one space in a value */
+			continue;
 		const bool end_of_line = tag.p[i] == '\n' || tag.p[i] == '\r';
 		tags->text[tags->n++] = (char)(end_of_line ? ' ' : tag.p[i]);
 	}

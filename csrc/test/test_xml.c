@@ -255,6 +255,31 @@ static void prefixes_outlive_a_cut(void **state)
 	}
 }
 
+/* Two characters that break one line are one space in a value, also when its tag is read again. */
+static void values_outlive_a_cut(void **state)
+{
+	(void)state;
+	char longest[200];
+	sprintf(longest, "<s a='%098d\r\n1'><message/><message/></s>", 0);
+	const struct {
+		const char *xml;
+		enum rcpt_xml_status status;
+	} streams[] = {
+		{longest, RCPT_XML_OK},
+		{"<s xmlns:a='1\r\n2' xmlns:b='1  2'><message/><message><c a:d='' b:d=''/></message></s>", RCPT_XML_OK},
+		{"<s xmlns:a='1\r\n2' xmlns:b='1 2'><message/><message><c a:d='' b:d=''/></message></s>", RCPT_XML_MALFORMED},
+		{"<s xmlns:a='1\n\r2' xmlns:b='1  2'><message/><message><c a:d='' b:d=''/></message></s>", RCPT_XML_MALFORMED},
+	};
+	for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
+		for (size_t after = 1; after < 200; after += 100) {
+			struct rcpt_xml *x = make();
+			rcpt_xml_cut_after(x, after);
+			rcpt_xml_feed(x, streams[i].xml, strlen(streams[i].xml));
+			assert_int_equal(rcpt_xml_finish(x), streams[i].status);
+			rcpt_xml_free(x);
+		}
+}
+
 /* What has been read when a stream's bytes come `size` at a time, and how that ends. */
 static enum rcpt_xml_status read_in_chunks(struct rcpt_xml *x, const char *xml, size_t n, size_t size, struct result *r)
 {
@@ -809,6 +834,7 @@ int main(void)
 		cmocka_unit_test(the_same_at_every_chunk_size),
 		cmocka_unit_test(captures_of_several_streams),
 		cmocka_unit_test(prefixes_outlive_a_cut),
+		cmocka_unit_test(values_outlive_a_cut),
 		cmocka_unit_test(one_limit_at_every_chunk_size),
 		cmocka_unit_test(many_tags_below_the_limit),
 		cmocka_unit_test(open_tags_have_a_limit),
