@@ -9,7 +9,8 @@ void rcpt_lines_begin(struct rcpt_lines *lines)
 	*lines = (struct rcpt_lines){.at = {1, 1, 1}};
 }
 
-/* All bytes but those that go on with a character. Of blocks of one size compilers count many bytes at once. */
+/* All bytes but those that go on with a character, which are the least as signed numbers. Of blocks of one size compilers count
+ * many bytes at once, and more of them where no number is wider than a byte. */
 static uint64_t characters(const char *p, size_t n)
 {
 	enum { BLOCK = 64 };
@@ -17,11 +18,11 @@ static uint64_t characters(const char *p, size_t n)
 	for (; n >= BLOCK; p += BLOCK, n -= BLOCK) {
 		unsigned char in_block = 0;
 		for (int i = 0; i < BLOCK; i++)
-			in_block = (unsigned char)(in_block + ((p[i] & 0xc0) != 0x80));
+			in_block = (unsigned char)(in_block + ((signed char)p[i] >= -0x40));
 		count += in_block;
 	}
 	for (size_t i = 0; i < n; i++)
-		count += (p[i] & 0xc0) != 0x80;
+		count += (signed char)p[i] >= -0x40;
 	return count;
 }
 
