@@ -169,7 +169,7 @@ static void end_container(struct rcpt_xml *x)
 }
 
 /* Is the document to be cut here, where a stanza or a container has ended? It is when Expat has read much of it, and near the end
- * of a long piece. */
+ * of a long piece, where its tags are so short that to read them again takes less than to count lines. */
 static bool to_be_cut(const struct rcpt_xml *x)
 {
 	const uint64_t at = (uint64_t)XML_GetCurrentByteIndex(x->parser);
@@ -177,7 +177,7 @@ static bool to_be_cut(const struct rcpt_xml *x)
 	if (at <= x->replayed || x->forwarded || x->tags.count != x->depth)
 		return false;
 	return at - x->replayed > x->cut_after ||
-		   (end_of_piece >= x->cut_after / 256 && x->fed - at < end_of_piece && x->tags.n < end_of_piece);
+		   (end_of_piece >= x->cut_after / 256 && x->fed - at < end_of_piece && x->tags.n < end_of_piece / 2);
 }
 
 static void XMLCALL on_start(void *ud, const char *raw, const char **attr)

@@ -398,6 +398,29 @@ static void names_are_forgotten_within_long_tags(void **state)
 	rcpt_xml_free(x);
 }
 
+/* A document that is cut near the end of each piece begins with them again, which is to take less than is saved. */
+static void long_tags_are_not_read_again_for_each_piece(void **state)
+{
+	(void)state;
+	enum { PIECE = 16384, PIECES = 64 };
+	char tag[801], *piece = malloc(PIECE);
+	assert_non_null(piece);
+	memset(piece, ' ', PIECE);
+	memcpy(piece + PIECE - 10, "<message/>", 10);
+	write_tag(tag, "a", 800);
+	struct rcpt_xml *x = make();
+	assert_int_equal(rcpt_xml_feed(x, tag, 800), RCPT_XML_OK);
+	rcpt_mem_fail_after(4 * PIECES); /* a document takes more than ten allocations */
+	for (int i = 0; i < PIECES; i++) {
+		struct result r = {.n = 0};
+		assert_int_equal(rcpt_xml_feed(x, piece, PIECE), RCPT_XML_OK);
+		take(x, &r);
+	}
+	rcpt_mem_fail_after(-1);
+	rcpt_xml_free(x);
+	free(piece);
+}
+
 #define FORWARDED "<forwarded xmlns='urn:xmpp:forward:0'>"
 #define DELAY(stamp) "<delay xmlns='urn:xmpp:delay' stamp='" stamp "'/>"
 #define NS "xmlns='jabber:client'"
@@ -839,6 +862,7 @@ int main(void)
 		cmocka_unit_test(many_tags_below_the_limit),
 		cmocka_unit_test(open_tags_have_a_limit),
 		cmocka_unit_test(names_are_forgotten_within_long_tags),
+		cmocka_unit_test(long_tags_are_not_read_again_for_each_piece),
 		cmocka_unit_test(stamps),
 		cmocka_unit_test(messages_wait_to_be_taken),
 		cmocka_unit_test(what_is_taken_goes),
