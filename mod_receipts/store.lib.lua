@@ -8,6 +8,7 @@
 -- A storage may let others run before it answers (util.async). Then everything may have changed, but for that user's records: nobody else
 -- deals with those meanwhile.
 
+local async = require "util.async";
 local jid_node = require "util.jid".node;
 local jid_join = require "util.jid".join;
 
@@ -18,6 +19,7 @@ local retries = module:require "retries";
 local MAX_KNOWN = 100000; -- users of whom it is known that their records have been read
 local MAX_WITHOUT_ROOM = 1000; -- users whose records did not fit into the table, and
 local RETRY_AFTER = retries.AFTER; -- seconds until they are read again
+local MAX_WAITING = 100; -- stanzas that wait for the records of one user to be read
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
 local PATIENCE = 5; -- seconds for which all are tried nevertheless, when it is the last time
 local NO_ROOM = "there is no room for it in memory (receipts_max_pending)";
@@ -44,6 +46,7 @@ function store.new(host, pending, stores, actions)
 		put_off = retries.new(actions.now); -- users whose records could not be read or written
 		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> when the table was too full for their records
 		busy = {}; -- set of users with whose records a storage is dealing
+		loading = {}; -- user whose records it reads -> functions that have those go on who wait for that
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users all of whose records are to be removed
 		forgotten = 0; -- how often somebody was forgotten
@@ -155,14 +158,8 @@ function methods:knows(user)
 	return self.known.at[user] == true;
 end
 
---- Makes sure that a user's records are in the pending table.
--- @return true; false when they cannot be read now, so that what the table says is not all there is; and why, where that is not logged
-function methods:load(user)
-	if self.known.at[user] then return true; end
-	local time = self.actions.now();
-	if is_recent(self.no_room.at[user], time) then return false, NO_ROOM; end
-	if is_recent(self.down, time) or is_put_off(self, user) then return false; end
-	local data, err = attempt(self, self.keyval, "get", user);
+-- Deals with what the storage has of a user, as load() does.
+local function loaded(self, user, data, err)
 	if not data and err then
 		complain(self, "read", user, err);
 		return false;
@@ -177,13 +174,36 @@ function methods:load(user)
 		local complete = take_in(self, user, data);
 		self.actions.drain();
 		if not complete then
-			self.no_room:set(user, time);
+			self.no_room:set(user, self.actions.now());
 			return false, NO_ROOM;
 		end
 	end
 	self.known:set(user, true);
 	self.no_room:set(user, nil);
 	return true;
+end
+
+--- Makes sure that a user's records are in the pending table. Whoever comes while they are read waits for that, where something may wait.
+-- @return true; false when they cannot be read now, so that what the table says is not all there is; and why, where that is not logged
+function methods:load(user)
+	if self.known.at[user] then return true; end
+	local waiting, time = self.loading[user], self.actions.now();
+	if waiting and #waiting < MAX_WAITING and coroutine.isyieldable() then
+		local wait, done = async.waiter();
+		table.insert(waiting, done);
+		wait();
+		return self:load(user);
+	end
+	if is_recent(self.no_room.at[user], time) then return false, NO_ROOM; end
+	if is_recent(self.down, time) or is_put_off(self, user) then return false; end
+	waiting = {};
+	self.loading[user] = waiting;
+	local data, err = attempt(self, self.keyval, "get", user);
+	self.loading[user] = nil; -- first: who is told of what has expired may come here again
+	local sound, complete, why = pcall(loaded, self, user, data, err);
+	for _, done in ipairs(waiting) do done(); end
+	if not sound then error(complete, 0); end
+	return complete, why;
 end
 
 --- This entry is no longer in the table.

@@ -1077,11 +1077,12 @@ describe("store", function ()
 			assert.same({ "", "1" }, { ids("a"), ids("b") });
 			finish(writing);
 			assert.equal("1", ids("a"));
-			local reading = start("load", "a");
-			assert.is_false((do_it("load", "a")));
+			local reading, too = start("load", "a"), start("load", "a");
 			assert.same({ "a", "b" }, sweep(1000)); -- of whom one is being read
 			assert.equal("failing", (do_it("flush", 10)));
+			assert.is_true(waits(too));
 			assert.is_true((finish(reading)));
+			assert.is_false(waits(too));
 			assert.equal("done", (do_it("flush", 10)));
 			assert.equal("1 2", ids("a"));
 			assert.equal(0, failures);

@@ -214,6 +214,24 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		assert.falsy(server:log():find("cannot be read", 1, true));
 	end);
 
+	it("E1 delivers all that is acked while what was asked before a restart is read", function ()
+		local alice = server:connect("alice", { features = RECEIPTS });
+		for i = 1, 3 do alice:send(stanzas.ask { to = GATEWAY, id = "at once "..i }):sync(); end
+		gateway:drop();
+		server:restart();
+		servers.wait(function () return process.listening(port); end);
+		gateway = client.component(port, "gateway.localhost");
+		server:connect("alice", { features = RECEIPTS }); -- mod_blocklist needs her list
+		local acks = {};
+		for i = 1, 3 do acks[i] = tostring(stanzas.ack("alice@localhost", "at once "..i, { from = GATEWAY })); end
+		gateway:send(table.concat(acks));
+		for i = 1, 3 do
+			servers.wait(function ()
+				return server:run((STATE.."return r.pending:state('alice@localhost', '%s', 'at once %d')"):format(GATEWAY, i)) == "delivered";
+			end);
+		end
+	end);
+
 	it("B4 has nobody shown to whom they have blocked", function ()
 		for _, names in ipairs { { "alice", "bob" }, { "bob", "alice" } } do server:roster(names[1], names[2].."@localhost", "both"); end
 		local alice, bob = server:connect("alice", { features = NONE }), server:connect("bob", { features = RECEIPTS });
