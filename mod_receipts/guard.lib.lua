@@ -50,17 +50,35 @@ end
 local function do_work(call) call.result = call.work(table.unpack(call, 1, call.n)); end
 
 local runner; -- that of the last work, unless that waits
+local waiting = setmetatable({}, { __mode = "v" }); -- key -> runner whose work waits
 
 --- Does work that may let others run before it is done. What a connection that is lost or a component brings about runs in no thread of
 -- util.async's, so that nothing there may wait: the work gets one of its own.
+-- @param key  optional: what has the same key is done in turn, so that nothing overtakes what waits. Clients' stanzas are in any case
 -- @return what it returned; nil where it waits, and is done later
-function guards.in_thread(work, ...)
+function guards.in_turn(key, work, ...)
 	if coroutine.isyieldable() then return work(...); end -- async.ready() makes an error and its text each time that it isn't
 	local call = { n = select("#", ...), work = work, ... };
-	runner = runner or async.runner(do_work);
-	local _, state = runner:run(call);
-	if state ~= "ready" then runner = nil; end
+	local one = waiting[key] or runner or async.runner(do_work);
+	local _, state = one:run(call);
+	local waits = state ~= "ready";
+	if not waits then
+		runner = one;
+	elseif one == runner then
+		runner = nil;
+	end
+	if key then waiting[key] = waits and one or nil; end
 	return call.result;
+end
+
+--- Does work wait that has this key?
+function guards.waits(key)
+	return waiting[key] ~= nil;
+end
+
+--- The same for what may be overtaken.
+function guards.in_thread(...)
+	return guards.in_turn(nil, ...);
 end
 
 local function run(_, work) guards.in_thread(work); end

@@ -67,8 +67,8 @@ end
 
 --- Listens from now on.
 -- @param libs  disco and presence: the libs
--- @param hook  function (event name, handler, priority, at_once): hooks an event of the host, guarded, in a thread in which others may run
---              meanwhile; but what at_once(event) returns true for is done with
+-- @param hook  function (event name, handler, priority, key, at_once): hooks an event of the host, guarded, in a thread in which others may
+--              run meanwhile. Those for which key(event) is the same are done in turn; what at_once(event) returns true for is done with
 function learning.listen(capabilities, rooms, libs, hook)
 	-- @param left  optional: the room that is left thereby, under whatever nick
 	local function presence_out(event, left)
@@ -103,13 +103,11 @@ function learning.listen(capabilities, rooms, libs, hook)
 			if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
 		end
 	end
-	local function at_once(event)
-		local to = event.stanza.attr.to;
-		return to and capabilities:glance(event.stanza, bare_of(to));
-	end
+	local function account(event) return bare_of(event.stanza.attr.to); end
+	local function at_once(event) return event.stanza.attr.to and capabilities:glance(event.stanza, account(event)); end
 	-- Before mod_blocklist (100): who is blocked goes all the same.
-	hook("presence/bare", presence_in, 101, at_once);
-	hook("presence/full", presence_in, 101, at_once);
+	hook("presence/bare", presence_in, 101, account, at_once);
+	hook("presence/full", presence_in, 101, account, at_once);
 
 	hook("iq-result/bare/disco", function (event)
 		local query = libs.disco.result(event.stanza);

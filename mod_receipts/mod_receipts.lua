@@ -110,11 +110,14 @@ local function hook(name, handler, priority)
 end
 
 -- The same for what may have to read a store, or sends a stanza, on whichever occasion. Guarded twice: the handler may go on when this is
--- over, and a thread may not be had. A thread takes time: `at_once`, where there is one, does what needs none, and returns whether that was all.
-local function hook_in_thread(name, handler, priority, at_once)
+-- over, and a thread may not be had.
+-- @param key      optional: function (event): those with the same key are done in turn
+-- @param at_once  optional: function (event): does what needs no thread, where none has the turn; returns whether that was all
+local function hook_in_thread(name, handler, priority, key, at_once)
 	handler = guard(name, handler);
 	hook(name, function (event)
-		if not at_once or not at_once(event) then return guards.in_thread(handler, event); end
+		local turn = key and key(event);
+		if not at_once or guards.waits(turn) or not at_once(event) then return guards.in_turn(turn, handler, event); end
 	end, priority);
 end
 

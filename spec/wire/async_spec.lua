@@ -2,6 +2,7 @@
 -- A module of somebody else's that lets others run before it goes on with a stanza (util.async), as one does that keeps archives on another
 -- server. It may do so wherever Prosody handles a client's stanza; in a plain timer it would raise an error, and what we send is lost.
 
+local socket = require "socket";
 local client = require "spec.support.client";
 local process = require "spec.support.process";
 local servers = require "spec.support.server";
@@ -230,6 +231,28 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 				return server:run((STATE.."return r.pending:state('alice@localhost', '%s', 'at once %d')"):format(GATEWAY, i)) == "delivered";
 			end);
 		end
+	end);
+
+	-- Somebody who is not in bob's roster, and sees him by directed presence: whether he has blocked them is to be read.
+	local STRANGER = "stranger@gateway.localhost/client";
+	local CLIENTS = STATE.."return #r.capabilities:clients('stranger@gateway.localhost')";
+
+	local function shows_a_stranger()
+		local bob = server:connect("bob", { features = NONE });
+		bob:send(bob:presence { to = STRANGER }):sync();
+		server:reload(); -- no list has been read
+		gateway:show { "urn:example:four" };
+		return bob;
+	end
+
+	it("B4 takes nobody for online who has gone while a block list was read", function ()
+		shows_a_stranger();
+		gateway:send(tostring(gateway:presence { from = STRANGER, to = "bob@localhost" })
+			..tostring(st.presence { from = STRANGER, to = "bob@localhost", type = "unavailable" }));
+		local info = st.stanza("iq", { type = "get", from = GATEWAY, to = "bob@localhost" });
+		gateway:iq(info:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
+		socket.sleep(0.1);
+		assert.equal("0", server:run(CLIENTS));
 	end);
 
 	it("B4 has nobody shown to whom they have blocked", function ()
