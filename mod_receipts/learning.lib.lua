@@ -101,6 +101,7 @@ function learning.listen(capabilities, rooms, libs, hook)
 		elseif from and not is_ours(from) then -- of clients of this host all is known by what they broadcast
 			local account = bare_of(to);
 			if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
+			if not bare_sessions[account] then capabilities:gone(account); end -- as it may be by now, while a block list was read
 		end
 	end
 	local function account(event) return bare_of(event.stanza.attr.to); end

@@ -255,6 +255,17 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		assert.equal("0", server:run(CLIENTS));
 	end);
 
+	it("B4 has nobody shown to a user who has gone while a block list was read", function ()
+		server:run("module:shared('/*/storage_slow/state').seconds = 0.1");
+		finally(function () server:run("module:shared('/*/storage_slow/state').seconds = nil"); end);
+		local bob = shows_a_stranger();
+		gateway:send(gateway:presence { from = STRANGER, to = "bob@localhost" });
+		socket.sleep(0.05);
+		bob:drop();
+		socket.sleep(0.4);
+		assert.equal("0", server:run(CLIENTS));
+	end);
+
 	it("B4 has nobody shown to whom they have blocked", function ()
 		for _, names in ipairs { { "alice", "bob" }, { "bob", "alice" } } do server:roster(names[1], names[2].."@localhost", "both"); end
 		local alice, bob = server:connect("alice", { features = NONE }), server:connect("bob", { features = RECEIPTS });
