@@ -234,12 +234,15 @@ local function new_incoming(engine, env)
 end
 
 -- Rule F0: an error is told, and the message goes on.
+-- @return the handler; and a function that is given its heir: what fails then does so as the pending table is closed, and is the heir's
 local function guarded(handler, failed)
+	local heir;
 	return function (event)
 		local ok, result = pcall(handler, event);
 		if ok then return result; end
+		if heir then return heir(event); end
 		pcall(failed, result);
-	end;
+	end, function (other) heir = other; end;
 end
 
 --- @param engine  receipts
@@ -254,13 +257,20 @@ end
 --                other_ack (function (): an ack passes that is not of type chat, so that mod_carbons does not copy it by itself)
 --                sample (function (age)): called for each that was delivered, some at a time; failed (function (error))
 -- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
---         uncounted (function ()): how many asked, were delivered and were duplicates since the last call
+--         uncounted (function ()): how many asked, were delivered and were duplicates since the last call;
+--         hand_over (function (outgoing, incoming)): from now on the pending table is theirs, as is what comes here all the same: what has
+--         waited in another module's handler, while ours was reloaded
 function hooks.new(engine, env)
 	local outgoing, asked = new_outgoing(engine, env);
 	local incoming, acked = new_incoming(engine, env);
-	return guarded(outgoing, env.failed), guarded(incoming, env.failed), function ()
+	local guarded_outgoing, set_outgoing = guarded(outgoing, env.failed);
+	local guarded_incoming, set_incoming = guarded(incoming, env.failed);
+	return guarded_outgoing, guarded_incoming, function ()
 		local delivered, duplicate = acked(); -- first: it may fail, and then nothing has been told
 		return asked(), delivered, duplicate;
+	end, function (other_outgoing, other_incoming)
+		set_outgoing(other_outgoing);
+		set_incoming(other_incoming);
 	end;
 end
 

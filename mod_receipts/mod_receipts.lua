@@ -246,7 +246,7 @@ end
 
 local always = function () return true; end;
 local comes = guard("a message that comes", function (...) return sleeping.traffic.incoming(parts, ...); end);
-local outgoing, incoming, uncounted = hooks.new(engine, {
+local outgoing, incoming, uncounted, hand_over = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
 	known = store.known.at, no_answers = preferences.no_answers.at, rooms = rooms.of_session;
@@ -262,6 +262,7 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	failed = function (err) tell_error("a message hook", err); end;
 	sample = reports.sample;
 });
+parts.hand_over = hand_over;
 reports:watch(function ()
 	parts.drain();
 	return uncounted();
@@ -305,6 +306,8 @@ function module.restore(saved)
 	if not saved.pending then return look_around(); end -- save() has failed, and force_module_reload is set
 	pending:take_over(saved.pending);
 	pending:limit(limits);
+	saved.pending = pending; -- for what has begun there, and waits
+	saved.hand_over(outgoing, incoming);
 	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
 		if asleep.is_awake(saved[name]) then parts[name]:take_over(saved[name]); end
 	end

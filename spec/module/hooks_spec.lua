@@ -10,7 +10,7 @@ local R = { xmlns = "urn:xmpp:receipts" };
 local bits = receipts.bits;
 
 describe("message hooks", function ()
-	local pending, env, told, heard, ages, other_acks, outgoing, incoming, uncounted, session;
+	local pending, env, told, heard, ages, other_acks, outgoing, incoming, uncounted, hand_over, session;
 
 	local function handler(name)
 		return function (event, ...)
@@ -20,7 +20,7 @@ describe("message hooks", function ()
 	end
 
 	local function hook()
-		outgoing, incoming, uncounted = hooks.new(receipts, env);
+		outgoing, incoming, uncounted, hand_over = hooks.new(receipts, env);
 	end
 
 	before_each(function ()
@@ -68,6 +68,17 @@ describe("message hooks", function ()
 		ages = {};
 		return { asked, delivered, duplicate };
 	end
+
+	it("A3 what comes after a reload all the same is its heir's", function ()
+		receipts.pending({}):take_over(pending);
+		local function heir(name)
+			return function (event) return name.." "..event.stanza.attr.id; end
+		end
+		hand_over(heir("out"), heir("in"));
+		assert.equal("out 1", outgoing { origin = session, stanza = ask("1") });
+		assert.equal("in own", incoming { origin = session, stanza = ack("1") });
+		assert.same({}, told);
+	end);
 
 	it("leave alone what has nothing to do with receipts", function ()
 		for _, stanza in ipairs { message({ type = "chat" }, st.stanza("active", { xmlns = "urn:x" })), message({ type = "groupchat", body = "hi" }),

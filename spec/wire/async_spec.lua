@@ -111,6 +111,27 @@ describe("beside a module that lets others run,", function ()
 		comes(alice, ack_of("waits"));
 	end);
 
+	it("A3 E1 a request or an ack that waits before it comes to us is looked at, though we are reloaded meanwhile", function ()
+		server:run([[
+			local sleep = require "util.async".sleep;
+			local function wait(event)
+				local id = event.stanza.attr.id;
+				if id == "asks late" or id == "acks late" then sleep(0.2); end
+			end
+			for _, event in ipairs { "pre-message/bare", "message/bare" } do module:hook(event, wait, 1000); end
+		]]);
+		local bob = server:connect("bob", { features = RECEIPTS });
+		alice:send(stanzas.ask { to = "bob@localhost", id = "asks late" });
+		socket.sleep(0.1);
+		server:reload();
+		comes(bob, stanzas.asks);
+		bob:send(stanzas.ack("alice@localhost", "asks late", { id = "acks late" }));
+		socket.sleep(0.3); -- it is on its way in
+		server:reload();
+		comes(alice, ack_of("asks late"));
+		assert.equal("delivered", server:run(STATE.."return r.pending:state('alice@localhost', 'bob@localhost', 'asks late')"));
+	end);
+
 	it("G1 messages are sent again", function ()
 		local bob = server:connect("bob", { features = RECEIPTS });
 		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "capable"; end);
@@ -231,6 +252,22 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 				return server:run((STATE.."return r.pending:state('alice@localhost', '%s', 'at once %d')"):format(GATEWAY, i)) == "delivered";
 			end);
 		end
+	end);
+
+	it("A3 C1 asks though we are reloaded while a choice is read for that", function ()
+		for _, names in ipairs { { "alice", "bob" }, { "bob", "alice" } } do server:roster(names[1], names[2].."@localhost", "both"); end
+		local alice, bob = server:connect("alice", { features = NONE }), server:connect("bob", { features = RECEIPTS });
+		servers.wait(function ()
+			for _, one in ipairs { alice, bob } do one:sync(); end
+			return server:support_of(alice.jid) == "incapable" and server:support_of(bob.jid) == "capable";
+		end);
+		server:run("module:shared('/*/storage_slow/state').seconds = 0.1");
+		finally(function () server:run("module:shared('/*/storage_slow/state').seconds = nil"); end);
+		alice:send(stanzas.chat { to = "bob@localhost", id = "choice" });
+		socket.sleep(0.05);
+		server:reload();
+		comes(bob, stanzas.asks);
+		assert.equal("pending", server:run(STATE.."return r.pending:state('alice@localhost', 'bob@localhost', 'choice')"));
 	end);
 
 	-- Somebody who is not in bob's roster, and sees him by directed presence: whether he has blocked them is to be read.
