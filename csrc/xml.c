@@ -169,7 +169,7 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 		} else {
 			rcpt_xml_fail(x, rcpt_xml_status_of(x->expat_error));
 		}
-	} else if (!x->single && !keep_tail(x)) {
+	} else if (!keep_tail(x)) {
 		rcpt_xml_fail(x, RCPT_XML_NO_MEMORY);
 	} else if (x->tail_n > x->limits.bytes) {
 		rcpt_xml_fail(x, RCPT_XML_TOO_LARGE);

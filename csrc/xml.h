@@ -76,7 +76,7 @@ void rcpt_xml_reset(struct rcpt_xml *x);
 void rcpt_xml_cut_after(struct rcpt_xml *x, size_t bytes);
 #define RCPT_XML_CUT ((size_t)256 << 10) /* unless told otherwise: some 5 MB in Expat when they are all new names */
 
-/* Reads one message given whole. It resets the reader. */
+/* Reads one message given whole. It resets the reader, which is to be reset once more before a stream. */
 enum rcpt_xml_status rcpt_xml_message(struct rcpt_xml *x, const char *xml, size_t n);
 /* Reads the next `n` bytes of a stream. */
 enum rcpt_xml_status rcpt_xml_feed(struct rcpt_xml *x, const char *chunk, size_t n);

@@ -728,6 +728,20 @@ static void a_reset_that_fails_is_at_the_beginning(void **state)
 	rcpt_xml_free(x);
 }
 
+/* Nor when a stream is fed to a reader that has read one message. */
+static void after_one_message_comes_a_reset(void **state)
+{
+	(void)state;
+	struct rcpt_xml *x = make();
+	assert_int_equal(rcpt_xml_message(x, "<message>\n</message>", 20), RCPT_XML_OK);
+	assert_int_equal(rcpt_xml_feed(x, "<message/>", 10), RCPT_XML_MALFORMED);
+	const struct rcpt_xml_position where = rcpt_xml_position(x);
+	assert_true(where.byte == 21 && where.line == 2 && where.column == 11);
+	rcpt_xml_reset(x);
+	assert_int_equal(rcpt_xml_feed(x, "<message/>", 10), RCPT_XML_OK);
+	rcpt_xml_free(x);
+}
+
 static void a_tag_without_end_is_not_kept_for_ever(void **state)
 {
 	(void)state;
@@ -871,6 +885,7 @@ int main(void)
 		cmocka_unit_test(faults_have_a_place),
 		cmocka_unit_test(lines_are_those_of_expat),
 		cmocka_unit_test(a_reset_that_fails_is_at_the_beginning),
+		cmocka_unit_test(after_one_message_comes_a_reset),
 		cmocka_unit_test(a_tag_without_end_is_not_kept_for_ever),
 		cmocka_unit_test(one_input_leaves_no_burden),
 		cmocka_unit_test(running_out_of_memory),
