@@ -434,10 +434,15 @@ function methods:take_over(other)
 		local client = client_of(self, jid);
 		if client and not self.actions.hibernates(jid) then client.asked = nil; end
 	end
-	for jid, client in next, self.here do want(self, jid, client); end
+	local all = {}; -- while they are asked, others may come and go
+	for jid in next, self.here do table.insert(all, jid); end
 	self.people:each(function (jid, client)
-		if client.ver and client.asker then want(self, jid, client); end
+		if client.ver and client.asker then table.insert(all, jid); end
 	end);
+	for _, jid in ipairs(all) do
+		local client = client_of(self, jid);
+		if client then want(self, jid, client); end
+	end
 end
 
 --- The full JIDs of a person's clients that are known to be capable.

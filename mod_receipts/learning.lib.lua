@@ -42,11 +42,15 @@ end
 --- Takes note of who is online already, when the module comes, or comes back without what it knew.
 -- @param rooms  rooms.lib.lua's
 function learning.look_around(capabilities, rooms)
+	local sessions = {}; -- while their clients are asked, others may come and go
 	for _, online in pairs(prosody.hosts[module.host].sessions) do
 		for _, session in pairs(online.sessions) do
-			if session.presence then capabilities:presence(session.presence); end
+			table.insert(sessions, session);
 			joined_before(session, rooms);
 		end
+	end
+	for _, session in ipairs(sessions) do
+		if session.presence and not session.destroyed then capabilities:presence(session.presence); end
 	end
 end
 

@@ -295,7 +295,7 @@ local hashes = open_store("receipts_caps");
 learning.recall(capabilities, hashes);
 learning.listen(capabilities, rooms, sleeping, hook_in_thread);
 
-local function look_around() learning.look_around(capabilities, rooms); end
+local function look_around() guards.in_thread(guard("looking around", learning.look_around), capabilities, rooms); end
 local function save_hashes() learning.save(capabilities, hashes); end
 
 -- A reload keeps what is pending and known. What was to be sent again is not.
@@ -316,7 +316,7 @@ function module.restore(saved)
 		query_id = saved.queries.id;
 		asleep.wake(queries); -- to hear the answers that are still to come
 	end
-	capabilities:take_over(saved.capabilities);
+	guards.in_thread(guard("asking anew", capabilities.take_over), capabilities, saved.capabilities);
 	if asleep.is_awake(answering) then answering:learned(); end -- for what was learned a moment ago
 end
 

@@ -62,6 +62,19 @@ describe("capabilities", function ()
 		for i = 1, 50 do assert.equal("capable", caps:of("a"..i.."@h/r")); end
 	end);
 
+	it("A3 B1 are asked for anew after a reload, though clients come and go while a query is sent", function ()
+		for i = 1, 3 do caps:presence(presence("a"..i.."@h/r")); end
+		local sent, other = {}, nil;
+		other = new(function (jid)
+			table.insert(sent, jid);
+			if #sent > 1 then return; end
+			other:forget(jid);
+			for i = 1, 20 do other.here["b"..i.."@h/r"] = {}; end
+		end);
+		other:take_over(caps);
+		assert.equal(3, #sent);
+	end);
+
 	it("B1 cost one query, too, where very many are online when the module comes, and no list of them is moved for each", function ()
 		local query, count, moved = info(R), 2000, 0;
 		local shown = presence("", query);

@@ -132,6 +132,17 @@ describe("beside a module that lets others run,", function ()
 		assert.equal("delivered", server:run(STATE.."return r.pending:state('alice@localhost', 'bob@localhost', 'asks late')"));
 	end);
 
+	it("A3 B1 whoever was being asked is asked anew when we are reloaded where nothing may wait", function ()
+		local bob = server:connect("bob", { presence = false });
+		bob:show { "urn:example:anew" };
+		bob.held = {};
+		bob:send(bob:presence());
+		for i = 1, 2 do
+			servers.wait(function () bob:sync(); return bob.held[i]; end);
+			if i == 1 then server:run("module:add_timer(0, function () require 'core.modulemanager'.reload('localhost', 'receipts'); end)"); end
+		end
+	end);
+
 	it("G1 messages are sent again", function ()
 		local bob = server:connect("bob", { features = RECEIPTS });
 		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "capable"; end);
