@@ -87,9 +87,21 @@ local function run(_, work) guards.in_thread(work); end
 -- other modules may have to wait for something.
 -- @param add    function (seconds, callback, ...): as module:add_timer
 -- @param guard  what new() returns
--- @return later(seconds, name, work): returns a timer, with stop()
+-- @return later(seconds, name, work): returns a timer, with stop(), but for 0 seconds;
+--         catch_up(): does now what is due at once
 function guards.timers(add, guard)
-	return function (seconds, name, work) return add(seconds, run, guard(name, work)); end;
+	local due = {}; -- work that is
+	local function catch_up()
+		local list = due;
+		due = {};
+		for _, work in ipairs(list) do guards.in_thread(work); end
+	end
+	return function (seconds, name, work)
+		work = guard(name, work);
+		if seconds > 0 then return add(seconds, run, work); end
+		if #due == 0 then add(0, catch_up); end
+		table.insert(due, work);
+	end, catch_up;
 end
 
 return guards;

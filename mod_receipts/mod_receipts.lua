@@ -95,7 +95,7 @@ local function add_timer(...)
 	timers[timer] = true;
 	return timer;
 end
-local later = guards.timers(add_timer, guard);
+local later, catch_up = guards.timers(add_timer, guard);
 reports = reports_lib.new(
 	function (...) return module:metric(...); end,
 	function (event) return get_handlers(event) ~= nil; end,
@@ -408,6 +408,7 @@ parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, parts); -- 
 reports:start();
 
 function module.unload()
+	catch_up(); -- nobody else would
 	function module.hook() end -- what waits for a storage goes on later, and nobody would take away what it hooks then
 	for timer in pairs(timers) do timer:stop(); end
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages

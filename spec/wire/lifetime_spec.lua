@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Rules A3, F0, F1 on the wire: what a reload keeps, what goes with a user, and what other people's errors cannot do.
 
+local client = require "spec.support.client";
 local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
@@ -209,6 +210,62 @@ describe("the module", function ()
 			require "core.modulemanager".unload("localhost", "receipts");
 			return before.." "..count();
 		]]));
+	end);
+end);
+
+describe("a reload before what is due at once", function ()
+	local server, port, alice;
+	setup(function ()
+		port = process.free_port();
+		server = servers.start { modules = { "receipts", "smacks" }, disabled = { "pep" }, hosts = servers.gateway, options = ([[
+			component_ports = { %d }
+			component_interfaces = { "127.0.0.1" }
+			receipts_answer = "opt-out"
+			receipts_answer_proof = "sent"
+			receipts_answer_components = { "gateway.localhost" }
+		]]):format(port) };
+		server:roster("alice", "bob@localhost", "both");
+		server:roster("bob", "alice@localhost", "both");
+	end);
+	teardown(function () server:stop(); end);
+	before_each(function () alice = server:connect("alice", { features = { stanzas.xmlns } }); end);
+	after_each(function () server:disconnect_all(); end);
+
+	-- Nothing else happens between these two.
+	local function send_and_reload(one, stanza)
+		one:send(tostring(stanza)..tostring(st.stanza("iq", { type = "set", id = "reload", to = "localhost" })
+			:tag("run", { xmlns = "urn:spec:control" }):text("require 'core.modulemanager'.reload('localhost', 'receipts')")));
+	end
+
+	local function is_told(id)
+		servers.wait(function ()
+			for _, message in ipairs(alice:messages()) do
+				if stanzas.acked(message) == id then return true; end
+			end
+		end);
+	end
+
+	it("A3 E4 does not keep back acks that wait for presence", function ()
+		local bob = server:connect("bob", { presence = false });
+		alice:send(stanzas.ask { to = bob.jid, id = "waits" });
+		servers.wait(function () return bob:messages()[1]; end);
+		bob:send(stanzas.ack(alice.jid, "waits")):sync();
+		send_and_reload(bob, bob:presence());
+		is_told("waits");
+	end);
+
+	it("A3 D2 costs no answer of what was sent", function ()
+		local bob = server:connect("bob", { features = { "urn:example:nothing" } });
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
+		send_and_reload(alice, stanzas.ask { to = "bob@localhost", id = "sent" });
+		is_told("sent");
+	end);
+
+	it("A3 D1 costs no answer for a gateway", function ()
+		local gateway = client.component(port, "gateway.localhost");
+		finally(function () gateway:drop(); end);
+		send_and_reload(alice, stanzas.ask { to = "+1555@gateway.localhost", id = "gateway" });
+		is_told("gateway");
 	end);
 end);
 
