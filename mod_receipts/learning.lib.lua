@@ -97,22 +97,22 @@ function learning.listen(capabilities, rooms, libs, hook)
 		presence_out(event, left);
 	end);
 
-	local function presence_in(event)
-		local stanza = event.stanza;
-		local to, from = stanza.attr.to, stanza.attr.from;
-		if not to then
-			capabilities:presence(stanza);
-		elseif from and not is_ours(from) then -- of clients of this host all is known by what they broadcast
-			local account = bare_of(to);
-			if bare_sessions[account] then capabilities:presence(stanza, account); end -- who is not online is shown nothing
-			if not bare_sessions[account] then capabilities:gone(account); end -- as it may be by now, while a block list was read
-		end
+	local function account_of(event) return bare_of(event.stanza.attr.to); end
+	local function at_once(event)
+		local account = account_of(event);
+		return account and capabilities:glance(event.stanza, account);
 	end
-	local function account(event) return bare_of(event.stanza.attr.to); end
-	local function at_once(event) return event.stanza.attr.to and capabilities:glance(event.stanza, account(event)); end
+	local function presence_in(event)
+		local from, account = event.stanza.attr.from, account_of(event);
+		if not account then return capabilities:presence(event.stanza); end
+		-- Of clients of this host all is known by what they broadcast; and who is not online is shown nothing.
+		if not from or is_ours(from) or not bare_sessions[account] then return; end
+		capabilities:presence(event.stanza, account);
+		if not bare_sessions[account] then capabilities:gone(account); end -- while a block list was read
+	end
 	-- Before mod_blocklist (100): who is blocked goes all the same.
-	hook("presence/bare", presence_in, 101, account, at_once);
-	hook("presence/full", presence_in, 101, account, at_once);
+	hook("presence/bare", presence_in, 101, account_of, at_once);
+	hook("presence/full", presence_in, 101, account_of, at_once);
 
 	hook("iq-result/bare/disco", function (event)
 		local query = libs.disco.result(event.stanza);
