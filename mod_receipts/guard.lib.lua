@@ -85,11 +85,12 @@ local function run(_, work) guards.in_thread(work); end
 
 --- Timers for work that may let others run before it is done (util.async), as whatever reads a store or sends a stanza does: storages and
 -- other modules may have to wait for something.
--- @param add    function (seconds, callback, ...): as module:add_timer
--- @param guard  what new() returns
+-- @param add       function (seconds, callback, ...): as module:add_timer
+-- @param add_task  util.timer's: what is due at once is done though the module be unloaded by then, for a stanza may still be with it
+-- @param guard     what new() returns
 -- @return later(seconds, name, work): returns a timer, with stop(), but for 0 seconds;
 --         catch_up(): does now what is due at once
-function guards.timers(add, guard)
+function guards.timers(add, add_task, guard)
 	local due = {}; -- work that is
 	local function catch_up()
 		local list = due;
@@ -99,7 +100,7 @@ function guards.timers(add, guard)
 	return function (seconds, name, work)
 		work = guard(name, work);
 		if seconds > 0 then return add(seconds, run, work); end
-		if #due == 0 then add(0, catch_up); end
+		if #due == 0 then add_task(0, catch_up); end
 		table.insert(due, work);
 	end, catch_up;
 end

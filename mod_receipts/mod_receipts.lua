@@ -44,6 +44,7 @@ local user_exists = require "core.usermanager".user_exists;
 local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 local time_now = require "util.time".now;
+local add_task = require "util.timer".add_task;
 
 local asleep = module:require "asleep";
 local capabilities_lib = module:require "capabilities";
@@ -95,7 +96,7 @@ local function add_timer(...)
 	timers[timer] = true;
 	return timer;
 end
-local later, catch_up = guards.timers(add_timer, guard);
+local later, catch_up = guards.timers(add_timer, add_task, guard);
 reports = reports_lib.new(
 	function (...) return module:metric(...); end,
 	function (event) return get_handlers(event) ~= nil; end,
@@ -408,7 +409,7 @@ parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, parts); -- 
 reports:start();
 
 function module.unload()
-	catch_up(); -- nobody else would
+	catch_up(); -- before what it needs goes
 	function module.hook() end -- what waits for a storage goes on later, and nobody would take away what it hooks then
 	for timer in pairs(timers) do timer:stop(); end
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages

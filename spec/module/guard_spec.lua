@@ -48,7 +48,7 @@ describe("guard", function ()
 			local arguments = table.pack(...);
 			start = function () callback(time + seconds, table.unpack(arguments)); end;
 			return "a timer";
-		end, guard);
+		end, nil, guard);
 		local wait;
 		assert.equal("a timer", later(5, "work", function ()
 			wait, goes_on = async.waiter();
@@ -60,6 +60,20 @@ describe("guard", function ()
 		goes_on();
 		assert.truthy(lines[1]:find("^error: Error in work, .*broken\nstack traceback:"));
 		assert.equal(1, count);
+	end);
+
+	it("A3 F0 does what is due at once, all of it and each once, when the next moment or the end of the module comes", function ()
+		local done, moments = {}, {};
+		local later, catch_up = guards.timers(nil, function (_, callback) table.insert(moments, callback); end, guard);
+		for i = 1, 2 do later(0, "work", function () table.insert(done, i); end); end
+		moments[1]();
+		assert.same({ 1, 2 }, done);
+		later(0, "work", function () table.insert(done, 3); end);
+		catch_up();
+		later(0, "work", function () table.insert(done, 4); end);
+		assert.same({ 1, 2, 3 }, done);
+		for i = 2, 3 do moments[i](); end
+		assert.same({ { 1, 2, 3, 4 }, 3 }, { done, #moments });
 	end);
 
 	it("F0 lets work wait for others wherever it falls due", function ()

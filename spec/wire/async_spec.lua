@@ -132,6 +132,29 @@ describe("beside a module that lets others run,", function ()
 		assert.equal("delivered", server:run(STATE.."return r.pending:state('alice@localhost', 'bob@localhost', 'asks late')"));
 	end);
 
+	it("A3 D1 E4 what is due at once is done for what has waited in another module, though we were reloaded meanwhile", function ()
+		server:run([[
+			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
+			local function wait(event)
+				if event.stanza.attr.id ~= "due at once" then return; end
+				sleep(0.05);
+				reload("localhost", "receipts");
+			end
+			module:hook("presence/initial", wait, 1000);
+			module:context("gateway.localhost"):hook("message/bare", wait, 1000);
+		]]);
+		local gateway = client.component(port, "gateway.localhost");
+		finally(function () gateway:drop(); end);
+		alice:send(stanzas.ask { to = "+1555@gateway.localhost", id = "due at once" });
+		comes(alice, ack_of("due at once"));
+		local bob = server:connect("bob", { presence = false });
+		alice:send(stanzas.ask { to = bob.jid, id = "kept back" });
+		comes(bob, stanzas.asks);
+		bob:send(stanzas.ack(alice.jid, "kept back")):sync();
+		bob:send(bob:presence { id = "due at once" });
+		comes(alice, ack_of("kept back"));
+	end);
+
 	it("A3 B1 whoever was being asked is asked anew when we are reloaded where nothing may wait", function ()
 		local bob = server:connect("bob", { presence = false });
 		bob:show { "urn:example:anew" };
