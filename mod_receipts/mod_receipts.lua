@@ -307,7 +307,8 @@ function module.restore(saved)
 	if not saved.pending then return look_around(); end -- save() has failed, and force_module_reload is set
 	pending:take_over(saved.pending);
 	pending:limit(limits);
-	saved.pending = pending; -- for what has begun there, and waits
+	saved.pending = nil;
+	setmetatable(saved, { __index = parts }); -- for what has begun there, and waits: the table that there is by then
 	saved.hand_over(outgoing, incoming);
 	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
 		if asleep.is_awake(saved[name]) then parts[name]:take_over(saved[name]); end

@@ -65,9 +65,11 @@ end
 --- What another one knew, after a reload.
 function methods:take_over(other)
 	self.known:take_over(other.known);
-	self.busy, self.gone, self.purged = other.busy, other.gone, other.purged;
-	other.pending = self.pending; -- it may be at work with a storage: what cannot be written then, it tells the table
+	self.busy, self.loading, self.gone, self.purged = other.busy, other.loading, other.gone, other.purged;
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
+	-- It may be at work with a storage: what it reads, or cannot write, it tells the table that there is by then.
+	other.pending = nil;
+	setmetatable(other, { __index = self });
 end
 
 -- Calls a storage's method about a user.

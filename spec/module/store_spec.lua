@@ -1000,6 +1000,14 @@ describe("store", function ()
 		end
 		local function do_it(method, ...) return finish(start(method, ...)); end
 
+		local function reload()
+			local table_before, old = pending, store;
+			pending = receipts.pending();
+			store = new_store();
+			pending:take_over(table_before);
+			store:take_over(old);
+		end
+
 		-- Sweeps the whole store, and returns the users that it has come to.
 		local function sweep(ttl)
 			local step, users = store:sweep(ttl), {};
@@ -1129,17 +1137,24 @@ describe("store", function ()
 			ask("a", "1");
 			broken = true;
 			local writing = start("flush", 10);
-			local table_before, old = pending, store;
-			pending = receipts.pending();
-			store = new_store();
-			pending:take_over(table_before);
-			store:take_over(old);
+			for _ = 1, 2 do reload(); end
 			assert.equal("done", (do_it("flush", 10)));
 			finish(writing);
 			broken = false;
 			now = now + 5;
 			do_it("flush", 10);
 			assert.equal("1", ids("a"));
+		end);
+
+		it("A3 E1 what is being read while we are reloaded is waited for, and read for the table that there is then", function ()
+			data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
+			local reading = start("load", "a");
+			for _ = 1, 2 do reload(); end
+			local too = start("load", "a");
+			assert.is_true(waits(too));
+			assert.is_true((finish(reading)));
+			assert.is_true((finish(too)));
+			assert.equal("pending", (pending:state("a@h", "x@h", "1")));
 		end);
 
 		it("F1 an error of ours loses nothing", function ()
