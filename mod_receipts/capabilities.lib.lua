@@ -9,6 +9,7 @@
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> the flight in which it is asked, or will be
 --   in_flight owner -> how many queries are under way; backlog: owner -> who is asked when there is room, in turn. A client's owner is
 --             its person; those elsewhere have another one between them
+--   heir      what has taken over, after a reload: it asks whoever shows itself here all the same
 --
 -- A client is a table:
 --   ver, node          what its caps say
@@ -215,6 +216,7 @@ local function join(flight, jid, client)
 end
 
 function want(self, jid, client)
+	if self.heir then return want(self.heir, jid, client); end
 	if client.room or client.asked or known(self, client) ~= nil then return; end
 	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
 		client = client_here(self, client.ver, client.node, client.key);
@@ -428,6 +430,7 @@ end
 --- What another one knew, after a reload. Queries under way are lost with it: who was asked, or waited for that, is asked again. For a
 -- client that hibernates the question is kept where it will find it.
 function methods:take_over(other)
+	other.heir = self;
 	self.here, self.by_hash = other.here, other.by_hash;
 	self.people:take_over(other.people);
 	for jid in next, other.asking do

@@ -174,6 +174,24 @@ describe("beside a module that lets others run,", function ()
 	end);
 end);
 
+describe("beside such a module, and mod_pep, which asks clients before us,", function ()
+	it("A3 B1 a client is asked whose presence waits before it comes to us, though we are reloaded meanwhile", function ()
+		local server = servers.start { modules = { "receipts" } };
+		finally(function () server:stop(); end);
+		server:run([[
+			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
+			module:hook("presence/bare", function (event)
+				if event.stanza.attr.id ~= "waits" then return; end
+				sleep(0.05);
+				reload("localhost", "receipts");
+			end, 1000);
+		]]);
+		local bob = server:connect("bob", { presence = false });
+		bob:send(bob:presence { id = "waits" });
+		servers.wait(function () bob:sync(); return bob.queries; end);
+	end);
+end);
+
 describe("where block lists are in a storage that lets others run,", function ()
 	it("F0 a client that goes while one is read, for what it has just sent, is no error", function ()
 		local server = servers.start { modules = { "receipts" }, disabled = { "pep" }, options = [[
