@@ -5,7 +5,7 @@
 
 local async = require "util.async";
 
-local traceback = debug.traceback;
+local traceback, unpack = debug.traceback, table.unpack;
 
 local LOG_INTERVAL = 60; -- seconds between two lines about errors of a kind
 
@@ -47,10 +47,10 @@ function guards.new(complain, caught)
 	end, tell;
 end
 
-local function do_work(call) call.result = call.work(table.unpack(call, 1, call.n)); end
+local function do_work(call) call.result = call.work(unpack(call, 1, call.n)); end -- it may outlive its module: it holds on to nothing of that
 
 local runner; -- that of the last work, unless that waits
-local waiting = setmetatable({}, { __mode = "v" }); -- key -> runner whose work waits
+guards.waiting = setmetatable({}, { __mode = "v" }); -- key -> runner whose work waits; a reload keeps it
 
 --- Does work that may let others run before it is done. What a connection that is lost or a component brings about runs in no thread of
 -- util.async's, so that nothing there may wait: the work gets one of its own.
@@ -59,7 +59,7 @@ local waiting = setmetatable({}, { __mode = "v" }); -- key -> runner whose work 
 function guards.in_turn(key, work, ...)
 	if coroutine.isyieldable() then return work(...); end -- async.ready() makes an error and its text each time that it isn't
 	local call = { n = select("#", ...), work = work, ... };
-	local one = waiting[key] or runner or async.runner(do_work);
+	local one = guards.waiting[key] or runner or async.runner(do_work);
 	local _, state = one:run(call);
 	local waits = state ~= "ready";
 	if not waits then
@@ -67,13 +67,13 @@ function guards.in_turn(key, work, ...)
 	elseif one == runner then
 		runner = nil;
 	end
-	if key then waiting[key] = waits and one or nil; end
+	if key then guards.waiting[key] = waits and one or nil; end
 	return call.result;
 end
 
 --- Does work wait that has this key?
 function guards.waits(key)
-	return waiting[key] ~= nil;
+	return guards.waiting[key] ~= nil;
 end
 
 --- The same for what may be overtaken.

@@ -263,7 +263,7 @@ local outgoing, incoming, uncounted, hand_over = hooks.new(engine, {
 	failed = function (err) tell_error("a message hook", err); end;
 	sample = reports.sample;
 });
-parts.hand_over = hand_over;
+parts.hand_over, parts.guards = hand_over, guards;
 reports:watch(function ()
 	parts.drain();
 	return uncounted();
@@ -310,6 +310,7 @@ function module.restore(saved)
 	saved.pending = nil;
 	setmetatable(saved, { __index = parts }); -- for what has begun there, and waits: the table that there is by then
 	saved.hand_over(outgoing, incoming);
+	guards.waiting = saved.guards.waiting; -- what comes now is not to overtake it
 	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
 		if asleep.is_awake(saved[name]) then parts[name]:take_over(saved[name]); end
 	end

@@ -344,6 +344,18 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		assert.equal("0", server:run(CLIENTS));
 	end);
 
+	it("A3 B4 takes nobody for online who has gone while a block list was read, and we were reloaded", function ()
+		server:run("module:shared('/*/storage_slow/state').seconds = 0.1");
+		finally(function () server:run("module:shared('/*/storage_slow/state').seconds = nil"); end);
+		shows_a_stranger();
+		gateway:send(gateway:presence { from = STRANGER, to = "bob@localhost" });
+		socket.sleep(0.05);
+		server:reload();
+		gateway:send(st.presence { from = STRANGER, to = "bob@localhost", type = "unavailable" });
+		socket.sleep(0.3);
+		servers.wait(function () return server:run(CLIENTS) == "0"; end);
+	end);
+
 	it("B4 has nobody shown to a user who has gone while a block list was read", function ()
 		server:run("module:shared('/*/storage_slow/state').seconds = 0.1");
 		finally(function () server:run("module:shared('/*/storage_slow/state').seconds = nil"); end);
