@@ -185,6 +185,20 @@ local function loaded(self, user, data, err)
 	return true;
 end
 
+-- Reads a user's records. Whoever waits for that goes on when they have been dealt with.
+-- @param deal  function (self, user, data, err)
+-- @return what deal returned
+local function read(self, user, deal)
+	local waiting = {};
+	self.loading[user] = waiting;
+	local data, err = attempt(self, self.keyval, "get", user);
+	self.loading[user] = nil; -- first: who is told of what has expired may come here again
+	local sound, result, why = pcall(deal, self, user, data, err);
+	for _, done in ipairs(waiting) do done(); end
+	if not sound then error(result, 0); end
+	return result, why;
+end
+
 --- Makes sure that a user's records are in the pending table. Whoever comes while they are read waits for that, where something may wait.
 -- @return true; false when they cannot be read now, so that what the table says is not all there is; and why, where that is not logged
 function methods:load(user)
@@ -198,14 +212,7 @@ function methods:load(user)
 	end
 	if is_recent(self.no_room.at[user], time) then return false, NO_ROOM; end
 	if is_recent(self.down, time) or is_put_off(self, user) then return false; end
-	waiting = {};
-	self.loading[user] = waiting;
-	local data, err = attempt(self, self.keyval, "get", user);
-	self.loading[user] = nil; -- first: who is told of what has expired may come here again
-	local sound, complete, why = pcall(loaded, self, user, data, err);
-	for _, done in ipairs(waiting) do done(); end
-	if not sound then error(complete, 0); end
-	return complete, why;
+	return read(self, user, loaded);
 end
 
 --- This entry is no longer in the table.
@@ -428,6 +435,12 @@ end
 -- user a call.
 -- @return iterator: a function that deals with one user and returns that user's name; nil when all are dealt with
 function methods:sweep(ttl)
+	local function expire_old(_, user, data)
+		for _, entry in ipairs(type(data) == "table" and not self.known.at[user] and records.entries(data) or {}) do
+			local is_over = self.actions.now() - entry.time >= ttl and not is_gone(self, user, entry);
+			if is_over and not self.pending:state(jid_join(user, self.host), entry.to, entry.id) then expire(self, user, entry); end
+		end
+	end
 	local users = {};
 	for user in pairs(self.known.at) do table.insert(users, user); end
 	local ok, next_user, state, first = pcall(self.keyval.users, self.keyval);
@@ -442,12 +455,8 @@ function methods:sweep(ttl)
 				self.actions.deleted(user);
 				self.known:set(user, nil);
 			end
-		elseif user then
-			local data = not self.busy[user] and not self.purged[user] and attempt(self, self.keyval, "get", user);
-			for _, entry in ipairs(type(data) == "table" and not self.known.at[user] and records.entries(data) or {}) do
-				local is_over = self.actions.now() - entry.time >= ttl and not is_gone(self, user, entry);
-				if is_over and not self.pending:state(jid_join(user, self.host), entry.to, entry.id) then expire(self, user, entry); end
-			end
+		elseif user and not self.busy[user] and not self.purged[user] then
+			read(self, user, expire_old);
 		end
 		return user;
 	end;

@@ -1157,6 +1157,18 @@ describe("store", function ()
 			assert.equal("pending", (pending:state("a@h", "x@h", "1")));
 		end);
 
+		it("E1 what is being read for a sweep is waited for", function ()
+			data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now }, [records.key("x@h", "2")] = { to = "x@h", id = "2", time = 1 } };
+			local step = { thread = coroutine.create(store:sweep(1000)), results = {} };
+			go_on(step);
+			local reading = start("load", "a");
+			assert.is_true(waits(reading));
+			assert.equal("a", (finish(step)));
+			assert.is_true((finish(reading)));
+			assert.equal("pending", (pending:state("a@h", "x@h", "1")));
+			assert.same({ "a@h 2 pending" }, expired);
+		end);
+
 		it("F1 an error of ours loses nothing", function ()
 			ask("a", "1");
 			no_account.a = true;
