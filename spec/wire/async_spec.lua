@@ -7,6 +7,7 @@ local client = require "spec.support.client";
 local process = require "spec.support.process";
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local storages = require "spec.support.storages";
 local st = require "util.stanza";
 
 local STATE = "local r = prosody.hosts.localhost.modules.receipts.module.save(); ";
@@ -238,6 +239,24 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		server:disconnect_all();
 	end);
 
+	-- Until the spec is over, each reading takes so long that much can be sent meanwhile.
+	local function slow_down()
+		local take = storages.slow().take;
+		take(server, 0.1);
+		finally(function () take(server, nil); end);
+	end
+
+	-- alice's client is known not to support receipts, bob's to do so.
+	local function connect_friends()
+		for _, names in ipairs { { "alice", "bob" }, { "bob", "alice" } } do server:roster(names[1], names[2].."@localhost", "both"); end
+		local alice, bob = server:connect("alice", { features = NONE }), server:connect("bob", { features = RECEIPTS });
+		servers.wait(function ()
+			for _, one in ipairs { alice, bob } do one:sync(); end
+			return server:support_of(alice.jid) == "incapable" and server:support_of(bob.jid) == "capable";
+		end);
+		return alice, bob;
+	end
+
 	it("D1 is answered", function ()
 		local bob = server:connect("bob", { features = NONE, managed = true });
 		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
@@ -307,14 +326,8 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 	end);
 
 	it("A3 C1 asks though we are reloaded, and again, while a choice is read for that", function ()
-		for _, names in ipairs { { "alice", "bob" }, { "bob", "alice" } } do server:roster(names[1], names[2].."@localhost", "both"); end
-		local alice, bob = server:connect("alice", { features = NONE }), server:connect("bob", { features = RECEIPTS });
-		servers.wait(function ()
-			for _, one in ipairs { alice, bob } do one:sync(); end
-			return server:support_of(alice.jid) == "incapable" and server:support_of(bob.jid) == "capable";
-		end);
-		server:run("module:shared('/*/storage_slow/state').seconds = 0.1");
-		finally(function () server:run("module:shared('/*/storage_slow/state').seconds = nil"); end);
+		local alice, bob = connect_friends();
+		slow_down();
 		alice:send(stanzas.chat { to = "bob@localhost", id = "choice" });
 		socket.sleep(0.05);
 		for _ = 1, 2 do server:reload(); end
@@ -345,8 +358,7 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 	end);
 
 	it("A3 B4 takes nobody for online who has gone while a block list was read, and we were reloaded", function ()
-		server:run("module:shared('/*/storage_slow/state').seconds = 0.1");
-		finally(function () server:run("module:shared('/*/storage_slow/state').seconds = nil"); end);
+		slow_down();
 		shows_a_stranger();
 		gateway:send(gateway:presence { from = STRANGER, to = "bob@localhost" });
 		socket.sleep(0.05);
@@ -357,8 +369,7 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 	end);
 
 	it("B4 has nobody shown to a user who has gone while a block list was read", function ()
-		server:run("module:shared('/*/storage_slow/state').seconds = 0.1");
-		finally(function () server:run("module:shared('/*/storage_slow/state').seconds = nil"); end);
+		slow_down();
 		local bob = shows_a_stranger();
 		gateway:send(gateway:presence { from = STRANGER, to = "bob@localhost" });
 		socket.sleep(0.05);
@@ -368,12 +379,7 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 	end);
 
 	it("B4 has nobody shown to whom they have blocked", function ()
-		for _, names in ipairs { { "alice", "bob" }, { "bob", "alice" } } do server:roster(names[1], names[2].."@localhost", "both"); end
-		local alice, bob = server:connect("alice", { features = NONE }), server:connect("bob", { features = RECEIPTS });
-		servers.wait(function ()
-			for _, one in ipairs { alice, bob } do one:sync(); end
-			return server:support_of(alice.jid) == "incapable" and server:support_of(bob.jid) == "capable";
-		end);
+		local alice, bob = connect_friends();
 		alice:send(stanzas.ask { to = "bob@localhost", id = "not blocked" }):sync(); -- for which bob's choice is read
 		bob:iq(st.stanza("iq", { type = "set" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
 		bob:messages();
