@@ -7,10 +7,6 @@
 #define PIECE_LEAST 16384u
 #define PIECE_MOST 65536u
 
-/* Bytes told in all, at the most: as much as Lua's own memory in a small server, which halves the rounds. More would let more
- * wait to be collected, a twentieth of it in Prosody, for ever fewer rounds that are saved. */
-#define TOLD_MOST 4194304u
-
 static size_t next_piece(size_t told)
 {
 	return told / 4 < PIECE_LEAST ? PIECE_LEAST : told / 4 > PIECE_MOST ? PIECE_MOST : told / 4;
@@ -19,7 +15,7 @@ static size_t next_piece(size_t told)
 static size_t to_tell(lua_State *L, size_t (*held)(const void *handle))
 {
 	const size_t bytes = held(lua_touserdata(L, 1));
-	return bytes < TOLD_MOST ? bytes : TOLD_MOST;
+	return bytes < RCPT_TOLD_MOST ? bytes : RCPT_TOLD_MOST;
 }
 
 /* A round of the collector begins when the memory that it knows of has grown by a share, and what we hold is outside of that:

@@ -14,14 +14,17 @@ struct pending_handle {
 	/* What has happened to entries and Lua has not been told yet: that which made room for others since the last call of
 	 * evicted(), and what the last calls of expire() and overdue() had no memory to tell. */
 	struct rcpt_collection evicted, expired, overdue;
-	size_t told;   /* bytes that Lua's collector was told of */
-	uint32_t adds; /* since that was last looked at */
+	size_t told;       /* bytes that Lua's collector was told of */
+	size_t told_least; /* bytes that it is to be told of, though the table holds less */
+	uint32_t adds;     /* since that was last looked at */
 };
 
+/* As many as the collector is to be told of. */
 static size_t bytes_of(const void *handle)
 {
 	const struct pending_handle *h = handle;
-	return h->t ? rcpt_pending_bytes(h->t) : 0;
+	const size_t held = h->t ? rcpt_pending_bytes(h->t) : 0;
+	return h->t && held < h->told_least ? h->told_least : held;
 }
 
 /* Of the handle at 1: only for where nothing is half done. */
@@ -54,10 +57,11 @@ static struct rcpt_pending *table_at(lua_State *L, double now)
 	return open_table(L, h);
 }
 
-static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
+static struct rcpt_pending_limits check_limits(lua_State *L, int arg, size_t *told_least)
 {
-	static const char *const names[] = {"capacity", "per_user", "ttl", "remember", NULL};
+	static const char *const names[] = {"capacity", "per_user", "ttl", "remember", "told", NULL};
 	rcpt_check_options(L, arg, names);
+	*told_least = (size_t)rcpt_option(L, arg, "told", 0, RCPT_TOLD_MOST, 0);
 	return (struct rcpt_pending_limits){
 		.capacity = (uint32_t)rcpt_option(L, arg, "capacity", 1, RCPT_CAPACITY_MAX, 1000000),
 		.per_user = (uint32_t)rcpt_option(L, arg, "per_user", 1, RCPT_CAPACITY_MAX, 1000),
@@ -68,9 +72,12 @@ static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
 
 int rcpt_l_pending(lua_State *L)
 {
-	const struct rcpt_pending_limits limits = check_limits(L, 1);
+	size_t told_least;
+	const struct rcpt_pending_limits limits = check_limits(L, 1, &told_least);
 	struct pending_handle *h = lua_newuserdata(L, sizeof *h);
-	*h = (struct pending_handle){.kind = &rcpt_handle_names[PENDING_HANDLE]};
+	*h = (struct pending_handle){.kind = &rcpt_handle_names[PENDING_HANDLE], .told_least = told_least};
+	lua_insert(L, 1);
+	lua_settop(L, 1);
 	lua_newtable(L);
 	lua_setuservalue(L, -2);
 	lua_pushvalue(L, lua_upvalueindex(UP_PENDING));
@@ -78,13 +85,18 @@ int rcpt_l_pending(lua_State *L)
 	h->t = rcpt_pending_new(&limits, &rcpt_module(L)->key);
 	if (!h->t)
 		return luaL_error(L, "out of memory");
+	tell_collector(L);
 	return 1;
 }
 
 static int l_pending_limit(lua_State *L)
 {
-	const struct rcpt_pending_limits limits = check_limits(L, 2);
-	rcpt_pending_limit(check_pending(L), &limits);
+	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	size_t told_least;
+	const struct rcpt_pending_limits limits = check_limits(L, 2, &told_least);
+	rcpt_pending_limit(open_table(L, h), &limits);
+	h->told_least = told_least;
+	tell_collector(L);
 	return 0;
 }
 

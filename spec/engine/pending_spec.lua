@@ -408,6 +408,32 @@ describe("receipts.pending", function ()
 		told(0);
 	end);
 
+	it("tells Lua's collector of more than it holds, where that is an option", function ()
+		local function known()
+			collectgarbage();
+			collectgarbage();
+			return collectgarbage("count") * 1024;
+		end
+		local before = known();
+		local table = receipts.pending { told = 300000 };
+		assert.near(300000, known() - before, 65536);
+		for i = 1, 1000 do table:add("a@h", "b@h", ("%050d"):format(i), 1); end
+		table:expire(1);
+		assert.near(300000, known() - before, 65536);
+		table:limit { told = 600000 };
+		assert.near(600000, known() - before, 65536);
+		local other = receipts.pending {};
+		other:take_over(table);
+		assert.near(600000, known() - before, 65536);
+		other:limit {};
+		assert.near(other:bytes(), known() - before, 65536);
+		other:close();
+		assert.near(0, known() - before, 65536);
+		for _, wrong in ipairs { -1, 4194305, 0/0, "1" } do
+			assert.has_error(function () receipts.pending { told = wrong }; end);
+		end
+	end);
+
 	describe("while it tells the collector, and a finalizer runs", function ()
 		local n;
 		before_each(function () n = 0; end);
