@@ -297,12 +297,17 @@ function methods:told(session, content)
 	return outcome_of(get(self, account_of(session), content.attr.from, content.attr.id)) ~= nil;
 end
 
+-- Without attributes, to be cloned: that takes a third of the time of making it.
+local ANSWER = st.message():tag("received", { xmlns = xmlns_receipts }):up():tag("store", { xmlns = xmlns_hints }):up();
+
 --- Makes the answer (rule D5).
 function methods:make(session, content, id)
 	self.sent:set(id, true);
-	return st.message({ from = session.full_jid, to = content.attr.from, type = content.attr.type, id = id })
-		:tag("received", { xmlns = xmlns_receipts, id = content.attr.id }):up()
-		:tag("store", { xmlns = xmlns_hints }):up();
+	local made = st.clone(ANSWER);
+	local attr = made.attr;
+	attr.from, attr.to, attr.type, attr.id = session.full_jid, content.attr.from, content.attr.type, id;
+	made.tags[1].attr.id = content.attr.id;
+	return made;
 end
 
 --- Is this an answer of ours, or its bounce?

@@ -348,7 +348,7 @@ for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/u
 hook("resource-bind", bound);
 hook("presence/initial", available);
 hook_in_thread("account-disco-info", account_disco);
-if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, record); end
+if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, PRIORITY, record); end
 local sm_namespaces = { "urn:xmpp:sm:2", "urn:xmpp:sm:3" };
 local proven_by = guard("<a/>", function (session, stanza)
 	local user, queue = session.username, session.smacks and session.outgoing_stanza_queue;

@@ -3,7 +3,9 @@
 -- advises against it without an agreement, and a client known to support receipts is taken for one.
 --
 -- kept[requester, id] = { to -> { content, attempts left, delay until the next look } }. In memory only.
+-- copies[requester, id] = { client's full JID -> how many were sent there that have not bounced }, also when nothing is kept any more.
 
+local new_cache = require "util.cache".new;
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
@@ -33,7 +35,7 @@ local mt = { __index = methods };
 --                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza)
 function resend.new(attempts, after, actions)
 	return setmetatable({
-		attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {};
+		attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {}, copies = new_cache(MAX_KEPT);
 		passing = setmetatable({}, { __mode = "k" }); -- event that a message passes -> function () that keeps it
 	}, mt);
 end
@@ -47,10 +49,15 @@ end
 
 --- Listens from now on. What another module stops on its way out is not kept. And the client has not sent the copies: what becomes of one
 -- is not what becomes of its message.
--- @param self    see start; it may sleep
--- @param hook    function (event name, handler, priority): hooks an event of the host, guarded
--- @param record  function (stanza, why): takes note of a decision
-function resend.watch(self, hook, record)
+-- @param self      see start; it may sleep
+-- @param hook      function (event name, handler, priority): hooks an event of the host, guarded
+-- @param priority  that of the handler of messages that come, which has bounces of messages be failed
+-- @param record    function (stanza, why): takes note of a decision
+function resend.watch(self, hook, priority, record)
+	local function lost(stanza)
+		record(stanza, "G1 what was sent again has not arrived");
+		return true;
+	end
 	for _, kind in ipairs { "bare", "full", "host" } do
 		hook("pre-message/"..kind, function (event)
 			local keep = is_awake(self) and self.passing[event];
@@ -58,14 +65,35 @@ function resend.watch(self, hook, record)
 		end, -1000);
 	end
 	hook("delivery/failure", function (event)
-		if not resend.is_copy(event.stanza) then return; end
-		record(event.stanza, "G1 what was sent again has not arrived");
-		return true;
+		if resend.is_copy(event.stanza) then return lost(event.stanza); end
 	end, 10); -- behind answering.lib.lua, before mod_smacks
+	for _, kind in ipairs { "bare", "full" } do
+		hook("message/"..kind, function (event)
+			local stanza = event.stanza;
+			if stanza.attr.type == "error" and is_awake(self) and self:bounced(stanza) then return lost(stanza); end
+		end, priority + 1);
+	end
 end
 
 local function key_of(requester, id)
 	return requester.."\0"..id;
+end
+
+local function count_copy(self, attr, jid)
+	local key = key_of(jid_bare(attr.from), attr.id);
+	local copies = self.copies:get(key) or {};
+	copies[jid] = (copies[jid] or 0) + 1;
+	self.copies:set(key, copies);
+end
+
+--- Is this the bounce of a copy, from another server? Where the message itself went to the same client, any bounce but the last is taken
+-- for that of a copy.
+function methods:bounced(stanza)
+	local attr = stanza.attr;
+	local copies = attr.from and attr.id and self.copies:get(key_of(jid_bare(attr.to), attr.id));
+	if not copies or not copies[attr.from] then return false; end
+	copies[attr.from] = copies[attr.from] > 1 and copies[attr.from] - 1 or nil;
+	return true;
 end
 
 local function forget(self, message)
@@ -139,6 +167,7 @@ local function look(self, message)
 		if not is_pending(self, message) then return; end -- since the one before was sent
 		local copy = st.clone(message.content);
 		copy.attr.to = jid;
+		count_copy(self, copy.attr, jid); -- first: it may bounce at once
 		self.actions.deliver(copy);
 	end
 end
@@ -160,6 +189,7 @@ function methods:keep(stanza, stamp)
 	local key = key_of(from, attr.id);
 	local earlier = self.kept[key] and self.kept[key][attr.to];
 	if earlier then forget(self, earlier); end
+	self.copies:set(key, nil);
 	local count = self.count_of[from] or 0;
 	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
@@ -185,11 +215,17 @@ local function still_has(session, content)
 	return false;
 end
 
+-- Does a client of this server get what is sent to that address? To a bare JID, one of negative priority does not (RFC 6121 §8.5.2.1.1).
+local function is_for(session, jid, to)
+	return jid == to or (session.priority or 0) >= 0;
+end
+
 -- May the client's user see it, and will it not get the message anyway? Who has an occupant's nick may be somebody else by now.
 local function lacks(content)
 	return function (from, jid, client)
 		local theirs = full_sessions[jid];
-		return not client.room and traffic.sees(from, jid, client) and not (theirs and still_has(theirs, content));
+		if theirs and (not is_for(theirs, jid, content.attr.to) or still_has(theirs, content)) then return false; end
+		return not client.room and traffic.sees(from, jid, client);
 	end;
 end
 

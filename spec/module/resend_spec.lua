@@ -51,6 +51,26 @@ describe("resend", function ()
 		assert.same({ 0, {}, {} }, { resend.count, resend.count_of, resend.kept });
 	end);
 
+	it("G1 E6 knows the bounce of each copy, whoever the requester's client is, and no other", function ()
+		start(2);
+		keep("1");
+		clients = { "b@h/1", "b@h/2" };
+		tick();
+		clients = { "b@h/1" };
+		tick();
+		local function bounced(from, id)
+			return resend:bounced(st.message { type = "error", from = from, to = "a@h/other", id = id or "1" });
+		end
+		assert.same({ false, false, false }, { bounced("b@h"), bounced("b@h/3"), bounced("b@h/1", "2") });
+		assert.is_false(resend:bounced(st.message { type = "error", to = "a@h" }));
+		assert.same({ true, false }, { bounced("b@h/2"), bounced("b@h/2") });
+		assert.same({ true, true, false }, { bounced("b@h/1"), bounced("b@h/1"), bounced("b@h/1") });
+		keep("2");
+		tick();
+		keep("2");
+		assert.is_false(bounced("b@h/1", "2"), "it is that of a later message");
+	end);
+
 	it("G1 stops when there is an ack or a bounce, or the ask has expired", function ()
 		for _, reason in ipairs { "delivered", "failed", false } do
 			start(3);

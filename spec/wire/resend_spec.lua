@@ -271,6 +271,84 @@ describe("sending again", function ()
 		assert.same({}, alice:messages());
 	end);
 
+	it("G1 E6 a copy that another server bounces is not the client's, which hears of its own message alone", function ()
+		-- As on another server: the host has no receipts.
+		local other = servers.start { disabled = { "pep" }, modules = { "smacks" }, hosts = [[
+			modules_enabled = { "receipts" }
+			receipts_resend_attempts = 2
+			receipts_resend_after = "1s"
+			VirtualHost "far.example"
+		]] };
+		finally(function () other:stop(); end);
+		other:roster("alice", "bob@far.example", "both");
+		other:roster("bob@far.example", "alice@localhost", "both");
+		alice = other:connect("alice", { features = RECEIPTS });
+		bob = other:connect("bob@far.example/bob", { features = RECEIPTS, managed = "once" });
+		local second = other:connect("bob@far.example/second", { features = NONE });
+		servers.wait(function ()
+			for _, one in ipairs { bob, second } do one:sync(); end
+			return other:support_of(bob.jid) == "capable";
+		end);
+		alice:sync();
+		local function state()
+			return other:run([[
+				return prosody.hosts.localhost.modules.receipts.module.save().pending:state("alice@localhost", "bob@far.example", "far");
+			]]);
+		end
+		alice:send(stanzas.ask({ to = bob.jid, id = "far" }));
+		alice:sync();
+		bob:sync();
+		bob:acknowledge();
+		assert.equal(1, #with_id("far", until_(function (got) return #with_id("far", got) == 1; end)));
+		bob:close(); -- without having acked the copy
+		second:sync();
+		assert.same({}, alice:messages());
+		assert.truthy(other:why("alice@localhost", "far"):find("G1 what was sent again has not arrived", 1, true));
+		assert.equal("pending", state());
+		bob = other:connect("bob@far.example/bob", { features = NONE });
+		local function bounce()
+			bob:send(st.message({ type = "error", to = alice.jid, id = "far" }):tag("error", { type = "cancel" })
+				:tag("service-unavailable", { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):up():up());
+			bob:sync();
+			return #alice:messages();
+		end
+		assert.equal(1, bounce());
+		assert.equal("failed", state());
+	end);
+
+	it("G1 E6 what a message that was sent again leaves behind is not taken for a later one with its id", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask({ to = bob.jid, id = "1" }));
+		alice:sync();
+		until_(function (got) return #with_id("1", got) == 2; end);
+		bob:send(stanzas.ack(alice.jid, "1"));
+		bob:sync();
+		assert.equal(1, #alice:messages());
+		alice:send(stanzas.ask({ to = bob.jid, id = "1" }));
+		alice:sync();
+		bob:send(st.message({ type = "error", to = alice.jid, id = "1" }):tag("error", { type = "cancel" }):up());
+		bob:sync();
+		assert.equal(1, #alice:messages());
+	end);
+
+	it("G1 not to a client of negative priority, for which messages to the bare JID are not", function ()
+		local function offline(action) server:run(("assert(require 'core.modulemanager'.%s('localhost', 'offline'))"):format(action)); end
+		offline("load"); -- else what nobody gets bounces
+		finally(function () offline("unload"); end);
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		bob:send(bob:presence():tag("priority"):text("-1"):up());
+		bob:sync();
+		for id, to in pairs { bare = "bob@localhost", full = bob.jid } do
+			alice:send(stanzas.ask({ to = to, id = id }));
+			alice:sync();
+		end
+		local got = within(1.5);
+		assert.same({}, with_id("bare", got));
+		assert.equal(2, #with_id("full", got));
+		bob:send(bob:presence());
+		bob:sync();
+	end);
+
 	it("G1 not to who has blocked the sender, nor to whom the sender has blocked", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		for one, other in pairs { [bob] = alice, [alice] = bob } do
