@@ -34,6 +34,6 @@ describe("make bench-quick", function ()
 			assert(page:find("`"..kind, 1, true), "docs/performance.md has no "..kind);
 			count = count + 1;
 		end
-		assert.equal(46, count, output);
+		assert.equal(42, count, output);
 	end);
 end);
