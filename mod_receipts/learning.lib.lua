@@ -82,7 +82,7 @@ function learning.listen(capabilities, rooms, libs, hook)
 		if is_awake(libs.presence) or type == "unavailable" and event.origin.directed then
 			libs.presence.directed(event.origin, left or to, type);
 		end
-		if not type then capabilities:directed(stanza); end
+		if not type and not event.origin.destroyed then capabilities:directed(stanza); end -- as it may be by now, if another module waited
 		-- Who unsubscribes is shown nothing more, and need not be told so: a Prosody at the other end sends no unavailable presence.
 		if type == "unsubscribe" then capabilities:hidden(bare_of(to), bare_of(stanza.attr.from)); end
 	end

@@ -43,6 +43,7 @@ end
 local user_exists = require "core.usermanager".user_exists;
 local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
+local st = require "util.stanza";
 local time_now = require "util.time".now;
 local add_task = require "util.timer".add_task;
 
@@ -118,7 +119,12 @@ local function hook_in_thread(name, handler, priority, key, at_once)
 	handler = guard(name, handler);
 	hook(name, function (event)
 		local turn = key and key(event);
-		if not at_once or guards.waits(turn) or not at_once(event) then return guards.in_turn(turn, handler, event); end
+		if turn and guards.waits(turn) then
+			event = { origin = event.origin, stanza = st.clone(event.stanza) }; -- Prosody addresses one object to everybody, in turn
+		elseif at_once and at_once(event) then
+			return;
+		end
+		return guards.in_turn(turn, handler, event);
 	end, priority);
 end
 

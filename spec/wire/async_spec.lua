@@ -112,6 +112,19 @@ describe("beside a module that lets others run,", function ()
 		comes(alice, ack_of("waits"));
 	end);
 
+	it("B1 nothing is kept of a client that has gone while presence that it sent to somebody waited before it came to us", function ()
+		server:run([[
+			local sleep = require "util.async".sleep;
+			module:hook("pre-presence/full", function (event)
+				if event.stanza.attr.id == "too late" then sleep(0.2); end
+			end, 100);
+		]]);
+		local bob = server:connect("bob", { presence = false });
+		bob:send(bob:presence { to = "somebody@localhost/here", id = "too late" }):drop();
+		socket.sleep(0.4);
+		assert.equal("nil", server:run(STATE.."return tostring(r.capabilities.here['bob@localhost/bob'])"));
+	end);
+
 	it("A3 E1 a request or an ack that waits before it comes to us is looked at, though we are reloaded meanwhile", function ()
 		server:run([[
 			local sleep = require "util.async".sleep;
@@ -354,6 +367,23 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		local info = st.stanza("iq", { type = "get", from = GATEWAY, to = "bob@localhost" });
 		gateway:iq(info:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
 		socket.sleep(0.1);
+		assert.equal("0", server:run(CLIENTS));
+	end);
+
+	it("B4 knows to whom presence was shown that had to wait, though Prosody addresses it to others meanwhile", function ()
+		slow_down();
+		shows_a_stranger();
+		gateway:send(gateway:presence { from = STRANGER, to = "bob@localhost" });
+		socket.sleep(0.05);
+		-- As mod_presence does for a client that has lost its connection.
+		server:run(([[
+			require "util.timer".add_task(0, function ()
+				local stanza = require "util.stanza".presence { from = %q, to = "bob@localhost", type = "unavailable" };
+				prosody.core_post_stanza(prosody.hosts["gateway.localhost"], stanza);
+				stanza.attr.to = "carl@localhost";
+			end);
+		]]):format(STRANGER));
+		socket.sleep(0.4);
 		assert.equal("0", server:run(CLIENTS));
 	end);
 
