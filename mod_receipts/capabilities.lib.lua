@@ -277,8 +277,14 @@ local function shown_here(self, stanza, jid)
 	want(self, jid, client); -- without caps too (rule D4)
 end
 
+-- Is this client being asked, or will it be, about what it shows by then?
+local function has_its_turn(self, jid, bare)
+	local theirs, everybodys = self.backlog[bare], self.backlog[ELSEWHERE];
+	return self.asking[jid] or theirs and theirs:get(jid) or everybodys and everybodys:get(jid);
+end
+
 -- Is this presence from elsewhere dealt with when no more has been looked at than what is at hand? It is in a crowd, and while the client
--- is asked: whoever shows another ver with each presence would only cost time.
+-- is asked or has to wait for that: whoever shows another ver with each presence would only cost time.
 local function is_glance_enough(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	if not client then
@@ -287,7 +293,7 @@ local function is_glance_enough(self, stanza, jid, bare, to)
 		local _, _, _, key = caps_of(stanza);
 		return self.by_hash:get(key) == nil and not self.flight[key];
 	end
-	if not self.asking[jid] or not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
+	if not has_its_turn(self, jid, bare) or not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
 	local has_caps, ver, node, key = caps_of(stanza);
 	if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
 	return true;

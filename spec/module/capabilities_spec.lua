@@ -457,12 +457,21 @@ describe("capabilities", function ()
 		caps:presence(presence("b300@far/r", info(R, "urn:b300")), "u@h");
 		assert.equal(last + 100, #asked);
 		assert.is_true(glance("c@far/r", info(R, "urn:c")));
+		assert.is_true(glance("b300@far/r", info(R, "urn:b")), "it has to wait for its turn");
 		assert.is_false(glance("c@far/r", info(R, "urn:1")), "what it shows is known");
 		assert.is_false(glance("c@far/r", info(R, "urn:b1")), "and this will be");
 		assert.is_false(glance("c@far", info(R, "urn:c")), "no client");
 		for i = 1, 100 do caps:presence(presence("d@far/"..i, info(R, "urn:1")), "u@h"); end
 		assert.is_true(glance("d@far/101", info(R, "urn:1")), "no room");
 		assert.is_false(glance("d@far/100", info(R, "urn:1")));
+	end);
+
+	it("B3 of a client elsewhere need no more than a glance while others of the same person are asked", function ()
+		for i = 1, 21 do caps:presence(presence("a@far/"..i, info(R, "urn:"..i)), "u@h"); end
+		assert.equal(20, #asked);
+		assert.is_true(caps:glance(presence("a@far/21", info(R, "urn:other")), "u@h"));
+		asked[1].done(info(R, "urn:1"));
+		assert.equal("urn:n#"..calculate_hash(info(R, "urn:other").tags), asked[21].node, "what it has shown by then");
 	end);
 
 	it("B1 of a client elsewhere that is being asked are at hand where it shows what is known", function ()
