@@ -23,8 +23,10 @@ struct pending_handle {
 static size_t bytes_of(const void *handle)
 {
 	const struct pending_handle *h = handle;
-	const size_t held = h->t ? rcpt_pending_bytes(h->t) : 0;
-	return h->t && held < h->told_least ? h->told_least : held;
+	if (!h->t)
+		return 0;
+	const size_t held = rcpt_pending_bytes(h->t);
+	return held < h->told_least ? h->told_least : held;
 }
 
 /* Of the handle at 1: only for where nothing is half done. */
