@@ -433,6 +433,27 @@ describe("sending again", function ()
 		]]));
 	end);
 
+	it("G1 a copy that is lost with the last session of its user is not stored for the next", function ()
+		local other = servers.start { options = 'receipts_resend_attempts = 2 receipts_resend_after = "1s"', disabled = { "pep" },
+			modules = { "receipts", "smacks", "offline" } };
+		finally(function () other:stop(); end);
+		other:roster("alice", "bob@localhost", "both");
+		other:roster("bob", "alice@localhost", "both");
+		alice = other:connect("alice", { features = RECEIPTS });
+		bob = other:connect("bob", { features = RECEIPTS, managed = "once" });
+		servers.wait(function () bob:sync(); return other:support_of(bob.jid) == "capable"; end);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "last" }));
+		alice:sync();
+		bob:sync();
+		bob:acknowledge();
+		until_(function (got) return got[#got] and got[#got]:get_child("delay", "urn:xmpp:delay"); end);
+		bob:close();
+		alice:sync();
+		bob = other:connect("bob", { presence = false });
+		bob:send("<presence/>");
+		assert.same({}, with_id("last", bob:messages()));
+	end);
+
 	it("G1 F0 no message that has waited in offline storage is taken for a copy, and lost with a session that dies", function ()
 		local other = servers.start { options = "receipts_resend_attempts = 2", modules = { "receipts", "smacks", "offline" } };
 		finally(function () other:stop(); end);
