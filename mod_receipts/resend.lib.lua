@@ -3,7 +3,8 @@
 -- advises against it without an agreement, and a client known to support receipts is taken for one.
 --
 -- kept[requester, id] = { to -> { content, attempts left, delay until the next look } }. In memory only.
--- copies[requester, id] = { client's full JID -> how many were sent there that have not bounced }, also when nothing is kept any more.
+-- copies[requester, id, who was asked: a bare JID] = { client's full JID -> how many were sent there that have not bounced }, also when
+-- nothing is kept any more.
 
 local new_cache = require "util.cache".new;
 local st = require "util.stanza";
@@ -79,8 +80,12 @@ local function key_of(requester, id)
 	return requester.."\0"..id;
 end
 
+local function key_of_copies(requester, id, asked)
+	return key_of(jid_bare(requester), id).."\0"..jid_bare(asked);
+end
+
 local function count_copy(self, attr, jid)
-	local key = key_of(jid_bare(attr.from), attr.id);
+	local key = key_of_copies(attr.from, attr.id, jid);
 	local copies = self.copies:get(key) or {};
 	copies[jid] = (copies[jid] or 0) + 1;
 	self.copies:set(key, copies);
@@ -90,7 +95,7 @@ end
 -- for that of a copy.
 function methods:bounced(stanza)
 	local attr = stanza.attr;
-	local copies = attr.from and attr.id and self.copies:get(key_of(jid_bare(attr.to), attr.id));
+	local copies = attr.from and attr.to and attr.id and self.copies:get(key_of_copies(attr.to, attr.id, attr.from));
 	if not copies or not copies[attr.from] then return false; end
 	copies[attr.from] = copies[attr.from] > 1 and copies[attr.from] - 1 or nil;
 	return true;
@@ -123,9 +128,9 @@ function methods:stop()
 	forget_those(self, function () return true; end);
 end
 
---- The user is gone, and what they sent is not sent again.
+--- The user is gone, and what they sent, or were sent, is not sent again: a namesake is somebody else.
 function methods:forget(account)
-	forget_those(self, function (content) return jid_bare(content.attr.from) == account; end);
+	forget_those(self, function (content) return jid_bare(content.attr.from) == account or jid_bare(content.attr.to) == account; end);
 end
 
 local function is_pending(self, message)
@@ -189,7 +194,7 @@ function methods:keep(stanza, stamp)
 	local key = key_of(from, attr.id);
 	local earlier = self.kept[key] and self.kept[key][attr.to];
 	if earlier then forget(self, earlier); end
-	self.copies:set(key, nil);
+	self.copies:set(key_of_copies(from, attr.id, attr.to), nil);
 	local count = self.count_of[from] or 0;
 	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);

@@ -71,6 +71,19 @@ describe("resend", function ()
 		assert.is_false(bounced("b@h/1", "2"), "it is that of a later message");
 	end);
 
+	it("G1 E6 knows the bounce of a copy, though somebody else is asked with the same id since", function ()
+		start(2);
+		keep("1");
+		tick();
+		resend:keep(st.message({ from = "a@h/r", to = "c@h", id = "1" }, "hi"), "2026-01-01T00:00:00Z");
+		assert.is_true(resend:bounced(st.message { type = "error", from = "b@h/1", to = "a@h/r", id = "1" }));
+	end);
+
+	it("G1 F0 what a client sends to its own user is not the bounce of a copy", function ()
+		start(1);
+		assert.is_false(resend:bounced(st.message { type = "error", from = "a@h/r", id = "1" }));
+	end);
+
 	it("G1 stops when there is an ack or a bounce, or the ask has expired", function ()
 		for _, reason in ipairs { "delivered", "failed", false } do
 			start(3);
@@ -137,6 +150,18 @@ describe("resend", function ()
 		tick();
 		assert.equal(1, #delivered);
 		assert.equal("c@h/r", delivered[1][2].attr.from);
+	end);
+
+	it("G1 F1 forgets what was sent to a user who is gone: a namesake gets nothing of it", function ()
+		start(3);
+		for id, to in ipairs { "b@h", "b@h/1", "c@h" } do
+			resend:keep(st.message({ from = "a@h/r", to = to, id = tostring(id) }, "hi"), "2026-01-01T00:00:00Z");
+		end
+		resend:forget("b@h");
+		assert.same({ 1, 1 }, { resend.count, #timers });
+		clients = { "c@h/1" };
+		tick();
+		assert.equal("3", delivered[1][2].attr.id);
 	end);
 
 	it("A3 G1 leaves no timer behind, nor what it would have sent", function ()

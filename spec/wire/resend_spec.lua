@@ -311,6 +311,16 @@ describe("sending again", function ()
 		assert.equal(1, #alice:messages());
 	end);
 
+	it("G1 F0 an error that a client sends to its own user is no error of ours", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "wakes" }));
+		for _, to in ipairs { false, alice.bare } do
+			alice:send(st.message({ type = "error", to = to or nil, id = "q" }, "hello"));
+			alice:sync();
+		end
+		assert.equal("0", says("saved.reports.counts.errors.hook"));
+	end);
+
 	it("G1 not to a client of negative priority, for which messages to the bare JID are not", function ()
 		local function offline(action) server:run(("assert(require 'core.modulemanager'.%s('localhost', 'offline'))"):format(action)); end
 		offline("load"); -- else what nobody gets bounces
