@@ -18,7 +18,7 @@ function retries.new(now)
 		now = now;
 		put_off = bounded.new(MAX); -- user -> { since = time, wait = seconds that this is put off for, err = why, served = as below }
 		served = 0; -- how often the store has done what it was asked for
-		reading = {}; -- user -> mark of who reads now; once it is gone, what they read may be old
+		reading = {}; -- user -> { readers = how many read now }; to who finds another one there when done, what was read may be old
 	}, mt);
 end
 
@@ -62,16 +62,18 @@ end
 
 --- What a keyval store has of a user; nil and the reason when it cannot be read, or could not a moment ago.
 function methods:read(store, user)
-	local why = self:why(user);
-	if why then return nil, why; end
 	local data, err, is_old;
 	repeat
-		local mark = self.reading[user] or {};
-		self.reading[user] = mark;
+		local why = self:why(user);
+		if why then return nil, why; end
+		local reading = self.reading[user] or { readers = 0 };
+		self.reading[user] = reading;
+		reading.readers = reading.readers + 1;
 		data, err = retries.attempt(store, "get", user);
-		is_old = self.reading[user] ~= mark;
+		reading.readers = reading.readers - 1;
+		is_old = self.reading[user] ~= reading;
+		if reading.readers == 0 and not is_old then self.reading[user] = nil; end
 	until not is_old;
-	self.reading[user] = nil;
 	if not data and err then
 		self:failed(user, err);
 		return nil, err;

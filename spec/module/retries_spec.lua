@@ -125,6 +125,44 @@ describe("retries", function ()
 		assert.same({}, one.reading);
 	end);
 
+	it("read once for each who asks while a storage lets others run, also when it fails", function ()
+		local reads, threads, got = 0, {}, {};
+		local slow = {};
+		function slow.get()
+			reads = reads + 1;
+			coroutine.yield();
+			if broken.bob then return nil, "disk on fire"; end
+			return "his";
+		end
+		local function all_at_once()
+			reads = 0;
+			for i = 1, 20 do
+				threads[i] = coroutine.create(function () got[i] = { one:read(slow, "bob") }; end);
+				assert(coroutine.resume(threads[i]));
+			end
+		end
+		local function go_on(i) assert(coroutine.resume(threads[i])); end
+		all_at_once();
+		for i = 1, 20 do go_on(i); end
+		assert.equal(20, reads);
+		for i = 1, 20 do assert.same({ "his" }, got[i]); end
+		assert.same({}, one.reading);
+
+		all_at_once();
+		for i = 1, 10 do go_on(i); end
+		one:forget("bob");
+		broken.bob = true;
+		for i = 11, 20 do go_on(i); end
+		assert.equal(30, reads, "what the others read was old");
+		go_on(11);
+		assert.same({ nil, "disk on fire" }, got[11]);
+		for i = 12, 20 do go_on(i); end
+		assert.equal(30, reads);
+		one:read(slow, "bob"); -- would wait
+		assert.equal(30, reads, "put off");
+		assert.same({}, one.reading);
+	end);
+
 	it("remember a thousand", function ()
 		setmetatable(broken, { __index = function () return true; end });
 		for i = 1, 1500 do one:read(store, "user"..i); end
