@@ -48,17 +48,17 @@ end
 -- The answer takes the way of the client's own stanzas. Like those it is not sent again when another module fails on that way: that may
 -- have been behind those that stored or sent it.
 local function send_answer(self, session, content, why)
-	local id = new_id();
+	local id, account, client = new_id(), account_of(session), session.full_jid; -- it may end while another module waits
 	local ok, err = pcall(prosody.core_post_stanza, session, self.answers:make(session, content, id), true);
 	if not ok then
-		self.answers:not_sent(session, content);
-		self.parts.record(content, "not answered for "..session.full_jid..", F0 the answer could not be sent");
+		self.answers:not_sent(account, content);
+		self.parts.record(content, "not answered for "..client..", F0 the answer could not be sent");
 		error(err, 0);
 	end
 	if self.answers:refused(id) then -- a block, no such user
-		self.parts.record(content, "not answered for "..session.full_jid..", D8 the answer was refused at once");
+		self.parts.record(content, "not answered for "..client..", D8 the answer was refused at once");
 	else
-		self.parts.record(content, "answered for "..session.full_jid..", "..why);
+		self.parts.record(content, "answered for "..client..", "..why);
 		self.parts.reports:count("answers");
 	end
 end

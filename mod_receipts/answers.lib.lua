@@ -223,8 +223,9 @@ function methods:arrived(session, content, support, visible, stored)
 end
 
 --- The answer that was decided on could not be sent: the next client at which the message arrives may be answered for.
-function methods:not_sent(session, content)
-	local account, from, id = account_of(session), content.attr.from, content.attr.id;
+-- @param account  of the client that it was decided on for
+function methods:not_sent(account, content)
+	local from, id = content.attr.from, content.attr.id;
 	if outcome_of(get(self, account, from, id)) == "answered" then set(self, account, from, id, { waits = {}, proven = {} }); end
 end
 

@@ -94,6 +94,26 @@ describe("beside a module that lets others run,", function ()
 		comes(alice, ack_of("sent"));
 	end);
 
+	it("F0 F4 of a client that goes while its answer is on the way this is told, and counted", function ()
+		server:run([[
+			local sleep = require "util.async".sleep;
+			module:hook("pre-message/full", function (event)
+				if event.stanza:get_child_with_attr("received", "urn:xmpp:receipts", "id", "and goes") then sleep(0.2); end
+			end, 1000);
+		]]);
+		local bob = server:connect("bob", { features = NONE, managed = "once" });
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
+		local function answers() return tonumber(server:run(STATE.."return r.reports.counts.answers[false]")); end
+		local before = answers();
+		alice:send(stanzas.ask { to = "bob@localhost", id = "and goes" });
+		comes(bob, stanzas.asks);
+		bob:acknowledge();
+		bob:drop();
+		comes(alice, ack_of("and goes"));
+		servers.wait(function () return answers() == before + 1; end);
+		assert.truthy(server:why("alice@localhost", "and goes"):find("answered for bob@localhost/bob", 1, true));
+	end);
+
 	it("D1 answers come for a gateway", function ()
 		local gateway = client.component(port, "gateway.localhost");
 		finally(function () gateway:drop(); end);
