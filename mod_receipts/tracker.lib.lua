@@ -66,10 +66,11 @@ end
 
 -- Room for one more. The oldest go first, whosever they are: they are the least likely to be acked.
 function methods:make_room()
-	if self.pending:count() < KEPT and self.pending:bytes() < KEPT_BYTES then return; end
-	local _, gone = self.pending:expire(self.clock, 2);
-	for _, entry in ipairs(gone) do
-		if entry.state == "pending" then self.counts.forgotten = self.counts.forgotten + 1; end
+	while self.pending:count() >= KEPT or self.pending:bytes() >= KEPT_BYTES do
+		local _, gone = self.pending:expire(self.clock, 2);
+		for _, entry in ipairs(gone) do
+			if entry.state == "pending" then self.counts.forgotten = self.counts.forgotten + 1; end
+		end
 	end
 end
 

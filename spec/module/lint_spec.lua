@@ -199,6 +199,19 @@ describe("F5 lint", function ()
 			assert.same({ 1, 1 }, { summary.unknown, summary.delivered });
 		end);
 
+		it("in bounded memory: long ids after short ones", function ()
+			local tracker = trackers.new(engine);
+			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
+			for i = 1, 45000 do
+				facts.id = i <= 30000 and tostring(i) or i..("x"):rep(1000);
+				tracker:message(facts);
+			end
+			assert.is_true(tracker.pending:bytes() <= 8.1 * 1024 * 1024, tracker.pending:bytes());
+			local summary = tracker:summary();
+			assert.equal(45000, summary.asked);
+			assert.equal(45000, summary.forgotten + tracker.pending:count());
+		end);
+
 		it("in bounded memory: addresses that are all different", function ()
 			local tracker = trackers.new(engine);
 			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
