@@ -245,5 +245,7 @@ bool rcpt_read_entry(lua_State *L, int table, struct rcpt_entry *e)
 		return false;
 	e->state = (enum rcpt_state)state;
 	e->time = lua_tonumber(L, -1);
+	rcpt_push_raw_field(L, table, "stored");
+	e->stored = lua_isnil(L, -1) || lua_toboolean(L, -1); /* records say nothing of it */
 	return e->time >= 0 && e->time < RCPT_TIME_MAX;
 }

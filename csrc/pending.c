@@ -265,7 +265,8 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	rcpt_query_set(t, &q, requester, asked, entry->id);
 	const rcpt_ref ref = rcpt_query_find(t, &q);
 	if (ref) {
-		entry_at(t, ref)->flags |= STORED;
+		struct entry *e = entry_at(t, ref);
+		e->flags = (uint8_t)((e->flags & ~STORED) | (entry->stored ? STORED : 0));
 		rcpt_journal_note(t, ref);
 		return RCPT_KNOWN;
 	}

@@ -133,7 +133,8 @@ uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, doub
 /* Shows the entries of one requester, oldest first: those not delivered, then, with `delivered`, those delivered. */
 void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud);
 
-/* Puts back an entry as each() showed it, and takes it for stored. RCPT_OK, RCPT_KNOWN when it is there already, or why not. A
+/* Puts back an entry as each() showed it, and takes it for stored. RCPT_OK, or why not: RCPT_KNOWN when it is there already,
+ * which only counts as changed, and as `stored` as that says: so what could not be written is put back as changed() showed it. A
  * time to come counts as now. Among the requester's entries it comes in its order of time; among all it comes last, so that a
  * walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. A full table gives up
  * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, one makes room as for a new entry; which may be

@@ -390,7 +390,7 @@ enum rcpt_status naive_put(struct naive *t, const struct rcpt_entry *entry, doub
 		return RCPT_TOO_LONG;
 	struct naive_entry *e = find_exact(t, &fresh);
 	if (e) {
-		e->stored = true;
+		e->stored = entry->stored;
 		note(t, e);
 		return RCPT_KNOWN;
 	}

@@ -136,12 +136,12 @@ static void add(struct both *b, struct input *in)
 
 static void put(struct both *b, struct input *in)
 {
-	const struct rcpt_entry e = {.from = PICK(in, requesters),
-								 .asked = PICK(in, asked),
-								 .id = PICK(in, ids),
-								 .time = move_clock(in, b->now),
-								 .state = (enum rcpt_state)(next(in) % 3),
-								 .flags = PICK(in, some_flags)};
+	struct rcpt_entry e = {.from = PICK(in, requesters), .asked = PICK(in, asked), .id = PICK(in, ids)};
+	e.time = move_clock(in, b->now);
+	const unsigned how = next(in);
+	e.state = (enum rcpt_state)(how % 3);
+	e.stored = how / 3 % 2 == 0;
+	e.flags = PICK(in, some_flags);
 	const enum rcpt_status status = rcpt_pending_put(b->ours, &e, b->now);
 	if (!refused(b, status)) {
 		const enum rcpt_status expected = naive_put(&b->naive, &e, b->now);

@@ -1105,7 +1105,7 @@ static void put_back_in_order_and_clean(void **state)
 	add(t, "a@h", "x@h", "new", 60);
 	add(t, "a@h", "x@h", "both", 60);
 	const struct rcpt_entry old[] = {
-		{.from = text("a@h"), .asked = text("x@h"), .id = text("both"), .time = 1},
+		{.from = text("a@h"), .asked = text("x@h"), .id = text("both"), .time = 1, .stored = true},
 		{.from = text("a@h"), .asked = text("x@h"), .id = text("old"), .time = 2, .flags = RCPT_OVERDUE},
 		{.from = text("a@h"), .asked = text("x@h"), .id = text("done"), .time = 30, .state = RCPT_DELIVERED_ONCE},
 	};
@@ -1128,6 +1128,17 @@ static void put_back_in_order_and_clean(void **state)
 	/* What the store should no longer have is removed from it. */
 	assert_int_equal(rcpt_pending_put(t, &old[2], 60), RCPT_OK);
 	assert_string_equal(changed(t), "a@h done:01 ");
+	sound(t);
+	rcpt_pending_saved(t, true);
+	/* What could not be written after all is no record to be removed. */
+	add(t, "a@h", "x@h", "failed", 103);
+	assert_string_equal(changed(t), "a@h failed:10 ");
+	rcpt_pending_saved(t, true);
+	const struct rcpt_entry failed = {.from = text("a@h"), .asked = text("x@h"), .id = text("failed"), .time = 103};
+	assert_int_equal(rcpt_pending_put(t, &failed, 104), RCPT_KNOWN);
+	assert_string_equal(changed(t), "a@h failed:10 ");
+	assert_int_equal(match(t, "a@h", "x@h", "failed", 105), RCPT_DELIVERED);
+	assert_string_equal(changed(t), " ");
 	sound(t);
 	rcpt_pending_free(t);
 	assert_int_equal(rcpt_mem_held(), 0);

@@ -319,6 +319,23 @@ describe("store", function ()
 		assert.equal(last + 2, failures, "what has worked begins anew");
 	end);
 
+	it("F1 while the store fails, what it never got is nothing to be removed from it", function ()
+		ask("a", "stored");
+		store:flush(10);
+		broken = true;
+		for i = 1, 100 do
+			ask("a", ("%03d"):format(i)); -- each makes room for the next
+			now = now + 5;
+			if i % 5 == 0 then assert.equal("failing", (store:flush(10))); end
+		end
+		local keys = {};
+		for key in pairs(store.gone.a) do table.insert(keys, key); end
+		assert.same({ records.key("x@h", "stored") }, keys);
+		broken = false;
+		store:flush_all();
+		assert.equal("091 092 093 094 095 096 097 098 099 100", ids("a"));
+	end);
+
 	it("F1 of the only user there is, a store that fails is tried as often as of others, and what waits is written when it works", function ()
 		broken = true;
 		ask("a", "1");
