@@ -108,6 +108,8 @@ function learning.listen(capabilities, rooms, libs, hook)
 		-- Of clients of this host all is known by what they broadcast; and who is not online is shown nothing.
 		if not from or is_ours(from) or not bare_sessions[account] then return; end
 		capabilities:presence(event.stanza, account);
+		-- Who cancels a subscription shows nothing more; a Prosody sends no unavailable presence when it was for one side only.
+		if event.stanza.attr.type == "unsubscribed" then capabilities:hidden(bare_of(from), account); end
 		if not bare_sessions[account] then capabilities:gone(account); end -- while a block list was read
 	end
 	-- Before mod_blocklist (100): who is blocked goes all the same.

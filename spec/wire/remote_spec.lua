@@ -90,6 +90,17 @@ describe("contacts elsewhere", function ()
 		befriend();
 	end);
 
+	it("B4 are not asked for once they have removed from their roster a user who does not let them see anything", function ()
+		alice = server:connect("alice", { features = { "urn:example:old" } });
+		finally(befriend);
+		server:roster("alice", "far@far.example", "to");
+		server:roster("far@far.example", "alice@localhost", "from");
+		connect_far();
+		far:iq(st.stanza("iq", { type = "set" }):query("jabber:iq:roster"):tag("item", { jid = "alice@localhost", subscription = "remove" }));
+		alice:send(stanzas.chat { to = "far@far.example", id = "removed" }):sync();
+		assert.is_false(stanzas.asks(far:messages()[1]));
+	end);
+
 	it("B4 are not asked for once they are gone, though they were blocked when they went, and are while they are there", function ()
 		alice = server:connect("alice", { features = { "urn:example:old" } });
 		local function set(action)
