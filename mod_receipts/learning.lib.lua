@@ -74,6 +74,11 @@ end
 -- @param hook  function (event name, handler, priority, key, at_once): hooks an event of the host, guarded, in a thread in which others may
 --              run meanwhile. Those for which key(event) is the same are done in turn; what at_once(event) returns true for is done with
 function learning.listen(capabilities, rooms, libs, hook)
+	-- @param room  nil: the session is out of none
+	local function out_of(room, session)
+		if room and not is_another_in(room, session, rooms) then capabilities:hidden(room, bare_of(session.full_jid)); end
+	end
+
 	-- @param left  optional: the room that is left thereby, under whatever nick
 	local function presence_out(event, left)
 		local stanza = event.stanza;
@@ -93,7 +98,7 @@ function learning.listen(capabilities, rooms, libs, hook)
 	hook("pre-presence/full", function (event)
 		local session = event.origin;
 		local left = rooms:presence(session, event.stanza); -- first: that a room is joined is to be known whatever fails
-		if left and not is_another_in(left, session, rooms) then capabilities:hidden(left, bare_of(session.full_jid)); end
+		out_of(left, session);
 		presence_out(event, left);
 	end);
 
@@ -110,6 +115,8 @@ function learning.listen(capabilities, rooms, libs, hook)
 		capabilities:presence(event.stanza, account);
 		-- Who cancels a subscription shows nothing more; a Prosody sends no unavailable presence when it was for one side only.
 		if event.stanza.attr.type == "unsubscribed" then capabilities:hidden(bare_of(from), account); end
+		local session = full_sessions[event.stanza.attr.to];
+		out_of(rooms:told(session, event.stanza), session);
 		if not bare_sessions[account] then capabilities:gone(account); end -- while a block list was read
 	end
 	-- Before mod_blocklist (100): who is blocked goes all the same.

@@ -37,6 +37,41 @@ describe("rooms", function ()
 		assert.same({ ["one@muc"] = true }, rooms:of(session));
 	end);
 
+	-- What a room sends of a nick, with these codes, to whoever has it.
+	local function says(codes, type, from)
+		local presence = st.presence { from = from or "one@muc/nick", type = type or "unavailable" };
+		presence:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" });
+		for code in codes:gmatch("%d+") do presence:tag("status", { code = code }):up(); end
+		return presence;
+	end
+
+	it("B4 are left by who has been put out, for whatever reason", function ()
+		assert.is_nil(rooms:told(session, says("110 307")));
+		assert.is_nil(rooms:told(nil, says("110 307")));
+		for _, code in ipairs { "301", "307", "321", "322", "332", "333" } do
+			for _, codes in ipairs { code.." 110", "110 "..code } do
+				joins("one@muc/nick");
+				assert.equal("one@muc", rooms:told(session, says(codes)), codes);
+				assert.same({}, rooms:of(session));
+			end
+		end
+		joins("one@muc/nick");
+		assert.equal("one@muc", rooms:told(session, says("110"):tag("destroy"):up()));
+		assert.same({}, rooms:of(session));
+	end);
+
+	it("B4 are not left by who is told of anything else there, or of having left before", function ()
+		joins("one@muc/nick");
+		for what, presence in pairs {
+			["another occupant is put out"] = says("307"), ["a new nick"] = says("303 110"), ["no reason"] = says("110");
+			["an error"] = says("110 307", "error"), ["another room"] = says("110 307", nil, "two@muc/nick");
+			["nothing about the room"] = st.presence { from = "one@muc/nick", type = "unavailable" };
+		} do
+			assert.is_nil(rooms:told(session, presence), what);
+		end
+		assert.same({ ["one@muc"] = true }, rooms:of(session));
+	end);
+
 	it("are taken over", function ()
 		joins("one@muc/nick");
 		local other = lib.new();

@@ -248,6 +248,31 @@ describe("capabilities", function ()
 		assert.equal("nil", leave(watcher));
 	end);
 
+	it("B4 of room occupants are not used for who has been put out of the room with the last device there", function ()
+		local MUC = "http://jabber.org/protocol/muc";
+		local owner = client("owner", { stanzas.xmlns, "urn:example:owner" });
+		local watcher, phone, other = server:connect("watcher"), server:connect("watcher@localhost/phone"), server:connect("other");
+		local function enter(one, nick) one:send(one:presence({ to = "strict@rooms.localhost/"..nick }):tag("x", { xmlns = MUC }):up()):sync(); end
+		local function rules(tag, item)
+			owner:iq(st.stanza("iq", { type = "set", to = "strict@rooms.localhost" }):query(MUC.."#"..tag):add_child(item));
+			return server:run([[
+				local people = prosody.hosts.localhost.modules.receipts.module.save().capabilities.people;
+				local occupant = (people:of("strict@rooms.localhost") or {})["strict@rooms.localhost/owner"];
+				return tostring(occupant and occupant.shown["watcher@localhost"]);
+			]]);
+		end
+		local function kick(nick) return rules("admin", st.stanza("item", { nick = nick, role = "none" })); end
+		enter(owner, "owner");
+		for nick, one in pairs { watcher = watcher, phone = phone, other = other } do enter(one, nick); end
+		assert.equal("true", kick("other"), "somebody else");
+		enter(watcher, "renamed");
+		assert.equal("true", kick("phone"), "she is there with another device, under a new nick");
+		assert.equal("nil", kick("renamed"));
+		enter(watcher, "watcher");
+		assert.equal("true", kick("nobody"), "she is back");
+		assert.equal("nil", rules("owner", st.stanza("destroy")));
+	end);
+
 	it("B1 of a session that goes are forgotten", function ()
 		local one = client("gone", { stanzas.xmlns, "urn:example:gone" });
 		assert.equal("capable", known(one.jid));
