@@ -46,7 +46,7 @@ function presence.directed(session, jid, type)
 	if not session.directed then
 		index[session] = nil; -- it has been unavailable
 	elseif not type then
-		note(bares, jid);
+		if not presence.subscribed(session, bare) then note(bares, jid); end -- as mod_presence does
 	elseif type == "unavailable" or type == "error" then
 		local set = bares[bare];
 		if not set then return; end

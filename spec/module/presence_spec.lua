@@ -31,8 +31,9 @@ describe("presence", function ()
 				elseif what == 17 then
 					lib.directed(session, to, "subscribe"); -- to which mod_presence does nothing of that
 				elseif what == 18 then
+					session.roster = { [jid_bare(to)] = { subscription = "from" } };
 					lib.directed(session, to); -- to a subscriber: mod_presence notes nothing
-					withdrawn[to] = nil;
+					session.roster = nil;
 				end
 				local who = jid();
 				local expected = false;

@@ -3,6 +3,7 @@
 
 local servers = require "spec.support.server";
 local stanzas = require "spec.support.stanzas";
+local st = require "util.stanza";
 
 describe("limits", function ()
 	local server, alice, bob, flood;
@@ -41,6 +42,26 @@ describe("limits", function ()
 		assert.is_false(acked(flood, "f15"));
 		assert.is_true(acked(flood, "f16"));
 		assert.is_true(acked(flood, "f20"));
+	end);
+
+	it("F2 of directed presence no more is kept than Prosody keeps", function ()
+		local function kept()
+			return server:run([[
+				local r, session = prosody.hosts.localhost.modules.receipts.module.save(), prosody.full_sessions["bob@localhost/bob"];
+				local function count(set)
+					local n = 0;
+					for _, value in pairs(set or {}) do n = n + (value == true and 1 or count(value)); end
+					return n;
+				end
+				return count(session.directed).." directed, "..count(r.presence.index[session]).." in the index";
+			]]);
+		end
+		bob:send(bob:presence { to = "carl@localhost" }):send(stanzas.ack("carl@localhost", "carl's")):sync();
+		for i = 1, 3 do
+			bob:send(st.presence { to = "alice@localhost/"..i });
+		end
+		bob:sync();
+		assert.equal("1 directed, 1 in the index", kept());
 	end);
 
 	it("F2 what has made room does not pile up, though requests are out of the ordinary because somebody hears of them", function ()
