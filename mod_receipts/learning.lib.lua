@@ -79,13 +79,13 @@ function learning.listen(capabilities, rooms, libs, hook)
 		if room and not is_another_in(room, session, rooms) then capabilities:hidden(room, bare_of(session.full_jid)); end
 	end
 
-	-- @param left  optional: the room that is left thereby, under whatever nick
+	-- @param left  optional: the room that is left thereby, under whatever nick, and by an error too
 	local function presence_out(event, left)
 		local stanza = event.stanza;
-		local to, type = stanza.attr.to, stanza.attr.type;
+		local to, type = left or stanza.attr.to, left and "unavailable" or stanza.attr.type;
 		if not to then return; end
 		if is_awake(libs.presence) or type == "unavailable" and event.origin.directed then
-			libs.presence.directed(event.origin, left or to, type);
+			libs.presence.directed(event.origin, to, type);
 		end
 		if not type and not event.origin.destroyed then capabilities:directed(stanza); end -- as it may be by now, if another module waited
 		-- Who unsubscribes is shown nothing more, and need not be told so: a Prosody at the other end sends no unavailable presence.

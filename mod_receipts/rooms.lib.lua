@@ -48,7 +48,7 @@ function methods:presence(session, stanza)
 	local room, type = jid_bare(stanza.attr.to), stanza.attr.type;
 	if type == nil and stanza:get_child("x", xmlns_muc) then
 		self:join(session, room);
-	elseif type == "unavailable" then
+	elseif type == "unavailable" or type == "error" then -- so mod_presence does: at the session's end the room is told nothing
 		return leave(self, session, room);
 	end
 end

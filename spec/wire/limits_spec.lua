@@ -53,15 +53,17 @@ describe("limits", function ()
 					for _, value in pairs(set or {}) do n = n + (value == true and 1 or count(value)); end
 					return n;
 				end
-				return count(session.directed).." directed, "..count(r.presence.index[session]).." in the index";
+				return count(session.directed).." directed, "..count(r.presence.index[session]).." in the index, "..count(r.rooms:of(session)).." rooms";
 			]]);
 		end
 		bob:send(bob:presence { to = "carl@localhost" }):send(stanzas.ack("carl@localhost", "carl's")):sync();
 		for i = 1, 3 do
 			bob:send(st.presence { to = "alice@localhost/"..i });
+			bob:send(st.presence({ to = "room"..i.."@localhost/bob" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+			bob:send(st.presence({ to = "room"..i.."@localhost/bob", type = "error" }):tag("error", { type = "cancel" }));
 		end
 		bob:sync();
-		assert.equal("1 directed, 1 in the index", kept());
+		assert.equal("1 directed, 1 in the index, 0 rooms", kept());
 	end);
 
 	it("F2 what has made room does not pile up, though requests are out of the ordinary because somebody hears of them", function ()
