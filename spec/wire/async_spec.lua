@@ -132,18 +132,22 @@ describe("beside a module that lets others run,", function ()
 		comes(alice, ack_of("waits"));
 	end);
 
-	it("B1 nothing is kept of a client that has gone while presence that it sent to somebody waited before it came to us", function ()
-		server:run([[
-			local sleep = require "util.async".sleep;
-			module:hook("pre-presence/full", function (event)
-				if event.stanza.attr.id == "too late" then sleep(0.2); end
-			end, 100);
-		]]);
-		local bob = server:connect("bob", { presence = false });
-		bob:send(bob:presence { to = "somebody@localhost/here", id = "too late" }):drop();
-		socket.sleep(0.4);
-		assert.equal("nil", server:run(STATE.."return tostring(r.capabilities.here['bob@localhost/bob'])"));
-	end);
+	for what, to in pairs { ["that it sent to somebody"] = "somebody@localhost/here", ["to all"] = false } do
+		it("B1 nothing is kept of a client that has gone while presence "..what.." waited before it came to us", function ()
+			server:run([[
+				local sleep = require "util.async".sleep;
+				for _, name in ipairs { "pre-presence/full", "presence/bare" } do
+					module:hook(name, function (event)
+						if event.stanza.attr.id == "too late" then sleep(0.2); end
+					end, 150);
+				end
+			]]);
+			local bob = server:connect("bob", { presence = false });
+			bob:send(bob:presence { to = to or nil, id = "too late" }):drop();
+			socket.sleep(0.4);
+			assert.equal("nil", server:run(STATE.."return tostring(r.capabilities.here['bob@localhost/bob'])"));
+		end);
+	end
 
 	it("A3 E1 a request or an ack that waits before it comes to us is looked at, though we are reloaded meanwhile", function ()
 		server:run([[
