@@ -119,6 +119,7 @@ struct rcpt_collection {
 	char *bytes;
 	size_t used, room;
 	uint32_t entries;
+	uint32_t skip; /* the next so many are left out */
 	uint32_t last; /* of a run of entries that nobody will miss, so many are told in full and the others counted; 0: all */
 	bool failed;
 	bool journal; /* what the store has is told with each */

@@ -58,6 +58,10 @@ static bool make_room(struct rcpt_collection *c, size_t size)
 bool rcpt_collect(void *ud, const struct rcpt_entry *e)
 {
 	struct rcpt_collection *c = ud;
+	if (c->skip > 0) {
+		c->skip--;
+		return true;
+	}
 	const struct entry_copy head = {e->time, c->now, e->flags, e->state, e->stored, e->keep, e->from.n, e->asked.n, e->id.n};
 	const size_t size = sizeof head + e->from.n + e->asked.n + e->id.n;
 	if (!make_room(c, size))

@@ -419,11 +419,13 @@ static int l_pending_saved(lua_State *L)
 	return 0;
 }
 
-static int show_entries(lua_State *L, bool delivered)
+/* The last ones alone, where it is said how many. */
+static int show_entries(lua_State *L, bool delivered, lua_Integer last)
 {
-	check_pending(L);
+	const struct rcpt_pending *t = check_pending(L);
 	const struct rcpt_str from = rcpt_check_str(L, 2);
-	struct rcpt_collection c = {0};
+	const lua_Integer count = (lua_Integer)rcpt_pending_count_of(t, from);
+	struct rcpt_collection c = {.skip = last > 0 && count > last ? (uint32_t)(count - last) : 0};
 	rcpt_prepare_entries(L, &c);
 	rcpt_pending_each(check_pending(L), from, delivered, rcpt_collect, &c);
 	rcpt_give_entries(L, &c);
@@ -432,12 +434,14 @@ static int show_entries(lua_State *L, bool delivered)
 
 static int l_pending_list(lua_State *L)
 {
-	return show_entries(L, false);
+	const lua_Integer last = luaL_optinteger(L, 3, 0);
+	luaL_argcheck(L, last >= 0, 3, "negative");
+	return show_entries(L, false, last);
 }
 
 static int l_pending_export(lua_State *L)
 {
-	return show_entries(L, true);
+	return show_entries(L, true, 0);
 }
 
 static int l_pending_import(lua_State *L)

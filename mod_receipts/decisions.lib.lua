@@ -20,9 +20,14 @@ function decisions.new(online)
 	return setmetatable({ rings = new_cache(MAX_USERS), online = online, latest = nil, ring = nil }, mt);
 end
 
+--- Of a text that is longer than so many bytes, the beginning.
+function decisions.beginning(text, most)
+	if #text <= most then return text; end
+	return text:sub(1, utf8.offset(text, 0, most + 1) - 1).."…";
+end
+
 local function beginning(text)
-	if type(text) ~= "string" or #text <= MAX_TEXT then return text; end
-	return text:sub(1, utf8.offset(text, 0, MAX_TEXT + 1) - 1).."…";
+	return type(text) == "string" and decisions.beginning(text, MAX_TEXT) or text;
 end
 
 --- What another one remembered, after a reload.

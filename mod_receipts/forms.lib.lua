@@ -8,7 +8,11 @@ local new_simple_form = require "util.adhoc".new_simple_form;
 local jid_bare = require "util.jid".bare;
 local jid_node = require "util.jid".node;
 
+local beginning = (module:require "decisions").beginning;
 local views = module:require "views";
+
+local MOST = 100; -- messages in a list: whoever is asked for it, the whole server waits while it is made
+local MAX_TEXT = 100; -- bytes in an id or an address there
 
 local forms = {};
 
@@ -29,6 +33,7 @@ end
 
 -- What is pending, as a sentence each: clients show it in one column.
 local function pending_lines(entries, now)
+	for _, entry in ipairs(entries) do entry.to, entry.id = beginning(entry.to, MAX_TEXT), beginning(entry.id, MAX_TEXT); end
 	local lines = {};
 	for i, line in ipairs(views.pending(entries, now)) do
 		lines[i] = ("To %s: %s, sent %s ago (message %s)"):format(line[1], line[4], line[3], line[2]);
@@ -37,9 +42,11 @@ local function pending_lines(entries, now)
 end
 
 local function show_pending(inspection, title, jid)
-	local entries, now = inspection:pending(jid);
+	local entries, now, count = inspection:pending(jid, MOST);
 	if not entries then return failed(now); end
-	return completed(title, "Messages without a receipt", pending_lines(entries, now), "None is waiting for a receipt now.");
+	local lines = pending_lines(entries, now);
+	if count > #lines then table.insert(lines, 1, ("The latest %d of %d:"):format(#lines, count)); end
+	return completed(title, "Messages without a receipt", lines, "None is waiting for a receipt now.");
 end
 
 local function choice(name, label, default)

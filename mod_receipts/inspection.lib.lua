@@ -43,14 +43,15 @@ function methods:statistics()
 	};
 end
 
---- A user's messages whose receipt is awaited, those that failed among them, oldest first.
--- @return array of entries, and now; or nil and what is wrong
-function methods:pending(jid)
+--- A user's messages whose receipt is awaited, those that failed among them, oldest first: the latest, if there are many.
+-- @param most  so many at the most
+-- @return array of entries, now, and how many there are; or nil and what is wrong
+function methods:pending(jid, most)
 	local user, account = self:user(jid);
 	if not user then return nil, account; end
 	local complete, problem = self.parts.store:load(user);
 	if not complete then return nil, unread(account, problem); end
-	return self.parts.pending:list(account), self.now();
+	return self.parts.pending:list(account, most), self.now(), self.parts.pending:count(account);
 end
 
 -- What the table tells of a message, as a decision.
@@ -118,7 +119,7 @@ function methods:forget(jid)
 	local user, account = self:user(jid);
 	if not user then return nil, account; end
 	local complete = self.parts.store:load(user);
-	local count = #self.parts.pending:list(account);
+	local count = self.parts.pending:count(account);
 	local forgotten = self.parts.store:forget(user);
 	self.parts.decisions:forget(account);
 	if not forgotten then return nil, "What is stored of "..account.." cannot be removed now: see the log"; end

@@ -8,6 +8,8 @@ local jid_split = require "util.jid".prepped_split;
 
 local views = module:require "views";
 
+local MOST = 1000; -- messages in a list: the server waits while it is made
+
 -- The hosts that the module is on, see offers.lib.lua.
 local hosts = module:shared("/*/receipts/hosts");
 
@@ -79,10 +81,10 @@ end
 function shell.pending(self, jid)
 	local inspection, err = at_home_of(jid);
 	if not inspection then return nil, err; end
-	local entries, now = inspection:pending(jid);
+	local entries, now, count = inspection:pending(jid, MOST);
 	if not entries then return nil, now; end
 	if #entries > 0 then print_table(self.session, views.PENDING, views.pending(entries, now)); end
-	return true, views.count(#entries, "message");
+	return true, views.count(count, "message")..(count > #entries and (", of which these are the latest %d"):format(#entries) or "");
 end
 
 function shell.why(self, jid, id)

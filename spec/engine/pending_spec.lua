@@ -117,6 +117,9 @@ describe("receipts.pending", function ()
 		assert.equal("failed", list[2].state);
 		assert.is_nil(list[3]);
 		assert.same({}, pending:list("nobody@h"));
+		assert.equal("3", pending:list("a@h", 1)[1].id);
+		for last, count in pairs { [0] = 2, 1, 2, 2 } do assert.equal(count, #pending:list("a@h", last)); end
+		assert.has_error(function () pending:list("a@h", -1); end);
 	end);
 
 	it("imports entries in any order", function ()

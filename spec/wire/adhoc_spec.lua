@@ -148,6 +148,24 @@ describe("ad-hoc commands", function ()
 		says(adhoc(server, "bob@localhost", "run", "localhost", "receipts#mine"), "(message x\\ny)\n");
 	end);
 
+	it("F4 of very many messages, and of long ids and addresses, what is shown is bounded", function ()
+		server:run(STATE..[[
+			r.pending:forget("bob@localhost");
+			for i = 1, 150 do
+				r.pending:add("bob@localhost", ("\u{9b}"):rep(500)..i.."@localhost", ("\u{9b}"):rep(250)..i, os.time());
+			end
+			r.pending:add("bob@localhost", "alice@localhost", "the last", os.time());
+		]]);
+		local text = adhoc(server, "bob@localhost", "run", "localhost", "receipts#mine");
+		server:run(STATE.."r.pending:forget('bob@localhost')");
+		says(text, "The latest 100 of 151:");
+		says(text, "(message the last)");
+		local lines = select(2, text:gsub("To ", ""));
+		assert.equal(100, lines);
+		assert.is_true(#text < 100000, #text);
+		says(text, ("\\u{9b}"):rep(50).."…");
+	end);
+
 	it("F4 others are refused what is for administrators", function ()
 		for _, node in ipairs { "receipts#statistics", "receipts#pending" } do
 			local text, ok = adhoc(server, "alice@localhost", "run", "localhost", node);

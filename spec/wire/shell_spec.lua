@@ -87,6 +87,17 @@ describe("the shell", function ()
 		says(shell("pending", "bob@localhost"), "0 messages");
 	end);
 
+	it("F4 pending: the latest thousand", function ()
+		server:run("local r = prosody.hosts.localhost.modules.receipts.module.save(); r.pending:limit { per_user = 2000 }; "
+			.."for i = 1, 1001 do r.pending:add('many@localhost', 'bob@localhost', 'm'..i..'m', os.time()); end");
+		local text = shell("pending", "many@localhost");
+		server:run("local r = prosody.hosts.localhost.modules.receipts.module.save(); r.pending:forget('many@localhost'); "
+			.."r.pending:limit { per_user = 4 }");
+		says(text, "1001 messages, of which these are the latest 1000");
+		says(text, "m1001m");
+		assert.is_nil(text:find("m1m", 1, true));
+	end);
+
 	it("F4 why tells which rules decided about a message", function ()
 		local text, ok = shell("why", "alice@localhost", "first");
 		assert.is_true(ok, text);
