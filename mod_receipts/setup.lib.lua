@@ -181,9 +181,10 @@ local function hosts_of(configmanager)
 end
 
 -- A host's configuration, see above.
--- @param hosts  array of all hosts
-local function config_of(host, hosts, names, system)
-	local get, modules_of = system.configmanager.get, system.modulemanager.get_modules_for_host;
+-- @param hosts       array of all hosts
+-- @param modules_of  function (host): its modules
+local function config_of(host, hosts, modules_of, names, system)
+	local get = system.configmanager.get;
 	local modules = modules_of(host);
 	local disabled = new_set(get(host, "modules_disabled")) + new_set(get("*", "modules_disabled"));
 	return {
@@ -210,6 +211,11 @@ function setup.command(system)
 	local function run(arguments)
 		if arguments[1] then return nil, "check takes no arguments"; end
 		local sections, hosts, found, said, all_well = configmanager.getconfig(), hosts_of(configmanager), false, nil, true;
+		local known = {};
+		local function modules_of(host) -- which Prosody puts together anew each time, and each host may ask for those of all
+			known[host] = known[host] or modulemanager.get_modules_for_host(host);
+			return known[host];
+		end
 		local function say(lines, well)
 			if lines[1] then out:write(said and "\n" or "", table.concat(lines, "\n"), "\n"); end
 			said, all_well = said or lines[1], all_well and well;
@@ -223,7 +229,7 @@ function setup.command(system)
 			else
 				found = true;
 				for name in pairs(sections["*"]) do table.insert(names, name); end
-				say(setup.host(host, config_of(host, hosts, names, system)));
+				say(setup.host(host, config_of(host, hosts, modules_of, names, system)));
 			end
 		end
 		for _, lines in ipairs(others) do say(lines, not lines[1]); end

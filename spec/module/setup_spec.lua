@@ -176,4 +176,22 @@ describe("F5 setup", function ()
 			end
 		end
 	end);
+
+	it("has Prosody tell the modules of each host but twice, however many there are", function ()
+		local sections, asked = { ["*"] = {} }, 0;
+		for i = 1, 20 do sections[i..".example"] = {}; end
+		local function get() end
+		local said = {};
+		local command = setup.command {
+			configmanager = { getconfig = function () return sections; end, get = get };
+			modulemanager = { get_modules_for_host = function ()
+				asked = asked + 1;
+				return require "util.set".new { "receipts" };
+			end };
+			module_exists = function () return true; end, out = { write = function (_, ...) table.insert(said, table.concat { ... }); end };
+		};
+		command.run {};
+		assert.equal(40, asked);
+		assert.equal(20, select(2, table.concat(said):gsub("off: metrics", "")));
+	end);
 end);
