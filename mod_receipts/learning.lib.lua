@@ -109,10 +109,7 @@ function learning.listen(capabilities, rooms, libs, hook)
 	end
 	local function presence_in(event)
 		local from, account = event.stanza.attr.from, account_of(event);
-		if not account then
-			if not event.origin.destroyed then capabilities:presence(event.stanza); end -- see above
-			return;
-		end
+		if not account and not event.origin.destroyed then capabilities:presence(event.stanza); end -- destroyed: as above
 		-- Of clients of this host all is known by what they broadcast; and who is not online is shown nothing.
 		if not from or is_ours(from) or not bare_sessions[account] then return; end
 		capabilities:presence(event.stanza, account);
