@@ -15,6 +15,9 @@ local KEPT_BYTES = 8 * 1024 * 1024; -- or fewer, when their ids and addresses ar
 local ADDRESSES = 4096; -- whose prepared form is known
 local ADDRESS_MAX = 3071; -- bytes (RFC 7622 §3.1); what is longer is no address, and the table does not take it
 
+local TICKS = 64; -- the table keeps times to a 64th, so a millisecond is told it as that
+local LAST = 16000000000; -- seconds since the epoch, in the year 2477: as many milliseconds it takes
+
 local OWNER = "."; -- stands for an address that is left out: clients leave out their own
 
 --- Seconds since the epoch of an XEP-0082 DateTime; nil when it is none. (util.datetime drops fractions in 0.12.)
@@ -57,9 +60,11 @@ function methods:address(text)
 	return known;
 end
 
+-- As the table is told, and whether it is the stamp's.
 function methods:time(stamp)
-	local time = stamp and tracker.seconds(stamp);
-	if not time or time < 0 then return self.clock, false; end
+	local seconds = stamp and tracker.seconds(stamp);
+	if not seconds or seconds < 0 or seconds > LAST then return self.clock, false; end
+	local time = math.floor(seconds * 1000 + 0.5) / TICKS;
 	self.clock = math.max(self.clock, time);
 	return time, true;
 end
@@ -103,14 +108,14 @@ function methods:ack(facts)
 	if not id or id == "" then id = facts.id or ""; end -- revision 1.0
 	local time, stamped = self:time(facts.stamp);
 	local verdict, age, ask_stamped = self.pending:match(requester, acker, id, time);
-	if not found(verdict) and self.left_out then
+	if verdict ~= "delivered" and self.left_out then
 		local second, second_age, second_stamped = self.pending:match(OWNER, acker, id, time);
-		if found(second) then verdict, age, ask_stamped = second, second_age, second_stamped; end
+		if second == "delivered" or found(second) and not found(verdict) then verdict, age, ask_stamped = second, second_age, second_stamped; end
 	end
 	if verdict == "forged" and not (facts.to and facts.from) then verdict = "unknown"; end -- nobody is accused on a guess
 	self.counts[verdict] = self.counts[verdict] + 1;
 	if verdict == "delivered" and stamped and ask_stamped then
-		local rounded = tonumber(("%.3g"):format(age));
+		local rounded = tonumber(("%.3g"):format(age * TICKS / 1000));
 		self.latencies[rounded] = (self.latencies[rounded] or 0) + 1;
 	end
 end

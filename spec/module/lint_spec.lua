@@ -146,6 +146,14 @@ describe("F5 lint", function ()
 			assert.same({ asked = 2, delivered = 2, duplicates = 0, unanswered = 0, forged = 0, unknown = 0, forgotten = 0 }, summary);
 		end);
 
+		it("on both sides of the server, by the two clients themselves: twice, whichever comes first", function ()
+			local asker, asked = ask(nil, "b@x", "1")..ack("b@x/2", "a@x/1", "1"), ask("a@x/1", "b@x", "1")..ack(nil, "a@x/1", "1");
+			for _, both in ipairs { { asker, asked }, { asked, asker } } do
+				local summary = summary_of(table.unpack(both));
+				assert.same({ 2, 2, 0, 0 }, { summary.asked, summary.delivered, summary.duplicates, summary.unanswered });
+			end
+		end);
+
 		it("on both sides of the server, once", function ()
 			local summary = summary_of(ask(nil, "b@x", "1"), ask("a@x/1", "b@x", "1"), ack("b@x/2", "a@x/1", "1"));
 			assert.same({ 1, 1 }, { summary.asked, summary.delivered });
@@ -269,8 +277,19 @@ describe("F5 lint", function ()
 				ask("a@x", "b@x", "2", "2023-01-01T00:00:00Z"), ack("b@x", "a@x", "2", "2026-01-01T00:00:00Z"),
 				ask("a@x", "b@x", "3", "2024-01-01T20:00:00.125Z"), ack("b@x", "a@x", "3", "2024-01-01T20:00:00.5Z"),
 				ask("a@x", "b@x", "4", "0000-01-01T00:00:00Z"), ask("a@x", "b@x", "5", "1970-01-01T00:00:00Z"),
-				ack("b@x", "a@x", "5", "9999-12-31T23:59:60-23:59"));
-			assert.same({ pairs = 4, p50 = 36700000, p90 = 253000000000, p99 = 253000000000, max = 253000000000 }, summary.latency);
+				ack("b@x", "a@x", "5", "2470-12-31T23:59:60-23:59"),
+				ask("a@x", "b@x", "6", "2024-01-01T20:00:00Z"), ack("b@x", "a@x", "6", "9999-12-31T23:59:60-23:59"));
+			assert.same({ pairs = 4, p50 = 36700000, p90 = 15800000000, p99 = 15800000000, max = 15800000000 }, summary.latency);
+			assert.same({ 5, 1 }, { summary.delivered, summary.unanswered });
+		end);
+
+		it("to a millisecond", function ()
+			for stamps, latency in pairs { ["00.10 00.20"] = 0.1, ["00.01 00.02"] = 0.01, ["00.015 00.020"] = 0.005, ["00.0004 00.0006"] = 0.001,
+				["59.999 59.999"] = 0, ["00 59.9994"] = 60, ["00.001 01.002"] = 1 } do
+				local first, second = stamps:match("^(%S+) (%S+)$");
+				assert.equal(latency, summary_of(ask("a@x", "b@x", "1", "2026-11-29T20:00:"..first.."Z"),
+					ack("b@x", "a@x", "1", "2026-11-29T20:00:"..second.."Z")).latency.max, stamps);
+			end
 		end);
 
 		it("of an archive that goes back in time", function ()
