@@ -76,8 +76,14 @@ local function support_of(self, session)
 	return support;
 end
 
+-- Does a session get what it has sent itself, to the user's bare JID, say? That proves nothing, and its client won't ack it.
+local function is_own(session, content)
+	return session.full_jid == content.attr.from and session.full_jid ~= content.attr.to;
+end
+
 -- A content message that asks has arrived at a session.
 function answer(self, session, content)
+	if is_own(session, content) then return; end
 	local user = session.username; -- none any more of one that has ended, as it may while either of these reads a store
 	if not user or not self.parts.preferences:answers_for(user) or session.destroyed then return; end
 	local visible = presence.visible(session, content.attr.from);
@@ -149,8 +155,11 @@ end
 function methods:delivering(account, content)
 	if not content.attr.from then return; end -- some module's
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
-	local is_copy = self.parts.options.resend_attempts > 0 and resend.is_copy(content);
-	self.answers:delivering(account, recipients(content.attr.to or account, content.attr.type), content, function (session)
+	local is_copy, sessions = self.parts.options.resend_attempts > 0 and resend.is_copy(content), {};
+	for _, session in ipairs(recipients(content.attr.to or account, content.attr.type)) do
+		if not is_own(session, content) then table.insert(sessions, session); end
+	end
+	self.answers:delivering(account, sessions, content, function (session)
 		return support_of(self, session);
 	end, is_copy);
 end
@@ -180,7 +189,8 @@ end
 -- @param hook  function (event name, handler): hooks an event of the host, guarded
 function answering.listen(self, hook)
 	hook("resource-unbind", function (event) self:gone(event.session); end);
-	hook("delivery/failure", function (event) return self:delivery_failed(event); end);
+	hook("delivery/failure", function (event) self:delivery_failed(event); end);
+	hook("delivery/failure", function (event) return self:has_told(event); end, -1); -- behind mod_smacks, which may store it: then all is well
 	hook("smacks-hibernation-end", function (event) self:stream_resumed(event); end);
 end
 
@@ -212,21 +222,20 @@ function methods:stream_resumed(event)
 	for _, content in ipairs(proven or {}) do self:arrived(session, content); end
 end
 
-local function online_besides(session)
-	local online = bare_sessions[account_of(session)];
-	for _, other in pairs(online and online.sessions or {}) do
-		if other ~= session then return true; end
-	end
-	return false;
+-- Of a stanza that a session died with: is it a content message that asks?
+local function has_lost(self, event)
+	return event.session.username and event.stanza.name == "message" and asks(self, event.stanza);
 end
 
 --- delivery/failure: a session died with this stanza unacked.
 function methods:delivery_failed(event)
-	local session, stanza = event.session, event.stanza;
-	if not session.username or stanza.name ~= "message" or not asks(self, stanza) then return; end
-	answer_all(self, self.answers:lost(session, stanza));
-	-- Who has been told that it arrived is not to be told that it didn't. The last session's messages go to offline storage.
-	if self.answers:told(session, stanza) and online_besides(session) then return true; end
+	if has_lost(self, event) then answer_all(self, self.answers:lost(event.session, event.stanza)); end
+end
+
+--- Who has been told that it arrived is not to be told that it didn't.
+-- @return true if that is so
+function methods:has_told(event)
+	return has_lost(self, event) and self.answers:told(event.session, event.stanza) or nil;
 end
 
 --- With receipts_answer_proof = "sent", what was written to a client without stream management counts as arrived.

@@ -10,6 +10,7 @@
 -- waits: the clients that it goes to, and whether one may answer by itself: "capable", "has it" (capable, and it has arrived there),
 -- "unknown" (nothing is known of it), or false. While one may, nobody is answered for.
 -- proven: where it has arrived, and content: what an answer needs. It is decided on again when there is nobody to wait for.
+-- earlier: resource -> how many earlier messages with this id have not been proven there: theirs comes first, and proves nothing of this one.
 -- outcome: "answered" or "acked", in the moment in which a room may send it to another device yet.
 
 local st = require "util.stanza";
@@ -18,6 +19,7 @@ local jid_bare = require "util.jid".bare;
 local time_now = require "util.time".now;
 
 local account_of = (module:require "jids").account_of;
+local proof = module:require "proof";
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_hints = "urn:xmpp:hints";
@@ -126,11 +128,19 @@ end
 function methods:delivering(account, sessions, content, support_of, is_copy)
 	local from, to, id = content.attr.from, content.attr.to, content.attr.id;
 	if #id > MAX_ID then return; end
-	local fate = get(self, account, from, id);
+	local before = get(self, account, from, id);
+	local fate = before;
 	if is_copy and not is_open(fate) then return; end
 	local direct = to ~= nil and to ~= jid_bare(to);
 	if not is_copy and not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
-	for _, session in ipairs(sessions) do await(fate, session.resource, support_of(session)); end
+	for _, session in ipairs(sessions) do
+		await(fate, session.resource, support_of(session));
+		local unproven = before and proof.unproven(session, content) or 0;
+		if unproven > 0 then
+			fate.earlier = fate.earlier or {};
+			fate.earlier[session.resource] = unproven;
+		end
+	end
 	set(self, account, from, id, fate);
 end
 
@@ -198,12 +208,21 @@ local function prove(fate, session, content)
 	if #fate.proven < MAX_PROVEN then table.insert(fate.proven, session); end
 end
 
+-- Is what has arrived or died at this session an earlier message with the same id?
+local function is_earlier(fate, session)
+	local earlier, resource = is_open(fate) and fate.earlier, session.resource;
+	if not earlier or not earlier[resource] then return false; end
+	earlier[resource] = earlier[resource] > 1 and earlier[resource] - 1 or nil;
+	return true;
+end
+
 --- A message has arrived at a session. Returns whether to answer it, and why.
 -- @param support, visible, stored  as for answers.decide
 function methods:arrived(session, content, support, visible, stored)
 	local account, from, id = account_of(session), content.attr.from, content.attr.id;
 	if #id > MAX_ID then return false, "the id is too long"; end
 	local fate = get(self, account, from, id);
+	if is_earlier(fate, session) then return false, "D4 a later message has its id"; end
 	if is_open(fate) then await(fate, session.resource, support); end
 	local yes, why = answers.decide(fate, support, visible, stored);
 	if yes then
@@ -244,7 +263,8 @@ end
 -- @return where it has arrived, and was waiting for this one: array of { session =, content = }
 function methods:lost(session, content)
 	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
-	if not is_open(fate) or fate.waits[session.resource] == "has it" then return {}; end -- that was a copy (rule G1)
+	if not is_open(fate) or is_earlier(fate, session) then return {}; end
+	if fate.waits[session.resource] == "has it" then return {}; end -- that was a copy (rule G1)
 	return stop_waiting(fate, session.resource, nil);
 end
 
@@ -280,6 +300,7 @@ function methods:gone(session)
 	local managed = session.smacks ~= nil; -- it is false for one that is about to end
 	return each_undecided(self, session, function (fate)
 		local arrived = false;
+		if fate.earlier then fate.earlier[session.resource] = nil; end
 		for i = #fate.proven, 1, -1 do
 			if fate.proven[i] == session then
 				table.remove(fate.proven, i);

@@ -21,4 +21,13 @@ function proof.of(queue, text, sent)
 	return table.move(list, 1, h - (last - #list), 1, {});
 end
 
+--- How many stanzas with this sender and id a session's client has not acknowledged.
+function proof.unproven(session, content)
+	local queue, count = session.smacks and session.outgoing_stanza_queue, 0;
+	for _, stanza in ipairs(queue and queue:table() or {}) do
+		if stanza.attr.id == content.attr.id and stanza.attr.from == content.attr.from then count = count + 1; end
+	end
+	return count;
+end
+
 return proof;

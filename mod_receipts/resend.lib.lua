@@ -14,6 +14,7 @@ local jid_node = require "util.jid".node;
 
 local is_awake = module:require "asleep".is_awake;
 local blocks = module:require "blocks";
+local proof = module:require "proof";
 local traffic = module:require "traffic";
 
 local full_sessions = prosody.full_sessions;
@@ -212,12 +213,7 @@ end
 
 -- Stream management will deliver it to this session by itself.
 local function still_has(session, content)
-	local queue = session.smacks and session.outgoing_stanza_queue;
-	if session.hibernating then return true; end
-	for _, stanza in ipairs(queue and queue:table() or {}) do
-		if stanza.attr.id == content.attr.id and stanza.attr.from == content.attr.from then return true; end
-	end
-	return false;
+	return session.hibernating or proof.unproven(session, content) > 0;
 end
 
 -- Does a client of this server get what is sent to that address? To a bare JID, one of negative priority does not (RFC 6121 §8.5.2.1.1).

@@ -55,6 +55,49 @@ describe("answers", function ()
 			assert.is_true(arrived(phone, ("x"):rep(1020).."499", nil, "a@h/"..("r"):rep(1000)));
 		end);
 
+		describe("D2 D4, where earlier messages with the same id have not been proven,", function ()
+			local slow, queue;
+			before_each(function ()
+				queue = {};
+				slow = { username = "b", host = "h", resource = "slow", smacks = true };
+				slow.outgoing_stanza_queue = { table = function () return queue; end };
+			end);
+			local function send(sessions)
+				all:delivering("b@h", sessions or { slow }, content("1"), unable);
+				for _, what in ipairs { content("1"), content("2"), content("1", "c@h/1") } do table.insert(queue, what); end
+			end
+
+			it("come of the last one", function ()
+				for _ = 1, 3 do send(); end
+				assert.same({ false, false, true, false }, { arrived(slow, "1"), arrived(slow, "1"), arrived(slow, "1"), arrived(slow, "1") });
+			end);
+
+			it("come of the last one at each client", function ()
+				local other = setmetatable({ resource = "other" }, { __index = slow });
+				for _ = 1, 2 do send { slow, other }; end
+				assert.same({ false, false, true, false }, { arrived(slow, "1"), arrived(other, "1"), arrived(other, "1"), arrived(slow, "1") });
+			end);
+
+			it("come of the other client when the last one is lost, and not before", function ()
+				local function able(session) return session == slow and "capable" or "incapable"; end
+				for _ = 1, 2 do
+					all:delivering("b@h", { slow, laptop }, content("1"), able);
+					table.insert(queue, content("1"));
+				end
+				assert.is_false(arrived(laptop, "1"));
+				assert.same({}, all:lost(slow, content("1")));
+				assert.equal(1, #all:lost(slow, content("1")));
+			end);
+
+			it("come of the first one that whoever has its resource next gets", function ()
+				send();
+				send { slow, phone };
+				queue = {};
+				all:gone(slow);
+				assert.is_true(arrived({ username = "b", host = "h", resource = "slow" }, "1"));
+			end);
+		end);
+
 		it("D4 come when the client that was waited for turns out to be unable", function ()
 			all:delivering("b@h", { phone, laptop }, content("1"), nobody);
 			assert.is_false(arrived(phone, "1", "unknown"));

@@ -276,6 +276,24 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({ "self" }, on.acks(bob));
 	end);
 
+	it("D2 D4 of a message to oneself do not come from the session that sent it, nor is that waited for", function ()
+		local sender, other = on.client("bob@localhost/sender", NONE), on.client("bob@localhost/other", NONE);
+		for id, to in pairs { note = "bob@localhost", gone = "bob@localhost/gone" } do
+			sender:send(stanzas.ask { to = to, id = id });
+			sender:sync();
+			sender:acknowledge();
+			assert.same({}, on.acks(sender), id);
+			on.proves(other);
+			assert.same({ id }, on.acks(sender));
+		end
+		sender:close();
+		local able = on.client("bob@localhost/able", RECEIPTS);
+		able:send(stanzas.ask { to = "bob@localhost", id = "able" });
+		able:sync();
+		on.proves(other);
+		assert.same({ "able" }, on.acks(able));
+	end);
+
 	it("D6 do not come for errors, group chat, acks, requests without id or inside something else", function ()
 		local bob = on.client("bob", NONE);
 		local inside = st.message { to = "bob@localhost/bob", id = "carbon" }
@@ -320,6 +338,40 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			on.ask("bob@localhost", "1");
 			on.proves(bob);
 			assert.same({ "1" }, on.acks());
+		end
+	end);
+
+	it("D2 D4 E6 of an earlier message with the same id prove nothing of a later one, which bounces when it is lost", function ()
+		local bob, other = on.client("bob@localhost/1", NONE, { managed = "once" }), on.client("bob@localhost/2", NONE);
+		on.ask(bob.jid, "1");
+		bob:sync();
+		local first = bob.handled - 1; -- the ping's reply came after it
+		on.ask(bob.jid, "1");
+		on.proves(bob, first);
+		assert.same({}, on.acks());
+		on.proves(bob);
+		assert.same({ "1" }, on.acks());
+		on.ask(bob.jid, "2");
+		bob:sync();
+		first = bob.handled - 1;
+		on.ask(bob.jid, "2");
+		on.proves(bob, first);
+		bob:drop();
+		local got;
+		servers.wait(function () other:sync(); got = on.alice:messages()[1]; return got; end);
+		assert.same({ "error", "2" }, { got.attr.type, got.attr.id });
+	end);
+
+	it("D4 E6 who has been told that it arrived is not told that it didn't, when the last session dies too and nothing is stored", function ()
+		for id, how in pairs { chat = {}, headline = { type = "headline" } } do
+			local one, two = on.client("bob@localhost/1", NONE, { managed = "once" }), on.client("bob@localhost/2", NONE, { managed = "once" });
+			on.ask("bob@localhost", id, how);
+			two:sync();
+			on.proves(one);
+			assert.same({ id }, on.acks());
+			one:close();
+			two:close();
+			assert.same({}, on.alice:messages());
 		end
 	end);
 
