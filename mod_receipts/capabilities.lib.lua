@@ -53,6 +53,7 @@ local mt = { __index = methods };
 -- @param actions  send(jid, from, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the account `from`
 --                 (nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once;
 --                 later(callback): calls back when whoever else asks the same has had time to;
+--                 soon(callback): calls back when what is being done is over;
 --                 may_see(account, jid): may the client there know that somebody of this account is online?
 --                 is_contact(account, bare): does its roster have that bare JID?
 --                 sessions(account): its sessions, by resource; an empty table where there are none
@@ -196,9 +197,12 @@ function ask(self, flight, jid)
 	self.asking[jid] = flight;
 	self.actions.send(jid, client.asker, node_of(client), function (query)
 		if query and client.asked then learn(self, jid, client, query); end -- else it has shown something else since
-		ask_next(self, flight, jid);
-		local now = client_of(self, jid); -- whoever has this address
-		if now then want(self, jid, now); end
+		-- Where a server has gone, questions come back while they are sent. The next is not sent from within that, and so on.
+		self.actions.soon(function ()
+			ask_next(self, flight, jid);
+			local now = client_of(self, jid); -- whoever has this address
+			if now then want(self, jid, now); end
+		end);
 	end);
 end
 

@@ -177,6 +177,7 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		if not prosody.hosts[module.host].modules.pep then return callback(); end
 		later(GRACE, "a disco#info query", callback);
 	end;
+	soon = function (callback) later(0, "the next disco#info query", callback); end;
 	may_see = function (account, jid) return sleeping.presence.account_visible(account, jid); end;
 	is_contact = function (account, bare)
 		local online = bare_sessions[account];

@@ -30,6 +30,7 @@ describe("capabilities", function ()
 	local function new(send, later)
 		return lib.new(paths.lib("disco"), {
 			send = send, later = later or function (callback) callback(); end;
+			soon = function (callback) callback(); end;
 			may_see = function (user) return user ~= nil and not hides[user]; end;
 			is_contact = function (_, bare) return not strangers[bare]; end;
 			sessions = function (user) return online[user] or {}; end;
@@ -959,6 +960,26 @@ describe("capabilities", function ()
 		end
 		assert.equal(181, #asked, "all in the end");
 		assert.same({ {}, {}, {} }, { caps.in_flight, caps.backlog, caps.flight });
+	end);
+
+	it("B3 are not asked from within one another where the questions come back at once: of those put off, and of those with the same ver", function ()
+		local dones, turns, depth, deepest, comes_back = {}, {}, 0, 0, false;
+		caps = new(function (_, _, _, done)
+			depth = depth + 1;
+			deepest = math.max(deepest, depth);
+			table.insert(dones, done);
+			if comes_back then done(nil); end
+			depth = depth - 1;
+		end);
+		function caps.actions.soon(callback) table.insert(turns, callback); end
+		for i = 1, 300 do caps:presence(presence("a"..i.."@far/r", info("urn:"..i)), "u@h"); end
+		for i = 1, 50 do caps:presence(presence("b"..i.."@h/r", info("urn:same"))); end
+		assert.equal(101, #dones);
+		comes_back = true;
+		for i = 1, 101 do dones[i](nil); end
+		for _, turn in ipairs(turns) do turn(); end
+		assert.same({ 350, 1 }, { #dones, deepest });
+		assert.same({ {}, {}, {}, {} }, { caps.flight, caps.in_flight, caps.asking, caps.backlog });
 	end);
 
 	it("B3 put off who elsewhere waits for others, and then for their own: all are asked in turn", function ()

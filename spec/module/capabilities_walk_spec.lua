@@ -56,6 +56,10 @@ describe("capabilities, whatever comes when,", function ()
 				if at_once then return turn(); end
 				table.insert(turns, turn);
 			end;
+			soon = function (turn)
+				if at_once then return turn(); end
+				table.insert(turns, turn);
+			end;
 			may_see = function (account) return account ~= nil and not hides[account]; end;
 			is_contact = function () return true; end;
 			sessions = function () return {}; end;

@@ -8,6 +8,7 @@ local stanzas = require "spec.support.stanzas";
 local st = require "util.stanza";
 
 local R = stanzas.xmlns;
+local SAVED = "local saved = prosody.hosts.localhost.modules.receipts.module.save(); ";
 
 -- A server, and the port for a gateway that knows nothing of receipts.
 local function start(how)
@@ -270,5 +271,33 @@ describe("contacts elsewhere whom mod_pep asks first", function ()
 		gateway:send(friend):sync();
 		bob:close();
 		assert.same({ "alice@localhost asks friend@gateway.example/2" }, asked());
+	end);
+end);
+
+describe("contacts elsewhere whose server has gone", function ()
+	it("B3 are asked in turn where questions come back at once", function ()
+		local server, port = start { modules = {}, disabled = { "pep" } };
+		finally(function () server:stop(); end);
+		server:connect("alice");
+		local gateway = client.component(port, "gateway.example");
+		gateway.held = {};
+		for p = 1, 6 do server:roster("alice", "crowd"..p.."@gateway.example", "both"); end
+		for i = 1, 300 do
+			gateway:show { R, "urn:example:crowd:"..i };
+			gateway:send(gateway:presence { from = ("crowd%d@gateway.example/%d"):format(i % 6 + 1, i), to = "alice@localhost" });
+		end
+		servers.wait(function ()
+			gateway:sync();
+			return #gateway.held == 100;
+		end);
+		gateway:close();
+		server:run(SAVED.."saved.queries:came((next(saved.queries.waiting)));"); -- as when its time has run out
+		servers.wait(function () -- those that were put off have been asked in its place
+			return server:run(SAVED..[[
+				local count = 0;
+				for _ in pairs(saved.queries.waiting) do count = count + 1; end
+				return count;
+			]]) == "99";
+		end);
 	end);
 end);
