@@ -41,7 +41,7 @@ local ELSEWHERE = ""; -- the owner that clients elsewhere have between them
 -- Of one owner: queries at once, and clients that are asked when there is room. A thousand clients of one person, none of which answers,
 -- are not to keep the server busy, nor the others waiting.
 local LIMITS_ELSEWHERE, LIMITS_PERSON = { flight = 100, backlog = 200 }, { flight = 20, backlog = 1000 };
-local MAX_WAITING = 20; -- clients with the same ver that are asked next when an answer is not of use
+local MAX_WAITING = 20; -- clients elsewhere with the same ver that are asked next when an answer is not of use
 local MAX_JID, MAX_VER, MAX_NODE = 800, 128, 512; -- bytes; longer ones are not looked at
 
 local capabilities = {};
@@ -145,18 +145,29 @@ local function busy_one(self, owners)
 	end
 end
 
+-- Queues of full JIDs. Who has a place keeps it.
+
+local function enqueue(queue, jid)
+	if not queue:get(jid) then queue:set(jid, true); end
+end
+
+local function dequeue(queue)
+	local jid = queue:tail();
+	queue:set(jid, nil);
+	return jid;
+end
+
 local function put_off(self, owner, jid)
 	local backlog = self.backlog[owner] or new_cache(limits_of(owner).backlog, false);
 	self.backlog[owner] = backlog;
-	if not backlog:get(jid) then backlog:set(jid, true); end -- who has a place keeps it
+	enqueue(backlog, jid);
 end
 
 -- There is room: whoever was put off has their turn. Who has another owner that is busy is put off there.
 local function catch_up(self, owner)
 	while self.backlog[owner] and not is_busy(self, owner) do
 		local backlog = self.backlog[owner];
-		local jid = backlog:tail();
-		backlog:set(jid, nil);
+		local jid = dequeue(backlog);
 		if backlog:count() == 0 then self.backlog[owner] = nil; end
 		local client = client_of(self, jid);
 		if client then want(self, jid, client); end
@@ -183,9 +194,8 @@ local ask;
 -- Nothing more is to come of this flight for `jid`; the next one has its turn.
 local function ask_next(self, flight, jid)
 	if self.asking[jid] == flight then self.asking[jid] = nil; end
-	local another = table.remove(flight.waiting);
+	local another = dequeue(flight.here) or dequeue(flight.elsewhere);
 	if not another then return landed(self, flight); end
-	flight.waits[another] = nil;
 	return ask(self, flight, another);
 end
 
@@ -206,17 +216,11 @@ function ask(self, flight, jid)
 	end);
 end
 
--- Those of this host are asked first. They may be very many, so they are at the end of the list.
-local function join(flight, jid, client)
-	if flight.waits[jid] then return; end
-	if client.is_local then
-		table.insert(flight.waiting, jid);
-	elseif #flight.waiting < MAX_WAITING then
-		table.insert(flight.waiting, 1, jid);
-	else
-		return;
-	end
-	flight.waits[jid] = true;
+-- What a client of this host has shown until now, it shows no more: it does not wait for its turn in that.
+local function withdraw(self, jid)
+	local client = self.here[jid];
+	local flight = client and self.flight[client.key or client];
+	if flight then flight.here:set(jid, nil); end
 end
 
 function want(self, jid, client)
@@ -228,12 +232,13 @@ function want(self, jid, client)
 	end
 	local key = client.key or client; -- what only holds for one client is asked for by itself
 	local flight = self.flight[key];
-	if flight then return join(flight, jid, client); end
+	if flight then return enqueue(client.is_local and flight.here or flight.elsewhere, jid); end
 	if self.asking[jid] then return; end -- one question at a time; the answer to it brings us back here
 	local owners = owners_of(jid, client);
 	local busy = busy_one(self, owners);
 	if busy then return put_off(self, busy, jid); end
-	flight = { key = key, owners = owners, waiting = {}, waits = {} }; -- waits: those of the list, as a set
+	-- Those of this host, who may be very many, are asked first.
+	flight = { key = key, owners = owners, here = new_cache(math.huge), elsewhere = new_cache(MAX_WAITING, false) };
 	self.flight[key], self.asking[jid] = flight, flight;
 	for _, owner in ipairs(owners) do self.in_flight[owner] = (self.in_flight[owner] or 0) + 1; end
 	self.actions.later(function () ask(self, flight, jid); end);
@@ -274,6 +279,7 @@ local function shown_here(self, stanza, jid)
 	local client = self.here[jid];
 	local has_caps, ver, node, key = caps_of(stanza);
 	if not client or shows_other(client, has_caps, ver, node, key) then
+		withdraw(self, jid);
 		client = client_here(self, ver, node, key);
 		self.here[jid], self.able[jid] = client, nil;
 		if known(self, client) ~= nil then self.actions.learned(jid); end
@@ -394,6 +400,7 @@ end
 
 --- The client is gone.
 function methods:forget(jid)
+	withdraw(self, jid);
 	self.here[jid], self.able[jid] = nil, nil;
 	self.people:forget(jid);
 	left(self, jid);

@@ -517,21 +517,20 @@ describe("capabilities", function ()
 		end
 		asked[1].done(nil);
 		caps:presence(presence("c@h/r", query));
-		local waiting = caps.flight[calculate_hash(query.tags)].waiting;
-		assert.equal(1, #waiting, "those that wait are in it once");
+		assert.equal(1, caps.flight[calculate_hash(query.tags)].here:count(), "those that wait are in it once");
 		asked[2].done(nil);
 		asked[3].done(query);
 		assert.equal(3, #asked);
 		assert.equal("capable", caps:of("a@h/r"));
 	end);
 
-	it("B3 keep the place of who shows one thing and then another, over and over, once", function ()
+	it("B3 of who shows one thing and then another, over and over, are asked for once, and of what is shown by now", function ()
 		local query, other = info(R, "urn:x"), info(R, "urn:y");
 		caps:presence(presence("a@h/r", query));
 		for _ = 1, 10 do
 			for _, shown in ipairs { query, other } do caps:presence(presence("b@h/r", shown)); end
 		end
-		assert.equal(1, #caps.flight[calculate_hash(query.tags)].waiting);
+		assert.equal(0, caps.flight[calculate_hash(query.tags)].here:count(), "it shows the other one by now");
 		asked[1].done(nil);
 		caps:presence(presence("b@h/r", query));
 		asked[2].done(nil);
@@ -582,6 +581,19 @@ describe("capabilities", function ()
 		assert.equal(1, #again);
 		again[1].done(nil);
 		assert.equal(2, #again);
+	end);
+
+	it("B3 of clients here that have gone, or show something else, do not wait for their turn any more", function ()
+		local query = info(R, "urn:x");
+		for i = 1, 3 do caps:presence(presence("a@h/"..i, query)); end
+		for i = 4, 1000 do
+			caps:presence(presence("a@h/"..i, query));
+			if i % 2 == 0 then caps:presence(presence("a@h/"..i, info(R, "urn:y"))); end
+			caps:forget("a@h/"..i);
+		end
+		assert.equal(2, caps.flight[calculate_hash(query.tags)].here:count());
+		asked[1].done(nil);
+		assert.equal("a@h/2", asked[#asked].jid, "the others keep theirs");
 	end);
 
 	it("B1 presence without caps does not unsay them", function ()
@@ -771,7 +783,7 @@ describe("capabilities", function ()
 
 	it("B3 are asked of the next one in place of a client that hibernates", function ()
 		local query = info(R);
-		for _, jid in ipairs { "a@h/1", "b@h/1", "phone@h/1" } do caps:presence(presence(jid, query)); end
+		for _, jid in ipairs { "a@h/1", "phone@h/1", "b@h/1" } do caps:presence(presence(jid, query)); end
 		sleeping["phone@h/1"] = true; -- whose turn would be next
 		asked[1].done(nil);
 		assert.equal("b@h/1", asked[2].jid);
