@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Chapter B: who supports receipts, learned from presence caps (XEP-0115) and disco#info (XEP-0030).
 --
---   by_hash   ver (sha-1) -> true | false        verified: true for every client that shows this ver
+--   by_hash   ver (sha-1) -> true | false        verified: true for every client that shows this ver. Of those that clients here show;
+--   by_hash_elsewhere                            the same of others, so that these crowd out none of the former
 --   here      full JID -> client                 of this host: all of them, so that nobody elsewhere can crowd them out
 --   shapes    ver -> client                      one for all clients of this host that show a verified ver
 --   people    of people elsewhere, in bounded memory (people.lib.lua): what each client shows, and what only holds for it
@@ -13,9 +14,9 @@
 --
 -- A client is a table:
 --   ver, node          what its caps say
---   key                the ver once more, where it can be verified: key into by_hash
+--   key                the ver once more, where it can be verified: key into by_hash, by_hash_elsewhere
 --   own                true | false: what was learned of this client alone
---   asked              it has been sent a query about what it shows
+--   asked              it has been sent a query about what it shows, and its answer, if any, is not good for its ver
 --   is_local           it is of this host; is_shape: it is one of `shapes`
 --   room               it is a room's occupant
 --   shown, asker       of a client elsewhere: set of the accounts that its presence goes to, and the latest of them whose presence it
@@ -36,7 +37,7 @@ local bare_of = (module:require "jids").bare;
 local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
-local MAX_HASHES = 10000; -- verified vers kept
+local MAX_HASHES = 10000; -- verified vers kept of clients here, and of others
 local ELSEWHERE = ""; -- the owner that clients elsewhere have between them
 -- Of one owner: queries at once, and clients that are asked when there is room. A thousand clients of one person, none of which answers,
 -- are not to keep the server busy, nor the others waiting.
@@ -64,7 +65,8 @@ function capabilities.new(disco, actions)
 		return not actions.is_contact(account, bare) and not actions.may_see(account, jid);
 	end
 	return setmetatable({
-		by_hash = new_cache(MAX_HASHES), people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
+		by_hash = new_cache(MAX_HASHES), by_hash_elsewhere = new_cache(MAX_HASHES);
+		people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
 		flight = {}, in_flight = {}, asking = {}, backlog = {},
 		disco = disco, actions = actions,
 	}, mt);
@@ -86,14 +88,23 @@ local function clients_at(self, jid)
 	return clients;
 end
 
+-- What this ver stands for: true | false, nil where it is not known. What is known from elsewhere counts as known here once it is shown here.
+local function meaning(self, key, is_local)
+	local capable = self.by_hash:get(key);
+	if capable ~= nil then return capable; end
+	capable = self.by_hash_elsewhere:get(key);
+	if is_local then self.by_hash:set(key, capable); end
+	return capable;
+end
+
 local function known(self, client)
 	if client.own ~= nil then return client.own; end
-	return self.by_hash:get(client.key);
+	return meaning(self, client.key, client.is_local);
 end
 
 -- A client of this host that shows this: the one that all are, while it is known what the ver stands for.
 local function client_here(self, ver, node, key)
-	local is_shape = self.by_hash:get(key) ~= nil;
+	local is_shape = meaning(self, key, true) ~= nil;
 	local shape = is_shape and self.shapes.at[key];
 	if shape and shape.node == node then return shape; end
 	local client = { key = key, ver = ver, node = node, is_local = true, is_shape = is_shape };
@@ -104,8 +115,9 @@ end
 -- Is this answer what the client's ver stands for? Then it is noted for all that show it.
 local function verified(self, client, query)
 	if not client.key or self.disco.hash(query) ~= client.key or not self.disco.hash_is_safe(query) then return false; end
-	local before, capable = self.by_hash:get(client.key), self.disco.lists_receipts(query);
-	self.by_hash:set(client.key, capable);
+	local before, capable = meaning(self, client.key), self.disco.lists_receipts(query);
+	local hashes = client.is_local and self.by_hash or self.by_hash_elsewhere;
+	hashes:set(client.key, capable);
 	if before ~= capable then self.actions.learned(); end
 	return true;
 end
@@ -117,7 +129,10 @@ end
 
 -- A client has answered.
 local function learn(self, jid, client, query)
-	if verified(self, client, query) then return; end
+	if verified(self, client, query) then
+		client.asked = nil; -- it is to be asked again should that be forgotten
+		return;
+	end
 	-- An answer names what was asked about. If it doesn't, it may be one to an earlier question.
 	if query.attr.node ~= node_of(client) then return; end
 	client.own = self.disco.lists_receipts(query);
@@ -301,7 +316,7 @@ local function is_glance_enough(self, stanza, jid, bare, to)
 		if not self.people:has_room(bare) then return true; end
 		if not is_crowded(self) then return false; end
 		local _, _, _, key = caps_of(stanza);
-		return self.by_hash:get(key) == nil and not self.flight[key];
+		return meaning(self, key) == nil and not self.flight[key];
 	end
 	if not has_its_turn(self, jid, bare) or not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
 	local has_caps, ver, node, key = caps_of(stanza);
@@ -313,7 +328,7 @@ end
 local function shown_to(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	local has_caps, ver, node, key = caps_of(stanza);
-	local unknown = self.by_hash:get(key) == nil;
+	local unknown = meaning(self, key) == nil;
 	if client then
 		if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
 	elseif unknown and not self.flight[key] and self.people.is_stranger(to, bare, jid) then
@@ -406,10 +421,11 @@ function methods:forget(jid)
 	left(self, jid);
 end
 
---- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash.
+--- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash. And only while
+-- somebody is to be asked the same: it is of no other use, and who answers what nobody has asked could do so for one ver after the other.
 function methods:overheard(jid, query)
 	local client = client_of(self, jid);
-	if client then verified(self, client, query); end
+	if client and (self.flight[client.key] or client.is_local and self.asking[jid]) then verified(self, client, query); end
 end
 
 --- A client has answered when that was not expected any more: it had hibernated.
@@ -418,11 +434,18 @@ function methods:late(jid, query)
 	if client and client.asked and known(self, client) == nil then learn(self, jid, client, query); end
 end
 
+-- What is known of a client, for who needs to know. What has been forgotten of one here is asked for again; when it is back, if it hibernates.
+local function recall(self, jid, client)
+	local capable = known(self, client);
+	if capable == nil and client.is_local and not self.actions.hibernates(jid) then want(self, jid, client); end
+	return capable;
+end
+
 --- What is known of the client at a full JID: "capable", "incapable", "unknown", or "silent" when it shows no caps.
 function methods:of(jid)
 	local client = client_of(self, jid);
 	if not client then return "silent"; end
-	local capable = known(self, client);
+	local capable = recall(self, jid, client);
 	if capable == nil then return client.ver and "unknown" or "silent"; end
 	if capable and client.is_local then self.able[jid] = true; end
 	return capable and "capable" or "incapable";
@@ -434,7 +457,7 @@ end
 function methods:of_person(jid, visible, by)
 	local any, all = false, true;
 	for full, client in next, clients_at(self, jid) do
-		local capable = known(self, client);
+		local capable = recall(self, full, client);
 		local matters = capable or all and (capable == nil or not any); -- who may see whom takes the longest to find out
 		if matters and (full == jid or not client.room) and visible(by, full, client) then
 			if capable then return "capable"; end
@@ -448,7 +471,7 @@ end
 -- client that hibernates the question is kept where it will find it.
 function methods:take_over(other)
 	other.heir = self;
-	self.here, self.by_hash = other.here, other.by_hash;
+	self.here, self.by_hash, self.by_hash_elsewhere = other.here, other.by_hash, other.by_hash_elsewhere;
 	self.people:take_over(other.people);
 	for jid in next, other.asking do
 		local client = client_of(self, jid);
@@ -470,7 +493,7 @@ end
 function methods:capable_clients(jid, visible, by)
 	local list = {};
 	for full, client in pairs(clients_at(self, jid)) do
-		if visible(by, full, client) and known(self, client) then table.insert(list, full); end
+		if visible(by, full, client) and recall(self, full, client) then table.insert(list, full); end
 	end
 	table.sort(list);
 	return list;
@@ -488,17 +511,22 @@ function methods:clients(jid)
 end
 
 local CAPABLE = { capable = true, incapable = false };
+local CAPABLE_ELSEWHERE = { ["capable elsewhere"] = true, ["incapable elsewhere"] = false };
 
 --- Verified vers, to be kept over a restart; and back. As words: Prosody's SQL storage loses what is false.
 function methods:export()
 	local list = {};
+	for key, capable in self.by_hash_elsewhere:items() do list[key] = capable and "capable elsewhere" or "incapable elsewhere"; end
 	for key, capable in self.by_hash:items() do list[key] = capable and "capable" or "incapable"; end
 	return list;
 end
 
 function methods:import(list)
 	for key, support in pairs(list) do
-		if type(key) == "string" then self.by_hash:set(key, CAPABLE[support]); end
+		if type(key) == "string" then
+			self.by_hash:set(key, CAPABLE[support]);
+			self.by_hash_elsewhere:set(key, CAPABLE_ELSEWHERE[support]);
+		end
 	end
 end
 

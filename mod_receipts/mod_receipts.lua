@@ -173,9 +173,8 @@ end);
 
 capabilities = capabilities_lib.new(sleeping.disco, {
 	send = function (jid, from, node, done) queries:ask(jid, from or module.host, node, done); end;
-	later = function (callback)
-		if not prosody.hosts[module.host].modules.pep then return callback(); end
-		later(GRACE, "a disco#info query", callback);
+	later = function (callback) -- never at once: a message may bring it about
+		later(prosody.hosts[module.host].modules.pep and GRACE or 0, "a disco#info query", callback);
 	end;
 	soon = function (callback) later(0, "the next disco#info query", callback); end;
 	may_see = function (account, jid) return sleeping.presence.account_visible(account, jid); end;

@@ -769,6 +769,9 @@ describe("capabilities", function ()
 		caps:presence(presence("phone@h/1", query));
 		assert.same({}, asked);
 		caps:presence(presence("phone@h/1", query));
+		caps.actions.later = spy.new(caps.actions.later);
+		assert.equal("unknown", caps:of("phone@h/1"));
+		assert.spy(caps.actions.later).was_not_called();
 		assert.same({ 0, {} }, { #asked, caps.flight });
 		sleeping["phone@h/1"] = nil;
 		caps:resumed("phone@h/1");
@@ -860,6 +863,67 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("here@h/r"));
 		assert.equal("silent", caps:of("there1@far/r"));
 		assert.equal(20000, caps.people.known:count());
+	end);
+
+	it("B3 by ver of clients here are not crowded out by what others elsewhere show, whoever showed it first; both are bounded", function ()
+		local old, new, shared, awaited = info("urn:old"), info(R), info(R, "urn:shared"), info(R, "urn:awaited");
+		caps:presence(presence("friend@far/1", shared), "u@h");
+		caps:presence(presence("friend@far/2", awaited), "u@h");
+		for jid, query in pairs { ["old@h/r"] = old, ["new@h/r"] = new, ["awaits@h/r"] = awaited } do caps:presence(presence(jid, query)); end
+		for _, one in ipairs(asked) do
+			for _, query in ipairs { old, new, shared, awaited } do
+				if one.node == "urn:n#"..calculate_hash(query.tags) then one.done(query); end
+			end
+		end
+		caps:presence(presence("shared@h/r", shared));
+		assert.is_true(caps.here["shared@h/r"].is_shape);
+		assert.equal(4, #asked);
+		for i = 1, 10010 do
+			caps:presence(presence("mallory@far/r", info("urn:"..i)), "u@h");
+			asked[#asked].done(info("urn:"..i));
+		end
+		assert.same({ "incapable", "capable", "capable", "capable" },
+			{ caps:of("old@h/r"), caps:of("new@h/r"), caps:of("shared@h/r"), caps:of("awaits@h/r") });
+		assert.same({ 4, 10000 }, { caps.by_hash:count(), caps.by_hash_elsewhere:count() });
+		caps:presence(presence("friend@far/1", new), "u@h");
+		assert.same({ 10014, "capable" }, { #asked, caps:of("friend@far/1") }, "and hold for others all the same");
+	end);
+
+	for how, looks in pairs {
+		["that client"] = function () caps:of("a@h/r"); end;
+		["that person"] = function () caps:of_person("a@h", function () return true; end); end;
+		["who can get it"] = function () caps:capable_clients("a@h", function () return true; end); end;
+	} do
+		it("B3 by ver of clients here are asked for again when they are forgotten, once somebody would know: "..how, function ()
+			local query = info(R, "urn:x");
+			local function forget() for i = 1, 10000 do caps.by_hash:set("ver"..#asked..i, true); end end
+			online["a@h"] = { r = { full_jid = "a@h/r" } };
+			caps:presence(presence("a@h/r", query));
+			asked[1].done(query);
+			forget();
+			looks();
+			assert.same({ 2, "a@h/r" }, { #asked, asked[#asked].jid }, "which has answered");
+			asked[2].done(query);
+			caps:forget("a@h/r");
+			caps:presence(presence("a@h/r", query));
+			forget();
+			looks();
+			assert.same({ 3, "a@h/r" }, { #asked, asked[#asked].jid }, "which shows what was known");
+			asked[3].done(nil);
+			looks();
+			assert.equal(3, #asked, "who does not answer is not asked again");
+		end);
+	end
+
+	it("B3 by ver of clients elsewhere are asked for again when they are forgotten and shown", function ()
+		local query = info(R, "urn:x");
+		caps:presence(presence("a@far/r", query), "u@h");
+		asked[1].done(query);
+		for i = 1, 10000 do caps.by_hash_elsewhere:set("ver"..i, true); end
+		caps:of("a@far/r");
+		assert.equal(1, #asked);
+		caps:presence(presence("a@far/r", query), "u@h");
+		assert.equal(2, #asked);
 	end);
 
 	it("B3 of people whom a user knows are not crowded out by strangers, whatever those show", function ()
@@ -1106,6 +1170,26 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("a@h/r"));
 	end);
 
+	it("B3 count what is overheard only while the same is to be asked: nobody may answer on and on", function ()
+		local query, common = info(R, "urn:x"), info("urn:common");
+		hides, strangers = { ["shy@h"] = true }, { ["stranger@far"] = true };
+		caps:presence(presence("a@h/r", common));
+		caps:overheard("a@h/r", common);
+		for _, shown in ipairs { common, query } do caps:presence(presence("stranger@far/r", shown), "shy@h"); end
+		caps:overheard("stranger@far/r", query);
+		assert.same({ 1, "unknown" }, { #asked, caps:of("stranger@far/r") });
+		caps:presence(presence("friend@far/r", query), "u@h");
+		for _ = 1, 2 do caps:overheard("stranger@far/r", query); end
+		assert.same({ "capable", 2 }, { caps:of("friend@far/r"), learned });
+		caps:presence(presence("b@h/r"));
+		caps:presence(presence("friend@far/2", info(R, "urn:1")), "u@h");
+		for jid, to in pairs { ["b@h/r"] = false, ["friend@far/2"] = "u@h" } do
+			caps:presence(presence(jid, info(R, jid)), to or nil);
+			caps:overheard(jid, info(R, jid));
+		end
+		assert.same({ "capable", "unknown" }, { caps:of("b@h/r"), caps:of("friend@far/2") }, "one elsewhere could go on until it is asked");
+	end);
+
 	it("B2 are not shared from answers with anything twice, or with the hash's own separator", function ()
 		for _, query in ipairs {
 			info(R, R), info("urn:x<"..R),
@@ -1228,18 +1312,39 @@ describe("capabilities", function ()
 	end);
 
 	it("B1 outlive a restart by ver, and B3 damaged records are left out", function ()
-		local query = info(R);
-		caps:presence(presence("a@h/r", query));
-		asked[1].done(query);
-		caps:presence(presence("unable@h/r", info("urn:x")));
-		asked[2].done(info("urn:x"));
-		local other = new(function () error("asked"); end);
+		local query, unable = info(R), info("urn:x");
+		local far, far_unable = info(R, "urn:far"), info("urn:far:x");
+		for jid, shown in pairs { ["a@h/r"] = query, ["unable@h/r"] = unable } do
+			caps:presence(presence(jid, shown));
+			asked[#asked].done(shown);
+		end
+		for jid, shown in pairs { ["a@far/r"] = far, ["unable@far/r"] = far_unable } do
+			caps:presence(presence(jid, shown), "u@h");
+			asked[#asked].done(shown);
+		end
+		caps:presence(presence("also@far/r", query), "u@h");
+		caps:presence(presence("b@h/r", far)); -- counts as shown here from now on
+		local function ver(shown) return calculate_hash(shown.tags); end
 		local list = caps:export();
-		assert.same({ [calculate_hash(query.tags)] = "capable", [calculate_hash(info("urn:x").tags)] = "incapable" }, list);
+		assert.same({ [ver(query)] = "capable", [ver(unable)] = "incapable", [ver(far)] = "capable", [ver(far_unable)] = "incapable elsewhere" }, list);
+		list.other = "capable elsewhere";
 		list[5], list.x = "capable", "yes";
+		local other = new(function () error("asked"); end);
 		other:import(list);
-		assert.same(caps:export(), other:export());
+		list[5], list.x = nil, nil;
+		assert.same(list, other:export());
+		assert.same({ 3, 2 }, { other.by_hash:count(), other.by_hash_elsewhere:count() });
 		other:presence(presence("b@h/r", query));
 		assert.equal("capable", other:of("b@h/r"));
+	end);
+
+	it("A3 B3 outlive a reload by ver, those of clients here and the others", function ()
+		for i, shown in ipairs { info(R), info("urn:far") } do
+			caps:presence(presence(i == 1 and "a@h/r" or "a@far/r", shown), i == 2 and "u@h" or nil);
+			asked[i].done(shown);
+		end
+		local other = new(function () error("asked"); end);
+		other:take_over(caps);
+		assert.same(caps:export(), other:export());
 	end);
 end);
