@@ -57,6 +57,7 @@ local mt = { __index = methods };
 --                 soon(callback): calls back when what is being done is over;
 --                 may_see(account, jid): may the client there know that somebody of this account is online?
 --                 is_contact(account, bare): does its roster have that bare JID?
+--                 is_shown_all(account, bare): is it subscribed to that one's presence, so that all clients there show themselves?
 --                 sessions(account): its sessions, by resource; an empty table where there are none
 --                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
 --                 learned(jid): something is known that was not, of this client, or (nil) of all that show some ver
@@ -260,7 +261,7 @@ function want(self, jid, client)
 end
 
 -- Are there so many to be asked that nothing would be learned of another one? Then nobody is kept of whom nothing is known: in a flood
--- of strangers they would only cost memory.
+-- of strangers they would only cost memory. Only whom the user is subscribed to is: all their clients are to be known of (rule C3).
 local function is_crowded(self)
 	local backlog = self.backlog[ELSEWHERE];
 	return backlog ~= nil and backlog:count() >= LIMITS_ELSEWHERE.backlog;
@@ -314,7 +315,7 @@ local function is_glance_enough(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	if not client then
 		if not self.people:has_room(bare) then return true; end
-		if not is_crowded(self) then return false; end
+		if not is_crowded(self) or self.actions.is_shown_all(to, bare) then return false; end
 		local _, _, _, key = caps_of(stanza);
 		return meaning(self, key) == nil and not self.flight[key];
 	end
@@ -451,6 +452,12 @@ function methods:of(jid)
 	return capable and "capable" or "incapable";
 end
 
+-- Are all clients of this person, or the one that has this full JID, known of to the one that asks? Of strangers elsewhere, and where there
+-- are too many, not all are kept.
+local function has_all(self, jid, by)
+	return not self.people:of(jid) or self.people:has_all(jid) and self.actions.is_shown_all(bare_of(by), jid);
+end
+
 --- Of whom it is known, of all a person's clients together (rule C3). A room's occupants are people of their own.
 -- @param visible  function (by, full JID, client): may the one that asks see this client's presence?
 -- @param by       the one that asks
@@ -464,7 +471,7 @@ function methods:of_person(jid, visible, by)
 			any, all = true, capable == false;
 		end
 	end
-	return any and all and "incapable" or "unknown";
+	return any and all and has_all(self, jid, by) and "incapable" or "unknown";
 end
 
 --- What another one knew, after a reload. Queries under way are lost with it: who was asked, or waited for that, is asked again. For a

@@ -171,6 +171,12 @@ local queries = asleep.later(function (self)
 	return sleeping.queries.start(self, query_id, hook_in_thread, later, function (jid, query) capabilities:late(jid, query); end);
 end);
 
+-- What the roster of an account that is online has of a bare JID.
+local function contact_of(account, bare)
+	local online = bare_sessions[account];
+	return online and online.roster and online.roster[bare];
+end
+
 capabilities = capabilities_lib.new(sleeping.disco, {
 	send = function (jid, from, node, done) queries:ask(jid, from or module.host, node, done); end;
 	later = function (callback) -- never at once: a message may bring it about
@@ -178,9 +184,10 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 	end;
 	soon = function (callback) later(0, "the next disco#info query", callback); end;
 	may_see = function (account, jid) return sleeping.presence.account_visible(account, jid); end;
-	is_contact = function (account, bare)
-		local online = bare_sessions[account];
-		return online ~= nil and online.roster ~= nil and online.roster[bare] ~= nil;
+	is_contact = function (account, bare) return contact_of(account, bare) ~= nil; end;
+	is_shown_all = function (account, bare)
+		local item = contact_of(account, bare);
+		return item ~= nil and (item.subscription == "to" or item.subscription == "both");
 	end;
 	sessions = function (account)
 		local online = bare_sessions[account];

@@ -3,7 +3,7 @@
 --
 --   known     bare JID -> full JID -> client    who was not seen for the longest goes first
 --   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
---   full      set of bare JIDs that have MAX_CLIENTS clients
+--   full      bare JID -> true while it has MAX_CLIENTS clients, false once it had: there may be others, for which there was no room
 --   seen_by   account -> set of full JIDs that are shown to it
 --   kept      what all this takes, in slots: so many for each client, and for each account that it is shown to
 --
@@ -49,6 +49,11 @@ end
 --- Is there room for one more client of theirs?
 function methods:has_room(bare)
 	return not self.full[bare];
+end
+
+--- Has there been room for all of theirs that have shown themselves?
+function methods:has_all(bare)
+	return self.full[bare] == nil;
 end
 
 local function show(self, jid, client, to)
@@ -119,7 +124,8 @@ function methods:forget(jid)
 	local client = clients and clients[jid];
 	if not client then return; end
 	drop(self, jid, client);
-	clients[jid], self.full[bare] = nil, nil;
+	clients[jid] = nil;
+	if self.full[bare] then self.full[bare] = false; end
 	if next(clients) == nil then forget_person(self, bare); end
 end
 

@@ -24,7 +24,7 @@ local function presence(from, query, attr)
 end
 
 describe("capabilities", function ()
-	local caps, asked, hides, strangers, online, sleeping, learned, of;
+	local caps, asked, hides, strangers, unsubscribed, online, sleeping, learned, of;
 
 	-- Everybody may see everybody, and is in their roster, but for whom a spec excepts.
 	local function new(send, later)
@@ -33,6 +33,7 @@ describe("capabilities", function ()
 			soon = function (callback) callback(); end;
 			may_see = function (user) return user ~= nil and not hides[user]; end;
 			is_contact = function (_, bare) return not strangers[bare]; end;
+			is_shown_all = function (_, bare) return not (bare:find("/") or strangers[bare] or unsubscribed[bare]); end;
 			sessions = function (user) return online[user] or {}; end;
 			hibernates = function (jid) return sleeping[jid] == true; end;
 			learned = function (jid) learned = learned + 1; of = jid; end;
@@ -40,7 +41,7 @@ describe("capabilities", function ()
 	end
 
 	before_each(function ()
-		asked, hides, strangers, online, sleeping, learned = {}, {}, {}, {}, {}, 0;
+		asked, hides, strangers, unsubscribed, online, sleeping, learned = {}, {}, {}, {}, {}, {}, 0;
 		caps = new(function (jid, from, node, done)
 			local one = { jid = jid, from = from, node = node };
 			-- As clients answer; another node where a spec says so.
@@ -438,6 +439,7 @@ describe("capabilities", function ()
 	end);
 
 	it("B3 of a client elsewhere need no more than a glance while it is being asked, or where many are", function ()
+		unsubscribed = setmetatable({}, { __index = function () return true; end });
 		local function glance(jid, query, to, attr) return caps:glance(presence(jid, query, attr), to or "u@h"); end
 		assert.is_false(glance("a@far/r", info(R, "urn:0")));
 		caps:presence(presence("a@far/r", info(R, "urn:0")), "u@h");
@@ -866,12 +868,12 @@ describe("capabilities", function ()
 	end);
 
 	it("B3 by ver of clients here are not crowded out by what others elsewhere show, whoever showed it first; both are bounded", function ()
-		local old, new, shared, awaited = info("urn:old"), info(R), info(R, "urn:shared"), info(R, "urn:awaited");
+		local unable, able, shared, awaited = info("urn:old"), info(R), info(R, "urn:shared"), info(R, "urn:awaited");
 		caps:presence(presence("friend@far/1", shared), "u@h");
 		caps:presence(presence("friend@far/2", awaited), "u@h");
-		for jid, query in pairs { ["old@h/r"] = old, ["new@h/r"] = new, ["awaits@h/r"] = awaited } do caps:presence(presence(jid, query)); end
+		for jid, query in pairs { ["old@h/r"] = unable, ["new@h/r"] = able, ["awaits@h/r"] = awaited } do caps:presence(presence(jid, query)); end
 		for _, one in ipairs(asked) do
-			for _, query in ipairs { old, new, shared, awaited } do
+			for _, query in ipairs { unable, able, shared, awaited } do
 				if one.node == "urn:n#"..calculate_hash(query.tags) then one.done(query); end
 			end
 		end
@@ -885,7 +887,7 @@ describe("capabilities", function ()
 		assert.same({ "incapable", "capable", "capable", "capable" },
 			{ caps:of("old@h/r"), caps:of("new@h/r"), caps:of("shared@h/r"), caps:of("awaits@h/r") });
 		assert.same({ 4, 10000 }, { caps.by_hash:count(), caps.by_hash_elsewhere:count() });
-		caps:presence(presence("friend@far/1", new), "u@h");
+		caps:presence(presence("friend@far/1", able), "u@h");
 		assert.same({ 10014, "capable" }, { #asked, caps:of("friend@far/1") }, "and hold for others all the same");
 	end);
 
@@ -1101,6 +1103,7 @@ describe("capabilities", function ()
 	end);
 
 	it("B3 are not kept of strangers in a flood of whom nothing will be learned", function ()
+		unsubscribed = setmetatable({}, { __index = function () return true; end });
 		local common = info(R, "urn:common");
 		caps:presence(presence("a@h/r", common));
 		asked[1].done(common);
@@ -1263,6 +1266,46 @@ describe("capabilities", function ()
 		assert.same({}, caps:capable_clients("a@h", function (by, jid) return by ~= "me" or jid == "a@h/1"; end, "me"));
 		caps:forget("a@h/2");
 		assert.equal("incapable", caps:of_person("a@h", all));
+	end);
+
+	it("C3 B3 of a person elsewhere are not taken for none where there may be clients that are not kept: only who is subscribed sees all", function ()
+		local function all() return true; end
+		local function support(jid) return caps:of_person(jid, all, "shy@h/r"); end
+		local old, other = info("urn:old"), info(R, "urn:new");
+		caps:presence(presence("a@h/r", old));
+		asked[1].done(old);
+		hides = { ["shy@h"] = true };
+		strangers = { ["stranger@far"] = true };
+		for _, bare in ipairs { "stranger@far", "friend@far" } do
+			caps:presence(presence(bare.."/new", other), "shy@h");
+			caps:presence(presence(bare.."/old", old), "shy@h");
+			assert.equal("unknown", support(bare));
+			assert.equal("incapable", support(bare.."/old"), "a full JID is what is known of it");
+		end
+		caps:presence(presence("friend@far/new", old), "shy@h");
+		assert.equal("incapable", support("friend@far"));
+		for i = 1, 101 do caps:presence(presence("many@far/"..i, old), "shy@h"); end
+		assert.equal("unknown", support("many@far"));
+		caps:presence(presence("many@far/1", nil, { type = "unavailable" }), "shy@h");
+		assert.equal("unknown", support("many@far"), "the one that there was no room for is still there");
+		for i = 2, 100 do caps:presence(presence("many@far/"..i, nil, { type = "unavailable" }), "shy@h"); end
+		caps:presence(presence("many@far/1", old), "shy@h");
+		assert.equal("incapable", support("many@far"), "in another time");
+	end);
+
+	it("C3 B3 of a person elsewhere are not taken for none in a crowd in which nobody else is kept", function ()
+		local old = info("urn:old");
+		caps:presence(presence("a@h/r", old));
+		asked[1].done(old);
+		unsubscribed = setmetatable({}, { __index = function (_, bare) return bare:find("^crowd") ~= nil; end });
+		for i = 1, 400 do caps:presence(presence("crowd"..i.."@far/r", info("urn:"..i)), "u@h"); end
+		for _, bare in ipairs { "juliet@far", "crowd@far" } do
+			assert.equal(bare == "crowd@far", caps:glance(presence(bare.."/new", info(R, "urn:new")), "u@h"));
+			caps:presence(presence(bare.."/new", info(R, "urn:new")), "u@h");
+			caps:presence(presence(bare.."/old", old), "u@h");
+			assert.equal("unknown", caps:of_person(bare, function () return true; end, "u@h/r"));
+		end
+		assert.same({ "unknown", "silent" }, { caps:of("juliet@far/new"), caps:of("crowd@far/new") });
 	end);
 
 	it("C3 of a user with very many clients are found without asking for each who may see it", function ()

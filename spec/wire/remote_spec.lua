@@ -13,7 +13,7 @@ local SAVED = "local saved = prosody.hosts.localhost.modules.receipts.module.sav
 -- A server, and the port for a gateway that knows nothing of receipts.
 local function start(how)
 	local port = process.free_port();
-	how.options = ("component_ports = { %d }\ncomponent_interfaces = { \"127.0.0.1\" }"):format(port);
+	how.options = (how.options or "")..("\ncomponent_ports = { %d }\ncomponent_interfaces = { \"127.0.0.1\" }"):format(port);
 	how.hosts = [[
 		modules_enabled = { "receipts" }
 		receipts_answer = "opt-out"
@@ -341,5 +341,26 @@ describe("contacts elsewhere whose server has gone", function ()
 				return tostring(next(saved.capabilities.backlog));
 			]]) == "nil";
 		end);
+	end);
+end);
+
+describe("strangers elsewhere", function ()
+	it("C3 B3 are asked for in \"always\" though one of their clients is incapable: of another one nothing is known; contacts are not", function ()
+		local server, port = start { modules = {}, disabled = { "pep" }, options = 'receipts_request = "always"' };
+		finally(function () server:stop(); end);
+		server:roster("alice", "friend@gateway.example", "both");
+		local alice = server:connect("alice", { features = { "urn:example:old" } });
+		local gateway = client.component(port, "gateway.example");
+		servers.wait(function () alice:sync(); return server:support_of(alice.jid) == "incapable"; end);
+		local function asked_for(from)
+			gateway:send(gateway:presence { from = from, to = "alice@localhost" }):sync();
+			alice:send(stanzas.chat { to = from:match("^[^/]*"), id = from }):sync();
+			return stanzas.asks(gateway:messages()[1]);
+		end
+		gateway:show { R, "urn:example:new" };
+		assert.is_true(asked_for("stranger@gateway.example/new"));
+		gateway:show { "urn:example:old" };
+		assert.is_true(asked_for("stranger@gateway.example/old"));
+		assert.is_false(asked_for("friend@gateway.example/old"));
 	end);
 end);
