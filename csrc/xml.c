@@ -57,6 +57,9 @@ void rcpt_xml_fail(struct rcpt_xml *x, enum rcpt_xml_status status)
 		return;
 	x->status = status;
 	x->where = rcpt_xml_here(x);
+	/* A message that is kept back was read whole. But what memory did not suffice for may be its stamp. */
+	if (x->complete && status != RCPT_XML_NO_MEMORY && !rcpt_xml_publish(x))
+		x->status = RCPT_XML_NO_MEMORY;
 }
 
 enum rcpt_xml_status rcpt_xml_status_of(enum XML_Error error)

@@ -48,12 +48,17 @@ static void count(struct rcpt_xml_counts *c, const struct rcpt_facts *f)
 		c->problems[i] += f->problems >> i & 1;
 }
 
-/* Judges and counts the message that was read, which is to be taken now. */
+bool rcpt_xml_publish(struct rcpt_xml *x)
+{
+	if (!rcpt_messages_end(&x->messages))
+		return false;
+	count(&x->counts, &x->messages.facts);
+	return true;
+}
+
 static void publish(struct rcpt_xml *x)
 {
-	if (rcpt_messages_end(&x->messages))
-		count(&x->counts, &x->messages.facts);
-	else
+	if (!rcpt_xml_publish(x))
 		refuse(x, RCPT_XML_NO_MEMORY);
 }
 

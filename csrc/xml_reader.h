@@ -45,7 +45,7 @@ struct rcpt_xml {
 	enum rcpt_child child; /* the direct child that we are in, where its inside matters; else OTHER */
 	bool in_message;       /* that stanza is a message, the current one */
 	bool own_stamp;        /* the current one's stamp is of a delay of its own */
-	bool complete;         /* the message in <forwarded/> has ended, and is kept back until that ends */
+	bool complete;         /* the message in <forwarded/> has ended, and is kept back until that ends, or all does */
 
 	struct rcpt_messages messages;
 	struct rcpt_xml_counts counts;
@@ -54,6 +54,8 @@ struct rcpt_xml {
 /* -- xml_handlers.c -------------------------------------------------------------------------------------------------- */
 
 void rcpt_xml_set_handlers(struct rcpt_xml *x);
+/* Judges and counts the message that was read, which is to be taken now. False when memory has run out. */
+bool rcpt_xml_publish(struct rcpt_xml *x);
 
 /* -- xml.c ----------------------------------------------------------------------------------------------------------- */
 

@@ -447,6 +447,50 @@ static void stamps(void **state)
 		"1@1:0/0 a 2@2:0/0 b 3@3:0/0 own 4@4:0/0 5@5:0/0 e 6@6:0/0 f 7@6:0/0 8@6:0/0 h 9@6:0/0 10@6:0/0 ");
 }
 
+/* A message in a container's <forwarded/> waits for a delay beside it. What comes in its place makes it no less read. */
+static void what_was_read_whole_counts_before_a_fault(void **state)
+{
+	(void)state;
+	static const char read[] = "<x>" FORWARDED "<message " NS " id='1'><request " R "/></message>";
+	static const struct {
+		const char *then;
+		enum rcpt_xml_status status;
+		const char *result;
+	} faults[] = {
+		{"", RCPT_XML_TRUNCATED, "1@1:44/0 "},
+		{DELAY("a"), RCPT_XML_TRUNCATED, "1@1:44/0 a "},
+		{DELAY("a") "</x>", RCPT_XML_MALFORMED, "1@1:44/0 a "},
+		{"<bad></x>", RCPT_XML_MALFORMED, "1@1:44/0 "},
+		{"<p:bad/>", RCPT_XML_MALFORMED, "1@1:44/0 "},
+		{"<!-- no -->", RCPT_XML_COMMENT, "1@1:44/0 "},
+		{"<a><a><a><a><a><a><a>", RCPT_XML_TOO_DEEP, "1@1:44/0 "},
+		{"<message " NS " id='2'>" DELAY("b") "</x>", RCPT_XML_MALFORMED, "1@1:44/0 "},
+		{"<message " NS " id='2'>" DELAY("b") "</message></x>", RCPT_XML_MALFORMED, "1@1:44/0 2@1:0/0 b "},
+	};
+	struct rcpt_xml_limits counting = limits;
+	counting.only_count = true;
+	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+		char xml[500];
+		const size_t n = (size_t)sprintf(xml, "%s%s", read, faults[i].then);
+		for (size_t size = 1; size <= n; size++) {
+			struct rcpt_xml *x = make(), *counts = rcpt_xml_new(&counting, 42);
+			struct result r = {.n = 0}, none = {.n = 0};
+			assert_int_equal(read_in_chunks(x, xml, n, size, &r), faults[i].status);
+			assert_string_equal(r.text, faults[i].result);
+			assert_int_equal(read_in_chunks(counts, xml, n, size, &none), faults[i].status);
+			assert_int_equal(none.n, 0);
+			assert_int_equal(rcpt_xml_counts(counts)->messages, r.n);
+			assert_int_equal(rcpt_xml_counts(counts)->requests, 1);
+			assert_memory_equal(rcpt_xml_counts(x), rcpt_xml_counts(counts), sizeof(struct rcpt_xml_counts));
+			assert_int_equal(rcpt_xml_feed(x, "<message/>", 10), faults[i].status);
+			take(x, &none);
+			assert_int_equal(none.n, 0); /* once */
+			rcpt_xml_free(x);
+			rcpt_xml_free(counts);
+		}
+	}
+}
+
 /* Whoever takes some of them only gets the others later, whatever is read meanwhile. */
 static void messages_wait_to_be_taken(void **state)
 {
@@ -787,7 +831,7 @@ static void one_input_leaves_no_burden(void **state)
 	assert_int_equal(rcpt_mem_bytes(), 0);
 }
 
-static void run_out_of_memory_for(long times, const char *xml, const char *result)
+static void run_out_of_memory_for(long times, const char *xml, enum rcpt_xml_status ends, const char *result)
 {
 	long n = 0;
 	for (bool enough = false; !enough && n < 5000; n++) {
@@ -800,10 +844,10 @@ static void run_out_of_memory_for(long times, const char *xml, const char *resul
 			struct result r = {.n = 0};
 			take(x, &r);
 			enough = rcpt_mem_failed() == 0;
-			if (enough || status == RCPT_XML_OK)
+			if (enough || status != RCPT_XML_NO_MEMORY) {
+				assert_int_equal(status, ends);
 				assert_string_equal(r.text, result);
-			else
-				assert_int_equal(status, RCPT_XML_NO_MEMORY);
+			}
 			if (strncmp(r.text, result, strlen(r.text)) != 0)
 				fail_msg("with memory for %ld: %s", n, r.text); /* no message of which only a part was kept */
 			rcpt_mem_fail_after(-1);
@@ -818,20 +862,21 @@ static void run_out_of_memory_for(long times, const char *xml, const char *resul
 	assert_true(n > 10 && n < 5000);
 }
 
-static void run_out_of_memory(const char *xml, const char *result)
+static void run_out_of_memory(const char *xml, enum rcpt_xml_status ends, const char *result)
 {
-	run_out_of_memory_for(-1, xml, result);
-	run_out_of_memory_for(1, xml, result);
+	run_out_of_memory_for(-1, xml, ends, result);
+	run_out_of_memory_for(1, xml, ends, result);
 }
 
 static void running_out_of_memory(void **state)
 {
 	(void)state;
-	run_out_of_memory(stream, expected);
+	run_out_of_memory(stream, RCPT_XML_OK, expected);
 	run_out_of_memory(DECLARED "<message id='1'/>" DECLARED STREAM STREAM STREAM "<message id='2'/></s:stream></s:stream>",
-					  "1@4:0/0 2@13:0/0 ");
-	run_out_of_memory("<a xmlns:p='u' xmlns:q='v' p:a='' q:a=''><message id='1'/></a>", "1@1:0/0 ");
-	run_out_of_memory("<a>" FORWARDED "<message id='1' " NS "/>" DELAY("a") "</forwarded></a>", "1@1:0/0 a ");
+					  RCPT_XML_OK, "1@4:0/0 2@13:0/0 ");
+	run_out_of_memory("<a xmlns:p='u' xmlns:q='v' p:a='' q:a=''><message id='1'/></a>", RCPT_XML_OK, "1@1:0/0 ");
+	run_out_of_memory("<a>" FORWARDED "<message id='1' " NS "/>" DELAY("a") "</forwarded></a>", RCPT_XML_OK, "1@1:0/0 a ");
+	run_out_of_memory("<a>" FORWARDED "<message id='1' " NS "/>" DELAY("a") "</a>", RCPT_XML_MALFORMED, "1@1:0/0 a ");
 }
 
 /* What a document declares counts for nothing, whatever fails: a reader that has lost its encoding would take Latin-1 from it. */
@@ -878,6 +923,7 @@ int main(void)
 		cmocka_unit_test(names_are_forgotten_within_long_tags),
 		cmocka_unit_test(long_tags_are_not_read_again_for_each_piece),
 		cmocka_unit_test(stamps),
+		cmocka_unit_test(what_was_read_whole_counts_before_a_fault),
 		cmocka_unit_test(messages_wait_to_be_taken),
 		cmocka_unit_test(what_is_taken_goes),
 		cmocka_unit_test(an_endless_stream),
