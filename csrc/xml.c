@@ -134,11 +134,15 @@ static bool between_stanzas(const struct rcpt_xml *x)
 	return !x->single && !x->stanza_depth && x->streams == x->depth && x->tags.count == x->depth;
 }
 
-/* A declaration is short, and the tags of the streams that are open are read again after each: the outermost are forgotten. */
-static void forget_long_streams(struct rcpt_xml *x)
+/* A declaration is short, and the tags of the streams that are open are read again after each. So the outermost are forgotten
+ * where those are long, or come to more than four times the input. They do not where each declaration begins a stream: its tag is
+ * read again four times, as more streams are not open. The input may be that far behind. */
+static void forget_streams(struct rcpt_xml *x)
 {
-	while (x->tags.n > STREAM_TAGS_MAX)
+	const uint64_t at = x->lines.at.byte, paid = x->paid > at ? x->paid : at;
+	while (x->tags.n > STREAM_TAGS_MAX || paid + x->tags.n / RCPT_STREAMS_MAX > at + STREAM_TAGS_MAX)
 		rcpt_tags_shift(&x->tags);
+	x->paid = paid + x->tags.n / RCPT_STREAMS_MAX;
 }
 
 /* Gives Expat bytes of the document. Whether that was its end is in `ended`, whether all went well in `status`. */
@@ -163,8 +167,8 @@ static void parse(struct rcpt_xml *x, const char *xml, size_t n, bool last)
 		const size_t declared =
 			x->expat_error == XML_ERROR_MISPLACED_XML_PI && between_stanzas(x) ? rcpt_parser_declaration(x->parser) : 0;
 		if (declared) {
-			forget_long_streams(x);
 			rcpt_xml_cut(x, declared);
+			forget_streams(x);
 		} else if (x->expat_error == XML_ERROR_NO_ELEMENTS && between_stanzas(x)) {
 			rcpt_tags_clear(&x->tags);
 			if (!begin_document(x))
@@ -239,6 +243,7 @@ void rcpt_xml_reset(struct rcpt_xml *x)
 	x->expat_error = XML_ERROR_NONE;
 	rcpt_lines_begin(&x->lines);
 	x->where = x->lines.at;
+	x->paid = 0;
 	rcpt_messages_reset(&x->messages);
 	x->counts = (struct rcpt_xml_counts){.messages = 0};
 	if (!begin_document(x))

@@ -5,8 +5,6 @@
  */
 #include "xml_reader.h"
 
-#define STREAMS_MAX 4u /* streams open within one another: the outermost is forgotten for one more */
-
 /* From a handler: no more handlers are called but an end tag's that belongs to the same event. */
 static void refuse(struct rcpt_xml *x, enum rcpt_xml_status status)
 {
@@ -139,7 +137,7 @@ static void begin_container(struct rcpt_xml *x, const struct rcpt_name *name, co
 	const bool stream =
 		rcpt_str_eq(name->local, RCPT_STR("stream")) && rcpt_str_eq(name->ns, RCPT_STR("http://etherx.jabber.org/streams"));
 	if (stream && x->streams + 1 == x->depth) {
-		if (x->streams == STREAMS_MAX && x->tags.count == STREAMS_MAX && !replaying) {
+		if (x->streams == RCPT_STREAMS_MAX && x->tags.count == RCPT_STREAMS_MAX && !replaying) {
 			rcpt_tags_shift(&x->tags);
 			rcpt_xml_cut(x, 0);
 			XML_StopParser(x->parser, XML_FALSE);

@@ -10,6 +10,8 @@
 #include "tags.h"
 #include "xml.h"
 
+#define RCPT_STREAMS_MAX 4u /* streams open within one another: the outermost is forgotten for one more */
+
 struct rcpt_xml {
 	XML_Parser parser;
 	struct rcpt_xml_limits limits;
@@ -27,6 +29,7 @@ struct rcpt_xml {
 	char *tail; /* the tail_n before those */
 	size_t tail_n, tail_room;
 	size_t replayed; /* those that it began with are of `tags` */
+	uint64_t paid;   /* the place in the input that makes up for all that was read again after declarations */
 	bool single;     /* it must be a message */
 	bool ended;      /* its root element has ended, or it is cut */
 	uint64_t end;    /* how many bytes belong to it, then */

@@ -421,6 +421,75 @@ static void long_tags_are_not_read_again_for_each_piece(void **state)
 	free(piece);
 }
 
+#define ROOT "s:stream xmlns:s='http://etherx.jabber.org/streams'"
+
+/* The open streams' tags are read again after each declaration, which is to take no more than what else is read, whatever was
+ * read long before. */
+static void declarations_alone_have_streams_forgotten(void **state)
+{
+	(void)state;
+	enum { DECLARATIONS = 2000, TAG = 3000, SPACE = 500000, FIRST = TAG + SPACE, EACH = 21 };
+	static const char declaration[] = "<?xml version='1.0'?>";
+	static const size_t sizes[] = {7, 1000, 4096, 16384};
+	char *xml = malloc(FIRST + DECLARATIONS * EACH + 100);
+	assert_non_null(xml);
+	write_tag(xml, ROOT, TAG);
+	memset(xml + TAG, '\n', SPACE);
+	for (int i = 0; i < DECLARATIONS; i++)
+		strcpy(xml + FIRST + i * EACH, declaration);
+	strcat(xml, "<message id='1'/></s:stream>");
+	const size_t n = strlen(xml);
+	struct rcpt_xml *x = make();
+	rcpt_mem_fail_after(6 * DECLARATIONS); /* such a tag takes thirty allocations */
+	const uint64_t whole = edges_read(x, xml, n, n);
+	assert_int_equal(rcpt_mem_failed(), 0);
+	rcpt_mem_fail_after(-1);
+	assert_int_equal(rcpt_xml_counts(x)->messages, 1);
+	assert_int_equal(rcpt_xml_finish(x), RCPT_XML_MALFORMED); /* at its end tag, the stream is gone */
+	assert_int_equal(rcpt_xml_position(x).byte, n - strlen("/s:stream>") + 1);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+		assert_true(edges_read(x, xml, n, sizes[i]) == whole);
+	/* A few do not. */
+	strcpy(xml + FIRST + 5 * EACH, "<message id='1'/></s:stream>");
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct result r = {.n = 0};
+		rcpt_xml_reset(x);
+		assert_int_equal(read_in_chunks(x, xml, strlen(xml), sizes[i], &r), RCPT_XML_OK);
+		assert_string_equal(r.text, "1@500001:0/0 ");
+	}
+	rcpt_xml_free(x);
+	free(xml);
+}
+
+/* Those that begin streams do not, however long and short their tags are: the innermost four stay. */
+static void declarations_of_streams_keep_the_innermost(void **state)
+{
+	(void)state;
+	enum { STREAMS = 100, LONG = 1022, SHORT = 60 };
+	static const size_t sizes[] = {1, 1000, 20000, STREAMS * LONG};
+	for (unsigned group = 1; group <= 16; group *= 2) { /* so many long ones follow one another, and so many short ones */
+		char *xml = malloc(STREAMS * (LONG + 10) + 200), *end = xml;
+		assert_non_null(xml);
+		struct rcpt_xml *x = make();
+		for (unsigned i = 0; i < STREAMS; i++) {
+			end += sprintf(end, "%s", i ? "<?xml?>" : "");
+			write_tag(end, ROOT, i / group % 2 ? SHORT : LONG);
+			end += strlen(end);
+			if (i < 4)
+				continue;
+			strcpy(end, "<message id='1'/></s:stream></s:stream></s:stream></s:stream><message id='2'/>");
+			for (size_t s = i < 20 ? 0 : 2; s < sizeof sizes / sizeof *sizes; s++) {
+				struct result r = {.n = 0};
+				rcpt_xml_reset(x);
+				assert_int_equal(read_in_chunks(x, xml, strlen(xml), sizes[s], &r), RCPT_XML_OK);
+				assert_string_equal(r.text, "1@1:0/0 2@1:0/0 ");
+			}
+		}
+		rcpt_xml_free(x);
+		free(xml);
+	}
+}
+
 #define FORWARDED "<forwarded xmlns='urn:xmpp:forward:0'>"
 #define DELAY(stamp) "<delay xmlns='urn:xmpp:delay' stamp='" stamp "'/>"
 #define NS "xmlns='jabber:client'"
@@ -922,6 +991,8 @@ int main(void)
 		cmocka_unit_test(open_tags_have_a_limit),
 		cmocka_unit_test(names_are_forgotten_within_long_tags),
 		cmocka_unit_test(long_tags_are_not_read_again_for_each_piece),
+		cmocka_unit_test(declarations_alone_have_streams_forgotten),
+		cmocka_unit_test(declarations_of_streams_keep_the_innermost),
 		cmocka_unit_test(stamps),
 		cmocka_unit_test(what_was_read_whole_counts_before_a_fault),
 		cmocka_unit_test(messages_wait_to_be_taken),
