@@ -12,15 +12,20 @@ static void refuse(struct rcpt_xml *x, enum rcpt_xml_status status)
 	XML_StopParser(x->parser, XML_FALSE);
 }
 
-/* However many chunks a tag has come in. No value is longer than its tag: without a DTD, what stands for something else is longer
- * than that. */
+/* A tag or a comment, however many chunks it has come in; or all tags that are kept. */
+static bool fits(struct rcpt_xml *x, size_t n)
+{
+	if (n > x->limits.bytes)
+		refuse(x, RCPT_XML_TOO_LARGE);
+	return n <= x->limits.bytes;
+}
+
+/* No value is longer than its tag: without a DTD, what stands for something else is longer than that. */
 static bool tag_fits(struct rcpt_xml *x, const char **attr)
 {
 	const size_t n = (size_t)XML_GetCurrentByteCount(x->parser);
-	if (n > x->limits.bytes) {
-		refuse(x, RCPT_XML_TOO_LARGE);
+	if (!fits(x, n))
 		return false;
-	}
 	for (; n > x->limits.attr && *attr; attr += 2)
 		if (!rcpt_namespaces_declares(attr[0]) && strlen(attr[1]) > x->limits.attr) {
 			refuse(x, RCPT_XML_ATTR_TOO_LONG);
@@ -124,9 +129,7 @@ static void save_tag(struct rcpt_xml *x)
 	const struct rcpt_str tag = {rcpt_parser_rest(x->parser).p, (size_t)XML_GetCurrentByteCount(x->parser)};
 	if (!tag.p || x->tags.count + 1 != x->depth) /* of an Expat that keeps no context: nothing is cut then */
 		return;
-	if (x->tags.n + tag.n > x->limits.bytes)
-		refuse(x, RCPT_XML_TOO_LARGE);
-	else if (!rcpt_tags_push(&x->tags, tag))
+	if (fits(x, x->tags.n + tag.n) && !rcpt_tags_push(&x->tags, tag))
 		refuse(x, RCPT_XML_NO_MEMORY);
 }
 
@@ -233,7 +236,7 @@ static void XMLCALL on_end(void *ud, const char *name)
 {
 	(void)name;
 	struct rcpt_xml *x = ud;
-	if (x->status != RCPT_XML_OK || x->ended)
+	if (x->status != RCPT_XML_OK || x->ended || !fits(x, (size_t)XML_GetCurrentByteCount(x->parser)))
 		return;
 	if (x->child && x->depth == x->stanza_depth + 1) {
 		x->child = RCPT_CHILD_OTHER;
@@ -265,8 +268,8 @@ static void XMLCALL on_comment(void *ud, const char *text)
 	struct rcpt_xml *x = ud;
 	if (!x->limits.comments || x->single || x->stanza_depth)
 		refuse(x, RCPT_XML_COMMENT);
-	else if ((size_t)XML_GetCurrentByteCount(x->parser) > x->limits.bytes)
-		refuse(x, RCPT_XML_TOO_LARGE);
+	else
+		fits(x, (size_t)XML_GetCurrentByteCount(x->parser));
 }
 
 static void XMLCALL on_instruction(void *ud, const char *target, const char *data)
