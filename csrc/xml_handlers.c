@@ -27,7 +27,7 @@ static bool tag_fits(struct rcpt_xml *x, const char **attr)
 	if (!fits(x, n))
 		return false;
 	for (; n > x->limits.attr && *attr; attr += 2)
-		if (!rcpt_namespaces_declares(attr[0]) && strlen(attr[1]) > x->limits.attr) {
+		if (strlen(attr[1]) > x->limits.attr) {
 			refuse(x, RCPT_XML_ATTR_TOO_LONG);
 			return false;
 		}
