@@ -5,11 +5,13 @@
 #include "mem.h"
 
 #define RESET_UP_TO 16384 /* bytes read by a parser that is reset; one that has read more is replaced */
+#define RESETS 64         /* and so is one that was reset so often: what it read may have been little but names */
 
-bool rcpt_parser_renew(XML_Parser *parser, unsigned long salt)
+bool rcpt_parser_renew(XML_Parser *parser, unsigned *resets, unsigned long salt)
 {
 	static const XML_Memory_Handling_Suite memory = {rcpt_malloc, rcpt_realloc, rcpt_free};
-	if (*parser && XML_GetCurrentByteIndex(*parser) + XML_GetCurrentByteCount(*parser) <= RESET_UP_TO) {
+	if (*parser && *resets < RESETS && XML_GetCurrentByteIndex(*parser) + XML_GetCurrentByteCount(*parser) <= RESET_UP_TO) {
+		++*resets;
 		/* Of an encoding given to the reset Expat does not tell whether it had the memory to note it. */
 		if (!XML_ParserReset(*parser, NULL) || XML_SetEncoding(*parser, "UTF-8") != XML_STATUS_OK)
 			return false;
@@ -19,6 +21,7 @@ bool rcpt_parser_renew(XML_Parser *parser, unsigned long salt)
 			return false;
 		XML_ParserFree(*parser);
 		*parser = other;
+		*resets = 0;
 	}
 	XML_SetHashSalt(*parser, salt ? salt : 1); /* 0 would have Expat ask the system for one */
 	return true;

@@ -13,8 +13,9 @@
 #include "str.h"
 
 /* Makes a parser as good as new, or where it is NULL, one whose memory is ours. A reset keeps the room that names have taken, and
- * clears it again and again. False when memory has run out; then it is not to be used before that has succeeded. */
-bool rcpt_parser_renew(XML_Parser *parser, unsigned long salt);
+ * clears it again and again: so some replace it. `resets` is for this alone, to count them. False when memory has run out; then
+ * it is not to be used before that has succeeded. */
+bool rcpt_parser_renew(XML_Parser *parser, unsigned *resets, unsigned long salt);
 
 /* Expat takes a document that begins like UTF-16 for UTF-16, whatever it has been told; XMPP is UTF-8 (RFC 6120 §11.6). So the
  * first two bytes are to be looked at before it is given them. */

@@ -18,6 +18,7 @@
 
 struct rcpt_single {
 	XML_Parser quick;
+	unsigned resets; /* of that */
 	struct rcpt_xml *careful;
 	struct rcpt_xml_limits limits;
 	unsigned long salt;
@@ -183,7 +184,7 @@ static void XMLCALL on_instruction(void *ud, const char *target, const char *dat
 static bool reset_quick(struct rcpt_single *s)
 {
 	static const char root[] = "<r>";
-	if (!rcpt_parser_renew(&s->quick, s->salt))
+	if (!rcpt_parser_renew(&s->quick, &s->resets, s->salt))
 		return false;
 	if (XML_Parse(s->quick, root, sizeof root - 1, 0) != XML_STATUS_OK)
 		return false;

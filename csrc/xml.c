@@ -90,7 +90,7 @@ static bool begin_document(struct rcpt_xml *x)
 {
 	x->fed = x->tail_n = x->piece_n = 0;
 	x->counted = x->replayed = 0;
-	if (!rcpt_parser_renew(&x->parser, x->salt))
+	if (!rcpt_parser_renew(&x->parser, &x->resets, x->salt))
 		return false;
 	rcpt_namespaces_reset(&x->namespaces);
 	rcpt_xml_set_handlers(x);

@@ -14,6 +14,7 @@
 
 struct rcpt_xml {
 	XML_Parser parser;
+	unsigned resets; /* of that */
 	struct rcpt_xml_limits limits;
 	unsigned long salt;
 	size_t cut_after; /* bytes of a document */

@@ -914,6 +914,33 @@ static void one_input_leaves_no_burden(void **state)
 	assert_int_equal(rcpt_mem_bytes(), 0);
 }
 
+/* What a smaller one did stays for some that follow, and no longer. */
+static void a_small_input_leaves_none_for_long(void **state)
+{
+	(void)state;
+	static const struct rcpt_xml_limits wide = {1 << 20, 8, 100, false, false};
+	enum { NAMES = 1500, EACH = 10, ALL = 8 + NAMES * EACH + 3 };
+	char *xml = malloc(ALL);
+	assert_non_null(xml);
+	size_t n = (size_t)sprintf(xml, "<message");
+	for (int i = 0; i < NAMES; i++)
+		n += (size_t)sprintf(xml + n, " n%05d=''", i);
+	n += (size_t)sprintf(xml + n, "/>");
+	struct rcpt_xml *x = rcpt_xml_new(&wide, 42);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(rcpt_xml_message(x, "<message/>", 10), RCPT_XML_OK);
+		const size_t before = rcpt_mem_bytes();
+		assert_int_equal(rcpt_xml_message(x, xml, n), RCPT_XML_OK);
+		assert_int_equal(rcpt_xml_message(x, "<message/>", 10), RCPT_XML_OK);
+		assert_in_range(rcpt_mem_bytes(), before + 50000, SIZE_MAX);
+		for (int i = 0; i < 64; i++)
+			assert_int_equal(rcpt_xml_message(x, "<message/>", 10), RCPT_XML_OK);
+		assert_in_range(rcpt_mem_bytes(), 0, before + 1000);
+	}
+	rcpt_xml_free(x);
+	free(xml);
+}
+
 static void run_out_of_memory_for(long times, const char *xml, enum rcpt_xml_status ends, const char *result)
 {
 	long n = 0;
@@ -1019,6 +1046,7 @@ int main(void)
 		cmocka_unit_test(after_one_message_comes_a_reset),
 		cmocka_unit_test(a_tag_without_end_is_not_kept_for_ever),
 		cmocka_unit_test(one_input_leaves_no_burden),
+		cmocka_unit_test(a_small_input_leaves_none_for_long),
 		cmocka_unit_test(running_out_of_memory),
 		cmocka_unit_test(declared_encodings_out_of_memory),
 	};
