@@ -261,7 +261,7 @@ function want(self, jid, client)
 end
 
 -- Are there so many to be asked that nothing would be learned of another one? Then nobody is kept of whom nothing is known: in a flood
--- of strangers they would only cost memory. Only whom the user is subscribed to is: all their clients are to be known of (rule C3).
+-- they would only cost memory.
 local function is_crowded(self)
 	local backlog = self.backlog[ELSEWHERE];
 	return backlog ~= nil and backlog:count() >= LIMITS_ELSEWHERE.backlog;
@@ -315,9 +315,11 @@ local function is_glance_enough(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	if not client then
 		if not self.people:has_room(bare) then return true; end
-		if not is_crowded(self) or self.actions.is_shown_all(to, bare) then return false; end
+		if not is_crowded(self) then return false; end
 		local _, _, _, key = caps_of(stanza);
-		return meaning(self, key) == nil and not self.flight[key];
+		if meaning(self, key) ~= nil or self.flight[key] then return false; end
+		if self.actions.is_shown_all(to, bare) then self.people:miss(bare); end -- of others not all are known in any case (rule C3)
+		return true;
 	end
 	if not has_its_turn(self, jid, bare) or not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
 	local has_caps, ver, node, key = caps_of(stanza);

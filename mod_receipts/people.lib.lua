@@ -4,6 +4,7 @@
 --   known     bare JID -> full JID -> client    who was not seen for the longest goes first
 --   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
 --   full      bare JID -> true while it has MAX_CLIENTS clients, false once it had: there may be others, for which there was no room
+--   missed    set of bare JIDs of whom a client has not been kept, though there was room
 --   seen_by   account -> set of full JIDs that are shown to it
 --   kept      what all this takes, in slots: so many for each client, and for each account that it is shown to
 --
@@ -27,12 +28,14 @@ local mt = { __index = methods };
 function people.new(is_stranger)
 	return setmetatable({
 		known = new_cache(MAX_PEOPLE + 1), strangers = new_cache(MAX_PEOPLE + 1), kept = 0, full = {}, seen_by = {}, is_stranger = is_stranger;
+		missed = new_cache(MAX_PEOPLE);
 	}, mt);
 end
 
 --- What another one knew, after a reload.
 function methods:take_over(other)
 	self.known, self.strangers, self.kept, self.full, self.seen_by = other.known, other.strangers, other.kept, other.full, other.seen_by;
+	self.missed = other.missed;
 end
 
 --- Somebody's clients: full JID -> client; nil where none is known.
@@ -51,9 +54,14 @@ function methods:has_room(bare)
 	return not self.full[bare];
 end
 
---- Has there been room for all of theirs that have shown themselves?
+--- One of theirs has shown itself that is not kept.
+function methods:miss(bare)
+	self.missed:set(bare, true);
+end
+
+--- Are all of theirs kept that have shown themselves?
 function methods:has_all(bare)
-	return self.full[bare] == nil;
+	return self.full[bare] == nil and not self.missed:get(bare);
 end
 
 local function show(self, jid, client, to)
@@ -83,6 +91,7 @@ local function forget_person(self, bare)
 	self.known:set(bare, nil);
 	self.strangers:set(bare, nil);
 	self.full[bare] = nil;
+	self.missed:set(bare, nil);
 end
 
 -- People are dropped until the others fit.

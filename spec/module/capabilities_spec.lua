@@ -1299,13 +1299,19 @@ describe("capabilities", function ()
 		asked[1].done(old);
 		unsubscribed = setmetatable({}, { __index = function (_, bare) return bare:find("^crowd") ~= nil; end });
 		for i = 1, 400 do caps:presence(presence("crowd"..i.."@far/r", info("urn:"..i)), "u@h"); end
+		local function support(bare) return caps:of_person(bare, function () return true; end, "u@h/r"); end
 		for _, bare in ipairs { "juliet@far", "crowd@far" } do
-			assert.equal(bare == "crowd@far", caps:glance(presence(bare.."/new", info(R, "urn:new")), "u@h"));
-			caps:presence(presence(bare.."/new", info(R, "urn:new")), "u@h");
+			assert.is_true(caps:glance(presence(bare.."/new", info(R, "urn:new")), "u@h"));
 			caps:presence(presence(bare.."/old", old), "u@h");
-			assert.equal("unknown", caps:of_person(bare, function () return true; end, "u@h/r"));
+			assert.same({ "unknown", "silent" }, { support(bare), caps:of(bare.."/new") });
 		end
-		assert.same({ "unknown", "silent" }, { caps:of("juliet@far/new"), caps:of("crowd@far/new") });
+		assert.is_nil(caps.people.missed:get("crowd@far"), "who takes no room of others'");
+		local heir = new(function () end);
+		heir:take_over(caps);
+		caps = heir;
+		assert.equal("unknown", support("juliet@far"), "after a reload too");
+		for _, attr in ipairs { { type = "unavailable" }, {} } do caps:presence(presence("juliet@far/old", old, attr), "u@h"); end
+		assert.equal("incapable", support("juliet@far"), "in another time");
 	end);
 
 	it("C3 of a user with very many clients are found without asking for each who may see it", function ()
