@@ -10,7 +10,6 @@
 --   flight    key -> the query under way, and who else shows the same; asking: full JID -> the flight in which it is asked, or will be
 --   in_flight owner -> how many queries are under way; backlog: owner -> who is asked when there is room, in turn. A client's owner is
 --             its person; those elsewhere have another one between them
---   heir      what has taken over, after a reload: it asks whoever shows itself here all the same
 --
 -- A client is a table:
 --   ver, node          what its caps say
@@ -31,6 +30,7 @@
 local new_cache = require "util.cache".new;
 
 local bounded = module:require "bounded";
+local lineage = module:require "lineage";
 local people_lib = module:require "people";
 local bare_of = (module:require "jids").bare;
 
@@ -65,12 +65,12 @@ function capabilities.new(disco, actions)
 	local function is_stranger(account, bare, jid)
 		return not actions.is_contact(account, bare) and not actions.may_see(account, jid);
 	end
-	return setmetatable({
+	return lineage.first(setmetatable({
 		by_hash = new_cache(MAX_HASHES), by_hash_elsewhere = new_cache(MAX_HASHES);
 		people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
 		flight = {}, in_flight = {}, asking = {}, backlog = {},
 		disco = disco, actions = actions,
-	}, mt);
+	}, mt));
 end
 
 local function client_of(self, jid)
@@ -240,7 +240,7 @@ local function withdraw(self, jid)
 end
 
 function want(self, jid, client)
-	if self.heir then return want(self.heir, jid, client); end
+	self = lineage.newest(self); -- a client may show itself here after a reload, having waited
 	if client.room or client.asked or known(self, client) ~= nil then return; end
 	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
 		client = client_here(self, client.ver, client.node, client.key);
@@ -479,7 +479,7 @@ end
 --- What another one knew, after a reload. Queries under way are lost with it: who was asked, or waited for that, is asked again. For a
 -- client that hibernates the question is kept where it will find it.
 function methods:take_over(other)
-	other.heir = self;
+	lineage.take_over(self, other);
 	self.here, self.by_hash, self.by_hash_elsewhere = other.here, other.by_hash, other.by_hash_elsewhere;
 	self.people:take_over(other.people);
 	for jid in next, other.asking do

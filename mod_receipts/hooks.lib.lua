@@ -233,16 +233,17 @@ local function new_incoming(engine, env)
 	end;
 end
 
--- Rule F0: an error is told, and the message goes on.
--- @return the handler; and a function that is given its heir: what fails then does so as the pending table is closed, and is the heir's
-local function guarded(handler, failed)
-	local heir;
+-- Rule F0: an error is told, and the message goes on. What fails after a reload does so as the pending table is closed, and is the heir's.
+-- @param which  "outgoing" | "incoming"
+local function guarded(which, handler, env)
+	local heir, failed = env.heir, env.failed;
 	return function (event)
 		local ok, result = pcall(handler, event);
 		if ok then return result; end
-		if heir then return heir(event); end
+		local other = heir(which);
+		if other then return other(event); end
 		pcall(failed, result);
-	end, function (other) heir = other; end;
+	end;
 end
 
 --- @param engine  receipts
@@ -256,21 +257,16 @@ end
 --                evicted (function (): much has made room by now, that pending:evicted() tells of)
 --                other_ack (function (): an ack passes that is not of type chat, so that mod_carbons does not copy it by itself)
 --                sample (function (age)): called for each that was delivered, some at a time; failed (function (error))
+--                heir (function ("outgoing" | "incoming")): the handler whose the pending table is now, and what comes here all the same,
+--                having waited in another module's handler while ours was reloaded; nil while both are still ours
 -- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
---         uncounted (function ()): how many asked, were delivered and were duplicates since the last call;
---         hand_over (function (outgoing, incoming)): from now on the pending table is theirs, as is what comes here all the same: what has
---         waited in another module's handler, while ours was reloaded
+--         uncounted (function ()): how many asked, were delivered and were duplicates since the last call
 function hooks.new(engine, env)
 	local outgoing, asked = new_outgoing(engine, env);
 	local incoming, acked = new_incoming(engine, env);
-	local guarded_outgoing, set_outgoing = guarded(outgoing, env.failed);
-	local guarded_incoming, set_incoming = guarded(incoming, env.failed);
-	return guarded_outgoing, guarded_incoming, function ()
+	return guarded("outgoing", outgoing, env), guarded("incoming", incoming, env), function ()
 		local delivered, duplicate = acked(); -- first: it may fail, and then nothing has been told
 		return asked(), delivered, duplicate;
-	end, function (other_outgoing, other_incoming)
-		set_outgoing(other_outgoing);
-		set_incoming(other_incoming);
 	end;
 end
 

@@ -53,6 +53,7 @@ local guards = module:require "guard";
 local hooks = module:require "hooks";
 local jids = module:require "jids";
 local learning = module:require "learning";
+local lineage = module:require "lineage";
 local offers = module:require "offers";
 local options_lib = module:require "options";
 local outlet = module:require "outlet";
@@ -140,7 +141,9 @@ local pending = engine.pending(limits);
 -- Whoever is online does: anonymous users are in no list.
 local function exists(user) return user_exists(user, module.host); end
 
-local parts = { options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports, exists = exists };
+local parts = lineage.first {
+	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports, exists = exists;
+};
 -- Deals with the entries that were evicted to make room.
 parts.drain = guard("what made room", upkeep_lib.drain(parts));
 local complain_of_store = guards.throttled(log, time_now);
@@ -261,7 +264,7 @@ end
 
 local always = function () return true; end;
 local comes = guard("a message that comes", function (...) return sleeping.traffic.incoming(parts, ...); end);
-local outgoing, incoming, uncounted, hand_over = hooks.new(engine, {
+local outgoing, incoming, uncounted = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
 	known = store.known.at, no_answers = preferences.no_answers.at, rooms = rooms.of_session;
@@ -275,9 +278,13 @@ local outgoing, incoming, uncounted, hand_over = hooks.new(engine, {
 	end;
 	evicted = parts.drain, other_ack = parts.other_ack;
 	failed = function (err) tell_error("a message hook", err); end;
+	heir = function (which)
+		local newest = lineage.newest(parts);
+		return newest ~= parts and newest[which] or nil;
+	end;
 	sample = reports.sample;
 });
-parts.hand_over, parts.guards = hand_over, guards;
+parts.outgoing, parts.incoming, parts.guards = outgoing, incoming, guards;
 reports:watch(function ()
 	parts.drain();
 	return uncounted();
@@ -321,9 +328,8 @@ function module.restore(saved)
 	if not saved.pending then return look_around(); end -- save() has failed, and force_module_reload is set
 	pending:take_over(saved.pending);
 	pending:limit(limits);
-	saved.pending = nil;
-	setmetatable(saved, { __index = parts }); -- for what has begun there, and waits: the table that there is by then
-	saved.hand_over(outgoing, incoming);
+	saved.pending = nil; -- what has begun there, and waits, finds the table that there is by then
+	lineage.take_over(parts, saved);
 	guards.waiting = saved.guards.waiting; -- what comes now is not to overtake it
 	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
 		if asleep.is_awake(saved[name]) then parts[name]:take_over(saved[name]); end

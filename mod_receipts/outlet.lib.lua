@@ -13,7 +13,12 @@ local outlet = {};
 -- @param priority  higher ones come first: stream management has -999
 -- @return function that takes the filters away again
 function outlet.watch(hook, filter, priority)
-	local function watch(session) filters.add_filter(session, "stanzas/out", filter, priority); end
+	-- Prosody holds on to the filters that a resumption has replaced, for as long as the session lives.
+	local function pass(stanza, session)
+		if not filter then return stanza; end
+		return filter(stanza, session);
+	end
+	local function watch(session) filters.add_filter(session, "stanzas/out", pass, priority); end
 	hook("resource-bind", function (event) watch(event.session); end);
 	-- A resumption replaces the filters. Then answering.lib.lua answers for what it proves, and an answer may bounce at once.
 	hook("smacks-hibernation-end", function (event) watch(event.resumed); end, FIRST);
@@ -24,7 +29,10 @@ function outlet.watch(hook, filter, priority)
 		end
 	end
 	each(watch);
-	return function () each(function (session) filters.remove_filter(session, "stanzas/out", filter); end); end;
+	return function ()
+		each(function (session) filters.remove_filter(session, "stanzas/out", pass); end);
+		filter = nil;
+	end;
 end
 
 return outlet;

@@ -13,6 +13,7 @@ local jid_node = require "util.jid".node;
 local jid_join = require "util.jid".join;
 
 local bounded = module:require "bounded";
+local lineage = module:require "lineage";
 local records = module:require "records";
 local retries = module:require "retries";
 
@@ -40,7 +41,7 @@ local mt = { __index = methods };
 --                 deleted(user): there is not any more, as another process may have deleted an account. It is to call forget()
 function store.new(host, pending, stores, actions)
 	pending:journal();
-	return setmetatable({
+	return lineage.first(setmetatable({
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, actions = actions;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
 		put_off = retries.new(actions.now); -- users whose records could not be read or written
@@ -59,7 +60,7 @@ function store.new(host, pending, stores, actions)
 		failures = 0, failed_user = nil; -- how many users in a row could not be served, and the last of them
 		down = nil; -- when the store was last found to be down; nil while it is not
 		patient_until = -math.huge; -- until when all are tried though it is
-	}, mt);
+	}, mt));
 end
 
 --- What another one knew, after a reload.
@@ -69,7 +70,7 @@ function methods:take_over(other)
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
 	-- It may be at work with a storage: what it reads, or cannot write, it tells the table that there is by then.
 	other.pending = nil;
-	setmetatable(other, { __index = self });
+	lineage.take_over(self, other);
 end
 
 -- Calls a storage's method about a user.

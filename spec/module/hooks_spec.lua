@@ -10,7 +10,7 @@ local R = { xmlns = "urn:xmpp:receipts" };
 local bits = receipts.bits;
 
 describe("message hooks", function ()
-	local pending, env, told, heard, ages, other_acks, outgoing, incoming, uncounted, hand_over, session;
+	local pending, env, told, heard, ages, other_acks, outgoing, incoming, uncounted, heirs, session;
 
 	local function handler(name)
 		return function (event, ...)
@@ -20,11 +20,11 @@ describe("message hooks", function ()
 	end
 
 	local function hook()
-		outgoing, incoming, uncounted, hand_over = hooks.new(receipts, env);
+		outgoing, incoming, uncounted = hooks.new(receipts, env);
 	end
 
 	before_each(function ()
-		told, heard, ages, other_acks = {}, {}, {}, 0;
+		told, heard, ages, other_acks, heirs = {}, {}, {}, 0, {};
 		pending = receipts.pending { per_user = 3 };
 		env = {
 			pending = pending, now = function () return 1000; end, listening = function (event) return heard[event]; end;
@@ -32,7 +32,7 @@ describe("message hooks", function ()
 			asks = true, protect = true;
 			content = handler("content"), outgoing = handler("outgoing"), incoming = handler("incoming"), failed = handler("failed");
 			evicted = handler("evicted"), other_ack = function () other_acks = other_acks + 1; end;
-			sample = function (age) table.insert(ages, age); end;
+			sample = function (age) table.insert(ages, age); end, heir = function (which) return heirs[which]; end;
 		};
 		session = { username = "a", host = "h", full_jid = "a@h/1", presence = {}, roster = { ["b@h"] = { subscription = "both" } } };
 		hook();
@@ -74,7 +74,7 @@ describe("message hooks", function ()
 		local function heir(name)
 			return function (event) return name.." "..event.stanza.attr.id; end
 		end
-		hand_over(heir("out"), heir("in"));
+		heirs = { outgoing = heir("out"), incoming = heir("in") };
 		assert.equal("out 1", outgoing { origin = session, stanza = ask("1") });
 		assert.equal("in own", incoming { origin = session, stanza = ack("1") });
 		assert.same({}, told);

@@ -69,6 +69,43 @@ describe("a reload", function ()
 			.."return rooms['room@rooms.localhost']"));
 	end);
 
+	-- Reloads, and tells how many of the modules that there have been are still in memory: the one that there is, and whatever is held.
+	local function kept_after_reloads()
+		for _ = 1, 4 do
+			server:run(STATE.."prosody.spec_kept = prosody.spec_kept or setmetatable({}, { __mode = 'k' }); prosody.spec_kept[r] = true");
+			server:reload();
+		end
+		return server:run("collectgarbage(); collectgarbage(); local n = 1; for _ in pairs(prosody.spec_kept) do n = n + 1; end return n");
+	end
+
+	it("A3 leaves nothing of the module that was with a session that has been taken up again", function ()
+		local carl = server:connect("carl", { managed = true });
+		carl:sync();
+		carl:drop();
+		carl = server:resume(carl, carl.handled);
+		assert.equal("1", kept_after_reloads());
+		carl:sync();
+	end);
+
+	it("A3 keeps of the modules that were only the one with which a stanza waits", function ()
+		server:run([[
+			local waiter = require "util.async".waiter;
+			module:hook("pre-message/bare", function (event)
+				if event.stanza.attr.id ~= "waits" then return; end
+				local wait, goes_on = waiter();
+				prosody.spec_goes_on = goes_on;
+				wait();
+			end, 1000);
+		]]);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "waits" });
+		servers.wait(function () return server:run("return prosody.spec_goes_on ~= nil") == "true"; end);
+		assert.equal("2", kept_after_reloads());
+		server:run("prosody.spec_goes_on()");
+		alice:sync();
+		assert.equal("waits", ack("waits"));
+		assert.equal("1", kept_after_reloads());
+	end);
+
 	it("tells Lua's collector of half a mebibyte, so that its own objects cost no time", function ()
 		for _ = 1, 2 do
 			assert.near(512, tonumber(server:run(STATE..[[
