@@ -240,8 +240,8 @@ local function guarded(which, handler, env)
 	return function (event)
 		local ok, result = pcall(handler, event);
 		if ok then return result; end
-		local other = heir(which);
-		if other then return other(event); end
+		local found, other = pcall(heir, which); -- there may be no memory for that
+		if found and other then return other(event); end
 		pcall(failed, result);
 	end;
 end

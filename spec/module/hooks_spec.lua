@@ -458,6 +458,14 @@ describe("message hooks", function ()
 		assert.same({ { "failed", "out of memory" }, { "failed", "out of memory" } }, told);
 	end);
 
+	it("F0 A3 catch errors also where it cannot be found out whether there is an heir", function ()
+		env.now, env.heir = error, error;
+		hook();
+		assert.is_nil((send(ask("1"))));
+		assert.is_nil((come(ack("1"))));
+		assert.equal(2, #told);
+	end);
+
 	it("F0 catch errors about events that are none", function ()
 		for _, event in ipairs { {}, { stanza = "x" }, { stanza = {} }, { stanza = { tags = { 1 } } }, "x" } do
 			assert.is_nil((outgoing(event)));
