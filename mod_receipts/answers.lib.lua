@@ -85,7 +85,7 @@ local function is_open(fate)
 end
 
 local function is_moment(fate)
-	return fate.direct_at ~= nil and time_now() - fate.direct_at <= AT_ONCE;
+	return fate.direct_at ~= nil and math.abs(time_now() - fate.direct_at) <= AT_ONCE; -- the clock may be set back
 end
 
 local function settle(self, account, requester, id, outcome)

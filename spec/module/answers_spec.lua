@@ -164,6 +164,19 @@ describe("answers", function ()
 			assert.is_true(arrived(laptop, "1"));
 		end);
 
+		it("D4 come again for a new message with an old id also when the clock has been set back meanwhile", function ()
+			local time = require "util.time";
+			local real, at = time.now, 100000;
+			finally(function () time.now = real; end);
+			time.now = function () return at; end;
+			all = paths.lib("answers").new();
+			all:delivering("b@h", { phone }, content("1", nil, "b@h/phone"), unable);
+			assert.is_true(arrived(phone, "1"));
+			at = at - 3600;
+			all:delivering("b@h", { laptop }, content("1", nil, "b@h/laptop"), unable);
+			assert.is_true(arrived(laptop, "1"));
+		end);
+
 		it("D4 do not come of what a room sends to another device once it is answered or acked", function ()
 			for i, settle in ipairs {
 				function (id) assert.is_true(arrived(phone, id)); end,
