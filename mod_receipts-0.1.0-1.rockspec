@@ -59,6 +59,7 @@ build = {
 		["mod_receipts.engine"] = "mod_receipts/engine.lib.lua",
 		["mod_receipts.forms"] = "mod_receipts/forms.lib.lua",
 		["mod_receipts.guard"] = "mod_receipts/guard.lib.lua",
+		["mod_receipts.hiding"] = "mod_receipts/hiding.lib.lua",
 		["mod_receipts.hooks"] = "mod_receipts/hooks.lib.lua",
 		["mod_receipts.inspection"] = "mod_receipts/inspection.lib.lua",
 		["mod_receipts.jids"] = "mod_receipts/jids.lib.lua",

@@ -35,12 +35,13 @@ function hooks.odd(bits)
 	return odd;
 end
 
--- Is this a subscriber of the session's user, who is online? Then an ack tells nothing new (rule E4).
-local function is_subscriber(session, jid)
+-- Is this a subscriber of the session's user, who is online? Then an ack tells nothing new (rule E4), but for those in the set `hidden`.
+local function is_subscriber(session, jid, hidden)
 	local roster = session.presence and session.roster;
-	local contact = roster and roster[bare_of(jid)];
+	local bare = roster and bare_of(jid);
+	local contact = bare and roster[bare];
 	local subscription = contact and contact.subscription;
-	return subscription == "both" or subscription == "from";
+	return (subscription == "both" or subscription == "from") and not (hidden and hidden[bare]);
 end
 
 -- Is an ack of this type to be told of as another one? mod_carbons copies the type chat by itself; errors and groupchat are never copied.
@@ -53,7 +54,7 @@ end
 -- @return the handler; and a function that tells how many have asked since it was last called
 local function new_outgoing(engine, env)
 	local pending, now, listening, asks, protect = env.pending, env.now, env.listening, env.asks, env.protect;
-	local known, no_answers, capable, rooms = env.known, env.no_answers, env.capable, env.rooms;
+	local known, no_answers, capable, rooms, hiding = env.known, env.no_answers, env.capable, env.rooms, env.hiding;
 	local ask, examine = pending.ask, engine.examine;
 	local bits, ODD = engine.bits, hooks.odd(engine.bits);
 	local BIT_CONTENT, BIT_RECEIVED, PLAIN_ASK = bits.content, bits.received, bits.request | bits.asks;
@@ -68,7 +69,7 @@ local function new_outgoing(engine, env)
 		if status == "out of memory" then error(status, 0); end
 		local to_tell = status and status ~= "known" and (status ~= "asked" or not known[user] or listening("receipts/requested"));
 		local ordinary = not to_tell and what & ODD == 0
-			and (what & BIT_RECEIVED == 0 or (not protect or is_subscriber(origin, event.stanza.attr.to)) and no_answers[user]);
+			and (what & BIT_RECEIVED == 0 or (not protect or is_subscriber(origin, event.stanza.attr.to, hiding[origin])) and no_answers[user]);
 		if not ordinary then return env.outgoing(event, what, status, evicted); end
 		if status == "asked" then
 			asked = asked + 1;
@@ -128,7 +129,7 @@ local function new_outgoing(engine, env)
 			end
 			return sends(event, PLAIN_ASK, status, evicted);
 		end
-		if not no_answers[user] or protect and not is_subscriber(origin, attr.to) then return read(event); end
+		if not no_answers[user] or protect and not is_subscriber(origin, attr.to, hiding[origin]) then return read(event); end
 		if attr.type ~= "chat" then env.other_ack(); end
 	end
 
@@ -251,6 +252,7 @@ end
 --                listening (function (event): does somebody listen to this event of ours?)
 --                known (set of names of users whose records have been read), no_answers (of those for whom the server does not answer)
 --                capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
+--                hiding (session -> set of bare JIDs that it has hidden from, though they are subscribed)
 --                asks (content messages matter), protect (rule E4)
 --                content (function (event, bits)): a content message of who may not ask by itself
 --                outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))

@@ -70,10 +70,11 @@ local function is_ours(jid)
 end
 
 --- Listens from now on.
--- @param libs  disco and presence: the libs
+-- @param libs    disco and presence: the libs
+-- @param hiding  hiding.lib.lua
 -- @param hook  function (event name, handler, priority, key, at_once): hooks an event of the host, guarded, in a thread in which others may
 --              run meanwhile. Those for which key(event) is the same are done in turn; what at_once(event) returns true for is done with
-function learning.listen(capabilities, rooms, libs, hook)
+function learning.listen(capabilities, rooms, libs, hiding, hook)
 	-- @param room  nil: the session is out of none
 	local function out_of(room, session)
 		if room and not is_another_in(room, session, rooms) then capabilities:hidden(room, bare_of(session.full_jid)); end
@@ -83,6 +84,7 @@ function learning.listen(capabilities, rooms, libs, hook)
 	local function presence_out(event, left)
 		local stanza = event.stanza;
 		local to, type = left or stanza.attr.to, left and "unavailable" or stanza.attr.type;
+		hiding.sent(event.origin, to, type);
 		if not to then return; end
 		if is_awake(libs.presence) or type == "unavailable" and event.origin.directed then
 			libs.presence.directed(event.origin, to, type);

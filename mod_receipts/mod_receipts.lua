@@ -50,6 +50,7 @@ local add_task = require "util.timer".add_task;
 local asleep = module:require "asleep";
 local capabilities_lib = module:require "capabilities";
 local guards = module:require "guard";
+local hiding = module:require "hiding";
 local hooks = module:require "hooks";
 local jids = module:require "jids";
 local learning = module:require "learning";
@@ -67,7 +68,7 @@ local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "carbons", "checks", "components", "decisions", "disco", "elements", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
-}, { asleep = asleep, guard = guards, jids = jids, proof = proof, retries = retries });
+}, { asleep = asleep, guard = guards, hiding = hiding, jids = jids, proof = proof, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
@@ -80,7 +81,7 @@ local options = options_lib.read(
 );
 
 if options.unknown == "drop" then
-	module:log("warn", "receipts_unknown = \"drop\" also drops true receipts for messages sent before this module was loaded, "
+	module:log("warn", "receipts_unknown = \"drop\" also drops true receipts for messages in group chat, sent before this module was loaded, "
 		.."or forgotten since (receipts_max_pending, receipts_max_pending_per_user, receipts_expire_after)");
 end
 
@@ -267,7 +268,7 @@ local comes = guard("a message that comes", function (...) return sleeping.traff
 local outgoing, incoming, uncounted = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
-	known = store.known.at, no_answers = preferences.no_answers.at, rooms = rooms.of_session;
+	known = store.known.at, no_answers = preferences.no_answers.at, rooms = rooms.of_session, hiding = hiding.of_session;
 	capable = options.request == "always" and {} or capabilities.able;
 	asks = options.request ~= "never", protect = options.protect_presence;
 	content = guard("putting in a request", function (...) return sleeping.traffic.content(parts, ...); end);
@@ -284,7 +285,7 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	end;
 	sample = reports.sample;
 });
-parts.outgoing, parts.incoming, parts.guards = outgoing, incoming, guards;
+parts.outgoing, parts.incoming, parts.guards, parts.hiding = outgoing, incoming, guards, hiding;
 reports:watch(function ()
 	parts.drain();
 	return uncounted();
@@ -315,7 +316,7 @@ end
 
 local hashes = open_store("receipts_caps");
 learning.recall(capabilities, hashes);
-learning.listen(capabilities, rooms, sleeping, hook_in_thread);
+learning.listen(capabilities, rooms, sleeping, hiding, hook_in_thread);
 
 local function look_around() guards.in_thread(guard("looking around", learning.look_around), capabilities, rooms); end
 local function save_hashes() learning.save(capabilities, hashes); end
@@ -334,6 +335,7 @@ function module.restore(saved)
 	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
 		if asleep.is_awake(saved[name]) then parts[name]:take_over(saved[name]); end
 	end
+	hiding.take_over(saved.hiding);
 	if asleep.is_awake(saved.presence) then sleeping.presence.take_over(saved.presence); end
 	if asleep.is_awake(saved.queries) then
 		query_id = saved.queries.id;

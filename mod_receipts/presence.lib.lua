@@ -2,6 +2,7 @@
 -- Who may see a user's presence (rule D3; XEP-0184 §8).
 
 local blocks = module:require "blocks";
+local hiding = module:require "hiding";
 local jids = module:require "jids";
 
 local bare_sessions = prosody.bare_sessions;
@@ -76,7 +77,7 @@ end
 
 -- Is what this session sends shown to that person? What `subscribed` says is the same for all sessions of a user.
 local function shown_to(session, bare, subscribed)
-	return session.presence and subscribed or directed_to(session, bare);
+	return session.presence and subscribed and not hiding.is_from(session, bare) or directed_to(session, bare);
 end
 
 --- May `jid` know that this session is online?

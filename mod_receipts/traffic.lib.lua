@@ -47,7 +47,9 @@ local function changes(plan)
 end
 
 local function may_see(parts, origin, jid)
-	return not parts.options.protect_presence or presence.visible(origin, jid);
+	if not parts.options.protect_presence then return true; end
+	if not origin.full_jid then return presence.account_visible(account_of(origin), jid); end -- of a module, in a user's name (XEP-0356)
+	return presence.visible(origin, jid);
 end
 
 -- Elements of this stanza were thrown away. A <received/> concerns the message of whom it is sent to.

@@ -56,6 +56,7 @@ local LUA_FILES = {
 	["engine.lib"] = "module/engine";
 	["forms.lib"] = "wire/adhoc";
 	["guard.lib"] = "module/guard";
+	["hiding.lib"] = "wire/privacy module/presence wire/lifetime";
 	["hooks.lib"] = "module/hooks wire/transparency wire/checks wire/requests";
 	["inspection.lib"] = "module/inspection wire/shell wire/adhoc wire/reports";
 	["lineage.lib"] = "wire/lifetime wire/async module/store module/capabilities";

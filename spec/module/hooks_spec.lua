@@ -28,7 +28,7 @@ describe("message hooks", function ()
 		pending = receipts.pending { per_user = 3 };
 		env = {
 			pending = pending, now = function () return 1000; end, listening = function (event) return heard[event]; end;
-			known = { a = true }, no_answers = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {};
+			known = { a = true }, no_answers = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {}, hiding = {};
 			asks = true, protect = true;
 			content = handler("content"), outgoing = handler("outgoing"), incoming = handler("incoming"), failed = handler("failed");
 			evicted = handler("evicted"), other_ack = function () other_acks = other_acks + 1; end;

@@ -253,10 +253,88 @@ describe("a stranger", function ()
 		assert.equal(1, acked("2"));
 	end);
 
+	it("E4 gets no ack that another module sends in the name of a user whose presence they may not see, and a contact gets it", function ()
+		local server = servers.start { disabled = { "pep" } };
+		finally(function () server:stop(); end);
+		server:roster("bob", "alice@localhost", "both");
+		local bob, alice, carol = server:connect("bob"), server:connect("alice"), server:connect("carol");
+		for _, one in ipairs { bob, alice, carol } do one:sync(); end
+		for _, to in ipairs { alice.jid, carol.jid } do
+			server:run(([[
+				local ack = require "util.stanza".message({ type = "chat", from = "bob@localhost", to = %q })
+					:tag("received", { xmlns = %q, id = "1" });
+				prosody.core_post_stanza({ type = "c2s", username = "bob", host = "localhost", log = module._log }, ack, true);
+			]]):format(to, R));
+		end
+		assert.equal(1, #alice:messages());
+		assert.equal(0, #carol:messages());
+		bob:close();
+		server:run(([[
+			local ack = require "util.stanza".message({ type = "chat", from = "bob@localhost", to = %q }):tag("received", { xmlns = %q, id = "2" });
+			prosody.core_post_stanza({ type = "c2s", username = "bob", host = "localhost", log = module._log }, ack, true);
+		]]):format(alice.jid, R));
+		assert.equal(0, #alice:messages());
+	end);
+
 	it("sees less than a contact does", function ()
 		local offline = view("alice", "offline");
 		assert.not_equal(offline, view("alice", "with receipts"));
 		assert.not_equal(offline, view("alice", "without receipts"));
+	end);
+end);
+
+describe("a contact from whom a user has hidden, by unavailable presence to them alone,", function ()
+	local server, alice, bob, carol;
+	before_each(function ()
+		server = servers.start { modules = { "receipts", "smacks" }, disabled = { "pep" }, options = 'receipts_answer = "opt-in"' };
+		for _, contact in ipairs { "alice@localhost", "carol@localhost" } do server:roster("bob", contact, "both"); end
+		server:roster("alice", "bob@localhost", "both");
+		alice, carol = server:connect("alice"), server:connect("carol");
+		bob = client(server, "bob", NONE, { managed = true });
+		bob:send("<presence to='alice@localhost' type='unavailable'/>");
+		bob:sync();
+	end);
+	after_each(function () server:stop(); end);
+
+	local number = 0;
+	local function next_id()
+		number = number + 1;
+		return tostring(number);
+	end
+	local function acks(one)
+		bob:send(stanzas.ack(one.jid, next_id())):sync();
+		return #one:messages() == 1;
+	end
+	local function is_answered(one)
+		one:send(stanzas.ask { to = "bob@localhost", id = next_id() }):sync();
+		bob:sync();
+		bob:acknowledge();
+		bob:sync();
+		return #one:messages() == 1;
+	end
+
+	it("E4 gets no ack, until the user is shown again, and other contacts do", function ()
+		assert.is_false(acks(alice));
+		assert.is_true(acks(carol));
+		server:reload();
+		assert.is_false(acks(alice));
+		bob:send(bob:presence { to = "alice@localhost" }):sync();
+		assert.is_true(acks(alice));
+		bob:send("<presence to='alice@localhost/alice' type='unavailable'/>"):sync();
+		assert.is_false(acks(alice));
+		bob:send(bob:presence()):sync();
+		assert.is_true(acks(alice));
+	end);
+
+	it("D3 gets no answer either", function ()
+		server:run("require 'core.configmanager'.set('*', 'receipts_answer', 'opt-out')");
+		server:reload();
+		assert.is_false(is_answered(alice));
+		assert.is_true(is_answered(carol));
+		assert.is_false(acks(alice));
+		bob:send(bob:presence()):sync();
+		assert.is_true(is_answered(alice));
+		assert.is_true(acks(alice));
 	end);
 end);
 
