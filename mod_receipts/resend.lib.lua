@@ -190,8 +190,8 @@ end
 -- @param stamp   when, as XEP-0082 has it
 function methods:keep(stanza, stamp)
 	local attr = stanza.attr;
-	if not attr.to then return; end
 	local from = jid_bare(attr.from);
+	if not attr.to or attr.to == from then return; end -- to oneself; mod_carbons puts in the address
 	local key = key_of(from, attr.id);
 	local earlier = self.kept[key] and self.kept[key][attr.to];
 	if earlier then forget(self, earlier); end

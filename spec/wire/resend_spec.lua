@@ -149,6 +149,18 @@ describe("sending again", function ()
 		assert.same({}, first:messages());
 	end);
 
+	it("G1 not what a user writes to themselves, though mod_carbons puts in the address", function ()
+		local before = says "saved.resend.count or 0";
+		local one, other = client("alice@localhost/one", RECEIPTS), server:connect("alice@localhost/other", { features = RECEIPTS, carbons = true });
+		for _, to in ipairs { "alice@localhost", "" } do
+			local ask = stanzas.ask { to = to, id = "to myself "..to };
+			ask.attr.to = to ~= "" and to or nil;
+			one:send(ask):sync();
+		end
+		assert.equal(before, says "saved.resend.count or 0");
+		assert.is_true(#other:messages() > 0);
+	end);
+
 	it("G1 not what another module has stopped on its way out", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		server:run([[
