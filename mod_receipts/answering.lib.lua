@@ -24,19 +24,21 @@ local answering = {};
 local methods = {};
 local mt = { __index = methods };
 
-local answer;
+local answer, asks;
 
 --- @param parts  options, engine, preferences, capabilities, waiting, reports; record (function (stanza, why)): takes note of a decision
 -- @param guard  of guard.lib.lua, and later
 function answering.new(parts, guard, later)
-	return setmetatable({
-		parts = parts, guard = guard, later = later, answers = answers_lib.new();
+	local self = setmetatable({
+		parts = parts, guard = guard, later = later;
 		answer = guard("an answer", function (...) answer(...); end); -- each by itself: one that cannot be sent costs no other
 		sent_at_hibernation = setmetatable({}, { __mode = "k" }); -- session that hibernates -> how many stanzas of its queue were sent before
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
 		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
 		resumption_tokens = module:shared("/*/smacks/resumption-tokens");
 	}, mt);
+	self.answers = answers_lib.new(function (stanza) return asks(self, stanza); end);
+	return self;
 end
 
 --- What another one remembered, after a reload.
@@ -64,7 +66,7 @@ local function send_answer(self, session, content, why)
 end
 
 -- Is this a content message that asks, and from whom?
-local function asks(self, stanza)
+function asks(self, stanza)
 	local what = self.parts.engine.examine(stanza);
 	return what and what & self.parts.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
 end

@@ -11,7 +11,8 @@
 -- "unknown" (nothing is known of it), or false. While one may, nobody is answered for.
 -- proven: where it has arrived, and content: what an answer needs. It is decided on again when there is nobody to wait for.
 -- earlier: resource -> how many earlier messages with this id have not been proven there: theirs comes first, and proves nothing of this one.
--- outcome: "answered" or "acked", in the moment in which a room may send it to another device yet.
+-- again: of an earlier message with this id nobody has been told that it arrived; nor is anybody by what becomes of this one.
+-- outcome: "answered" or "acked", in the moment in which a room may send it to another device yet, or where it is `again`.
 
 local st = require "util.stanza";
 local new_cache = require "util.cache".new;
@@ -35,8 +36,9 @@ local answers = { MAX_ID = MAX_ID };
 local methods = {};
 local mt = { __index = methods };
 
-function answers.new()
-	return setmetatable({ fate = new_cache(MAX_ALL + 1), fates = 0, sent = new_cache(MAX_SENT) }, mt);
+--- @param asks  optional: function (stanza): is it a message that asks?
+function answers.new(asks)
+	return setmetatable({ asks = asks, fate = new_cache(MAX_ALL + 1), fates = 0, sent = new_cache(MAX_SENT) }, mt);
 end
 
 --- What another one remembered, after a reload.
@@ -91,7 +93,7 @@ end
 local function settle(self, account, requester, id, outcome)
 	local fates = self.fate:get(account);
 	local fate = fates and fates:get(key(requester, id));
-	if is_open(fate) and is_moment(fate) then
+	if is_open(fate) and (fate.again or is_moment(fate)) then
 		fate.outcome, fate.proven, fate.content = outcome, {}, nil;
 	else
 		set(self, account, requester, id, outcome);
@@ -132,12 +134,15 @@ function methods:delivering(account, sessions, content, support_of, is_copy)
 	local fate = before;
 	if is_copy and not is_open(fate) then return; end
 	local direct = to ~= nil and to ~= jid_bare(to);
-	if not is_copy and not goes_on(fate, sessions, direct) then fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil }; end
+	if not is_copy and not goes_on(fate, sessions, direct) then
+		local again = is_open(before) or type(before) == "table" and before.again;
+		fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil, again = again or nil };
+	end
 	for _, session in ipairs(sessions) do
 		await(fate, session.resource, support_of(session));
-		local unproven = before and proof.unproven(session, content) or 0;
+		local unproven = proof.unproven(session, content, self.asks);
 		if unproven > 0 then
-			fate.earlier = fate.earlier or {};
+			fate.earlier, fate.again = fate.earlier or {}, fate.again or before == nil or nil;
 			fate.earlier[session.resource] = unproven;
 		end
 	end
@@ -210,7 +215,7 @@ end
 
 -- Is what has arrived or died at this session an earlier message with the same id?
 local function is_earlier(fate, session)
-	local earlier, resource = is_open(fate) and fate.earlier, session.resource;
+	local earlier, resource = type(fate) == "table" and fate.earlier, session.resource;
 	if not earlier or not earlier[resource] then return false; end
 	earlier[resource] = earlier[resource] > 1 and earlier[resource] - 1 or nil;
 	return true;
@@ -314,9 +319,13 @@ function methods:gone(session)
 	end);
 end
 
---- Has the requester been told that it arrived?
+--- Has the requester been told that it arrived? Of what was lost in a session's queue this is to be asked in its order.
 function methods:told(session, content)
-	return outcome_of(get(self, account_of(session), content.attr.from, content.attr.id)) ~= nil;
+	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
+	if type(fate) == "table" and fate.again and fate.outcome then
+		return fate.waits[session.resource] ~= nil and not is_earlier(fate, session);
+	end
+	return outcome_of(fate) ~= nil;
 end
 
 -- Without attributes, to be cloned: that takes a third of the time of making it.

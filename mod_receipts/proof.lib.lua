@@ -22,10 +22,12 @@ function proof.of(queue, text, sent)
 end
 
 --- How many stanzas with this sender and id a session's client has not acknowledged.
-function proof.unproven(session, content)
+-- @param counts  optional: function (stanza): does it count?
+function proof.unproven(session, content, counts)
 	local queue, count = session.smacks and session.outgoing_stanza_queue, 0;
 	for _, stanza in ipairs(queue and queue:table() or {}) do
-		if stanza.attr.id == content.attr.id and stanza.attr.from == content.attr.from then count = count + 1; end
+		local attr = stanza.attr;
+		if attr.id == content.attr.id and attr.from == content.attr.from and (not counts or counts(stanza)) then count = count + 1; end
 	end
 	return count;
 end

@@ -72,6 +72,47 @@ describe("answers", function ()
 				assert.same({ false, false, true, false }, { arrived(slow, "1"), arrived(slow, "1"), arrived(slow, "1"), arrived(slow, "1") });
 			end);
 
+			it("come of the last one also when nothing is remembered of those", function ()
+				for _ = 1, 2 do table.insert(queue, content("1")); end
+				send();
+				assert.same({ false, false, true }, { arrived(slow, "1"), arrived(slow, "1"), arrived(slow, "1") });
+			end);
+
+			it("are not kept back by what does not ask, as a chat state with an id", function ()
+				all = lib.new(function (stanza) return stanza.asks; end);
+				for _ = 1, 2 do table.insert(queue, content("1")); end
+				queue[2].asks = true;
+				send();
+				assert.same({ false, true }, { arrived(slow, "1"), arrived(slow, "1") });
+			end);
+
+			it("E6 say nothing of those, which bounce when they are lost", function ()
+				local function told(session) return all:told(session, content("1")); end
+				send { phone };
+				send { laptop };
+				assert.is_true(arrived(laptop, "1"));
+				assert.same({ false, true }, { told(phone), told(laptop) }, "it went elsewhere");
+				send { laptop };
+				assert.is_true(arrived(laptop, "1"));
+				assert.same({ false, true }, { told(phone), told(laptop) }, "and still so");
+				all, queue = lib.new(), {};
+				for _ = 1, 2 do send { slow, phone }; end
+				assert.is_true(arrived(phone, "1"));
+				assert.same({ false, true, true }, { told(slow), told(slow), told(phone) }, "one after the other");
+				all, queue = lib.new(), { content("1") };
+				send { slow, phone };
+				assert.is_true(arrived(phone, "1"));
+				assert.same({ false, true }, { told(slow), told(slow) }, "of which nothing is remembered");
+			end);
+
+			it("E6 are good for those too which have been answered themselves", function ()
+				send { phone, laptop };
+				assert.is_true(arrived(phone, "1"));
+				send { phone };
+				assert.is_true(arrived(phone, "1"));
+				assert.is_true(all:told(laptop, content("1")));
+			end);
+
 			it("come of the last one at each client", function ()
 				local other = setmetatable({ resource = "other" }, { __index = slow });
 				for _ = 1, 2 do send { slow, other }; end

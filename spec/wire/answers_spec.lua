@@ -2,6 +2,7 @@
 -- Chapter D on the wire: answers for clients that don't, with proof of delivery, to those who may know.
 
 local servers = require "spec.support.server";
+local socket = require "socket";
 local stanzas = require "spec.support.stanzas";
 local storages = require "spec.support.storages";
 local st = require "util.stanza";
@@ -360,6 +361,30 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		local got;
 		servers.wait(function () other:sync(); got = on.alice:messages()[1]; return got; end);
 		assert.same({ "error", "2" }, { got.attr.type, got.attr.id });
+	end);
+
+	it("D4 E6 are no word of an earlier message with the same id, which bounces when it is lost", function ()
+		local bob, other = on.client("bob@localhost/1", NONE, { managed = "once" }), on.client("bob@localhost/2", NONE);
+		on.ask(bob.jid, "1");
+		socket.sleep(1.1); -- else it could be the same one, from a room
+		on.ask(other.jid, "1");
+		on.proves(other);
+		assert.same({ "1" }, on.acks());
+		bob:drop();
+		local got;
+		servers.wait(function () other:sync(); got = on.alice:messages()[1]; return got; end);
+		assert.same({ "error", "1" }, { got.attr.type, got.attr.id });
+	end);
+
+	it("D4 come for a message whose id a chat state has too", function ()
+		local bob = on.client("bob", NONE);
+		on.ask(bob.jid, "state");
+		on.proves(bob);
+		assert.same({ "state" }, on.acks());
+		on.alice:send(st.message({ to = bob.jid, id = "state", type = "chat" }):tag("composing", { xmlns = "http://jabber.org/protocol/chatstates" }));
+		on.ask(bob.jid, "state");
+		on.proves(bob);
+		assert.same({ "state" }, on.acks());
 	end);
 
 	it("D4 E6 who has been told that it arrived is not told that it didn't, when the last session dies too and nothing is stored", function ()
@@ -1382,6 +1407,21 @@ suite("with offline storage", { options = 'receipts_answer = "opt-out"',
 	before_each(function ()
 		on.friends("alice", "bob");
 		on.alice = on.client("alice", RECEIPTS);
+	end);
+
+	it("D2 D4 E6 prove nothing of a message whose id one had that has come from there and is not proven either", function ()
+		on.ask("bob@localhost", "1");
+		local bob = on.client("bob@localhost/1", NONE, { managed = "once" });
+		bob:sync();
+		local first = bob.handled;
+		local other = on.client("bob@localhost/2", NONE);
+		on.ask(bob.jid, "1");
+		on.proves(bob, first);
+		assert.same({}, on.acks());
+		bob:drop();
+		local got;
+		servers.wait(function () other:sync(); got = on.alice:messages()[1]; return got; end);
+		assert.same({ "error", "1" }, { got.attr.type, got.attr.id });
 	end);
 
 	it("D7 come when what waited is delivered, once, and not when it is stored", function ()
