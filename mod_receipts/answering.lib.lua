@@ -154,7 +154,8 @@ end
 
 --- A content message that asks is on its way to an account for which the server answers. To who may not see that anybody
 -- of it is online there will be no answer: so strangers cannot fill what is remembered.
-function methods:delivering(account, content)
+-- @param late  it has gone there already
+function methods:delivering(account, content, late)
 	if not content.attr.from then return; end -- some module's
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	local is_copy, sessions = self.parts.options.resend_attempts > 0 and resend.is_copy(content), {};
@@ -163,7 +164,7 @@ function methods:delivering(account, content)
 	end
 	self.answers:delivering(account, sessions, content, function (session)
 		return support_of(self, session);
-	end, is_copy);
+	end, is_copy, late);
 end
 
 --- A client of an account for which the server answers acks by itself; or an answer of ours passes, as what the client sends does.

@@ -127,7 +127,8 @@ end
 -- of the devices that share a nick by itself.
 -- @param support_of  function (session): what is known of its client: "capable", "incapable", or else
 -- @param is_copy     it went to others before, and is sent again (rule G1)
-function methods:delivering(account, sessions, content, support_of, is_copy)
+-- @param late        it has gone there already: so it is itself in their queues
+function methods:delivering(account, sessions, content, support_of, is_copy, late)
 	local from, to, id = content.attr.from, content.attr.to, content.attr.id;
 	if #id > MAX_ID then return; end
 	local before = get(self, account, from, id);
@@ -140,7 +141,7 @@ function methods:delivering(account, sessions, content, support_of, is_copy)
 	end
 	for _, session in ipairs(sessions) do
 		await(fate, session.resource, support_of(session));
-		local unproven = proof.unproven(session, content, self.asks);
+		local unproven = proof.unproven(session, content, self.asks) - (late and 1 or 0);
 		if unproven > 0 then
 			fate.earlier, fate.again = fate.earlier or {}, fate.again or before == nil or nil;
 			fate.earlier[session.resource] = unproven;

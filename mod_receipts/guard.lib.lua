@@ -55,7 +55,7 @@ guards.waiting = setmetatable({}, { __mode = "v" }); -- key -> runner whose work
 --- Does work that may let others run before it is done. What a connection that is lost or a component brings about runs in no thread of
 -- util.async's, so that nothing there may wait: the work gets one of its own.
 -- @param key  optional: what has the same key is done in turn, so that nothing overtakes what waits. Clients' stanzas are in any case
--- @return what it returned; nil where it waits, and is done later
+-- @return what it returned; or nil and true where it waits, and is done later
 function guards.in_turn(key, work, ...)
 	if coroutine.isyieldable() then return work(...); end -- async.ready() makes an error and its text each time that it isn't
 	local call = { n = select("#", ...), work = work, ... };
@@ -68,7 +68,7 @@ function guards.in_turn(key, work, ...)
 		runner = nil;
 	end
 	if key then guards.waiting[key] = waits and one or nil; end
-	return call.result;
+	return call.result, waits;
 end
 
 --- Does work wait that has this key?

@@ -93,10 +93,11 @@ local reports;
 local guard, tell_error = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
 local get_handlers = prosody.hosts[module.host].events.get_handlers;
 -- Timers that have not run out hold on to what they are for: an unload stops them.
-local timers = setmetatable({}, { __mode = "k" });
+local timers, unloaded = setmetatable({}, { __mode = "k" }), false;
 local function add_timer(...)
 	local timer = module:add_timer(...);
 	timers[timer] = true;
+	if unloaded then timer:stop(); end -- whatever has waited for a storage goes on
 	return timer;
 end
 local later, catch_up = guards.timers(add_timer, add_task, guard);
@@ -248,6 +249,8 @@ local function available(event)
 	later(0, "acks that wait", function () waiting:available(event.origin); end);
 end
 
+parts.late = setmetatable({}, { __mode = "k" }); -- set of events whose message has gone on, while what we do about it waits
+
 for name, part in pairs {
 	store = store, decisions = decisions, rooms = rooms, capabilities = capabilities, queries = queries, preferences = preferences;
 	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, record = record;
@@ -275,7 +278,9 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	outgoing = guard("a message that is sent", function (...) return sleeping.traffic.outgoing(parts, ...); end);
 	incoming = function (event, what, verdict, ...)
 		if verdict and store:knows(jids.node(event.stanza.attr.to)) then return comes(event, what, verdict, ...); end -- nothing is read for it
-		return guards.in_thread(comes, event, what, verdict, ...);
+		local result, waits = guards.in_thread(comes, event, what, verdict, ...);
+		if waits then parts.late[event] = true; end
+		return result;
 	end;
 	evicted = parts.drain, other_ack = parts.other_ack;
 	failed = function (err) tell_error("a message hook", err); end;
@@ -433,13 +438,15 @@ parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, parts); -- 
 reports:start();
 
 function module.unload()
+	local works = store:flush_all(); -- first: while a storage is at work others may run, and all of us is still there for them
 	catch_up(); -- before what it needs goes
+	unloaded = true;
 	function module.hook() end -- what waits for a storage goes on later, and nobody would take away what it hooks then
 	for timer in pairs(timers) do timer:stop(); end
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
 	withdraw();
 	for _, stop in ipairs(unwatch) do stop(); end
-	store:flush_all();
+	if works then store:flush_all(); end -- what has come meanwhile
 	save_hashes();
 	measure();
 	reports:stop();

@@ -6,7 +6,8 @@
 --
 -- They are given the parts of the module: options, engine, odd (see hooks.lib.lua), pending, store, rooms, capabilities, preferences,
 -- answering, resend, waiting, reports, decisions; record (function (stanza, why, id)): takes note of what was decided; drain (function):
--- deals with what the table has evicted; exists (function (user)): is there such a user? other_ack (function): as of hooks.lib.lua.
+-- deals with what the table has evicted; late: set of events whose message has gone on, while this waits; exists (function (user)): is there
+-- such a user? other_ack (function): as of hooks.lib.lua.
 
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
@@ -185,7 +186,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 		parts.reports:outcome(verdict, account, occupant and stanza.attr.from, id, age, stanza.attr.from, injected);
 	end
 	if what & (odd | bits.received) == 0 then -- an ordinary ask
-		if parts.preferences:answers_for(user) then parts.answering:delivering(account, stanza); end
+		if parts.preferences:answers_for(user) then parts.answering:delivering(account, stanza, parts.late[event]); end
 		return;
 	end
 	if what & odd == 0 and not injected and (verdict == "delivered" or verdict == "duplicate")

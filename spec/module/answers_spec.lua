@@ -78,6 +78,15 @@ describe("answers", function ()
 				assert.same({ false, false, true }, { arrived(slow, "1"), arrived(slow, "1"), arrived(slow, "1") });
 			end);
 
+			it("come of the last one though it has gone there already", function ()
+				for _ = 1, 2 do table.insert(queue, content("1")); end
+				all:delivering("b@h", { slow }, content("1"), unable, false, true);
+				assert.same({ false, true }, { arrived(slow, "1"), arrived(slow, "1") });
+				queue = { content("2") };
+				all:delivering("b@h", { slow, phone }, content("2"), unable, false, true);
+				assert.is_true(arrived(slow, "2"));
+			end);
+
 			it("are not kept back by what does not ask, as a chat state with an id", function ()
 				all = lib.new(function (stanza) return stanza.asks; end);
 				for _ = 1, 2 do table.insert(queue, content("1")); end

@@ -443,3 +443,68 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		assert.equal("C1 not asked for, the recipient is not known to support receipts", server:why("alice@localhost", "blocked"));
 	end);
 end);
+
+describe("where what is pending is in a storage that lets others run,", function ()
+	local server, storage, alice, carol, bob;
+	before_each(function ()
+		storage = storages.slow();
+		server = servers.start { modules = { "receipts" }, disabled = { "pep" }, options = [[
+			storage = { receipts = "slow" }
+			receipts_answer = "opt-out"
+			receipts_answer_proof = "sent"
+			receipts_resend_attempts = 1
+			receipts_resend_after = "2s"
+			receipts_flush_interval = "1h"
+		]] };
+		for _, name in ipairs { "alice", "carol" } do
+			server:roster(name, "bob@localhost", "both");
+			server:roster("bob", name.."@localhost", "both");
+		end
+		alice, carol = server:connect("alice", { features = RECEIPTS }), server:connect("carol", { features = RECEIPTS });
+		bob = server:connect("bob", { features = NONE });
+		servers.wait(function ()
+			for _, one in ipairs { alice, carol, bob } do one:sync(); end
+			return server:support_of(alice.jid) == "capable" and server:support_of(bob.jid) == "incapable";
+		end);
+	end);
+	after_each(function () server:stop(); end);
+
+	local function ask(one, id) one:send(stanzas.ask { to = "nobody@elsewhere.example", id = id }):sync(); end
+
+	-- While the module goes: alice's records are written, and after those carol's.
+	local function goes(how, meanwhile)
+		ask(alice, "alice's");
+		ask(carol, "carol's");
+		storage.take(server, "0.1");
+		server:run(([[require "util.async".runner(function ()
+			require "core.modulemanager".%s("localhost", "receipts");
+			prosody.spec_gone = true;
+		end):run(true)]]):format(how));
+		socket.sleep(0.15);
+		assert.equal("nil", server:run("return tostring(prosody.spec_gone)"));
+		meanwhile();
+		servers.wait(function () return server:run("return prosody.spec_gone") == "true"; end);
+		storage.take(server, "0");
+	end
+
+	it("F1 what is asked while the module is unloaded is stored", function ()
+		goes("unload", function () ask(alice, "meanwhile"); end);
+		server:run("assert(require 'core.modulemanager'.load('localhost', 'receipts'))");
+		assert.equal("alice's meanwhile", server:run(STATE.."r.store:load('alice'); local ids = {}; "
+			.."for _, entry in ipairs(r.pending:list('alice@localhost')) do table.insert(ids, entry.id); end table.sort(ids); return table.concat(ids, ' ')"));
+	end);
+
+	it("A3 D2 what is asked while the module is reloaded is answered", function ()
+		goes("reload", function () alice:send(stanzas.ask { to = "bob@localhost", id = "meanwhile" }):sync(); end);
+		comes(alice, function (message) return stanzas.acked(message) == "meanwhile"; end);
+	end);
+
+	it("A3 G1 nothing that comes while the module is unloaded is sent again after that", function ()
+		local able = server:connect("bob@localhost/able", { features = RECEIPTS });
+		servers.wait(function () able:sync(); return server:support_of(able.jid) == "capable"; end);
+		goes("unload", function () alice:send(stanzas.ask { to = "bob@localhost", id = "meanwhile" }):sync(); end);
+		assert.equal(1, #able:messages());
+		socket.sleep(2.2);
+		assert.equal(0, #able:messages());
+	end);
+end);
