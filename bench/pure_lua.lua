@@ -16,6 +16,7 @@ local RECEIPTS <const> = "urn:xmpp:receipts";
 local MUC_USER <const> = "http://jabber.org/protocol/muc#user";
 local BARE_MAX <const> = 10000; -- in each of two generations
 local ID_MAX <const>, JID_MAX <const>, TOO_LONG <const> = 1023, 3071, "id or address too long or empty";
+local ENTRY_BYTES <const> = 256; -- of who was asked and the id, for each entry that a user may have
 
 -- Bits, of receipts.bits
 local REQUEST <const>, RECEIVED <const>, OCCUPANT <const>, MORE <const> = 0x4, 0x8, 0x10, 0x20;
@@ -118,6 +119,7 @@ end
 function pure_lua.new(limits, capable)
 	capable = capable or {};
 	local capacity, per_user, ttl, remember = limits.capacity, limits.per_user, limits.ttl, limits.remember;
+	local bytes_max = per_user * ENTRY_BYTES;
 
 	local young, old, young_count = {}, {}, 0; -- bare JIDs by full ones
 	local users = {}; -- numbers by bare JID
@@ -125,7 +127,7 @@ function pure_lua.new(limits, capable)
 	-- An entry's fields. `same` has the one before it of that user about that id, or false, as it has of numbers that are free.
 	local owner, asked, ids, times, how, same = {}, {}, {}, {}, {}, {};
 	-- The rings of open and of done entries: of the table, 1 and 2, and of a user, user and user + 1.
-	-- Of a user, `asked` has the bare JID, and `times` how many entries there are.
+	-- Of a user, `asked` has the bare JID, `times` how many entries there are, and `how` how many bytes they have.
 	local next, prev, user_next, user_prev = {}, {}, {}, {};
 	local numbers, count, free, free_user = 0, 0, 0, 0; -- free numbers are chained by `next`
 
@@ -147,7 +149,7 @@ function pure_lua.new(limits, capable)
 			user = new_number();
 			new_number();
 		end
-		users[jid], asked[user], times[user] = user, jid, 0;
+		users[jid], asked[user], times[user], how[user] = user, jid, 0, 0;
 		return user;
 	end
 
@@ -201,7 +203,7 @@ function pure_lua.new(limits, capable)
 		user_next[before], user_prev[after] = after, before;
 		next[n], free, count = free, n, count - 1;
 		local left = times[user] - 1;
-		times[user] = left;
+		times[user], how[user] = left, how[user] - #asked[n] - #id;
 		if left == 0 and user ~= keep then
 			users[asked[user]], next[user], free_user = nil, free_user, user;
 		end
@@ -220,9 +222,9 @@ function pure_lua.new(limits, capable)
 		times[n] = now;
 	end
 
-	-- Room for one more entry of this user, if there is one to be had.
-	local function make_room(user)
-		if user and times[user] >= per_user then
+	-- Room for one more entry of this user, of so many bytes, if there is one to be had.
+	local function make_room(user, bytes)
+		while user and times[user] > 0 and (times[user] >= per_user or how[user] + bytes > bytes_max) do
 			local victim = user_next[user + 1];
 			drop(victim ~= user + 1 and victim or user_next[user], user);
 		end
@@ -308,7 +310,8 @@ function pure_lua.new(limits, capable)
 				n = same[n];
 			end
 		end
-		local n, over = free, user and times[user] >= per_user;
+		local n, bytes = free, #to + #id;
+		local over = user and (times[user] >= per_user or how[user] + bytes > bytes_max);
 		if over or count >= capacity then
 			n = next[2];
 			local whose, what = owner[n], ids[n];
@@ -320,9 +323,9 @@ function pure_lua.new(limits, capable)
 				local before;
 				before, after = user_prev[n], user_next[n];
 				user_next[before], user_prev[after] = after, before;
-				times[whose], count = times[whose] - 1, count - 1;
+				times[whose], how[whose], count = times[whose] - 1, how[whose] - #asked[n] - #what, count - 1;
 			else
-				if not make_room(user) then return bits, "full", false; end
+				if not make_room(user, bytes) then return bits, "full", false; end
 				n, free = free, next[free];
 			end
 			if latest then -- it may have been what made room
@@ -342,7 +345,7 @@ function pure_lua.new(limits, capable)
 		next[before], prev[n], next[n], prev[1] = n, before, 1, n;
 		before = user_prev[user];
 		user_next[before], user_prev[n], user_next[n], user_prev[user] = n, before, user, n;
-		times[user], count = times[user] + 1, count + 1;
+		times[user], how[user], count = times[user] + 1, how[user] + bytes, count + 1;
 		return bits, "asked", false;
 	end
 

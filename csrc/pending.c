@@ -23,16 +23,33 @@ static bool evict(struct rcpt_pending *t, rcpt_ref ref)
 	return true;
 }
 
-/* Room for one more entry of `from`. Two go at the most, so that a table over new, lower limits shrinks as it is used. Once one
- * has gone it is well: one in for one out is no more than there was. In a full table nothing that is awaited goes for an entry
- * that is `stored`: that can be read again. */
-static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from, bool stored)
+/* Has this requester as many entries as one may? */
+static bool has_many(const struct rcpt_pending *t, const struct jid *jid)
 {
-	const struct list *own = jid_at(t, from)->list;
-	int gone = 0;
-	for (; gone < 2 && own[OPEN].n + own[DONE].n >= t->limits.per_user; gone++)
-		if (!evict(t, expendable(own)))
+	return jid->list[OPEN].n + jid->list[DONE].n >= t->limits.per_user;
+}
+
+/* Are these more bytes than one may have? */
+static bool is_much(const struct rcpt_pending *t, uint64_t bytes)
+{
+	return bytes > (uint64_t)t->limits.per_user * RCPT_ENTRY_BYTES;
+}
+
+/* Room for one more entry of `from`, of so many bytes. Of entries two go at the most, so that a table over new, lower limits
+ * shrinks as it is used; of bytes as many entries as have them: each was added once. Once one has gone it is well: one in for
+ * one out is no more than there was; and where bytes are over the limit for that, the next one makes room for both. In a full
+ * table nothing that is awaited goes for an entry that is `stored`: that can be read again. */
+static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from, uint32_t bytes, bool stored)
+{
+	const struct jid *jid = jid_at(t, from);
+	const struct list *own = jid->list;
+	uint32_t gone = 0;
+	for (rcpt_ref ref; (gone < 2 && has_many(t, jid)) || is_much(t, jid_bytes(jid) + bytes); gone++) {
+		if (!(ref = expendable(own)))
+			break; /* it is the only one */
+		if (!evict(t, ref))
 			return gone ? RCPT_OK : RCPT_NO_MEMORY;
+	}
 	for (; gone < 2 && t->entries.count >= t->limits.capacity; gone++) {
 		const rcpt_ref victim = t->list[DONE].head || stored ? t->list[DONE].head : own[OPEN].head;
 		if (!victim)
@@ -54,7 +71,7 @@ void rcpt_pending_limit(struct rcpt_pending *t, const struct rcpt_pending_limits
 {
 	t->limits = (struct rcpt_pending_limits){
 		.capacity = limits->capacity > RCPT_CAPACITY_MAX ? RCPT_CAPACITY_MAX : limits->capacity,
-		.per_user = limits->per_user,
+		.per_user = limits->per_user > RCPT_CAPACITY_MAX ? RCPT_CAPACITY_MAX : limits->per_user,
 		.ttl = clip(limits->ttl, RCPT_SPAN_MAX),
 		.remember = clip(limits->remember, RCPT_SPAN_MAX),
 	};
@@ -102,6 +119,12 @@ static struct rcpt_str asked_jid(struct rcpt_str to, unsigned *flags)
 	return *flags & RCPT_OCCUPANT ? to : bare;
 }
 
+/* What the entry of a query takes of the limit. */
+static uint32_t query_bytes(const struct query *q)
+{
+	return (uint32_t)(q->asked.n + (q->id.packed ? RCPT_UUID_TEXT : q->id.kept.n));
+}
+
 /* Adds an entry that is not in the table. Everything that can fail is done before anything is given up. */
 static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, enum rcpt_state state, int64_t time,
 								unsigned flags)
@@ -112,7 +135,7 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 		return RCPT_NO_MEMORY;
 	const rcpt_ref asked_ref = rcpt_jid_hold(t, q->asked, q->asked_hash);
 	const rcpt_ref ref = asked_ref ? rcpt_slab_alloc(&t->slab, offsetof(struct entry, id) + id.n) : 0;
-	enum rcpt_status status = ref ? make_room(t, from_ref, flags & STORED) : RCPT_NO_MEMORY;
+	enum rcpt_status status = ref ? make_room(t, from_ref, query_bytes(q), flags & STORED) : RCPT_NO_MEMORY;
 	if (status != RCPT_OK) {
 		if (ref)
 			rcpt_slab_free(&t->slab, ref);
@@ -121,6 +144,8 @@ static enum rcpt_status add_new(struct rcpt_pending *t, const struct query *q, e
 		rcpt_jid_release(t, from_ref);
 		return status;
 	}
+	struct jid *from = jid_at(t, from_ref);
+	set_jid_bytes(from, jid_bytes(from) + query_bytes(q));
 	struct entry *e = entry_at(t, ref);
 	*e = (struct entry){
 		.from = from_ref,
@@ -225,14 +250,22 @@ uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from)
 	return gone;
 }
 
-/* Is a requester at the limit, and would what they have be missed more than one of this kind and time? */
-static bool is_surplus(const struct rcpt_pending *t, rcpt_ref jid, int kind, int64_t time)
+/* Is a requester at the limit, and would any that had to go be missed more than one of this kind, time and size? */
+static bool is_surplus(const struct rcpt_pending *t, rcpt_ref ref, int kind, int64_t time, uint32_t bytes)
 {
-	const struct list *own = jid_at(t, jid)->list;
-	if (own[OPEN].n + own[DONE].n < t->limits.per_user)
-		return false;
-	const struct entry *victim = entry_at(t, expendable(own));
-	return kind_of(victim) == kind ? time < time_of(victim) : kind == DONE;
+	const struct jid *jid = jid_at(t, ref);
+	const struct list *own = jid->list;
+	bool many = has_many(t, jid);
+	uint64_t sum = jid_bytes(jid) + bytes;
+	for (rcpt_ref victim = expendable(own); victim && (many || is_much(t, sum));) {
+		const struct entry *e = entry_at(t, victim);
+		if (kind_of(e) == kind ? time < time_of(e) : kind == DONE)
+			return true;
+		many = false;
+		sum -= entry_bytes(t, e);
+		victim = e->link[USER].next || kind_of(e) == OPEN ? e->link[USER].next : own[OPEN].head;
+	}
+	return false;
 }
 
 /* What comes and makes room at once. */
@@ -274,7 +307,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 		return RCPT_TOO_OLD;
 	const int64_t time = ticks(entry->time < now ? entry->time : now);
 	const rcpt_ref jid = rcpt_jid_find(t, q.from, q.from_hash);
-	if (jid && is_surplus(t, jid, entry->state == RCPT_DELIVERED_ONCE ? DONE : OPEN, time))
+	if (jid && is_surplus(t, jid, entry->state == RCPT_DELIVERED_ONCE ? DONE : OPEN, time, query_bytes(&q)))
 		return turn_away(t, &q, entry->id, entry->state, time, flags & SHOWN);
 	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
 }

@@ -5,9 +5,11 @@
  * remembered for a while, so that a second ack is known for a duplicate. A bounce makes it failed, which a later ack still wins
  * over. JIDs are compared on their bare form, the asked room occupant (RCPT_OCCUPANT) in full; ids byte for byte.
  *
- * Bounds. A user who is over `per_user` loses the oldest of their own that was delivered, or else the oldest that is awaited. A
- * table that is full forgets the oldest delivered entry, then the user's own oldest; where there is neither it takes nothing new
- * (RCPT_FULL): nobody's pending entry is ever given up for somebody else's.
+ * Bounds. A user who is over `per_user` loses the oldest of their own that was delivered, or else the oldest that is awaited. So
+ * does one whose entries have more bytes than RCPT_ENTRY_BYTES for each of `per_user`, in the asked JID, as it is kept, and the
+ * id, as text: as many go as have those, and where none is left the new one is taken in any case. A table that is full forgets
+ * the oldest delivered entry, then the user's own oldest; where there is neither it takes nothing new (RCPT_FULL): nobody's
+ * pending entry is ever given up for somebody else's.
  *
  * Time is always an argument, in seconds since the epoch, from 0 to below RCPT_TIME_MAX; it is kept to 1/64 s. A clock that leaps
  * ahead makes all that much older; one that steps back makes an age 0, never negative.
@@ -31,6 +33,7 @@
 
 #define RCPT_ID_MAX 1023u            /* bytes in a message id that we track */
 #define RCPT_JID_MAX 3071u           /* bytes in a JID (RFC 7622 §3.1) */
+#define RCPT_ENTRY_BYTES 256u        /* bytes that a requester's entries may have on average, were there `per_user` of them */
 #define RCPT_SPAN_MAX (365 * 86400.) /* seconds in a limit */
 #define RCPT_TIME_MAX 274877906944.  /* 2^38 seconds: the year 10680 */
 #define RCPT_CAPACITY_MAX 100000000u /* entries */
@@ -39,7 +42,7 @@ struct rcpt_pending;
 
 struct rcpt_pending_limits {
 	uint32_t capacity; /* entries in the table, at least 1 */
-	uint32_t per_user; /* entries of one requester, at least 1 */
+	uint32_t per_user; /* entries of one requester, at least 1; and, in bytes, RCPT_ENTRY_BYTES times as much */
 	double ttl;        /* seconds until a pending or failed entry expires */
 	double remember;   /* seconds for which a delivered entry is remembered */
 };
@@ -93,7 +96,7 @@ struct rcpt_answer {
 	unsigned flags;
 };
 
-/* NULL when memory has run out. Limits are clipped to the maxima above; per_user has none. */
+/* NULL when memory has run out. Limits are clipped to the maxima above; per_user is to that of the capacity. */
 struct rcpt_pending *rcpt_pending_new(const struct rcpt_pending_limits *limits, const struct rcpt_key *key);
 void rcpt_pending_free(struct rcpt_pending *t);
 /* New limits hold from the next operation on; what is over them goes as entries are added. */
@@ -137,8 +140,8 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
  * which only counts as changed, and as `stored` as that says: so what could not be written is put back as changed() showed it. A
  * time to come counts as now. Among the requester's entries it comes in its order of time; among all it comes last, so that a
  * walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. A full table gives up
- * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, one makes room as for a new entry; which may be
- * this one. */
+ * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, or too long ones, others make room as for a new
+ * entry; or this one does, where any of those is younger. */
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now);
 
 /* Forgets everything that a requester has asked. Returns how many entries that were; none is shown. */

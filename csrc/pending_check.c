@@ -45,6 +45,15 @@ static const char *check_lists(const struct rcpt_pending *t)
 	return n == t->entries.count ? NULL : "the lists and the hash table differ";
 }
 
+static uint64_t bytes_of_entries(const struct rcpt_pending *t, const struct jid *jid)
+{
+	uint64_t bytes = 0;
+	for (int kind = 0; kind < KINDS; kind++)
+		for (rcpt_ref ref = jid->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next)
+			bytes += entry_bytes(t, entry_at(t, ref));
+	return bytes;
+}
+
 struct sums {
 	uint64_t entries, refs;
 	uint32_t queued;
@@ -64,6 +73,8 @@ static const char *check_jid(const struct rcpt_pending *t, rcpt_ref ref, struct 
 			return "a list of a requester is broken";
 		sums->entries += n;
 	}
+	if (jid_bytes(jid) != bytes_of_entries(t, jid))
+		return "a requester's bytes are counted wrongly";
 	sums->refs += jid->refs - (jid->queued ? 1 : 0);
 	sums->queued += jid->queued;
 	return NULL;

@@ -37,7 +37,7 @@ rcpt_ref rcpt_jid_hold(struct rcpt_pending *t, struct rcpt_str text, uint32_t ha
 		struct jid *jid = jid_at(t, ref);
 		memset(jid, 0, offsetof(struct jid, text));
 		jid->hash = hash;
-		jid->len = text.n & 0x7fff;
+		jid->len = text.n & 0xfff;
 		memcpy(jid->text, text.p, text.n);
 		rcpt_lhash_insert(&t->jids, ref, hash);
 	}
@@ -107,6 +107,8 @@ void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref)
 {
 	struct entry *e = entry_at(t, ref);
 	const rcpt_ref from = e->from, asked = e->asked;
+	struct jid *requester = jid_at(t, from);
+	set_jid_bytes(requester, jid_bytes(requester) - entry_bytes(t, e));
 	rcpt_journal_forget(t, e);
 	link_out(t, ref);
 	rcpt_lhash_remove(&t->entries, ref, rcpt_entry_hash_of(t, ref));

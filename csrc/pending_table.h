@@ -65,10 +65,14 @@ struct jid {
 	struct list list[KINDS];
 	uint32_t dirty; /* entries */
 	rcpt_ref next_changed;
+	uint32_t bytes_low; /* of its entries, as the limit counts them */
+	uint16_t bytes_high : 3;
 	uint16_t queued : 1; /* in the journal, which counts as a reference */
-	uint16_t len : 15;
+	uint16_t len : 12;
 	char text[];
 };
+_Static_assert(offsetof(struct jid, text) == 50 && RCPT_JID_MAX < 1u << 12, "a JID is as small as it was meant to be");
+_Static_assert(((uint64_t)1 << 35) / RCPT_ENTRY_BYTES > RCPT_CAPACITY_MAX, "its entries' bytes are, with room to spare");
 
 struct rcpt_pending {
 	struct rcpt_slab slab;
@@ -173,7 +177,25 @@ void rcpt_jid_release(struct rcpt_pending *t, rcpt_ref ref);
 /* For the hash table of JIDs. */
 uint32_t rcpt_jid_hash_of(const void *t, rcpt_ref ref);
 
+/* What a requester's entries take of the limit, in bytes. */
+static inline uint64_t jid_bytes(const struct jid *jid)
+{
+	return (uint64_t)jid->bytes_high << 32 | jid->bytes_low;
+}
+
+static inline void set_jid_bytes(struct jid *jid, uint64_t bytes)
+{
+	jid->bytes_low = (uint32_t)bytes;
+	jid->bytes_high = (bytes >> 32) & 7;
+}
+
 /* -- Entries --------------------------------------------------------------------------------------------------------- */
+
+/* What one of them takes. The asked JID, which may be kept for others too, counts each time: a store has it as often. */
+static inline uint32_t entry_bytes(const struct rcpt_pending *t, const struct entry *e)
+{
+	return jid_at(t, e->asked)->len + (e->id_len ? e->id_len : RCPT_UUID_TEXT);
+}
 
 /* Into its lists, at the young end; or, with `in_order`, among the requester's where its time is. */
 void rcpt_entry_link(struct rcpt_pending *t, rcpt_ref ref, bool in_order);

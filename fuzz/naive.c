@@ -163,11 +163,27 @@ static void evict(struct naive *t, struct naive_entry *e)
 	drop(t, e);
 }
 
-static enum rcpt_status make_room(struct naive *t, struct rcpt_str from, bool put)
+static size_t bytes_of(const struct naive_entry *e)
 {
-	struct naive_order *own = own_order(t, from);
+	return e->asked.n + e->id.n;
+}
+
+/* Would these and one more have more bytes than one may have? */
+static bool is_much(const struct naive *t, const struct naive_order *own, const struct naive_entry *more)
+{
+	size_t bytes = bytes_of(more);
+	for (int i = 0; i < own->n; i++)
+		bytes += bytes_of(own->entry[i]);
+	return bytes > t->limits.per_user * (size_t)RCPT_ENTRY_BYTES;
+}
+
+static enum rcpt_status make_room(struct naive *t, const struct naive_entry *fresh, bool put)
+{
+	struct naive_order *own = own_order(t, fresh->from);
 	int gone = 0;
 	for (; gone < 2 && own->n >= (int)t->limits.per_user; gone++)
+		evict(t, expendable(own));
+	for (; own->n > 0 && is_much(t, own, fresh); gone++)
 		evict(t, expendable(own));
 	for (; gone < 2 && t->all.n >= (int)t->limits.capacity; gone++) {
 		struct naive_entry *victim = first(&t->all, true);
@@ -181,7 +197,7 @@ static enum rcpt_status make_room(struct naive *t, struct rcpt_str from, bool pu
 
 static enum rcpt_status add_new(struct naive *t, struct naive_entry fresh)
 {
-	const enum rcpt_status status = make_room(t, fresh.from, fresh.stored);
+	const enum rcpt_status status = make_room(t, &fresh, fresh.stored);
 	if (status != RCPT_OK)
 		return status;
 	struct naive_entry *e = t->entries;
@@ -378,6 +394,21 @@ void naive_each(const struct naive *t, struct rcpt_str from, bool delivered, rcp
 				show(own->entry[i], visit, ud);
 }
 
+/* Is anything that had to go for an entry missed more than that? */
+static bool is_surplus(const struct naive *t, const struct naive_entry *fresh)
+{
+	struct naive_order left = *own_order((struct naive *)t, fresh->from);
+	bool many = left.n >= (int)t->limits.per_user;
+	while (left.n > 0 && (many || is_much(t, &left, fresh))) {
+		const struct naive_entry *victim = expendable(&left);
+		if (done(fresh) == done(victim) ? fresh->time < victim->time : done(fresh))
+			return true;
+		take_out(&left, victim);
+		many = false;
+	}
+	return false;
+}
+
 enum rcpt_status naive_put(struct naive *t, const struct rcpt_entry *entry, double now)
 {
 	struct naive_entry fresh = {.from = entry->from,
@@ -397,9 +428,7 @@ enum rcpt_status naive_put(struct naive *t, const struct rcpt_entry *entry, doub
 	if (now - entry->time >= (done(&fresh) ? t->limits.remember : t->limits.ttl))
 		return RCPT_TOO_OLD;
 	fresh.time = ticks(entry->time < now ? entry->time : now);
-	const struct naive_order *own = own_order(t, fresh.from);
-	const struct naive_entry *victim = own->n < (int)t->limits.per_user ? NULL : expendable(own);
-	if (!victim || (done(&fresh) == done(victim) ? fresh.time >= victim->time : done(victim)))
+	if (!is_surplus(t, &fresh))
 		return add_new(t, fresh);
 	if (t->evicted)
 		show(&fresh, t->evicted, t->ud);

@@ -13,6 +13,7 @@ local mt = { __index = methods };
 local KEPT = 32768; -- messages that await an ack
 local KEPT_BYTES = 8 * 1024 * 1024; -- or fewer, when their ids and addresses are long
 local ADDRESSES = 4096; -- whose prepared form is known
+local NO_LIMIT = 16 * KEPT; -- of one requester, for whom the table has 256 bytes each: the longest id and address have fewer than 16 times as many
 local ADDRESS_MAX = 3071; -- bytes (RFC 7622 §3.1); what is longer is no address, and the table does not take it
 
 local TICKS = 64; -- the table keeps times to a 64th, so a millisecond is told it as that
@@ -41,7 +42,7 @@ end
 function tracker.new(engine)
 	return setmetatable({
 		bits = engine.bits;
-		pending = engine.pending { capacity = KEPT, per_user = 2 * KEPT, ttl = 0, remember = 0 };
+		pending = engine.pending { capacity = KEPT, per_user = NO_LIMIT, ttl = 0, remember = 0 };
 		clock = 0; -- the latest stamp, for what has none
 		counts = { asked = 0, delivered = 0, duplicate = 0, forged = 0, unknown = 0, forgotten = 0 };
 		latencies = {}; -- seconds -> how many

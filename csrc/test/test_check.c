@@ -157,9 +157,20 @@ static void list_of_another(struct rcpt_pending *t)
 	asked(t)->queued = 1;
 }
 
+static void requesters_bytes_miscounted(struct rcpt_pending *t)
+{
+	requester(t)->bytes_low++;
+}
+
+static void requesters_bytes_of_others(struct rcpt_pending *t)
+{
+	asked(t)->bytes_high = 1;
+}
+
 static void in_no_list_of_the_requester(struct rcpt_pending *t)
 {
 	requester(t)->list[DONE] = (struct list){0};
+	set_jid_bytes(requester(t), entry_bytes(t, entry_of(t, OPEN)));
 }
 
 static void journal_goes_round(struct rcpt_pending *t)
@@ -211,6 +222,8 @@ static const struct {
 	{not_queued, "a requester's changes are counted wrongly"},
 	{requesters_list_miscounted, "a list of a requester is broken"},
 	{list_of_another, "a list of a requester is broken"},
+	{requesters_bytes_miscounted, "a requester's bytes are counted wrongly"},
+	{requesters_bytes_of_others, "a requester's bytes are counted wrongly"},
 	{in_no_list_of_the_requester, "the requesters' lists and the table differ"},
 	{journal_goes_round, "the journal is broken"},
 	{journal_has_another, "the journal is broken"},

@@ -7,6 +7,7 @@
 
 #include "mem.h"
 #include "pending.h"
+#include "pending_table.h"
 
 static const struct rcpt_key key = {0x0123456789abcdef, 0xfedcba9876543210};
 
@@ -319,6 +320,104 @@ static void long_ids_and_addresses(void **state)
 	rcpt_pending_free(t);
 }
 
+/* An entry for somebody whose address has so many bytes, its id included. */
+static enum rcpt_status add_long(struct rcpt_pending *t, const char *id, size_t bytes, double now)
+{
+	static char big[RCPT_JID_MAX];
+	memset(big, 'x', sizeof big);
+	return rcpt_pending_add(t, text("a@h"), (struct rcpt_str){big, bytes - strlen(id)}, text(id), now, 0);
+}
+
+/* As many as their number allows have 256 bytes each, the address and the id as text. */
+static void long_entries_of_a_user_are_fewer(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(100, 10, 100, 10);
+	add(t, "b@h", "x@h", "old", 0);
+	char id[64];
+	for (int i = 10; i < 30; i++) {
+		snprintf(id, sizeof id, "%d", i);
+		assert_int_equal(add_long(t, id, 256, i), RCPT_OK);
+		assert_int_equal(rcpt_pending_count_of(t, text("a@h")), i < 20 ? i - 9 : 10);
+	}
+	sound(t);
+	assert_int_equal(add_long(t, "30", 257, 30), RCPT_OK); /* two of the ten go for it */
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 9);
+	for (int i = 10; i < 30; i++) {
+		snprintf(id, sizeof id, "f81d4fae-7dec-41d0-a765-0000000000%d", i);
+		assert_int_equal(add_long(t, id, 257, i), RCPT_OK); /* though it is kept in fewer */
+		sound(t);
+	}
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 9);
+	assert_int_equal(match(t, "b@h", "x@h", "old", 40), RCPT_DELIVERED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+/* More than 32 bits' worth, which would take a test too long to add. */
+static void many_bytes_are_counted(void **state)
+{
+	(void)state;
+	static const uint64_t sums[] = {(uint64_t)RCPT_CAPACITY_MAX * RCPT_ENTRY_BYTES + 4094, 0xffffffff, 0x100000000, 0};
+	struct jid jid = {.queued = 1, .len = RCPT_JID_MAX};
+	for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
+		set_jid_bytes(&jid, sums[i]);
+		assert_true(jid_bytes(&jid) == sums[i]);
+		assert_true(jid.queued == 1 && jid.len == RCPT_JID_MAX);
+	}
+}
+
+/* However they go. */
+static void bytes_are_given_back(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 3; how++) {
+		struct rcpt_pending *t = make(100, 10, 100, 10);
+		for (int round = 0; round < 20; round++) {
+			const double now = 1000. * round;
+			for (int i = 0; i < 5; i++) {
+				const char id[] = {(char)('1' + i), 0};
+				assert_int_equal(add_long(t, id, 512, now), RCPT_OK);
+			}
+			assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 5);
+			sound(t);
+			if (how == 0)
+				assert_int_equal(rcpt_pending_expire(t, ALL, now + 100, 10, NULL, NULL), 5);
+			else if (how == 1)
+				assert_int_equal(rcpt_pending_expire(t, text("a@h"), now + 100, 10, NULL, NULL), 5);
+			else
+				assert_int_equal(rcpt_pending_forget(t, text("a@h")), 5);
+			sound(t);
+		}
+		rcpt_pending_free(t);
+	}
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* However small the limit is. Somebody who was only asked has no entries. */
+static void one_entry_always_fits(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(100, 1, 100, 100);
+	static char big[RCPT_JID_MAX];
+	memset(big, 'x', sizeof big);
+	const struct rcpt_str longest = {big, sizeof big};
+	assert_int_equal(rcpt_pending_add(t, text("b@h"), text("a@h"), text("1"), 1, 0), RCPT_OK);
+	const struct rcpt_entry old = {.from = text("a@h"), .asked = longest, .id = {big, RCPT_ID_MAX}, .time = 1};
+	assert_int_equal(rcpt_pending_put(t, &old, 2), RCPT_OK);
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 1);
+	sound(t);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), longest, (struct rcpt_str){big, RCPT_ID_MAX - 1}, 3, 0), RCPT_OK);
+	assert_int_equal(rcpt_pending_put(t, &old, 4), RCPT_OK); /* which makes room at once */
+	assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 1);
+	sound(t);
+	assert_int_equal(add(t, "a@h", "x@h", "1", 5), RCPT_OK);
+	assert_int_equal(match(t, "a@h", "x@h", "1", 6), RCPT_DELIVERED);
+	assert_int_equal(rcpt_pending_count(t), 1);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
 /* An id that the entries shown have. */
 struct expected_id {
 	struct rcpt_str id;
@@ -525,6 +624,55 @@ static void over_the_limit_of_a_user_the_oldest_goes_when_put_back_too(void **st
 	assert_string_equal(gone, "opqd-dd");
 	assert_int_equal(match(t, "a@h", "b@h", "r", 101), RCPT_DUPLICATE);
 	assert_int_equal(match(t, "a@h", "b@h", "n", 101), RCPT_DELIVERED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
+/* And so does what takes more bytes than there are, unless more than that would be missed. */
+static void over_the_bytes_of_a_user_the_oldest_goes_when_put_back_too(void **state)
+{
+	(void)state;
+	char gone[20] = "";
+	static char big[RCPT_JID_MAX];
+	memset(big, 'x', sizeof big);
+	struct rcpt_pending *t = make(10, 4, 1000, 1000); /* 1,024 bytes */
+	rcpt_pending_journal(t, note_id, gone);
+	assert_int_equal(add_long(t, "m", 500, 160), RCPT_OK);
+	assert_int_equal(add_long(t, "n", 500, 170), RCPT_OK);
+	struct rcpt_entry e = {.from = text("a@h"), .asked = {big, 499}, .id = text("o"), .time = 150};
+	assert_int_equal(rcpt_pending_put(t, &e, 200), RCPT_OK); /* older than what would have to go */
+	assert_string_equal(gone, "o");
+	e.time = 165;
+	assert_int_equal(rcpt_pending_put(t, &e, 200), RCPT_OK); /* younger than that */
+	assert_string_equal(gone, "om");
+	e.asked.n = 999;
+	e.id = text("p");
+	e.time = 168; /* both would have to go: "o" is older, "n" is not */
+	assert_int_equal(rcpt_pending_put(t, &e, 200), RCPT_OK);
+	assert_string_equal(gone, "omp");
+	e.state = RCPT_DELIVERED_ONCE;
+	e.flags = RCPT_INJECTED;
+	e.time = 180; /* nobody awaits it */
+	assert_int_equal(rcpt_pending_put(t, &e, 200), RCPT_OK);
+	assert_string_equal(gone, "ompp");
+	assert_int_equal(rcpt_pending_match(t, text("a@h"), (struct rcpt_str){big, 499}, text("n"), 200, &answer), RCPT_DELIVERED);
+	e.asked.n = 524;
+	e.time = 200; /* first "n" would go, as it was delivered, and then "o" */
+	assert_int_equal(rcpt_pending_put(t, &e, 200), RCPT_OK);
+	assert_string_equal(gone, "omppp");
+	e.asked.n = 523;
+	e.state = RCPT_PENDING;
+	e.time = 161; /* of those "n" alone */
+	assert_int_equal(rcpt_pending_put(t, &e, 200), RCPT_OK);
+	assert_int_equal(rcpt_pending_count(t), 2);
+	assert_string_equal(gone, "omppp");
+	sound(t);
+	e.id = text("q");
+	e.asked.n = 1023;
+	e.time = 200;
+	assert_int_equal(rcpt_pending_put(t, &e, 200), RCPT_OK);
+	assert_string_equal(gone, "omppppo");
+	assert_int_equal(rcpt_pending_count(t), 1);
 	sound(t);
 	rcpt_pending_free(t);
 }
@@ -958,6 +1106,34 @@ static void what_cannot_be_told_of_stays(void **state)
 	assert_int_equal(rcpt_mem_held(), 0);
 }
 
+/* The same where bytes are made room for. What is over them then goes when the next one comes. */
+static void what_cannot_be_told_of_stays_however_long_the_new_one_is(void **state)
+{
+	(void)state;
+	int left = 0;
+	struct rcpt_pending *t = make(100, 4, 100, 50);
+	rcpt_pending_journal(t, note_some, &left);
+	seen_text[0] = 0;
+	add_long(t, "1", 400, 0);
+	add_long(t, "2", 400, 1);
+	add_long(t, "3", 200, 2);
+	assert_int_equal(add_long(t, "4", 1000, 3), RCPT_NO_MEMORY);
+	assert_int_equal(rcpt_pending_count(t), 3);
+	sound(t);
+	left = 1;
+	assert_int_equal(add_long(t, "4", 1000, 3), RCPT_OK);
+	assert_string_equal(seen_text, "1:10 ");
+	assert_int_equal(rcpt_pending_count(t), 3);
+	sound(t);
+	left = 9;
+	assert_int_equal(add_long(t, "5", 10, 4), RCPT_OK);
+	assert_string_equal(seen_text, "1:10 2:10 3:10 ");
+	assert_int_equal(rcpt_pending_count(t), 2);
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
 /* Neither is anything overdue or expired that nobody takes: it is shown again. */
 static void what_is_not_taken_is_shown_again(void **state)
 {
@@ -1371,6 +1547,10 @@ int main(void)
 		cmocka_unit_test(a_clock_that_steps_back_stops_nothing),
 		cmocka_unit_test(a_clock_that_leaps_ages_all_that_is_older),
 		cmocka_unit_test(long_ids_and_addresses),
+		cmocka_unit_test(long_entries_of_a_user_are_fewer),
+		cmocka_unit_test(many_bytes_are_counted),
+		cmocka_unit_test(bytes_are_given_back),
+		cmocka_unit_test(one_entry_always_fits),
 		cmocka_unit_test(uuids_are_ids_like_others),
 		cmocka_unit_test(uuids_take_sixteen_bytes),
 		cmocka_unit_test(entries_can_be_shown_and_put_back),
@@ -1378,6 +1558,7 @@ int main(void)
 		cmocka_unit_test(what_is_put_back_displaces_nothing_that_is_awaited),
 		cmocka_unit_test(what_is_of_one_time_keeps_its_order),
 		cmocka_unit_test(over_the_limit_of_a_user_the_oldest_goes_when_put_back_too),
+		cmocka_unit_test(over_the_bytes_of_a_user_the_oldest_goes_when_put_back_too),
 		cmocka_unit_test(a_client_that_asks_after_us_gets_its_ack),
 		cmocka_unit_test(an_add_that_fails_changes_nothing),
 		cmocka_unit_test(random_operations_agree_with_a_naive_table),
@@ -1390,6 +1571,7 @@ int main(void)
 		cmocka_unit_test(who_cannot_take_all_stops),
 		cmocka_unit_test(evicted_entries_are_shown),
 		cmocka_unit_test(what_cannot_be_told_of_stays),
+		cmocka_unit_test(what_cannot_be_told_of_stays_however_long_the_new_one_is),
 		cmocka_unit_test(what_is_not_taken_is_shown_again),
 		cmocka_unit_test(overdue_entries_are_shown_once),
 		cmocka_unit_test(a_clock_that_was_ahead_holds_up_nothing_overdue),

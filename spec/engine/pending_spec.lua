@@ -80,6 +80,98 @@ describe("receipts.pending", function ()
 		assert.equal("delivered", (pending:match("b@h", "x@h", "1", 51)));
 	end);
 
+	describe("F2 bounds the bytes of a user's ids and of whom they asked, to 256 for each of per_user,", function ()
+		-- An address that has so many bytes with this id.
+		local function whom(bytes, id) return ("x"):rep(bytes - #id - 2).."@h"; end
+		local function ask(id, bytes, time) assert.is_true((pending:add("a@h/r", whom(bytes, id), id, time))); end
+		local function ids(entries)
+			local list = {};
+			for i, entry in ipairs(entries) do list[i] = entry.id; end
+			return table.concat(list, " ");
+		end
+		local function kept() return ids(pending:export("a@h")); end
+
+		it("so that of long ones fewer are kept, of short ones as many, and another's stay", function ()
+			pending:add("b@h", "x@h", "1", 0);
+			for i = 10, 29 do ask("i"..i, 512, i); end
+			assert.equal("i25 i26 i27 i28 i29", kept());
+			for i = 30, 49 do ask("i"..i, 256, i); end
+			assert.equal("i40 i41 i42 i43 i44 i45 i46 i47 i48 i49", kept());
+			for i = 50, 69 do ask("i"..i, 257, i); end
+			assert.equal("i61 i62 i63 i64 i65 i66 i67 i68 i69", kept());
+			assert.equal("pending", pending:state("b@h", "x@h", "1"));
+		end);
+
+		it("where an id counts as it is written, though it may take less", function ()
+			for i = 10, 29 do ask("f81d4fae-7dec-41d0-a765-0000000000"..i, 257, i); end
+			assert.equal(9, pending:count("a@h"));
+		end);
+
+		it("and a long one takes the place of as many as it needs, which are told", function ()
+			pending:journal();
+			for i = 0, 9 do ask("i"..i, 20, i); end
+			pending:match("a@h", whom(20, "i5"), "i5", 10);
+			ask("long", 2560 - 3 * 20, 11);
+			assert.equal("i7 i8 i9 long", kept());
+			assert.equal("i0 i1 i2 i3 i4 i6", ids(pending:evicted()), "what was delivered went first");
+			ask("one", 20, 12);
+			ask("two", 20, 13);
+			assert.equal("i9 long one two", kept());
+			assert.equal("i7 i8", ids(pending:evicted()), "short ones take no more than they need");
+		end);
+
+		it("but one is always kept", function ()
+			pending:limit { per_user = 1 };
+			ask(("i"):rep(1023), 1023 + 3071, 1);
+			assert.equal(1, pending:count("a@h"));
+			ask("1", 20, 2);
+			assert.equal("1", kept());
+			ask(("i"):rep(1023), 1023 + 3071, 3);
+			assert.equal(("i"):rep(1023), kept());
+		end);
+
+		it("as for what is put back", function ()
+			local function put(id, bytes, time, state)
+				return (pending:import("a@h", { { to = whom(bytes, id), id = id, time = time, state = state or "pending" } }, 60));
+			end
+			for i = 1, 8 do assert.equal(1, put("i"..i, 512, i)); end
+			assert.equal("i4 i5 i6 i7 i8", kept());
+			assert.equal(1, put("old", 512, 3));
+			assert.equal("i4 i5 i6 i7 i8", kept(), "what is older than all is the first to go");
+			assert.equal(1, put("young", 900, 6.5));
+			assert.equal("i6 young i7 i8", kept());
+			assert.equal(1, put("middle", 1700, 6.7));
+			assert.equal("i6 young i7 i8", kept(), "younger than some that would go, but not than all");
+			assert.equal(1, put("done", 2000, 60, "delivered"));
+			assert.equal("i6 young i7 i8", kept(), "nobody awaits that");
+		end);
+
+		it("and gives them back once an entry has gone, not when it is answered", function ()
+			for i = 1, 5 do ask("i"..i, 512, i); end
+			pending:match("a@h", whom(512, "i3"), "i3", 6);
+			pending:match("a@h", whom(512, "i1"), "i1", 6);
+			ask("i6", 512, 6);
+			assert.equal("i2 i4 i5 i6 i1", kept());
+			for time = 7, 5007, 1000 do
+				pending:expire(time + 4000);
+				for i = 1, 5 do ask("e"..i, 512, time); end
+				assert.equal("e1 e2 e3 e4 e5", kept());
+				pending:forget("a@h");
+				for i = 1, 5 do ask("f"..i, 512, time); end
+				assert.equal("f1 f2 f3 f4 f5", kept());
+			end
+		end);
+
+		it("and goes on where another table's are taken over", function ()
+			for i = 1, 5 do ask("i"..i, 512, i); end
+			local other = receipts.pending {};
+			other:take_over(pending);
+			pending = other;
+			ask("i6", 512, 6);
+			assert.equal("i2 i3 i4 i5 i6", kept());
+		end);
+	end);
+
 	it("F2 expires what is over its time, in steps", function ()
 		for i = 1, 5 do pending:add("a@h", "x@h", tostring(i), i); end
 		local done, gone = pending:expire(104, 2);

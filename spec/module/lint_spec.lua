@@ -250,6 +250,16 @@ describe("F5 lint", function ()
 			assert.is_true(tracker:summary().forgotten > 20000);
 		end);
 
+		it("none of one requester's before memory is used up, though their addressee's address is long", function ()
+			local tracker = trackers.new(engine);
+			local facts = facts_of(ask("a@x", ("b"):rep(3000).."@x", "1"))[1];
+			for i = 1, 20000 do
+				facts.id = tostring(i);
+				tracker:message(facts);
+			end
+			assert.same({ 0, 20000 }, { tracker:summary().forgotten, tracker.pending:count() });
+		end);
+
 		it("that is too long to be kept", function ()
 			local summary = summary_of(ask("a@x", "b@x", ("x"):rep(1024)));
 			assert.same({ 1, 1, 1 }, { summary.asked, summary.unanswered, summary.forgotten });
