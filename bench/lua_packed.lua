@@ -7,7 +7,7 @@
 --
 -- An add or a match takes 10 µs for a user with ten entries, and some 150 with a thousand, which is the limit. It knows pending and
 -- delivered entries, and those of a user in order; not the order of all, a time of their own for delivered ones, what has failed or is
--- overdue, a capacity, a limit of a user's bytes, or a store.
+-- overdue, a capacity, a limit of a user's bytes, that a host may have others answer, or a store.
 
 local jid_bare = require "util.jid".bare;
 local pack, unpack = string.pack, string.unpack;

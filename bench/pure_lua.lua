@@ -407,10 +407,12 @@ function pure_lua.new(limits, capable)
 				end
 				return bits, verdict, id, age, false, type_names[was & TYPE], whom ~= from;
 			end
-			about = about or how[n] < DELIVERED;
+			about = about or how[n] < DELIVERED and n;
 			n = same[n];
 		end
 		if bits & BOUNCE ~= 0 then return bits; end
+		-- A host may have others answer
+		while about and (how[about] >= DELIVERED or not asked[about]:match("^[^/]*"):find("@", 1, true)) do about = same[about]; end
 		return bits, about and "forged" or "unknown", id;
 	end
 

@@ -217,8 +217,7 @@ bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt
 					   struct rcpt_answer *answer)
 {
 	const int64_t time = ticks(now);
-	bool about;
-	const rcpt_ref ref = rcpt_entry_find(t, from, to, id, &about);
+	const rcpt_ref ref = rcpt_entry_find(t, from, to, id, NULL);
 	if (!ref || entry_at(t, ref)->state != RCPT_PENDING)
 		return false;
 	tell_answer(entry_at(t, ref), time, answer);
@@ -230,8 +229,7 @@ bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt
 bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
 						enum rcpt_state *state)
 {
-	bool about;
-	const rcpt_ref ref = rcpt_entry_find(t, from, to, id, &about);
+	const rcpt_ref ref = rcpt_entry_find(t, from, to, id, NULL);
 	if (ref)
 		*state = (enum rcpt_state)entry_at(t, ref)->state;
 	return ref != 0;

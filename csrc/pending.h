@@ -64,10 +64,10 @@ enum rcpt_status {
 };
 
 enum rcpt_verdict {
-	RCPT_UNKNOWN,   /* nobody's answer about this id is awaited */
+	RCPT_UNKNOWN,   /* nobody's answer about this id is awaited, or only a host's: that may have others answer */
 	RCPT_DELIVERED, /* the first ack from who was asked */
 	RCPT_DUPLICATE, /* another one */
-	RCPT_FORGED     /* somebody's answer is awaited, and who acks was never asked */
+	RCPT_FORGED     /* somebody's answer is awaited who is no host, and who acks was never asked */
 };
 
 /* What is remembered with an entry. The lowest three bits are the content message's type, see facts.h. */

@@ -59,6 +59,25 @@ static bool asked_is(const struct rcpt_pending *t, const struct entry *e, struct
 	return rcpt_str_eq(jid_text(jid_at(t, e->asked)), e->flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to));
 }
 
+/* Whoever is in a room counts as the room. */
+static bool is_host(struct rcpt_str jid)
+{
+	const struct rcpt_str bare = rcpt_jid_bare(jid);
+	return !memchr(bare.p, '@', bare.n);
+}
+
+/* From `ref` on along its chain: is anybody's answer about this id still awaited who is no host? */
+static bool is_awaited(const struct rcpt_pending *t, rcpt_ref ref, rcpt_ref from, const struct id *id)
+{
+	while ((ref = seek(t, ref, from, id))) {
+		const struct entry *e = entry_at(t, ref);
+		if (kind_of(e) == OPEN && !is_host(jid_text(jid_at(t, e->asked))))
+			return true;
+		ref = e->next;
+	}
+	return false;
+}
+
 rcpt_ref rcpt_entry_find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str text,
 						 bool *about)
 {
@@ -67,7 +86,9 @@ rcpt_ref rcpt_entry_find(const struct rcpt_pending *t, struct rcpt_str from, str
 	const struct id id = id_of(text, bytes);
 	uint32_t from_hash;
 	const uint32_t hash = send_for_buckets(t, requester, &id, &from_hash);
-	*about = false;
+	rcpt_ref first = 0; /* the first open one */
+	if (about)
+		*about = false;
 	rcpt_slab_prefetch(&t->slab, rcpt_lhash_chain(&t->entries, hash));
 	const rcpt_ref jid = rcpt_jid_find(t, requester, from_hash);
 	if (!jid)
@@ -75,11 +96,14 @@ rcpt_ref rcpt_entry_find(const struct rcpt_pending *t, struct rcpt_str from, str
 	rcpt_ref ref = rcpt_lhash_chain(&t->entries, hash);
 	while ((ref = seek(t, ref, jid, &id))) {
 		const struct entry *e = entry_at(t, ref);
-		*about = *about || kind_of(e) == OPEN;
 		if (asked_is(t, e, to))
 			return ref;
+		if (!first && kind_of(e) == OPEN)
+			first = ref;
 		ref = e->next;
 	}
+	if (about)
+		*about = is_awaited(t, first, jid, &id);
 	return 0;
 }
 

@@ -207,8 +207,8 @@ bool rcpt_entry_show(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *vis
 
 /* -- Finding entries ------------------------------------------------------------------------------------------------- */
 
-/* The entry that an answer of `to` about (from, id) belongs to, or 0. `*about` tells whether anybody's answer about this id is
- * still awaited. */
+/* The entry that an answer of `to` about (from, id) belongs to, or 0. Then `*about` tells whether anybody's answer about this id
+ * is still awaited who is no host; where it is NULL, nobody wants to know. */
 rcpt_ref rcpt_entry_find(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about);
 
 /* What an entry is looked up by: the requester's bare JID, the asked JID as it is kept, and the id; with their hashes, reckoned

@@ -237,7 +237,14 @@ static struct naive_entry *find_exact(struct naive *t, const struct naive_entry 
 	return NULL;
 }
 
-/* The entry that an answer belongs to. `*about`: is anybody's answer about this id awaited? That is told where there is none. */
+static bool is_host(struct rcpt_str jid)
+{
+	const struct rcpt_str bare = rcpt_jid_bare(jid);
+	return !memchr(bare.p, '@', bare.n);
+}
+
+/* The entry that an answer belongs to. `*about`: is anybody's answer about this id awaited who is no host? That is told where
+ * there is none. */
 static struct naive_entry *find(struct naive *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id, bool *about)
 {
 	struct naive_entry *found = NULL;
@@ -246,7 +253,7 @@ static struct naive_entry *find(struct naive *t, struct rcpt_str from, struct rc
 		struct naive_entry *e = t->all.entry[i];
 		if (!rcpt_str_eq(e->from, rcpt_jid_bare(from)) || !rcpt_str_eq(e->id, id))
 			continue;
-		*about = *about || !done(e);
+		*about = *about || (!done(e) && !is_host(e->asked));
 		if (rcpt_str_eq(e->asked, e->flags & RCPT_OCCUPANT ? to : rcpt_jid_bare(to)) && (!found || e->born > found->born))
 			found = e;
 	}

@@ -18,9 +18,9 @@ static char uuid[RCPT_UUID_BYTES]; /* as one of the ids is kept */
 static const struct rcpt_str requesters[] = {TEXT("a@h"),   TEXT("a@h/r"),       TEXT("b@h/r"),
 											 TEXT("c@h"),   TEXT("d@h"),         TEXT("/r"),
 											 TEXT("a\0@h"), {big, RCPT_JID_MAX}, {big, RCPT_JID_MAX + 1}};
-static const struct rcpt_str asked[] = {TEXT("a@h"),   TEXT("x@h/r"),       TEXT("x@h"),
-										TEXT("r@muc"), TEXT("r@muc/n"),     TEXT("r@muc/m"),
-										TEXT(""),      {big, RCPT_JID_MAX}, {big, RCPT_JID_MAX + 1}};
+static const struct rcpt_str asked[] = {
+	TEXT("a@h"),         TEXT("x@h/r"),           TEXT("x@h"),   TEXT("r@muc"), TEXT("r@muc/n"), TEXT("r@muc/m"), TEXT(""),
+	{big, RCPT_JID_MAX}, {big, RCPT_JID_MAX + 1}, TEXT("h/r@s"), TEXT("h")};
 static const struct rcpt_str ids[] = {TEXT("1"),
 									  TEXT("2"),
 									  TEXT("3"),

@@ -105,6 +105,26 @@ static void without_a_nick_it_is_no_occupant(void **state)
 	rcpt_pending_free(t);
 }
 
+/* It may hand the message to others, who answer. */
+static void nothing_is_forged_where_a_host_was_asked(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	add(t, "a@h", "multicast.h/r@s", "1", 0);
+	add(t, "a@h", "b@h", "1", 0);
+	add(t, "a@h", "b@h", "2", 0);
+	assert_int_equal(match(t, "a@h", "c@h", "1", 1), RCPT_FORGED);
+	assert_int_equal(match(t, "a@h", "b@h", "1", 1), RCPT_DELIVERED);
+	assert_int_equal(match(t, "a@h", "c@h", "1", 1), RCPT_UNKNOWN);
+	assert_int_equal(rcpt_pending_add(t, text("a@h"), text("multicast.h/r@s"), text("3"), 0, RCPT_OCCUPANT), RCPT_OK);
+	assert_int_equal(match(t, "a@h", "c@h", "3", 1), RCPT_UNKNOWN);
+	assert_int_equal(match(t, "a@h", "multicast.h/r@s", "3", 1), RCPT_DELIVERED);
+	assert_int_equal(match(t, "a@h", "multicast.h", "1", 1), RCPT_DELIVERED);
+	assert_int_equal(match(t, "a@h", "c@h", "2", 1), RCPT_FORGED);
+	sound(t);
+	rcpt_pending_free(t);
+}
+
 static void failed_is_not_the_last_word(void **state)
 {
 	(void)state;
@@ -1538,6 +1558,7 @@ int main(void)
 		cmocka_unit_test(one_id_asked_of_several),
 		cmocka_unit_test(occupants_match_in_full),
 		cmocka_unit_test(without_a_nick_it_is_no_occupant),
+		cmocka_unit_test(nothing_is_forged_where_a_host_was_asked),
 		cmocka_unit_test(failed_is_not_the_last_word),
 		cmocka_unit_test(an_answered_id_can_be_asked_again),
 		cmocka_unit_test(a_user_over_quota_loses_their_own_oldest),

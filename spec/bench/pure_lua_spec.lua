@@ -69,7 +69,7 @@ local others = {
 };
 
 local function jid()
-	if one_in(12) then return one_of { "h", "h/r", "", "/r", LONG, LONG.."@h", "a@h/"..LONG }; end
+	if one_in(12) then return one_of { "h", "h/r", "h/r@s", "", "/r", LONG, LONG.."@h", "a@h/"..LONG }; end
 	return one_of { "a@h", "b@h", "c@h", "d@h", "room@muc" }..one_of { "", "/r", "/nick" };
 end
 

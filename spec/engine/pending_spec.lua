@@ -35,6 +35,38 @@ describe("receipts.pending", function ()
 		assert.equal("delivered", (pending:match("a@h", "b@h", "1", 1)));
 	end);
 
+	it("E1 takes nobody for a forger where a host was asked: it may have handed the message to others, who answer", function ()
+		pending:add("a@h", "multicast.h", "1", 0);
+		assert.equal("unknown", (pending:match("a@h", "b@h/r", "1", 1)));
+		assert.equal("unknown", (pending:match("a@h", "other.h", "1", 1)));
+		local ack = st.message({ from = "b@h/r", to = "a@h/r" }):tag("received", { xmlns = R.xmlns, id = "1" });
+		assert.equal("unknown", select(2, pending:incoming(ack, 1)));
+		pending:fail("a@h", "multicast.h", "1", 1);
+		assert.equal("unknown", (pending:match("a@h", "b@h/r", "1", 1)));
+		assert.equal("delivered", (pending:match("a@h", "multicast.h/x", "1", 2)));
+		assert.equal("unknown", (pending:match("a@h", "b@h/r", "1", 2)));
+		assert.equal("duplicate", (pending:match("a@h", "multicast.h", "1", 3)));
+		-- What is behind a host's slash is no part of who it is; a room's occupant is somebody.
+		pending:add("a@h", "multicast.h/at@it", "2", 0, { occupant = true });
+		pending:add("a@h", "room@muc/nick", "3", 0, { occupant = true });
+		assert.equal("unknown", (pending:match("a@h", "b@h", "2", 1)));
+		assert.equal("forged", (pending:match("a@h", "b@h", "3", 1)));
+	end);
+
+	it("E1 takes them for one while the answer of somebody else about that id is awaited, too", function ()
+		for _, first in ipairs { true, false } do
+			if first then pending:add("a@h", "multicast.h", "1", 0); end
+			pending:add("a@h", "b@h", "1", 0);
+			if not first then pending:add("a@h", "multicast.h", "1", 0); end
+			pending:add("a@h", "b@h", "2", 0);
+			pending:add("c@h", "b@h", "1", 0);
+			assert.equal("forged", (pending:match("a@h", "d@h", "1", 1)));
+			assert.equal("delivered", (pending:match("a@h", "b@h", "1", 1)));
+			assert.equal("unknown", (pending:match("a@h", "d@h", "1", 1)), "that of the host alone is");
+			pending:forget("a@h");
+		end
+	end);
+
 	it("C6 remembers that the request was ours, and the type", function ()
 		pending:add("a@h", "b@h", "1", 0, { injected = true, type = "chat" });
 		assert.same({ "delivered", 1, true, "chat", false }, { pending:match("a@h", "b@h", "1", 1) });
