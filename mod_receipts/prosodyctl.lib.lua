@@ -46,7 +46,7 @@ function prosodyctl.new(engine, problem)
 	return command.new({
 		check = setup.command(system);
 		lint = lint.command(engine);
-		pending = stored.command(system);
+		pending = stored.command(engine, system);
 	}, problem, io.stdout, io.stderr);
 end
 

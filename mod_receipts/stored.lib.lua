@@ -12,12 +12,21 @@ local stored = {};
 
 local FAILED = 2; -- exit code
 
---- What is said of a user.
--- @param data  what the store has
--- @param ttl   seconds after which an entry expires
+-- A user's records as entries, and how many records are none: the engine reads them, as it does for the server.
+local function entries_of(engine, account, data, now)
+	local all, damaged = records.entries(data);
+	local _, _, why = engine.pending {}:import(account, all, now);
+	local entries = {};
+	for i, entry in ipairs(all) do
+		if why[i] and why[i] ~= "expired" then damaged = damaged + 1; else table.insert(entries, entry); end
+	end
+	return entries, damaged;
+end
+
+-- What is said of a user.
+-- @param ttl  seconds after which an entry expires
 -- @return array of lines
-function stored.lines(data, now, ttl)
-	local entries, damaged = records.entries(data or {});
+local function lines_of(entries, damaged, now, ttl)
 	local rows = views.pending(entries, now);
 	for i, entry in ipairs(entries) do
 		if entry.state == "delivered" then rows[i][4] = "delivered"; end -- kept for rule C6
@@ -30,10 +39,11 @@ function stored.lines(data, now, ttl)
 end
 
 --- The subcommand, see command.lib.lua.
+-- @param engine  receipts
 -- @param system  configmanager, modulemanager: core's; out, err: files; now (function (): seconds);
 --                open (function (host, store name)): a keyval store; or nil and why not;
 --                may_exist (function (user, host)): is there such a user, or may there be one?
-function stored.command(system)
+function stored.command(engine, system)
 	local configmanager, modulemanager = system.configmanager, system.modulemanager;
 	local function fail(...)
 		system.err:write(string.format(...), "\n");
@@ -57,8 +67,9 @@ function stored.command(system)
 		if not data and problem then return fail("The store of %s cannot be read: %s", host, problem); end
 		if data and type(data) ~= "table" then return fail("What is stored of %s is damaged", arguments[1]); end
 		if data == nil and not system.may_exist(user, host) then return fail("There is no user %s@%s", user, host); end
-		local ttl = options.read(get, function () end).expire_after;
-		system.out:write(table.concat(stored.lines(data, system.now(), ttl), "\n"), "\n");
+		local now, ttl = system.now(), options.read(get, function () end).expire_after;
+		local entries, damaged = entries_of(engine, arguments[1], data or {}, now);
+		system.out:write(table.concat(lines_of(entries, damaged, now, ttl), "\n"), "\n");
 		return 0;
 	end
 	return { usage = "USER@HOST", summary = "Shows what is stored of a user's messages that await a receipt; no server has to run", run = run };

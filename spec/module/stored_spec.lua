@@ -4,6 +4,7 @@
 
 local paths = require "spec.support.paths";
 local lib = paths.lib;
+local receipts = require "receipts";
 local new_set = require "util.set".new;
 
 local FAILED = 2;
@@ -22,10 +23,10 @@ describe("prosodyctl mod_receipts pending", function ()
 			assert.same({ "a", "h" }, { user, host });
 			return may_exist;
 		end
-		local command = lib("stored").command {
+		local command = lib("stored").command(receipts, {
 			configmanager = configmanager, modulemanager = modulemanager, open = open, may_exist = exists, now = function () return 1000000; end;
 			out = file(1), err = file(2);
-		};
+		});
 		local code, usage = command.run(arguments or { "a@h" });
 		return code, usage or written[1]..written[2];
 	end
@@ -87,6 +88,19 @@ describe("prosodyctl mod_receipts pending", function ()
 		assert.truthy(text:find("\n4 messages\n1 record damaged, or not of this version\n$"), text);
 		records = { [key("b@h", "one")] = records[key("b@h", "one")] };
 		assert.truthy(select(2, pending({}, opens(records))):find("\n1 message\n$"));
+	end);
+
+	it("takes for damaged what the server does", function ()
+		local records = { [key_of("b@h", "sound")] = { to = "b@h", id = "sound", time = 999990 } };
+		for id, record in pairs {
+			["1"] = { time = -1e300 }, ["2"] = { state = 5 }, ["3"] = { state = "lost" }, ["4"] = { type = {} }, ["5"] = { to = "" }, ["6"] = { time = 0/0 };
+		} do
+			record.to, record.id, record.time = record.to or "b@h", id, record.time or 999990;
+			records[key_of(record.to, id)] = record;
+		end
+		local code, text = pending({}, opens(records));
+		assert.equal(0, code);
+		assert.truthy(text:find("\n1 message\n6 records damaged, or not of this version\n$"), text);
 	end);
 
 	it("wants one user of a host that there is", function ()

@@ -72,6 +72,13 @@ suite("", function (on)
 		assert.equal("same", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "same"))[1]));
 	end);
 
+	it("E1 takes acks of what was sent to a host from whomever that has handed it to", function ()
+		on.asked("multicast", "localhost");
+		assert.equal("multicast", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "multicast"))[1]));
+		on.asked("multicast");
+		assert.same({}, on.alice_gets("mallory", stanzas.ack("alice@localhost/alice", "multicast")));
+	end);
+
 	it("E1 takes an ack to a room occupant's message from that occupant only", function ()
 		for _, name in ipairs { "alice", "bob", "mallory" } do
 			on.send(name, st.presence({ to = "room@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
