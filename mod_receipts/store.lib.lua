@@ -50,7 +50,7 @@ function store.new(host, pending, stores, actions)
 		loading = {}; -- user whose records it reads -> functions that have those go on who wait for that
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users all of whose records are to be removed
-		forgotten = 0; -- how often somebody was forgotten
+		forgotten = { times = 0 }; -- how often somebody was
 		going = {}; -- users of `gone` and `purged` who have not had their turn
 		damaged = {}; -- set of users whose data are none: to be replaced
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
@@ -68,6 +68,7 @@ function methods:take_over(other)
 	self.known:take_over(other.known);
 	self.busy, self.loading, self.gone, self.purged = other.busy, other.loading, other.gone, other.purged;
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
+	self.forgotten = other.forgotten;
 	-- It may be at work with a storage: what it reads, or cannot write, it tells the table that there is by then.
 	other.pending = nil;
 	lineage.take_over(self, other);
@@ -259,13 +260,13 @@ end
 -- Brings one user's changes to the store. Returns whether that worked.
 local function write(self, user, changes, any_kept)
 	self.busy[user] = true;
-	local any, forgotten = next(changes) ~= nil, self.forgotten;
+	local any, forgotten = next(changes) ~= nil, self.forgotten.times;
 	if any_kept and is_deleted(self, user) then
 		self.actions.deleted(user);
 		return true;
 	end
 	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end
-	if self.forgotten ~= forgotten then return false; end -- meanwhile, and this may be the user
+	if self.forgotten.times ~= forgotten then return false; end -- meanwhile, and this may be the user
 	local ok, err = true, nil;
 	if any then ok, err = attempt(self, self.map, "set_keys", user, changes); end
 	if not ok then
@@ -408,7 +409,7 @@ function methods:forget(user)
 	self.put_off:forget(user);
 	self.no_room:set(user, nil);
 	self.purged[user] = true;
-	self.forgotten = self.forgotten + 1;
+	self.forgotten.times = self.forgotten.times + 1;
 	self.known:set(user, true); -- there is nothing to be read any more
 	return not self.busy[user] and purge(self, user);
 end
