@@ -328,25 +328,30 @@ local function save_hashes() learning.save(capabilities, hashes); end
 
 -- A reload keeps what is pending and known. What was to be sent again is not.
 
-function module.save() return parts; end
+local saved = false;
 
-function module.restore(saved)
-	if not saved.pending then return look_around(); end -- save() has failed, and force_module_reload is set
-	pending:take_over(saved.pending);
+function module.save()
+	saved = true;
+	return parts;
+end
+
+function module.restore(before)
+	if not before.pending then return look_around(); end -- save() has failed, and force_module_reload is set
+	pending:take_over(before.pending);
 	pending:limit(limits);
-	saved.pending = nil; -- what has begun there, and waits, finds the table that there is by then
-	lineage.take_over(parts, saved);
-	guards.waiting = saved.guards.waiting; -- what comes now is not to overtake it
+	before.pending = nil; -- what has begun there, and waits, finds the table that there is by then
+	lineage.take_over(parts, before);
+	guards.waiting = before.guards.waiting; -- what comes now is not to overtake it
 	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
-		if asleep.is_awake(saved[name]) then parts[name]:take_over(saved[name]); end
+		if asleep.is_awake(before[name]) then parts[name]:take_over(before[name]); end
 	end
-	hiding.take_over(saved.hiding);
-	if asleep.is_awake(saved.presence) then sleeping.presence.take_over(saved.presence); end
-	if asleep.is_awake(saved.queries) then
-		query_id = saved.queries.id;
+	hiding.take_over(before.hiding);
+	if asleep.is_awake(before.presence) then sleeping.presence.take_over(before.presence); end
+	if asleep.is_awake(before.queries) then
+		query_id = before.queries.id;
 		asleep.wake(queries); -- to hear the answers that are still to come
 	end
-	guards.in_thread(guard("asking anew", capabilities.take_over), capabilities, saved.capabilities);
+	guards.in_thread(guard("asking anew", capabilities.take_over), capabilities, before.capabilities);
 	if asleep.is_awake(answering) then answering:learned(); end -- for what was learned a moment ago
 end
 
@@ -439,6 +444,7 @@ reports:start();
 
 function module.unload()
 	local works = store:flush_all(); -- first: while a storage is at work others may run, and all of us is still there for them
+	save_hashes();
 	catch_up(); -- before what it needs goes
 	unloaded = true;
 	function module.hook() end -- what waits for a storage goes on later, and nobody would take away what it hooks then
@@ -446,8 +452,7 @@ function module.unload()
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
 	withdraw();
 	for _, stop in ipairs(unwatch) do stop(); end
-	if works then store:flush_all(); end -- what has come meanwhile
-	save_hashes();
+	if works and not (module.reloading and saved) then store:flush_all(); end -- what has come meanwhile, unless that is handed over
 	measure();
 	reports:stop();
 	-- Hooks Prosody takes away by itself.

@@ -453,7 +453,7 @@ describe("where what is pending is in a storage that lets others run,", function
 			receipts_answer = "opt-out"
 			receipts_answer_proof = "sent"
 			receipts_resend_attempts = 1
-			receipts_resend_after = "2s"
+			receipts_resend_after = "4s"
 			receipts_flush_interval = "1h"
 		]] };
 		for _, name in ipairs { "alice", "carol" } do
@@ -475,12 +475,12 @@ describe("where what is pending is in a storage that lets others run,", function
 	local function goes(how, meanwhile)
 		ask(alice, "alice's");
 		ask(carol, "carol's");
-		storage.take(server, "0.1");
+		storage.take(server, "0.3");
 		server:run(([[require "util.async".runner(function ()
 			require "core.modulemanager".%s("localhost", "receipts");
 			prosody.spec_gone = true;
 		end):run(true)]]):format(how));
-		socket.sleep(0.15);
+		socket.sleep(0.4);
 		assert.equal("nil", server:run("return tostring(prosody.spec_gone)"));
 		meanwhile();
 		servers.wait(function () return server:run("return prosody.spec_gone") == "true"; end);
@@ -504,7 +504,7 @@ describe("where what is pending is in a storage that lets others run,", function
 		servers.wait(function () able:sync(); return server:support_of(able.jid) == "capable"; end);
 		goes("unload", function () alice:send(stanzas.ask { to = "bob@localhost", id = "meanwhile" }):sync(); end);
 		assert.equal(1, #able:messages());
-		socket.sleep(2.2);
+		socket.sleep(4.2);
 		assert.equal(0, #able:messages());
 	end);
 end);
