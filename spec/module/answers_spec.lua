@@ -99,6 +99,7 @@ describe("answers", function ()
 				local function told(session) return all:told(session, content("1")); end
 				send { phone };
 				send { laptop };
+				assert.is_false(told(laptop), "nor of itself before that");
 				assert.is_true(arrived(laptop, "1"));
 				assert.same({ false, true }, { told(phone), told(laptop) }, "it went elsewhere");
 				send { laptop };
@@ -120,6 +121,15 @@ describe("answers", function ()
 				send { phone };
 				assert.is_true(arrived(phone, "1"));
 				assert.is_true(all:told(laptop, content("1")));
+				all:delivering("b@h", { phone }, content("1", nil, "b@h/phone"), unable);
+				assert.is_true(arrived(phone, "1"));
+				assert.is_true(all:told(laptop, content("1")), "nor where a room may send it to others yet");
+				all, queue = lib.new(), {};
+				for _ = 1, 2 do
+					send { slow, phone };
+					assert.is_true(arrived(phone, "1"));
+				end
+				assert.same({ true, true }, { all:told(slow, content("1")), all:told(slow, content("1")) }, "nor there");
 			end);
 
 			it("come of the last one at each client", function ()

@@ -99,13 +99,14 @@ describe("guard", function ()
 
 	it("F0 gives back what work in a thread returns, unless that has to wait, for which nothing else does", function ()
 		local go_on;
-		assert.is_nil(guards.in_thread(function ()
+		assert.same({ n = 2, nil, true }, table.pack(guards.in_thread(function ()
 			local wait;
 			wait, go_on = async.waiter();
 			wait();
 			return "too late";
-		end));
-		assert.equal("one, 2", guards.in_thread(function (...) return table.concat({ ... }, ", "); end, "one", 2));
+		end)));
+		local result, waits = guards.in_thread(function (...) return table.concat({ ... }, ", "); end, "one", 2);
+		assert.same({ "one, 2", false }, { result, waits });
 		go_on();
 	end);
 

@@ -263,11 +263,13 @@ describe("message hooks", function ()
 			["no roster"] = function () session.roster = nil; end;
 			["not in it"] = function () session.roster["b@h"] = nil; end;
 			["only the other way"] = function () session.roster["b@h"].subscription = "to"; end;
+			["hidden from"] = function () env.hiding[session] = { ["b@h"] = true }; end;
 			["answered for"] = function () env.no_answers.a = nil; end;
 		} do
 			change();
 			assert.equal("from outgoing", send(one), name);
 			session.presence, session.roster, env.no_answers.a = {}, { ["b@h"] = { subscription = "from" } }, true;
+			env.hiding[session] = nil;
 			assert.is_nil((send(one)), name);
 		end
 		assert.equal("from outgoing", send(unaddressed({ from = "a@h/1" }, received("1"))), "no address");

@@ -94,13 +94,14 @@ describe("prosodyctl mod_receipts pending", function ()
 		local records = { [key_of("b@h", "sound")] = { to = "b@h", id = "sound", time = 999990 } };
 		for id, record in pairs {
 			["1"] = { time = -1e300 }, ["2"] = { state = 5 }, ["3"] = { state = "lost" }, ["4"] = { type = {} }, ["5"] = { to = "" }, ["6"] = { time = 0/0 };
+			old = { time = 1 };
 		} do
 			record.to, record.id, record.time = record.to or "b@h", id, record.time or 999990;
 			records[key_of(record.to, id)] = record;
 		end
 		local code, text = pending({}, opens(records));
 		assert.equal(0, code);
-		assert.truthy(text:find("\n1 message\n6 records damaged, or not of this version\n$"), text);
+		assert.truthy(text:find("\n2 messages\n6 records damaged, or not of this version\n$"), text);
 	end);
 
 	it("wants one user of a host that there is", function ()
