@@ -11,6 +11,16 @@ function figures.median(list)
 	return #sorted % 2 == 1 and sorted[middle + 1] or (sorted[middle] + sorted[middle + 1]) / 2;
 end
 
+--- The same in another order.
+function figures.shuffled(list)
+	local out = table.move(list, 1, #list, 1, {});
+	for i = #out, 2, -1 do
+		local k = math.random(i);
+		out[i], out[k] = out[k], out[i];
+	end
+	return out;
+end
+
 --- Prints a figure, and whether it reaches its goal.
 -- @param name   of the figure
 -- @param ours   number, and peer: likewise

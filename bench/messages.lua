@@ -41,15 +41,6 @@ end
 
 local CONTESTANTS = { "none", "ours", "peer", "floor" };
 
-local function shuffled(list)
-	local out = table.move(list, 1, #list, 1, {});
-	for i = #out, 2, -1 do
-		local k = math.random(i);
-		out[i], out[k] = out[k], out[i];
-	end
-	return out;
-end
-
 -- In one process after another, for where memory lies and how strings are hashed is drawn anew with each, contestants take turns, and what
 -- one adds is reckoned in each round from what the messages take without it. Rounds differ in length, so that the collector is not always
 -- as far when they end.
@@ -67,7 +58,7 @@ local function path(figure, bytes)
 			local pairs_sent = (40 + 3 * round) * BATCH;
 			process.write(file, table.concat(pairs_of_messages(pairs_sent), "\n"));
 			local took = {};
-			for _, name in ipairs(shuffled(CONTESTANTS)) do
+			for _, name in ipairs(figures.shuffled(CONTESTANTS)) do
 				input:write(name, " ", bytes, " ", file, "\n");
 				input:flush();
 				took[name] = assert(output:read("n"), name.." has failed") / pairs_sent;

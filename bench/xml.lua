@@ -53,22 +53,14 @@ for i = 1, 5 do
 	for key in pairs(found) do assert(expected[key] ~= nil, key); end
 end
 
--- Each round in another order: what one leaves in the allocator's lists and the caches costs the next.
-local function shuffle(list)
-	for i = #list, 2, -1 do
-		local j = math.random(i);
-		list[i], list[j] = list[j], list[i];
-	end
-	return list;
-end
-
 local times, names = {}, {};
 for name in pairs(contestants) do
 	times[name] = {};
 	table.insert(names, name);
 end
+-- Each round in another order: what one leaves in the allocator's lists and the caches costs the next.
 for round = 1, ROUNDS do
-	for _, name in ipairs(shuffle(names)) do
+	for _, name in ipairs(figures.shuffled(names)) do
 		collectgarbage();
 		local before = os.clock();
 		contestants[name]();

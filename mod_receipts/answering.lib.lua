@@ -24,7 +24,13 @@ local answering = {};
 local methods = {};
 local mt = { __index = methods };
 
-local answer, asks;
+local answer;
+
+-- Is this a content message that asks, and from whom?
+local function asks(self, stanza)
+	local what = self.parts.engine.examine(stanza);
+	return what and what & self.parts.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
+end
 
 --- @param parts  options, engine, preferences, capabilities, waiting, reports; record (function (stanza, why)): takes note of a decision
 -- @param guard  of guard.lib.lua, and later
@@ -63,12 +69,6 @@ local function send_answer(self, session, content, why)
 		self.parts.record(content, "answered for "..client..", "..why);
 		self.parts.reports:count("answers");
 	end
-end
-
--- Is this a content message that asks, and from whom?
-function asks(self, stanza)
-	local what = self.parts.engine.examine(stanza);
-	return what and what & self.parts.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
 end
 
 -- What is known of a session's client; where that is nothing, it matters once it is learned, for what has arrived until then.

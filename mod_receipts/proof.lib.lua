@@ -25,7 +25,8 @@ end
 -- @param counts  optional: function (stanza): does it count?
 function proof.unproven(session, content, counts)
 	local queue, count = session.smacks and session.outgoing_stanza_queue, 0;
-	for _, stanza in ipairs(queue and queue:table() or {}) do
+	if not queue then return 0; end
+	for _, stanza in queue:resume() do
 		local attr = stanza.attr;
 		if attr.id == content.attr.id and attr.from == content.attr.from and (not counts or counts(stanza)) then count = count + 1; end
 	end

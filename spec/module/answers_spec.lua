@@ -60,7 +60,7 @@ describe("answers", function ()
 			before_each(function ()
 				queue = {};
 				slow = { username = "b", host = "h", resource = "slow", smacks = true };
-				slow.outgoing_stanza_queue = { table = function () return queue; end };
+				slow.outgoing_stanza_queue = { resume = function () return ipairs(queue); end };
 			end);
 			local function send(sessions)
 				all:delivering("b@h", sessions or { slow }, content("1"), unable);
