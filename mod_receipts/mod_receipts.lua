@@ -442,7 +442,12 @@ local withdraw = offers.make(inspection, parts, sleeping, guard);
 parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, parts); -- rules F2, F1: what happens without a stanza
 reports:start();
 
+local function tell_lost()
+	module:log("error", "Not all that is pending could be written to the store: what is missing there is lost");
+end
+
 function module.unload()
+	local handed_over = module.reloading and saved;
 	local works = store:flush_all(); -- first: while a storage is at work others may run, and all of us is still there for them
 	save_hashes();
 	catch_up(); -- before what it needs goes
@@ -452,10 +457,12 @@ function module.unload()
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
 	withdraw();
 	for _, stop in ipairs(unwatch) do stop(); end
-	if works and not (module.reloading and saved) then store:flush_all(); end -- what has come meanwhile, unless that is handed over
+	if not handed_over and not (works and store:flush_all()) then tell_lost(); end -- once more, for what has come meanwhile
 	measure();
 	reports:stop();
 	-- Hooks Prosody takes away by itself.
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));
-module:hook_global("server-stopped", guard("server-stopped", function () store:flush_all(); end));
+module:hook_global("server-stopped", guard("server-stopped", function ()
+	if not store:flush_all() then tell_lost(); end
+end));

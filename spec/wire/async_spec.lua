@@ -494,6 +494,15 @@ describe("where what is pending is in a storage that lets others run,", function
 			.."for _, entry in ipairs(r.pending:list('alice@localhost')) do table.insert(ids, entry.id); end table.sort(ids); return table.concat(ids, ' ')"));
 	end);
 
+	it("F1 when Prosody stops while it writes, it is told that the rest is lost", function ()
+		ask(alice, "alice's");
+		storage.take(server, "30");
+		server:run([[require "util.async".runner(function () prosody.hosts.localhost.modules.receipts.module.save().store:flush(1); end):run(true)]]);
+		ask(alice, "meanwhile");
+		server:halt();
+		assert.truthy(server:log():find("Not all that is pending could be written", 1, true));
+	end);
+
 	it("A3 D2 what is asked while the module is reloaded is answered", function ()
 		goes("reload", function () alice:send(stanzas.ask { to = "bob@localhost", id = "meanwhile" }):sync(); end);
 		comes(alice, function (message) return stanzas.acked(message) == "meanwhile"; end);

@@ -186,6 +186,27 @@ for _, name in ipairs(storages.names) do
 			assert.is_true(now.during2 and now.during3);
 		end);
 
+		it("F1 what cannot be written in the end, when the module goes or Prosody stops, is told of", function ()
+			local function told() return select(2, server:log():gsub("Not all that is pending could be written", "")); end
+			ask("written");
+			server:reload();
+			server:restart();
+			assert.equal(0, told());
+			ask("unwritten");
+			server:run("return 'connected'"); -- which nobody can be later
+			storage.fail(server);
+			server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
+			storage.recover(server);
+			assert.equal(1, told());
+			server:restart("kill");
+			ask("unwritten");
+			storage.fail(server);
+			server:halt();
+			assert.equal(2, told());
+			if name == "sqlite" or name == "postgres" then storage.recover(); end -- what is the process's own has ended with it
+			server:restart();
+		end);
+
 		it("E2 while the store cannot be read, no true ack is taken for unknown or forged", function ()
 			ask("unread");
 			server:restart();
