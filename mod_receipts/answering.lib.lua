@@ -29,7 +29,7 @@ local answer;
 -- Is this a content message that asks, and from whom?
 local function asks(self, stanza)
 	local what = self.parts.engine.examine(stanza);
-	return what and what & self.parts.engine.bits.asks ~= 0 and stanza.attr.from ~= nil;
+	return what and what & self.parts.engine.bits.asks ~= 0 and stanza.attr.from ~= nil and not elements.is_passing(stanza);
 end
 
 --- @param parts  options, engine, preferences, capabilities, waiting, reports; record (function (stanza, why)): takes note of a decision
@@ -172,6 +172,12 @@ function methods:acked(account, ack)
 	if self.answers:is_ours(ack) then return; end
 	local id = elements.acked(ack);
 	if id then self.answers:acked(account, ack.attr.to or account, id); end
+end
+
+--- Such a client refuses a message with an error.
+function methods:refused(account, bounce)
+	local id = bounce.attr.id;
+	if id then self.answers:acked(account, bounce.attr.to or account, id, "refused"); end
 end
 
 --- Is this the bounce of an answer of ours? (rule D8) Then that is remembered.

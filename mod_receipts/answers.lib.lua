@@ -5,14 +5,15 @@
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived (proof.lib.lua): nothing else has to be
 -- counted or remembered. What is remembered, bounded for each account and in all, is what has become of a message that asks:
 --
---   fate[account][requester's full JID, id] = "answered" | "acked" | { waits = { resource -> … }, proven = { sessions }, content, outcome }
+--   fate[account][requester's full JID, id] = "answered" | "acked" | "refused"
+--       | { waits = { resource -> … }, proven = { sessions }, content, outcome }
 --
 -- waits: the clients that it goes to, and whether one may answer by itself: "capable", "has it" (capable, and it has arrived there),
 -- "unknown" (nothing is known of it), or false. While one may, nobody is answered for.
 -- proven: where it has arrived, and content: what an answer needs. It is decided on again when there is nobody to wait for.
 -- earlier: resource -> how many earlier messages with this id have not been proven there: theirs comes first, and proves nothing of this one.
 -- again: of an earlier message with this id nobody has been told that it arrived; nor is anybody by what becomes of this one.
--- outcome: "answered" or "acked", in the moment in which a room may send it to another device yet, or where it is `again`.
+-- outcome: "answered", "acked" or "refused", in the moment in which a room may send it to another device yet, or where it is `again`.
 
 local st = require "util.stanza";
 local new_cache = require "util.cache".new;
@@ -76,7 +77,7 @@ local function set(self, account, requester, id, fate)
 	while self.fates > MAX_ALL do self:forget((self.fate:tail())); end
 end
 
--- "answered" or "acked"; nil while it is neither, or not known.
+-- "answered", "acked" or "refused"; nil while it is none of these, or not known.
 local function outcome_of(fate)
 	if type(fate) == "table" then return fate.outcome; end
 	return fate;
@@ -158,18 +159,20 @@ function methods:not_delivering(account, content)
 	set(self, account, jid_bare(from), id, nil);
 end
 
---- A client acks by itself. The requester may be addressed by the bare JID.
-function methods:acked(account, requester, id)
+--- A client acks by itself, or refuses the message. The requester may be addressed by the bare JID.
+-- @param outcome  optional: "refused"
+function methods:acked(account, requester, id, outcome)
+	outcome = outcome or "acked";
 	if #id > MAX_ID then return; end
 	-- What comes from storage has no fate yet, and is acked before it is proved.
-	settle(self, account, requester, id, "acked");
+	settle(self, account, requester, id, outcome);
 	if requester ~= jid_bare(requester) then return; end
 	local fates, which, tail = self.fate:get(account), {}, key("", id);
 	for k in fates:items() do
 		local from = k:find(tail, -#tail, true) and k:sub(1, -#tail - 1);
 		if from and jid_bare(from) == requester then table.insert(which, from); end
 	end
-	for _, from in ipairs(which) do settle(self, account, from, id, "acked"); end
+	for _, from in ipairs(which) do settle(self, account, from, id, outcome); end
 end
 
 local function waits(fate)

@@ -9,6 +9,7 @@ local new_id = require "util.id".medium;
 local jid_host = require "util.jid".host;
 
 local MAX_ID = (module:require "answers").MAX_ID;
+local elements = module:require "elements";
 
 local LAST = -0.5; -- mod_component hands over at -1
 
@@ -37,7 +38,7 @@ function components.watch(parts, guard, later)
 	local function handing_over(host, stanza)
 		if answers:bounced(stanza) then return true; end
 		local what = engine.examine(stanza);
-		if not what or what & engine.bits.asks == 0 or #stanza.attr.id > MAX_ID then return; end
+		if not what or what & engine.bits.asks == 0 or #stanza.attr.id > MAX_ID or elements.is_passing(stanza) then return; end
 		if jid_host(stanza.attr.from) ~= module.host or not is_connected(host) then return; end
 		local content = st.clone(stanza);
 		later(0, "an answer for a component", function () answer(host, content); end);

@@ -25,6 +25,20 @@ function elements.acked(stanza)
 	return id;
 end
 
+local PASSING = { ["urn:xmpp:jingle-message:0"] = true, ["http://jabber.org/protocol/chatstates"] = true };
+
+--- Does this message matter for a moment only, as a call that rings does (XEP-0353), or that somebody is typing (XEP-0085)? To be told that
+-- it arrived says that there is a client that rings; sent again it would ring once more.
+function elements.is_passing(stanza)
+	local passing = false;
+	for _, tag in ipairs(stanza.tags) do
+		local xmlns = tag.attr.xmlns;
+		if tag.name == "body" or tag.name == "encrypted" then return false; end
+		passing = passing or PASSING[xmlns] or false;
+	end
+	return passing;
+end
+
 -- Takes items out of a list. (Those of util.stanza move all that follow for each, which takes seconds where very many go.)
 local function take_out(list, gone)
 	local kept = 0;

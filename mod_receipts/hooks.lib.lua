@@ -57,7 +57,7 @@ local function new_outgoing(engine, env)
 	local known, no_answers, capable, rooms, hiding = env.known, env.no_answers, env.capable, env.rooms, env.hiding;
 	local ask, examine = pending.ask, engine.examine;
 	local bits, ODD = engine.bits, hooks.odd(engine.bits);
-	local BIT_CONTENT, BIT_RECEIVED, PLAIN_ASK = bits.content, bits.received, bits.request | bits.asks;
+	local BIT_CONTENT, BIT_RECEIVED, BIT_BOUNCE, PLAIN_ASK = bits.content, bits.received, bits.bounce, bits.request | bits.asks;
 	local asked = 0;
 
 	-- A message that asks, or acks, or has something odd.
@@ -110,6 +110,7 @@ local function new_outgoing(engine, env)
 		local origin = event.origin;
 		local user = origin.username;
 		if not found then
+			if stanza.attr.type == "error" and user and not no_answers[user] then return env.outgoing(event, BIT_BOUNCE); end
 			if not content or capable[origin.full_jid] or not user then return; end
 			local what = examine(stanza);
 			if what and what & BIT_CONTENT ~= 0 then return env.content(event, what); end

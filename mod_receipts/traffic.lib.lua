@@ -142,6 +142,7 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 		if parts.preferences:answers_for(user) then parts.answering:acked(account, stanza); end
 	end
 	if what & parts.odd == 0 and may_see(parts, origin, stanza.attr.to) then return acked(); end
+	if what & bits.bounce ~= 0 and parts.preferences:answers_for(user) then parts.answering:refused(account, stanza); end
 
 	local has = checks.named(what, bits);
 	local plan = checks.outgoing(has, function ()

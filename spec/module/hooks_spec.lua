@@ -94,6 +94,18 @@ describe("message hooks", function ()
 		assert.same({ 0, 0, 0 }, counts());
 	end);
 
+	it("D4 tell of what a client refuses, where the server answers for its user", function ()
+		local refusal = message { id = "1", type = "error", body = "hi" };
+		assert.is_nil((send(refusal)));
+		assert.is_nil((outgoing { origin = {}, stanza = refusal }));
+		assert.same({}, told);
+		env.no_answers.a = nil;
+		assert.equal("from outgoing", (send(refusal)));
+		assert.is_nil((outgoing { origin = {}, stanza = refusal }));
+		assert.equal(1, #told);
+		assert.equal(bits.bounce, told[1][3]);
+	end);
+
 	it("leave alone what is no message, whatever is in it", function ()
 		pending:add("a@h", "b@h", "1", 990);
 		local function foreign(make)

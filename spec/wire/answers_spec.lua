@@ -110,6 +110,39 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		end
 	end);
 
+	it("D4 E6 do not come of what the client has refused, whatever it proves after that", function ()
+		for what, quoted in pairs { ["an error"] = false, ["an error that quotes what was asked"] = true } do
+			local bob = on.client("bob", NONE);
+			on.ask("bob@localhost", what);
+			local refusal = st.error_reply(bob:messages()[1], "cancel", "not-acceptable");
+			if quoted then refusal:tag("request", { xmlns = R }):up():tag("received", { xmlns = R, id = "another" }):up(); end
+			bob:send(refusal);
+			on.bounces(what);
+			on.proves(bob);
+			assert.same({}, on.acks());
+			assert.truthy(on.server:why("bob@localhost", what):find("not answered for bob@localhost/bob, D4 refused already", 1, true));
+			on.ask("bob@localhost", what);
+			on.proves(bob);
+			assert.same({ what }, on.acks(), "asked again");
+			bob:close();
+		end
+	end);
+
+	it("D6 do not come of what matters for a moment only: that a call rings, that somebody types", function ()
+		local bob = on.client("bob", NONE);
+		local function ask(id, xmlns, body)
+			on.alice:send(stanzas.ask({ to = "bob@localhost", id = id }, body):tag(id, { xmlns = xmlns }):up());
+			on.alice:sync();
+		end
+		ask("propose", "urn:xmpp:jingle-message:0", false);
+		ask("composing", "http://jabber.org/protocol/chatstates", false);
+		ask("active", "http://jabber.org/protocol/chatstates");
+		ask("encrypted", "eu.siacs.conversations.axolotl", false);
+		ask("reading", "urn:example:sensor", false);
+		on.proves(bob);
+		assert.same({ "active", "encrypted", "reading" }, on.acks());
+	end);
+
 	it("D2 do not come without stream management", function ()
 		local bob = on.client("bob", NONE, { managed = false });
 		on.ask("bob@localhost", "none");

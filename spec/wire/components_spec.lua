@@ -46,6 +46,14 @@ describe("a component", function ()
 			server:why("alice@localhost", "id of +1555@sms.localhost"));
 	end);
 
+	it("D6 is not answered for what matters for a moment only", function ()
+		gateway = client.component(port, "sms.localhost");
+		alice:send(stanzas.ask({ to = "+1555@sms.localhost", id = "call" }, false):tag("propose", { xmlns = "urn:xmpp:jingle-message:0" }):up());
+		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "text" });
+		assert.equal("text", stanzas.acked(alice:expect(function (stanza) return stanza.name == "message"; end)));
+		assert.equal(2, #gateway:messages());
+	end);
+
 	it("D4 is answered for once, however its name is written, and though it is written twice", function ()
 		server:stop();
 		start 'receipts_answer_components = { "SMS.localhost", "sms.localhost" }';
