@@ -14,6 +14,7 @@ local jid_node = require "util.jid".node;
 
 local is_awake = module:require "asleep".is_awake;
 local blocks = module:require "blocks";
+local elements = module:require "elements";
 local proof = module:require "proof";
 local traffic = module:require "traffic";
 
@@ -49,6 +50,17 @@ function resend.is_copy(stanza)
 	return delay ~= nil and delay:get_text() == REASON;
 end
 
+-- The id of the message that this one corrects (XEP-0308) or retracts (XEP-0424, of now and of before); nil where there is none.
+local function overtaken(stanza)
+	for _, tag in ipairs(stanza.tags) do
+		local name, xmlns = tag.name, tag.attr.xmlns;
+		if name == "replace" and xmlns == "urn:xmpp:message-correct:0" or name == "retract" and xmlns == "urn:xmpp:message-retract:1"
+			or name == "apply-to" and xmlns == "urn:xmpp:fasten:0" and tag:get_child("retract", "urn:xmpp:message-retract:0") then
+			return tag.attr.id;
+		end
+	end
+end
+
 --- Listens from now on. What another module stops on its way out is not kept. And the client has not sent the copies: what becomes of one
 -- is not what becomes of its message.
 -- @param self      see start; it may sleep
@@ -62,7 +74,9 @@ function resend.watch(self, hook, priority, record)
 	end
 	for _, kind in ipairs { "bare", "full", "host" } do
 		hook("pre-message/"..kind, function (event)
-			local keep = is_awake(self) and self.passing[event];
+			if not is_awake(self) then return; end
+			local keep, earlier = self.passing[event], overtaken(event.stanza);
+			if earlier then self:overtake(event.stanza.attr, earlier); end
 			if keep then keep(); end
 		end, -1000);
 	end
@@ -191,7 +205,7 @@ end
 function methods:keep(stanza, stamp)
 	local attr = stanza.attr;
 	local from = jid_bare(attr.from);
-	if not attr.to or attr.to == from then return; end -- to oneself; mod_carbons puts in the address
+	if not attr.to or attr.to == from or elements.is_passing(stanza) then return; end -- to oneself; mod_carbons puts in the address
 	local key = key_of(from, attr.id);
 	local earlier = self.kept[key] and self.kept[key][attr.to];
 	if earlier then forget(self, earlier); end
@@ -209,6 +223,16 @@ function methods:keep(stanza, stamp)
 	self.count = self.count + 1;
 	self.count_of[from] = count + 1;
 	message.timer = self.actions.later(self.after, function () look(self, message); end);
+end
+
+--- What this sender has said by an earlier message to the same person is no longer so: that is not sent again.
+function methods:overtake(attr, id)
+	if not attr.from or not attr.to then return; end
+	local list = {};
+	for to, message in pairs(self.kept[key_of(jid_bare(attr.from), id)] or {}) do
+		if jid_bare(to) == jid_bare(attr.to) then table.insert(list, message); end
+	end
+	for _, message in ipairs(list) do forget(self, message); end
 end
 
 -- Stream management will deliver it to this session by itself.

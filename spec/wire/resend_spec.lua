@@ -69,6 +69,56 @@ describe("sending again", function ()
 		assert.equal("0", says("saved.resend.count"));
 	end);
 
+	it("G1 forgets what its sender corrects or retracts", function ()
+		alice = client("alice", RECEIPTS);
+		local function with(name, attr) return stanzas.chat({ to = "bob@localhost", id = "later" }):tag(name, attr); end
+		local CORRECT, RETRACT, FASTEN = "urn:xmpp:message-correct:0", "urn:xmpp:message-retract:", "urn:xmpp:fasten:0";
+		local function correct(to)
+			local stanza = with("replace", { xmlns = CORRECT, id = "wrong" });
+			stanza.attr.to = to;
+			return stanza;
+		end
+		local FORGETTING = {
+			correct("bob@localhost"), correct("bob@localhost/1");
+			(with("retract", { xmlns = RETRACT.."1", id = "wrong" }));
+			(with("apply-to", { xmlns = FASTEN, id = "wrong" }):tag("retract", { xmlns = RETRACT.."0" }));
+		};
+		local KEEPING = {
+			correct("carol@localhost"), (with("replace", { xmlns = CORRECT, id = "another" }));
+			(with("retract", { xmlns = CORRECT, id = "wrong" }));
+			(with("apply-to", { xmlns = FASTEN, id = "wrong" }):tag("external", { xmlns = FASTEN }));
+		};
+		for expected, list in pairs { ["0"] = FORGETTING, ["1"] = KEEPING } do
+			for _, other in ipairs(list) do
+				bob = server:connect("bob@localhost/1"); -- else it would bounce
+				alice:send(stanzas.ask { to = "bob@localhost", id = "wrong" });
+				alice:send(other);
+				alice:sync();
+				assert.equal(expected, says("saved.resend.count"), tostring(other));
+				bob:send(stanzas.ack("alice@localhost/alice", "wrong"));
+				bob:close();
+				servers.wait(function () return says("saved.resend.count") == "0"; end);
+			end
+		end
+	end);
+
+	it("G1 does not keep what matters for a moment only", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		local function ask(name, xmlns, body)
+			alice:send(stanzas.ask({ to = "bob@localhost", id = name }, body):tag(name, { xmlns = xmlns }):up());
+			alice:sync();
+		end
+		ask("propose", "urn:xmpp:jingle-message:0", false);
+		ask("composing", "http://jabber.org/protocol/chatstates", false);
+		assert.equal("0", says("saved.resend.count"));
+		ask("active", "http://jabber.org/protocol/chatstates");
+		ask("reading", "urn:example:sensor", false);
+		assert.equal("2", says("saved.resend.count"));
+		bob:send(stanzas.ack("alice@localhost/alice", "active"));
+		bob:send(stanzas.ack("alice@localhost/alice", "reading"));
+		bob:sync();
+	end);
+
 	it("G1 delivers it with its id and a delay, as often as allowed and ever later", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		-- At 0, 1 and 3 seconds, and not at 7.
