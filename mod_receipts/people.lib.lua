@@ -3,8 +3,8 @@
 --
 --   known     bare JID -> full JID -> client    who was not seen for the longest goes first
 --   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
---   full      bare JID -> true while it has MAX_CLIENTS clients, false once it had: there may be others, for which there was no room
---   missed    set of bare JIDs of whom a client has not been kept, though there was room
+--   full      set of bare JIDs with MAX_CLIENTS clients
+--   missed    set of bare JIDs of whom not all clients may be kept
 --   seen_by   account -> set of full JIDs that are shown to it
 --   kept      what all this takes, in slots: so many for each client, and for each account that it is shown to
 --
@@ -54,14 +54,14 @@ function methods:has_room(bare)
 	return not self.full[bare];
 end
 
---- One of theirs has shown itself that is not kept.
+--- One of theirs is not kept, or there may be such.
 function methods:miss(bare)
 	self.missed:set(bare, true);
 end
 
 --- Are all of theirs kept that have shown themselves?
 function methods:has_all(bare)
-	return self.full[bare] == nil and not self.missed:get(bare);
+	return not self.missed:get(bare);
 end
 
 local function show(self, jid, client, to)
@@ -119,7 +119,10 @@ function methods:seen(jid, bare, client, to)
 	if not clients[jid] then
 		clients[jid], client.shown = client, {};
 		self.kept = self.kept + CLIENT;
-		if count(pairs(clients)) == MAX_CLIENTS then self.full[bare] = true; end
+		if count(pairs(clients)) == MAX_CLIENTS then
+			self.full[bare] = true;
+			self:miss(bare); -- from now on there may be others, for which there is no room
+		end
 	end
 	show(self, jid, clients[jid], to);
 	make_room(self);
@@ -134,7 +137,7 @@ function methods:forget(jid)
 	if not client then return; end
 	drop(self, jid, client);
 	clients[jid] = nil;
-	if self.full[bare] then self.full[bare] = false; end
+	self.full[bare] = nil;
 	if next(clients) == nil then forget_person(self, bare); end
 end
 
