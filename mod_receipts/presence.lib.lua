@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- Who may see a user's presence (rule D3; XEP-0184 §8).
+-- Who may see whose presence (rules B4, D3; XEP-0184 §8).
 
 local blocks = module:require "blocks";
 local hiding = module:require "hiding";
 local jids = module:require "jids";
 
-local bare_sessions = prosody.bare_sessions;
+local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
 
 -- session.directed has the JIDs that directed presence was sent to and not taken back, thousands perhaps. Of sessions that were asked
 -- about: bare JID -> set of those there. What is not in session.directed any more does not count.
@@ -100,6 +100,15 @@ function presence.account_visible(account, jid)
 		if shown_to(session, bare, subscribed) then return not blocks.has(one.username, jid); end
 	end
 	return false;
+end
+
+--- May this user of the host see the presence of that client, wherever it is? (rule B4)
+-- @param by      any JID of the user's
+-- @param client  as capabilities.lib.lua has it
+function presence.sees(by, jid, client)
+	local theirs = full_sessions[jid];
+	if theirs and theirs.host == module.host then return presence.visible(theirs, by); end
+	return client.shown ~= nil and client.shown[jids.bare(by)] == true;
 end
 
 return presence;

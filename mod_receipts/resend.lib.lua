@@ -15,8 +15,8 @@ local jid_node = require "util.jid".node;
 local is_awake = module:require "asleep".is_awake;
 local blocks = module:require "blocks";
 local elements = module:require "elements";
+local presence = module:require "presence";
 local proof = module:require "proof";
-local traffic = module:require "traffic";
 
 local full_sessions = prosody.full_sessions;
 
@@ -250,7 +250,7 @@ local function lacks(content)
 	return function (from, jid, client)
 		local theirs = full_sessions[jid];
 		if theirs and (not is_for(theirs, jid, content.attr.to) or still_has(theirs, content)) then return false; end
-		return not client.room and traffic.sees(from, jid, client);
+		return not client.room and presence.sees(from, jid, client);
 	end;
 end
 

@@ -21,20 +21,9 @@ local jids = module:require "jids";
 local presence = module:require "presence";
 local requests = module:require "requests";
 
-local full_sessions = prosody.full_sessions;
 local bare_of, account_of = jids.bare, jids.account_of;
 
 local traffic = {};
-
--- May the user with this address see the presence of that client? (rule B4)
-local function sees(by, jid, client)
-	local theirs = full_sessions[jid];
-	if theirs and theirs.host == module.host then
-		return presence.visible(theirs, by);
-	end
-	return client.shown ~= nil and client.shown[bare_of(by)] == true;
-end
-traffic.sees = sees;
 
 local function everybody() return true; end
 
@@ -86,7 +75,7 @@ local function asked(parts, origin, stanza, what, injected, evicted)
 end
 
 local function support_of(parts, from, to)
-	return parts.capabilities:of_person(to, sees, from);
+	return parts.capabilities:of_person(to, presence.sees, from);
 end
 
 --- Chapter C: a content message that does not ask.
