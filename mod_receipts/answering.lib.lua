@@ -57,7 +57,7 @@ end
 -- have been behind those that stored or sent it.
 local function send_answer(self, session, content, why)
 	local id, account, client = new_id(), account_of(session), session.full_jid; -- it may end while another module waits
-	local ok, err = pcall(prosody.core_post_stanza, session, self.answers:make(session, content, id), true);
+	local ok, err = pcall(prosody.core_post_stanza, session, self.answers:make(client, content, id), true);
 	if not ok then
 		self.answers:not_sent(account, content);
 		self.parts.record(content, "not answered for "..client..", F0 the answer could not be sent");

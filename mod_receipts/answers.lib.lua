@@ -336,11 +336,12 @@ end
 local ANSWER = st.message():tag("received", { xmlns = xmlns_receipts }):up():tag("store", { xmlns = xmlns_hints }):up();
 
 --- Makes the answer (rule D5).
-function methods:make(session, content, id)
+-- @param from  full JID that the message has arrived at; id: of the answer
+function methods:make(from, content, id)
 	self.sent:set(id, true);
 	local made = st.clone(ANSWER);
 	local attr = made.attr;
-	attr.from, attr.to, attr.type, attr.id = session.full_jid, content.attr.from, content.attr.type, id;
+	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, id;
 	made.tags[1].attr.id = content.attr.id;
 	return made;
 end

@@ -32,7 +32,7 @@ function components.watch(parts, guard, later)
 		if not is_connected(host) then return; end
 		parts.record(content, "answered for "..content.attr.to..", which the component "..host.." has taken");
 		parts.reports:count("answers");
-		module:context(host):send(answers:make({ full_jid = content.attr.to }, content, new_id()));
+		module:context(host):send(answers:make(content.attr.to, content, new_id()));
 	end
 
 	local function handing_over(host, stanza)

@@ -408,7 +408,7 @@ describe("answers", function ()
 		end);
 
 		it("D4 are not taken for acks of the client's own", function ()
-			local answer = all:make({ full_jid = "b@h/phone" }, content("1"), "fresh");
+			local answer = all:make("b@h/phone", content("1"), "fresh");
 			assert.is_true(all:is_ours(answer));
 			assert.is_false(all:is_ours { attr = { id = "another" } });
 			assert.is_false(all:is_ours { attr = {} });
@@ -456,7 +456,7 @@ describe("answers", function ()
 			for _, same in ipairs { true, false } do
 				all = lib.new();
 				assert.is_true((all:arrived(phone, content("1"), "incapable", true, true)));
-				all:make({ full_jid = "b@h/phone" }, content("1"), "fresh");
+				all:make("b@h/phone", content("1"), "fresh");
 				local other = lib.new();
 				other:take_over(all, same);
 				assert.is_true(other:is_ours(bounce));
@@ -465,7 +465,7 @@ describe("answers", function ()
 		end);
 
 		it("D8 are known by their bounces, which are none of another message", function ()
-			all:make({ full_jid = "b@h/phone" }, content("1"), "fresh");
+			all:make("b@h/phone", content("1"), "fresh");
 			assert.is_false(all:refused("fresh"));
 			assert.is_false(all:bounced { attr = { id = "fresh", type = "chat" } });
 			assert.is_false(all:bounced { attr = { id = "another", type = "error" } });
