@@ -42,7 +42,6 @@ end
 
 local user_exists = require "core.usermanager".user_exists;
 local jid_join = require "util.jid".join;
-local jid_node = require "util.jid".node;
 local st = require "util.stanza";
 local time_now = require "util.time".now;
 local add_task = require "util.timer".add_task;
@@ -227,7 +226,7 @@ end);
 
 -- Rule A2: the account's disco#info has the feature while the server answers for it.
 local function account_disco(event)
-	local user = jid_node(event.reply.attr.from);
+	local user = jids.node(event.reply.attr.from);
 	if user and preferences:answers_for(user) then event.reply:tag("feature", { var = xmlns_receipts }):up(); end
 end
 
