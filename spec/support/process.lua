@@ -35,6 +35,16 @@ function process.output(command)
 	return line;
 end
 
+--- Runs a shell command with these words after it, until it ends.
+-- @return what it prints, and its exit code
+function process.run(command, ...)
+	local words = { command };
+	for _, word in ipairs { ... } do table.insert(words, "'"..word:gsub("'", "'\\''").."'"); end
+	local pipe = assert(io.popen(table.concat(words, " ").." 2>&1"));
+	local text = pipe:read("*a");
+	return text, select(3, pipe:close());
+end
+
 function process.temp_dir()
 	return assert(process.output("mktemp -d"));
 end

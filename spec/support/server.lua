@@ -147,12 +147,7 @@ end
 --- Runs prosodyctl with these words, as an operator would, with this server's configuration.
 -- @return what it prints, and its exit code
 function server:prosodyctl(...)
-	local words = {};
-	for i, word in ipairs { ... } do words[i] = "'"..word.."'"; end
-	local pipe = assert(io.popen(("LUA_CPATH='%s;;' lua5.4 %s/usr/bin/prosodyctl --config %s %s 2>&1")
-		:format(self.cpath, paths.prosody[self.version], self.config, table.concat(words, " "))));
-	local text = pipe:read("*a");
-	return text, select(3, pipe:close());
+	return process.run(("LUA_CPATH='%s;;' lua5.4 %s/usr/bin/prosodyctl --config %s"):format(self.cpath, paths.prosody[self.version], self.config), ...);
 end
 
 function server:log()
