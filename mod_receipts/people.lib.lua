@@ -61,7 +61,7 @@ end
 
 --- Are all of theirs kept that have shown themselves?
 function methods:has_all(bare)
-	return not self.missed:get(bare);
+	return not self.full[bare] and not self.missed:get(bare);
 end
 
 local function show(self, jid, client, to)

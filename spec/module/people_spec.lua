@@ -91,4 +91,13 @@ describe("people", function ()
 		table.sort(list);
 		assert.same({ "a@far/1", "a@far/2" }, list);
 	end);
+
+	it("C3 are not all kept where one has as many clients as there is room for, however many others there are", function ()
+		local people = lib.new(function () return false; end);
+		for i = 1, 100 do people:seen("p@far/"..i, "p@far", {}, "u@h"); end
+		assert.is_false(people:has_all("p@far"));
+		for i = 1, 20000 do people:miss("q"..i.."@far"); end
+		assert.is_false(people:has_all("p@far"));
+		assert.is_true(people:has_all("r@far"));
+	end);
 end);
