@@ -25,6 +25,7 @@ local proof = module:require "proof";
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_hints = "urn:xmpp:hints";
+local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local MAX_FATES = 500; -- messages of an account whose fate is remembered, and
 local MAX_ALL = 100000; -- of all accounts; who had none for the longest is forgotten first
@@ -203,10 +204,27 @@ function answers.decide(fate, support, visible, stored)
 	return true, "D2 proven";
 end
 
+-- Is this message not for archives (XEP-0334)? And is it a private one in a room (XEP-0045 §7.5)?
+local function marks(content)
+	local unarchived, private = false, false;
+	for _, tag in ipairs(content.tags) do
+		local name, xmlns = tag.name, tag.attr.xmlns;
+		unarchived = unarchived or xmlns == xmlns_hints and (name == "no-store" or name == "no-permanent-store");
+		private = private or xmlns == xmlns_muc_user and name == "x";
+	end
+	return unarchived, private;
+end
+
+local function mark(stanza, unarchived, private)
+	stanza:tag(unarchived and "no-permanent-store" or "store", { xmlns = xmlns_hints }):up();
+	if private then stanza:tag("x", { xmlns = xmlns_muc_user }):up(); end
+	return stanza;
+end
+
 -- What an answer needs.
 local function brief(content)
 	local attr = content.attr;
-	return st.message { from = attr.from, to = attr.to, type = attr.type, id = attr.id };
+	return mark(st.message { from = attr.from, to = attr.to, type = attr.type, id = attr.id }, marks(content));
 end
 
 local function prove(fate, session, content)
@@ -333,7 +351,7 @@ function methods:told(session, content)
 end
 
 -- Without attributes, to be cloned: that takes a third of the time of making it.
-local ANSWER = st.message():tag("received", { xmlns = xmlns_receipts }):up():tag("store", { xmlns = xmlns_hints }):up();
+local ANSWER = mark(st.message():tag("received", { xmlns = xmlns_receipts }):up());
 
 --- Makes the answer (rule D5).
 -- @param from  full JID that the message has arrived at; id: of the answer
@@ -343,6 +361,9 @@ function methods:make(from, content, id)
 	local attr = made.attr;
 	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, id;
 	made.tags[1].attr.id = content.attr.id;
+	local unarchived, private = marks(content);
+	if unarchived then made.tags[2].name = "no-permanent-store"; end
+	if private then made:tag("x", { xmlns = xmlns_muc_user }):up(); end
 	return made;
 end
 

@@ -3,6 +3,7 @@
 
 local paths = require "spec.support.paths";
 local lib = paths.lib("answers");
+local st = require "util.stanza";
 
 describe("answers", function ()
 	it("D3 D4 are given when nothing speaks against it", function ()
@@ -23,7 +24,7 @@ describe("answers", function ()
 		local all;
 		before_each(function () all = lib.new(); end);
 
-		local function content(id, from, to) return { attr = { id = id, from = from or "a@h/1", to = to } }; end
+		local function content(id, from, to) return { attr = { id = id, from = from or "a@h/1", to = to }, tags = {} }; end
 		local function nobody() return "silent"; end
 		local function unable() return "incapable"; end
 		local function arrived(session, id, client, from) return (all:arrived(session, content(id, from), client or "incapable", true, true)); end
@@ -405,6 +406,20 @@ describe("answers", function ()
 			all:not_sent("b@h", content("1"));
 			assert.is_false(all:told(phone, content("1")));
 			assert.is_true(arrived(laptop, "1"));
+		end);
+
+		it("D5 are marked as what they answer, also where that has waited", function ()
+			local marked = st.message({ id = "1", from = "a@h/1" }):tag("no-store", { xmlns = "urn:xmpp:hints" }):up()
+				:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up();
+			all:delivering("b@h", { phone, laptop }, marked, function (session) return session == laptop and "capable" or "incapable"; end);
+			assert.is_false((all:arrived(phone, marked, "incapable", true)));
+			local waited = all:lost(laptop, marked)[1].content;
+			for _, one in ipairs { marked, waited } do
+				local answer = all:make("b@h/phone", one, "fresh");
+				local names = {};
+				for i, tag in ipairs(answer.tags) do names[i] = tag.name.." "..tag.attr.xmlns; end
+				assert.same({ "received urn:xmpp:receipts", "no-permanent-store urn:xmpp:hints", "x http://jabber.org/protocol/muc#user" }, names);
+			end
 		end);
 
 		it("D4 are not taken for acks of the client's own", function ()

@@ -143,6 +143,29 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({ "active", "encrypted", "reading" }, on.acks());
 	end);
 
+	it("D5 are for archives where what they answer is", function ()
+		local function hints(answer)
+			local list = {};
+			for hint in answer:childtags(nil, "urn:xmpp:hints") do table.insert(list, hint.name); end
+			return table.concat(list, " ");
+		end
+		local EXPECTED = { ["no-store"] = "no-permanent-store", ["no-permanent-store"] = "no-permanent-store", ["store"] = "store" };
+		for hint, expected in pairs(EXPECTED) do
+			for _, waits in ipairs { false, true } do
+				local bob, other = on.client("bob", NONE), waits and on.client("bob@localhost/2", RECEIPTS, { managed = "once" });
+				on.alice:send(stanzas.ask({ to = "bob@localhost", id = hint }):tag(hint, { xmlns = "urn:xmpp:hints" }):up());
+				on.alice:sync();
+				on.proves(bob);
+				if other then other:drop(); end -- which might have acked it
+				local answer;
+				servers.wait(function () answer = on.alice:messages()[1]; return answer; end);
+				assert.equal(hint, stanzas.acked(answer));
+				assert.equal(expected, hints(answer));
+				bob:close();
+			end
+		end
+	end);
+
 	it("D2 do not come without stream management", function ()
 		local bob = on.client("bob", NONE, { managed = false });
 		on.ask("bob@localhost", "none");
@@ -889,8 +912,10 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			carol:sync();
 			carol:send(stanzas.ask { to = "d3@rooms.localhost/bob", id = "pm" });
 			carol:sync();
+			local elsewhere = on.client("bob@localhost/elsewhere", NONE, { carbons = true });
 			on.proves(bob);
 			assert.same({ "pm" }, on.acks(carol));
+			assert.same({}, elsewhere:messages(), "D5 E7 a device that is not in the room has no part in it");
 			carol:send(stanzas.ask { to = "d3@rooms.localhost/bob", id = "pm2" });
 			carol:sync();
 			bob:sync();
