@@ -7,22 +7,20 @@ local carbons = {};
 
 -- Is this an ack that mod_carbons leaves out for its type alone? What it leaves out for a reason it still does, and what is a content
 -- message besides is its own to judge. (To wrap its event, and so hear what it says, would make garbage for every message.)
--- @param session  that of the stanza's origin
-local function should_copy(stanza, session, engine)
+local function should_copy(stanza, engine)
 	local what, bits = engine.examine(stanza), engine.bits;
 	if not what or what & bits.acks == 0 or what & (bits.body | bits.encrypted) ~= 0 then return false; end
 	if stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints") then return false; end
 	local to = stanza.attr.to;
-	local incoming_pm = to and jid_resource(to) and not (session and session.full_jid == stanza.attr.from)
-		and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
-	return not incoming_pm and stanza.attr.type ~= "groupchat";
+	local is_pm = to and jid_resource(to) and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
+	return not is_pm and stanza.attr.type ~= "groupchat";
 end
 
 --- From now on such acks are copied.
 -- @param guard  of guard.lib.lua
 function carbons.copy_acks(engine, guard, priority)
 	local copy = guard("carbons-should-copy", function (event)
-		if not should_copy(event.stanza, event.session, engine) then return; end
+		if not should_copy(event.stanza, engine) then return; end
 		event.reason = "receipt";
 		return true;
 	end);

@@ -420,10 +420,12 @@ suite("", function (on)
 		end
 		on.alice:sync();
 		local occupant = st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" });
+		local tablet = on.server:connect("bob@localhost/tablet", { carbons = true });
 		for _, type in ipairs { "chat", "none" } do -- which a room sends to the one client that is in it
 			local got = on.alice_gets("bob", stanzas.ack("room@rooms.localhost/alice", "e7pm", { type = type }):add_child(occupant));
 			assert.equal("room@rooms.localhost/bob", got[#got].attr.from);
 			assert.same({}, on.phone:messages());
+			assert.same({}, tablet:messages(), "nor to those of the client that sends it");
 		end
 		for i, mark in ipairs { st.stanza("private", { xmlns = "urn:xmpp:carbons:2" }), st.stanza("no-copy", { xmlns = "urn:xmpp:hints" }) } do
 			for _, type in ipairs { "chat", "none" } do
