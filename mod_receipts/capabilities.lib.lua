@@ -16,6 +16,7 @@
 --   key                the ver once more, where it can be verified: key into by_hash, by_hash_elsewhere
 --   own                true | false: what was learned of this client alone
 --   asked              it has been sent a query about what it shows, and its answer, if any, is not good for its ver
+--   asked_before       it has been sent one about what it showed before
 --   is_local           it is of this host; is_shape: it is one of `shapes`
 --   room               it is a room's occupant
 --   shown, asker       of a client elsewhere: set of the accounts that its presence goes to, and the latest of them whose presence it
@@ -134,8 +135,9 @@ local function learn(self, jid, client, query)
 		client.asked = nil; -- it is to be asked again should that be forgotten
 		return;
 	end
-	-- An answer names what was asked about. If it doesn't, it may be one to an earlier question.
-	if query.attr.node ~= node_of(client) then return; end
+	-- An answer names what was asked about. If it doesn't, it may be one to an earlier question, where there was one.
+	local node = query.attr.node;
+	if node ~= node_of(client) and (node or client.asked_before) then return; end
 	client.own = self.disco.lists_receipts(query);
 	self.actions.learned(jid);
 end
@@ -287,6 +289,7 @@ end
 -- What was learned of it was of what it has shown before.
 local function show_other(client, ver, node, key)
 	client.ver, client.node, client.key = ver, node, key;
+	client.asked_before = client.asked_before or client.asked;
 	client.own, client.asked = nil, nil;
 end
 
@@ -296,7 +299,9 @@ local function shown_here(self, stanza, jid)
 	local has_caps, ver, node, key = caps_of(stanza);
 	if not client or shows_other(client, has_caps, ver, node, key) then
 		withdraw(self, jid);
+		local before = client;
 		client = client_here(self, ver, node, key);
+		if before and not client.is_shape then client.asked_before = before.asked_before or before.asked; end
 		self.here[jid], self.able[jid] = client, nil;
 		if known(self, client) ~= nil then self.actions.learned(jid); end
 	end

@@ -47,7 +47,7 @@ describe("capabilities", function ()
 			-- As clients answer; another node where a spec says so.
 			function one.done(query, other)
 				query = query and st.clone(query);
-				if query then query.attr.node = other or node; end
+				if query then query.attr.node = other or other == nil and node or nil; end
 				done(query);
 			end
 			table.insert(asked, one);
@@ -837,6 +837,38 @@ describe("capabilities", function ()
 		assert.equal("unknown", caps:of("a@h/1"));
 		caps:late("a@h/1", second);
 		assert.equal("capable", caps:of("a@h/1"));
+	end);
+
+	it("B2 of a client are learned from an answer that names nothing, where there was no earlier question", function ()
+		for _, to in ipairs { false, "u@h" } do
+			local jid = to and "a@far/1" or "a@h/1";
+			local function show(query) caps:presence(presence(jid, query), to or nil); end
+			local function answer(query) asked[#asked].done(query, false); end
+			show(info("urn:first"));
+			answer(info(R)); -- which is not what it shows
+			assert.equal("capable", caps:of(jid));
+			show(info("urn:second"));
+			answer(info("urn:x"));
+			assert.equal("unknown", caps:of(jid), "that may be of before");
+			caps:late(jid, info("urn:x"));
+			assert.equal("unknown", caps:of(jid));
+			caps:forget(jid);
+
+			local known = info("urn:known");
+			caps:presence(presence("b@h/1", known));
+			if asked[#asked].jid == "b@h/1" then asked[#asked].done(known); end
+			show(info("urn:first"));
+			asked[#asked].done(nil);
+			sleeping[jid] = true; -- one of this host is not asked then
+			show(to and known or info("urn:second"));
+			sleeping[jid] = nil;
+			local questions = #asked;
+			show(info("urn:third"));
+			assert.equal(questions + 1, #asked);
+			answer(info("urn:x"));
+			assert.equal("unknown", caps:of(jid), "though it was not asked about what it showed between");
+			caps:forget(jid);
+		end
 	end);
 
 	it("B3 of a client that answers late are learned all the same, while it is what was asked", function ()

@@ -136,6 +136,21 @@ describe("capabilities", function ()
 		assert.equal("capable", known(third.jid));
 	end);
 
+	it("B2 of a client whose ver is made up, and whose answer does not say what was asked about, are learned from that", function ()
+		local sloppy = server:connect("sloppy", { presence = false });
+		sloppy.held = {};
+		sloppy:show({ "urn:example:sloppy" }, "made up");
+		sloppy:send(sloppy:presence());
+		servers.wait(function () sloppy:sync(); return #sloppy.held > 0; end);
+		for _, question in ipairs(sloppy.held) do
+			assert.is_string(question:get_child("query", "http://jabber.org/protocol/disco#info").attr.node);
+			question:get_child("query", "http://jabber.org/protocol/disco#info").attr.node = nil;
+		end
+		sloppy:answer_held();
+		settle(sloppy);
+		assert.equal("incapable", known(sloppy.jid));
+	end);
+
 	it("B2 are not shared from an answer that was made to collide", function ()
 		-- Hashes like { "urn:example:x", "urn:xmpp:receipts" }.
 		local victim = client("victim", { "urn:example:x", stanzas.xmlns }, { presence = false });
