@@ -200,7 +200,7 @@ describe("a stranger", function ()
 			finally(function () server:stop(); end);
 			server:roster("bob", "friend@far.example", "from");
 			server:roster("bob", "idol@far.example", "to");
-			server:connect("bob", { features = RECEIPTS });
+			local bob = server:connect("bob", { features = RECEIPTS });
 			-- Who of those has been asked that send presence with a new ver?
 			local senders = {};
 			local function send(jid, to)
@@ -223,6 +223,7 @@ describe("a stranger", function ()
 				return jid;
 			end);
 			servers.wait(function () -- whoever is to be asked has been, and has answered
+				bob:sync();
 				for _, one in pairs(senders) do one:sync(); end
 				return server:run("return next(prosody.hosts.localhost.modules.receipts.module.save().capabilities.flight) == nil") == "true";
 			end);
