@@ -21,11 +21,20 @@ local jids = module:require "jids";
 local presence = module:require "presence";
 local requests = module:require "requests";
 
+local full_sessions = prosody.full_sessions;
 local bare_of, account_of = jids.bare, jids.account_of;
 
 local traffic = {};
 
-local function everybody() return true; end
+-- Which clients of an account get what comes to this address of it? mod_carbons copies an ack, but for one of a room's private message.
+-- @return function (by, full JID): does that one?
+local function getting(to, occupant)
+	return function (_, jid)
+		if jid == to or to == bare_of(to) then return true; end
+		local session = full_sessions[jid];
+		return not occupant and session ~= nil and session.want_carbons ~= nil;
+	end;
+end
 
 local NOT_ASKED = setmetatable({}, { __index = function (self, why)
 	self[why] = "C1 not asked for, "..why;
@@ -189,7 +198,9 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 	end
 
 	local has = checks.named(what, bits);
-	local function wanted() return parts.capabilities:of_person(account, everybody) == "capable"; end -- rule C6
+	local function wanted() -- rule C6
+		return parts.capabilities:of_person(account, getting(stanza.attr.to or account, occupant)) == "capable";
+	end
 	local plan = checks.incoming(has, verdict, injected, wanted, options);
 	plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
 	if plan.type then parts.other_ack(); end

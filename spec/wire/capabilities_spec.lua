@@ -393,6 +393,12 @@ describe("capabilities", function ()
 			new:send(stanzas.ack("old@localhost/old", "c1"));
 			new:sync();
 			assert.same({}, old:messages());
+			client("old@localhost/alone", RECEIPTS);
+			old:send(stanzas.chat { to = "new@localhost", id = "alone" });
+			old:sync();
+			new:send(stanzas.ack("old@localhost/old", "alone"));
+			new:sync();
+			assert.same({}, old:messages(), "of which that one would have no copy");
 			local modern = client("old@localhost/modern", RECEIPTS, { carbons = true });
 			old:send(stanzas.chat { to = "new@localhost", id = "c6" });
 			old:sync();

@@ -205,6 +205,42 @@ describe("requests put in", function ()
 		end
 	end);
 
+	it("C6 pass the ack to whom it is addressed, or to who gets a copy: of a private message in a room nobody does", function ()
+		local capable;
+		local function connect(resource, carbons)
+			capable = server:connect("alice@localhost/"..resource, { features = { stanzas.xmlns }, carbons = carbons });
+			servers.wait(function () capable:sync(); return server:support_of(capable.jid) == "capable"; end);
+		end
+		-- How many acks the capable one has got, or copies, when they come to this address.
+		local function acks(to)
+			local got = sent(stanzas.chat { to = "bob@localhost" });
+			capable:messages();
+			bob:send(stanzas.ack(to, got.attr.id));
+			bob:sync();
+			local count = 0;
+			for _, message in ipairs(capable:messages()) do
+				if tostring(message):find(got.attr.id, 1, true) then count = count + 1; end
+			end
+			alice:messages();
+			return count;
+		end
+		connect("plain");
+		assert.equal(1, acks("alice@localhost"));
+		assert.equal(1, acks("alice@localhost/plain"));
+		capable:close();
+		connect("copies", true);
+		assert.equal(1, acks("alice@localhost/alice"));
+		for name, one in pairs { alice = alice, bob = bob } do
+			one:send(st.presence({ to = "c6@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+			one:sync();
+		end
+		for _, one in ipairs { alice, bob } do one:sync(); end
+		local private = sent(stanzas.chat { to = "c6@rooms.localhost/bob" });
+		bob:send(stanzas.ack("c6@rooms.localhost/alice", private.attr.id));
+		bob:sync();
+		assert.same({}, alice:messages());
+	end);
+
 	it("C6 is remembered over a reload", function ()
 		local got = sent(stanzas.chat { to = "bob@localhost" });
 		server:reload();
