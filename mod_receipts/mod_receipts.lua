@@ -327,6 +327,7 @@ local function save_hashes() learning.save(capabilities, hashes); end
 
 -- A reload keeps what is pending and known. What was to be sent again is not.
 
+local HANDING_OVER = 0.5; -- seconds that writing may take then, about
 local saved = false;
 
 function module.save()
@@ -447,7 +448,9 @@ end
 
 function module.unload()
 	local handed_over = module.reloading and saved;
-	local works = store:flush_all(); -- first: while a storage is at work others may run, and all of us is still there for them
+	-- First: while a storage is at work others may run, and all of us is still there for them. What is handed over is written only in case
+	-- the new module cannot be loaded, and nobody is to wait long for that.
+	local works = store:flush_all(handed_over and HANDING_OVER or nil);
 	save_hashes();
 	catch_up(); -- before what it needs goes
 	unloaded = true;

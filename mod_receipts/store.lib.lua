@@ -392,13 +392,13 @@ function methods:flush(max, seconds, young)
 end
 
 --- Writes everything, unless the store fails. It is the last time: so also what was put off, and though some cannot be written.
-function methods:flush_all()
-	local result;
+-- @param seconds  optional: time that this may take, about
+-- @return whether all is written
+function methods:flush_all(seconds)
 	self.written, self.going, self.began = {}, {}, nil;
 	self.put_off:forget();
 	self.patient_until = self.actions.now() + PATIENCE;
-	repeat result = self:flush(1000); until result ~= "more";
-	return result == "done";
+	return self:flush(math.huge, seconds) == "done";
 end
 
 --- The user is gone, and nothing of theirs is to come back.

@@ -234,6 +234,35 @@ for _, name in ipairs(storages.names) do
 	end);
 end
 
+describe("what is pending of many users, when writing it takes long,", function ()
+	local USERS = 12;
+
+	it("A3 F1 keeps a reload for half a second at the most, and is handed over; an unload takes its time", function ()
+		local server = servers.start { options = 'receipts_flush_interval = "1h"' };
+		finally(function () server:stop(); end);
+		local function written_by(how)
+			return tonumber(server:run((STATE..[[
+				local map, writes = r.store.map, 0;
+				local set_keys = map.set_keys;
+				function map.set_keys(...)
+					writes = writes + 1;
+					require "socket".sleep(0.1);
+					return set_keys(...);
+				end
+				require "core.modulemanager".%s("localhost", "receipts");
+				return writes;
+			]]):format(how)));
+		end
+		server:run((STATE.."for i = 1, %d do r.pending:add('user'..i..'@localhost', 'bob@localhost', '1', require 'util.time'.now()); end"):format(USERS));
+		local writes = written_by("reload");
+		assert(writes >= 1 and writes <= 5, writes.." users were written");
+		assert.equal(tostring(USERS), server:run(STATE.."return r.pending:count()"));
+		assert.equal(USERS - writes, written_by("unload"));
+		server:restart("kill");
+		assert.equal(tostring(USERS), server:run((STATE.."for i = 1, %d do assert(r.store:load('user'..i)); end return r.pending:count()"):format(USERS)));
+	end);
+end);
+
 describe("storage for those who want nothing on disk", function ()
 	it("F1 memory works like the others, until a restart", function ()
 		local server = servers.start { options = 'storage = { receipts = "memory" }\nreceipts_flush_interval = 1' };
