@@ -123,20 +123,24 @@ end
 
 --- Something was learned about a client: perhaps about one that is waited for. That is looked at in a moment, when presence that it was
 -- learned from has come about, once for all that is learned till then.
--- @param jid  nil when it may be any
-function methods:learned(jid)
+-- @param jid  its full JID; nil when it may be any that shows `ver`
+-- @param ver  nil, too, when it may be any at all
+function methods:learned(jid, ver)
 	local session = jid and full_sessions[jid];
 	if jid and not (session and self.unsure[session]) or next(self.unsure) == nil then return; end
 	if not self.look_at then
 		self.look_at = {};
 		self.later(MOMENT, "what was learned", function ()
-			local which, list = self.look_at.all and self.unsure or self.look_at, {};
+			local which, list = self.look_at, {};
 			self.look_at = nil;
-			for one in pairs(which) do table.insert(list, one); end
+			for one in pairs(self.unsure) do
+				local matters = which.all or which[one] or which[self.parts.capabilities:ver_of(one.full_jid)];
+				if matters then table.insert(list, one); end
+			end
 			for _, one in ipairs(list) do look_again(self, one); end
 		end);
 	end
-	self.look_at[session or "all"] = true;
+	self.look_at[session or ver or "all"] = true; -- a ver that was verified is no such word
 end
 
 -- The sessions that mod_message will hand this to.

@@ -301,8 +301,8 @@ local function each_undecided(self, session, visit)
 	local fates, list = self.fate:get(account_of(session)), {};
 	if not fates then return list; end
 	for _, fate in fates:items() do
-		local again = is_open(fate) and visit(fate) or {};
-		table.move(again, 1, #again, #list + 1, list);
+		local again = is_open(fate) and visit(fate);
+		if again then table.move(again, 1, #again, #list + 1, list); end
 	end
 	return list;
 end

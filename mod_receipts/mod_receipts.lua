@@ -201,8 +201,8 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		local session = full_sessions[jid];
 		return session ~= nil and session.hibernating ~= nil;
 	end;
-	learned = guard("what was learned", function (jid)
-		if asleep.is_awake(answering) then answering:learned(jid); end
+	learned = guard("what was learned", function (jid, ver)
+		if asleep.is_awake(answering) then answering:learned(jid, ver); end
 	end);
 });
 

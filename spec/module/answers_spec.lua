@@ -363,6 +363,17 @@ describe("answers", function ()
 			assert.is_true(arrived(phone, "1"));
 		end);
 
+		it("D4 make no garbage for each of those on which there is nothing to decide again", function ()
+			for i = 1, 200 do all:delivering("b@h", { phone }, content(tostring(i)), nobody); end
+			collectgarbage();
+			collectgarbage("stop");
+			local before = collectgarbage("count");
+			all:learned(phone, "unknown");
+			local made = collectgarbage("count") - before;
+			collectgarbage("restart");
+			assert(made < 2, made.." KiB");
+		end);
+
 		it("D4 F2 are decided on again for some of those that have got it, not for any number", function ()
 			all:delivering("b@h", { phone }, content("1"), nobody);
 			for i = 1, 100 do arrived({ username = "b", host = "h", resource = "r"..i }, "1"); end

@@ -1420,6 +1420,38 @@ suite("for a client of which nothing is known yet", { options = 'receipts_answer
 		assert.is_nil(on.server:log():match("Error in [^\n]*the stanza goes on without us[^\n]*"));
 	end);
 
+	it("D4 B1 are decided on again, when it is learned what a ver stands for, for the clients that show it", function ()
+		local all = {};
+		for i = 1, 3 do
+			all[i] = fresh("bob@localhost/"..i, { "urn:example:nothing", "urn:example:ver"..i });
+			all[i]:send(all[i]:presence()):sync();
+			on.ask(all[i].jid, "ver"..i);
+			prove(all[i], 1);
+		end
+		on.server:run([[
+			local answering = prosody.hosts.localhost.modules.receipts.module.save().answering;
+			local answers, looked_at = answering.answers, {};
+			local learned = answers.learned;
+			function answers:learned(session, ...)
+				table.insert(looked_at, session.resource);
+				return learned(self, session, ...);
+			end
+			prosody.spec_looked_at = looked_at;
+		]]);
+		on.server:run([[
+			local parts = prosody.hosts.localhost.modules.receipts.module.save();
+			for i = 1, 2 do parts.answering:learned(nil, parts.capabilities:ver_of("bob@localhost/"..i)); end
+		]]);
+		servers.wait(function () return on.server:run("return #prosody.spec_looked_at") ~= "0"; end);
+		assert.equal("1 2", on.server:run("table.sort(prosody.spec_looked_at); return table.concat(prosody.spec_looked_at, ' ')"));
+		for i, one in ipairs(all) do
+			servers.wait(function () one:sync(); return one.queries; end);
+			one:answer_held();
+			assert.same({ "ver"..i }, come(1, one));
+		end
+		assert.equal("1 2 1 2 3", on.server:run("return table.concat(prosody.spec_looked_at, ' ')"));
+	end);
+
 	it("D4 are not forgotten for another one that arrives in the moment after it has answered", function ()
 		local bob = fresh("bob", { "urn:example:nothing", "urn:example:follows" });
 		bob:send(bob:presence()); -- with caps: what they stand for is learned of all that show them
