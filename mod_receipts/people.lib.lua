@@ -5,10 +5,12 @@
 --   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
 --   full      set of bare JIDs with MAX_CLIENTS clients
 --   missed    set of bare JIDs of whom not all clients may be kept
---   seen_by   account -> set of full JIDs that are shown to it
+--   seen_by   account -> set of full JIDs that are shown to it; seen_count: account -> how many those are
 --   kept      what all this takes, in slots: so many for each client, and for each account that it is shown to
 --
--- A client is the caller's table; its field `shown`, the set of accounts that its presence goes to, is set here.
+-- A client is the caller's table; its fields `shown`, the set of accounts that its presence goes to, and `shown_count` are set here.
+--
+-- Sets are counted as they change. To ask `next` whether one is empty takes the longer the more has been removed from it.
 
 local new_cache = require "util.cache".new;
 local count = require "util.iterators".count;
@@ -27,15 +29,15 @@ local mt = { __index = methods };
 --- @param is_stranger  function (account, bare, jid): has this person elsewhere nothing to do with the user of that account?
 function people.new(is_stranger)
 	return setmetatable({
-		known = new_cache(MAX_PEOPLE + 1), strangers = new_cache(MAX_PEOPLE + 1), kept = 0, full = {}, seen_by = {}, is_stranger = is_stranger;
-		missed = new_cache(MAX_PEOPLE);
+		known = new_cache(MAX_PEOPLE + 1), strangers = new_cache(MAX_PEOPLE + 1), kept = 0, full = {};
+		seen_by = {}, seen_count = {}, missed = new_cache(MAX_PEOPLE), is_stranger = is_stranger;
 	}, mt);
 end
 
 --- What another one knew, after a reload.
 function methods:take_over(other)
-	self.known, self.strangers, self.kept, self.full, self.seen_by = other.known, other.strangers, other.kept, other.full, other.seen_by;
-	self.missed = other.missed;
+	self.known, self.strangers, self.kept, self.full, self.missed = other.known, other.strangers, other.kept, other.full, other.missed;
+	self.seen_by, self.seen_count = other.seen_by, other.seen_count;
 end
 
 --- Somebody's clients: full JID -> client; nil where none is known.
@@ -66,18 +68,17 @@ end
 
 local function show(self, jid, client, to)
 	if client.shown[to] then return; end
-	client.shown[to] = true;
-	self.seen_by[to] = self.seen_by[to] or {};
+	client.shown[to], client.shown_count = true, client.shown_count + 1;
+	self.seen_by[to], self.seen_count[to] = self.seen_by[to] or {}, (self.seen_count[to] or 0) + 1;
 	self.seen_by[to][jid] = true;
 	self.kept = self.kept + SHOWN;
 end
 
 local function unshow(self, jid, client, to)
 	if not client.shown[to] then return; end
-	client.shown[to] = nil;
-	local seen = self.seen_by[to];
-	seen[jid] = nil;
-	if next(seen) == nil then self.seen_by[to] = nil; end
+	client.shown[to], client.shown_count = nil, client.shown_count - 1;
+	self.seen_by[to][jid], self.seen_count[to] = nil, self.seen_count[to] - 1;
+	if self.seen_count[to] == 0 then self.seen_by[to], self.seen_count[to] = nil, nil; end
 	self.kept = self.kept - SHOWN;
 end
 
@@ -117,7 +118,7 @@ function methods:seen(jid, bare, client, to)
 		self.strangers:set(bare, nil);
 	end
 	if not clients[jid] then
-		clients[jid], client.shown = client, {};
+		clients[jid], client.shown, client.shown_count = client, {}, 0;
 		self.kept = self.kept + CLIENT;
 		if count(pairs(clients)) == MAX_CLIENTS then
 			self.full[bare] = true;
@@ -145,7 +146,7 @@ end
 -- @return whether it was shown to nobody else: then it is forgotten
 function methods:hide(jid, client, to)
 	unshow(self, jid, client, to);
-	if next(client.shown) ~= nil then return false; end
+	if client.shown_count > 0 then return false; end
 	self:forget(jid);
 	return true;
 end

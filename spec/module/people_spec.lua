@@ -6,17 +6,20 @@ local lib = require "spec.support.paths".lib("people");
 describe("people", function ()
 	-- What the fields that are kept up to date come to when they are counted anew.
 	local function survey(people)
-		local slots, seen_by = 0, {};
+		local slots, seen_by, seen_count = 0, {}, {};
 		people:each(function (jid, client)
 			assert.equal(client, people:client(jid, jid:match("^[^/]*")));
 			assert.truthy(next(client.shown), jid.." is shown to nobody");
 			slots = slots + 12;
+			local shown_count = 0;
 			for user in pairs(client.shown) do
-				slots = slots + 2;
-				seen_by[user] = seen_by[user] or {};
+				slots, shown_count = slots + 2, shown_count + 1;
+				seen_by[user], seen_count[user] = seen_by[user] or {}, (seen_count[user] or 0) + 1;
 				seen_by[user][jid] = true;
 			end
+			assert.equal(shown_count, client.shown_count);
 		end);
+		assert.same(seen_count, people.seen_count);
 		return slots, seen_by;
 	end
 
@@ -72,6 +75,25 @@ describe("people", function ()
 		assert.same({ 1, 0 }, { people.known:count(), people.strangers:count() });
 		assert.is_false(people:hide("a@far/1", people:client("a@far/1", "a@far"), "u1@h"));
 		assert.is_true(people:hide("a@far/1", people:client("a@far/1", "a@far"), "u2@h"));
+	end);
+
+	it("B3 are hidden at a cost that does not grow with how many have been before: by who goes offline, or from one user after the other", function ()
+		local people, begun, next_of = lib.new(function () return false; end), {}, next;
+		finally(function () rawset(_G, "next", next_of); end);
+		-- From the beginning of a set all is passed that has been removed from there.
+		rawset(_G, "next", function (set, key)
+			if key == nil then begun[set] = (begun[set] or 0) + 1; end
+			return next_of(set, key);
+		end);
+		for i = 1, 100 do people:seen("p"..i.."@far/1", "p"..i.."@far", {}, "u@h"); end
+		local seen = people:shown_to("u@h");
+		for jid in next, seen do people:hide(jid, people:client(jid, jid:match("^[^/]*")), "u@h"); end
+		assert.same({ 1, 0, {} }, { begun[seen], people.kept, people.seen_by });
+
+		for i = 1, 100 do people:seen("p@far/1", "p@far", people:client("p@far/1", "p@far") or {}, "u"..i.."@h"); end
+		local client = people:client("p@far/1", "p@far");
+		for i = 1, 100 do assert.equal(i == 100, people:hide("p@far/1", client, "u"..i.."@h")); end
+		assert.same({ 1, 0, {} }, { begun[client.shown], people.kept, people.seen_by });
 	end);
 
 	it("B3 are strangers until a user knows them", function ()
