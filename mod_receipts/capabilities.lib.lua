@@ -332,14 +332,15 @@ local function is_glance_enough(self, stanza, jid, bare, to)
 	return true;
 end
 
--- A client elsewhere shows itself to a user of this host. Nobody is kept of whom nothing is known, and who has nothing to do with that user.
+-- A client elsewhere shows itself to a user of this host. Nobody is kept who has nothing to do with that user, and of whom nothing is known,
+-- or who comes after so many others: in a flood they would only cost time. (Rule C3: to that user, not all of theirs are known in any case.)
 local function shown_to(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	local has_caps, ver, node, key = caps_of(stanza);
 	local unknown = meaning(self, key) == nil;
 	if client then
 		if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
-	elseif unknown and not self.flight[key] and self.people.is_stranger(to, bare, jid) then
+	elseif (unknown and not self.flight[key] or self.people:has_enough(to)) and self.people.is_stranger(to, bare, jid) then
 		return;
 	else
 		client = { key = key, ver = ver, node = node };

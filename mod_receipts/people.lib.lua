@@ -20,6 +20,7 @@ local bare_of = (module:require "jids").bare;
 local MAX_PEOPLE = 20000; -- bare JIDs, strangers included
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
 local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
+local ENOUGH = 1000; -- clients that are shown to one account, before strangers come to it in vain
 local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each account that it is shown to
 
 local people = {};
@@ -154,6 +155,11 @@ end
 --- Set of the full JIDs that are shown to that account.
 function methods:shown_to(account)
 	return self.seen_by[account] or {};
+end
+
+--- Are so many shown to that account that no stranger is to be kept for it any more?
+function methods:has_enough(account)
+	return (self.seen_count[account] or 0) >= ENOUGH;
 end
 
 --- Visits all clients, with visit(jid, client); those of whom was seen last first.

@@ -965,9 +965,11 @@ describe("capabilities", function ()
 
 	it("B3 of people whom a user knows are not crowded out by strangers, whatever those show", function ()
 		local common = info(R);
-		hides = { ["shy@h"] = true };
+		hides = setmetatable({}, { __index = function (_, user) return user ~= "open@h"; end });
 		strangers = setmetatable({}, { __index = function (_, bare) return bare:find("^stranger") ~= nil; end });
-		local function come(bare) caps:presence(presence(bare.."/r", common), bare:find("^open") and "open@h" or "shy@h"); end
+		local function come(bare) -- of strangers, one user is shown so many at the most
+			caps:presence(presence(bare.."/r", common), bare:find("^open") and "open@h" or ("shy%d@h"):format((bare:match("%d+") or 0) % 30));
+		end
 		come("open@far");
 		asked[1].done(common);
 		come("friend@far");
@@ -1151,6 +1153,49 @@ describe("capabilities", function ()
 		assert.truthy(caps.people:of("a1@far")["a1@far/r"]);
 		assert.equal("unknown", caps:of("b@h/r"));
 		assert.equal("b@h/r", asked[#asked].jid);
+	end);
+
+	it("B3 are kept of a thousand clients that are shown to a user, and then of no stranger, though it is known what they show", function ()
+		hides = { ["shy@h"] = true, ["other@h"] = true };
+		strangers = setmetatable({}, { __index = function (_, bare) return not bare:find("^friend"); end });
+		local common = info(R);
+		caps:presence(presence("a@h/r", common));
+		asked[1].done(common);
+		local function come(jid, to) caps:presence(presence(jid, common), to or "shy@h"); end
+		for i = 1, 1200 do come("a"..i % 20 .."@far/"..i); end
+		assert.same({ 1000, 1000 }, { kept() });
+		come("friend@far/1");
+		come("b@far/1", "other@h");
+		come("c@far/1", "open@h");
+		come("b@far/1");
+		for _, jid in ipairs { "friend@far/1", "b@far/1", "c@far/1" } do assert.equal("capable", caps:of(jid), jid); end
+		assert.is_true(caps.people:client("b@far/1", "b@far").shown["shy@h"], "of whom is kept it is known who sees them");
+		come("a1@far/1001");
+		assert.equal("silent", caps:of("a1@far/1001"));
+		caps:hidden("a0@far", "shy@h");
+		come("a1@far/1001");
+		assert.same({ "capable", 1 }, { caps:of("a1@far/1001"), #asked }, "there is room again");
+		assert.equal(0, caps.people.missed:count());
+	end);
+
+	it("C3 B3 of a stranger whose clients are not all kept, since so many others are shown to the user, are not taken for none", function ()
+		hides = { ["shy@h"] = true };
+		local old, new_one = info("urn:old"), info(R);
+		for i, query in ipairs { old, new_one } do
+			caps:presence(presence("a"..i.."@h/r", query));
+			asked[i].done(query);
+		end
+		local function support() return caps:of_person("b@far", function () return true; end, "shy@h/r"); end
+		strangers = { ["b@far"] = true };
+		caps:presence(presence("b@far/old", old), "shy@h");
+		for i = 1, 10 do
+			for n = 1, 100 do caps:presence(presence("a"..i.."@far/"..n, old), "shy@h"); end
+		end
+		caps:presence(presence("b@far/new", new_one), "shy@h");
+		assert.same({ "silent", "unknown" }, { caps:of("b@far/new"), support() });
+		strangers = {}; -- who is subscribed is shown all of them anew
+		caps:presence(presence("b@far/new", new_one), "shy@h");
+		assert.same({ "capable", "capable" }, { caps:of("b@far/new"), support() });
 	end);
 
 	it("B3 are bounded: in users that they are shown to", function ()
