@@ -73,7 +73,8 @@ end
 -- @param libs    disco and presence: the libs
 -- @param hiding  hiding.lib.lua
 -- @param hook  function (event name, handler, priority, key, at_once): hooks an event of the host, guarded, in a thread in which others may
---              run meanwhile. Those for which key(event) is the same are done in turn; what at_once(event) returns true for is done with
+--              run meanwhile. Those for which key(event) is the same are done in turn, and where it is false there is nothing to do; what
+--              at_once(event) returns true for is done with
 function learning.listen(capabilities, rooms, libs, hiding, hook)
 	-- @param room  nil: the session is out of none
 	local function out_of(room, session)
@@ -104,16 +105,20 @@ function learning.listen(capabilities, rooms, libs, hiding, hook)
 		presence_out(event, left);
 	end);
 
-	local function account_of(event) return bare_of(event.stanza.attr.to); end
+	-- Of clients of this host all is known by what they broadcast: what they show to users here is the most of all presence, and is dropped first.
+	local function account_of(event)
+		local attr = event.stanza.attr;
+		if attr.to and is_ours(attr.from) then return false; end
+		return bare_of(attr.to);
+	end
 	local function at_once(event)
-		local account = account_of(event);
+		local account = bare_of(event.stanza.attr.to);
 		return account and capabilities:glance(event.stanza, account);
 	end
 	local function presence_in(event)
-		local from, account = event.stanza.attr.from, account_of(event);
+		local from, account = event.stanza.attr.from, bare_of(event.stanza.attr.to);
 		if not account and not event.origin.destroyed then capabilities:presence(event.stanza); end -- destroyed: as above
-		-- Of clients of this host all is known by what they broadcast; and who is not online is shown nothing.
-		if not from or is_ours(from) or not bare_sessions[account] then return; end
+		if not from or not bare_sessions[account] then return; end -- who is not online is shown nothing
 		capabilities:presence(event.stanza, account);
 		-- Who cancels a subscription shows nothing more; a Prosody sends no unavailable presence when it was for one side only.
 		if event.stanza.attr.type == "unsubscribed" then capabilities:hidden(bare_of(from), account); end

@@ -115,12 +115,13 @@ end
 
 -- The same for what may have to read a store, or sends a stanza, on whichever occasion. Guarded twice: the handler may go on when this is
 -- over, and a thread may not be had.
--- @param key      optional: function (event): those with the same key are done in turn
+-- @param key      optional: function (event): those with the same key are done in turn; false: there is nothing to do
 -- @param at_once  optional: function (event): does what needs no thread, where none has the turn; returns whether that was all
 local function hook_in_thread(name, handler, priority, key, at_once)
 	handler = guard(name, handler);
 	hook(name, function (event)
 		local turn = key and key(event);
+		if turn == false then return; end
 		if turn and guards.waits(turn) then
 			event = { origin = event.origin, stanza = st.clone(event.stanza) }; -- Prosody addresses one object to everybody, in turn
 		elseif at_once and at_once(event) then

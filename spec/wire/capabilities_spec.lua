@@ -320,6 +320,24 @@ describe("capabilities", function ()
 		assert.equal("capable", known(one.jid));
 	end);
 
+	it("B1 of clients here cost next to nothing where they show themselves to others here: all is known by what they broadcast", function ()
+		friends("shown", "watching");
+		local shown, watching = server:connect("shown", { features = RECEIPTS }), server:connect("watching");
+		shown:sync();
+		for _, to in ipairs { watching.bare, watching.jid } do
+			local steps = tonumber(server:run(([[
+				local steps = 0;
+				debug.sethook(function ()
+					if debug.getinfo(2, "S").source:find("mod_receipts", 1, true) then steps = steps + 1; end
+				end, "", 1);
+				prosody.core_post_stanza(prosody.full_sessions[%q], require "util.stanza".presence { from = %q, to = %q });
+				debug.sethook();
+				return tostring(steps);
+			]]):format(shown.jid, shown.jid, to)));
+			assert(steps > 0 and steps < 60, steps.." instructions of the module's for "..to);
+		end
+	end);
+
 	it("B1 by ver outlive a restart of the module", function ()
 		local one = client("kept", { stanzas.xmlns, "urn:example:kept" });
 		one:close();
