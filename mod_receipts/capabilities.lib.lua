@@ -314,8 +314,9 @@ local function has_its_turn(self, jid, bare)
 	return self.asking[jid] or theirs and theirs:get(jid) or everybodys and everybodys:get(jid);
 end
 
--- Is this presence from elsewhere dealt with when no more has been looked at than what is at hand? It is in a crowd, and while the client
--- is asked or has to wait for that: whoever shows another ver with each presence would only cost time.
+-- Is this presence from elsewhere dealt with when no more has been looked at than what is at hand? It is where it shows nothing new, as most
+-- does that contacts send; in a crowd; and while the client is asked or has to wait for that: whoever shows another ver with each presence
+-- would only cost time.
 local function is_glance_enough(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	if not client then
@@ -326,10 +327,14 @@ local function is_glance_enough(self, stanza, jid, bare, to)
 		if self.actions.is_shown_all(to, bare) then self.people:miss(bare); end -- of others not all are known in any case (rule C3)
 		return true;
 	end
-	if not has_its_turn(self, jid, bare) or not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
+	if not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
 	local has_caps, ver, node, key = caps_of(stanza);
-	if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
-	return true;
+	local is_new = shows_other(client, has_caps, ver, node, key);
+	if has_its_turn(self, jid, bare) then
+		if is_new then show_other(client, ver, node, key); end
+		return true;
+	end
+	return not is_new and meaning(self, key) ~= nil and self.people:seen_again(bare);
 end
 
 -- A client elsewhere shows itself to a user of this host. Nobody is kept who has nothing to do with that user, and of whom nothing is known,

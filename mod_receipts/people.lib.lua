@@ -131,6 +131,14 @@ function methods:seen(jid, bare, client, to)
 	return clients[jid];
 end
 
+--- A client is seen again, and nothing is new.
+-- @return is that all, since a user knows this person? A stranger may have become known to one: then `seen` is to be called
+function methods:seen_again(bare)
+	local clients = self.known:get(bare);
+	if clients then self.known:set(bare, clients); end
+	return clients ~= nil;
+end
+
 --- The client is gone.
 function methods:forget(jid)
 	local bare = bare_of(jid);

@@ -466,7 +466,7 @@ describe("capabilities", function ()
 		assert.is_false(glance("c@far", info(R, "urn:c")), "no client");
 		for i = 1, 100 do caps:presence(presence("d@far/"..i, info(R, "urn:1")), "u@h"); end
 		assert.is_true(glance("d@far/101", info(R, "urn:1")), "no room");
-		assert.is_false(glance("d@far/100", info(R, "urn:1")));
+		assert.is_false(glance("d@far/100", info(R, "urn:2")));
 	end);
 
 	it("B3 of a client elsewhere need no more than a glance while others of the same person are asked", function ()
@@ -475,6 +475,42 @@ describe("capabilities", function ()
 		assert.is_true(caps:glance(presence("a@far/21", info(R, "urn:other")), "u@h"));
 		asked[1].done(info(R, "urn:1"));
 		assert.equal("urn:n#"..calculate_hash(info(R, "urn:other").tags), asked[21].node, "what it has shown by then");
+	end);
+
+	it("B1 B3 of a client elsewhere need no more than a glance where it shows nothing new, and it was seen just now", function ()
+		local query = info(R);
+		local function show(jid, shown, to) caps:presence(presence(jid, shown), to or "u@h"); end
+		local function glance(jid, shown, to) return caps:glance(presence(jid, shown), to or "u@h"); end
+		local function occupant(jid) return presence(jid, query):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up(); end
+		local other = info("urn:other");
+		for i, shown in ipairs { other, query } do
+			show("a@far/r", shown);
+			asked[i].done(shown);
+		end
+		show("b@far/r", query);
+		assert.is_true(glance("a@far/r", query));
+		assert.equal("b@far", (caps.people.known:tail()));
+		assert.is_false(glance("a@far/r", query, "v@h"), "to somebody else");
+		assert.is_false(glance("a@far/r", other), "something else");
+		assert.is_false(glance("a@far/r"), "no caps");
+		assert.is_false(glance("a@far/other", query), "another client");
+		assert.is_false(caps:glance(occupant("a@far/r"), "u@h"), "as a room's occupant, for the first time");
+		caps:presence(occupant("a@far/r"), "u@h");
+		assert.is_true(caps:glance(occupant("a@far/r"), "u@h"));
+
+		strangers = { ["c@far"] = true };
+		hides = { ["u@h"] = true };
+		show("c@far/r", query);
+		assert.is_false(glance("c@far/r", query), "a stranger");
+		strangers = {};
+		show("c@far/r", query);
+		assert.same({ true, 0 }, { glance("c@far/r", query), caps.people.strangers:count() });
+
+		for i = 1, 10000 do caps.by_hash_elsewhere:set("ver"..i, true); end
+		assert.is_false(glance("b@far/r", query), "what has been forgotten");
+		hides = {};
+		show("b@far/r", query);
+		assert.same({ 3, "b@far/r" }, { #asked, asked[3].jid });
 	end);
 
 	it("B1 of a client elsewhere that is being asked are at hand where it shows what is known", function ()
