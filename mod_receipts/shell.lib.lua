@@ -29,6 +29,7 @@ end
 -- The inspection of a host; or nil and what is wrong.
 local function at(host)
 	if type(host) ~= "string" then return nil, "Say which host, like "..some_host(); end
+	host = jid_prep(host) or host;
 	if not prosody.hosts[host] then return nil, "There is no host "..host; end
 	if not hosts[host] then return nil, "mod_receipts is not on "..host.." (it is on: "..table.concat(names(), ", ")..")"; end
 	return hosts[host].inspection;

@@ -227,10 +227,19 @@ describe("the shell", function ()
 		says(text, "OK: "..require "receipts".version.." runs, and is installed\n");
 	end);
 
+	it("F4 a host, as a user, may be typed in capitals", function ()
+		for _, words in ipairs { { "stats", "LocalHost" }, { "expire", "LocalHost" }, { "pending", "Alice@LocalHost" } } do
+			local text, ok = shell(table.unpack(words));
+			assert.is_true(ok, text);
+		end
+	end);
+
 	it("F4 a wrong host or user is a clear error", function ()
 		for _, case in ipairs {
 			{ { "stats", "nowhere.example" }, "There is no host nowhere.example" };
 			{ { "stats", "plain.localhost" }, "mod_receipts is not on plain.localhost (it is on: localhost, other.localhost)" };
+			{ { "stats", "alice@localhost" }, "There is no host alice@localhost" };
+			{ { "stats", "@" }, "There is no host @" };
 			{ { "expire" }, "Say which host, like localhost" };
 			{ { "pending" }, "Say which user" };
 			{ { "pending", "alice" }, "Say which user, like romeo@localhost" };
