@@ -37,7 +37,7 @@ end
 
 --- Notes down a decision.
 -- @param account  to whose user it matters
--- @param id       the content message's id
+-- @param id       the content message's id; nil where it has none
 -- @param from     requester, as in the stanza; and so is `to`, who is asked
 -- @param why      the rule and the reason
 -- @param late     optional: it is noted after others that came later, and does not displace those

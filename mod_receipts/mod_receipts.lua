@@ -213,7 +213,7 @@ local function record(stanza, why, id)
 	local from, to = stanza.attr.from or stanza.attr.to, stanza.attr.to or stanza.attr.from; -- no address stands for oneself
 	id = id or stanza.attr.id;
 	module:log("debug", "Message %s from %s to %s: %s", id, from, to, why);
-	if not id or not from then return; end
+	if not from then return; end
 	local time, one, other = time_now(), jids.bare(from), jids.bare(to);
 	if jids.host_of_bare(one) == module.host then decisions:note(one, time, id, from, to, why); end
 	if other ~= one and jids.host_of_bare(other) == module.host then decisions:note(other, time, id, from, to, why); end

@@ -132,7 +132,8 @@ function views.decisions(list, now)
 	local lines = {};
 	for i, decision in ipairs(list) do
 		lines[i] = {
-			views.span(math.max(0, now - decision.time)), views.shown(decision.id), views.shown(decision.from), views.shown(decision.to or "-");
+			views.span(math.max(0, now - decision.time));
+			views.shown(decision.id or "-"), views.shown(decision.from), views.shown(decision.to or "-");
 			views.shown(decision.why);
 		};
 	end

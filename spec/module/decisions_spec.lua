@@ -26,6 +26,16 @@ describe("decisions", function ()
 		assert.same({}, decisions:about("a@h", "z"));
 	end);
 
+	it("F4 may be about a message that has no id", function ()
+		decisions:note("a@h", 1, nil, "a@h/r", "b@h", "first");
+		decisions:note("a@h", 2, "x", "a@h/r", "b@h", "second");
+		assert.same({
+			{ time = 1, from = "a@h/r", to = "b@h", why = "first" };
+			{ time = 2, id = "x", from = "a@h/r", to = "b@h", why = "second" };
+		}, decisions:about("a@h"));
+		assert.equal(1, #decisions:about("a@h", "x"));
+	end);
+
 	it("F4 are the latest of each user, and one user's flood displaces nobody else's", function ()
 		decisions:note("b@h", 0, "kept", "b@h/r", "a@h", "why");
 		for i = 1, 1000 do decisions:note("a@h", i, tostring(i), "a@h/r", "b@h", "why"); end

@@ -100,6 +100,7 @@ describe("views", function ()
 	end);
 
 	it("F4 decisions say how long ago", function ()
-		assert.same({ { "1.5 s", "1", "a@h", "-", "why" } }, views.decisions({ { time = 1, id = "1", from = "a@h", why = "why" } }, 2.5));
+		assert.same({ { "1.5 s", "1", "a@h", "-", "why" }, { "0.5 s", "-", "a@h", "b@h", "why" } },
+			views.decisions({ { time = 1, id = "1", from = "a@h", why = "why" }, { time = 2, from = "a@h", to = "b@h", why = "why" } }, 2.5));
 	end);
 end);

@@ -117,6 +117,16 @@ describe("the shell", function ()
 			.."and not at all when it comes from elsewhere. Else it asked for nothing, went to a group chat, or too much has happened since");
 	end);
 
+	it("F4 E3 why tells of a request that was taken out of a message without id, too", function ()
+		local gregory = server:connect("gregory");
+		gregory:send(stanzas.ask { to = "bob@localhost" });
+		gregory:sync();
+		local text, ok = shell("why", "gregory@localhost");
+		assert.is_true(ok, text);
+		assert.same({ "-", "gregory@localhost/gregory", "bob@localhost", "E3 request-without-id" },
+			{ text:match("s | (%S+) +| (%S+) +| (%S+) +| ([^\n]*)") });
+	end);
+
 	it("F4 why takes an id that is typed as a number", function ()
 		alice:send(stanzas.ask { to = "bob@localhost/bob", id = "1" });
 		alice:sync();
