@@ -3,6 +3,8 @@
 --
 -- Each user has a ring of the last few decisions. The strings in it are the stanzas' own, so that noting one down makes no new ones.
 -- Stanzas come from strangers, too: so rings are begun for users who are online only, and of what is unusually long they have the beginning.
+-- What the host itself has found out begins one for others as well, while there is room: a restart after a long time may find that much has
+-- expired, and that is not to displace what users who are online may ask about.
 
 local new_cache = require "util.cache".new;
 
@@ -41,12 +43,13 @@ end
 -- @param from     requester, as in the stanza; and so is `to`, who is asked
 -- @param why      the rule and the reason
 -- @param late     optional: it is noted after others that came later, and does not displace those
-function methods:note(account, time, id, from, to, why, late)
+-- @param own      optional: the host itself has found it out
+function methods:note(account, time, id, from, to, why, late, own)
 	local ring = self.ring;
 	if account ~= self.latest then
 		ring = self.rings:get(account);
 		if not ring then
-			if not self.online(account) then return; end
+			if not self.online(account) and not (own and self.rings:count() < MAX_USERS) then return; end
 			ring = { count = 0 };
 		end
 		self.rings:set(account, ring); -- now it is the latest

@@ -78,6 +78,21 @@ describe("decisions", function ()
 		assert.equal(2, #decisions:about("stranger@h"));
 	end);
 
+	it("F4 are also of users who are offline, where the host itself has found it out, and displace nobody's", function ()
+		offline = "away@h";
+		decisions:note("away@h", 1, "x", "away@h", "b@h", "overdue", false, true);
+		decisions:note("away@h", 2, "y", "away@h", "b@h", "expired");
+		assert.equal(2, #decisions:about("away@h"));
+		for i = 2, 1000 do decisions:note("u"..i, i, "x", "f", "t", "why"); end
+		offline = "late@h";
+		decisions:note("late@h", 1001, "x", "late@h", "b@h", "overdue", false, true);
+		assert.equal(0, #decisions:about("late@h"));
+		assert.equal(2, #decisions:about("away@h"));
+		decisions:note("new", 1002, "x", "f", "t", "why");
+		assert.equal(0, #decisions:about("away@h"), "nor do they keep anybody's out");
+		assert.equal(1, #decisions:about("new"));
+	end);
+
 	it("F4 have no more than the beginning of what is unusually long", function ()
 		local id, from, to = "1"..("é"):rep(400), ("f"):rep(301), ("t"):rep(300);
 		decisions:note("a@h", 1, id, from, to, "why");

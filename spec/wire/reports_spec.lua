@@ -281,3 +281,26 @@ describe("reports", function ()
 		says("rejected: message m from bob@localhost to alice@localhost/alice, after 0.0 s, by bob@localhost/bob (request-not-empty)");
 	end);
 end);
+
+describe("a message that comes to nothing while its sender is offline", function ()
+	it("F4 is told of by why: overdue, expired, forgotten, and what has expired in the store", function ()
+		local server = servers.start { modules = { "receipts", "admin_shell" },
+			options = "receipts_overdue_after = 1\nreceipts_expire_after = 3\nreceipts_max_pending_per_user = 1" };
+		finally(function () server:stop(); end);
+		local function why(user, id)
+			return (server:prosodyctl("shell", "receipts", "why", user.."@localhost", id));
+		end
+		local alice = server:connect("alice");
+		server:connect("bob");
+		for _, id in ipairs { "first", "second" } do alice:send(stanzas.ask { to = "bob@localhost", id = id }); end
+		alice:close();
+		for _, outcome in ipairs { "F3 overdue: ", "F2 expired: " } do
+			servers.wait(function () return why("alice", "second"):find(outcome, 1, true); end);
+		end
+		assert.truthy(why("alice", "first"):find("F2 forgotten: ", 1, true));
+		local key = paths.lib("records").key("bob@localhost", "third");
+		server:run(("prosody.hosts.localhost.modules.receipts.module.save().store.keyval:set('carol', "
+			.."{ [%q] = { to = 'bob@localhost', id = 'third', time = os.time() - 60 } })"):format(key));
+		assert.truthy(why("carol", "third"):find("F2 expired: ", 1, true));
+	end);
+end);
