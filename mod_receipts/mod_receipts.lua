@@ -34,12 +34,6 @@ end
 
 if not engine then refuse(problem); end
 
-local function open_store(name, kind)
-	local store, why = module:open_store(name, kind);
-	if not store then refuse(("the storage cannot keep %q (%s): set another one, storage = { %s = \"internal\" }"):format(name, why, name)); end
-	return store;
-end
-
 local user_exists = require "core.usermanager".user_exists;
 local jid_join = require "util.jid".join;
 local st = require "util.stanza";
@@ -71,6 +65,12 @@ local sleeping = asleep.libs({
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+
+local function open_store(name, kind)
+	local store, why = module:open_store(name, kind);
+	if not store then refuse(options_lib.unkept(name, why, module:get_option("storage"))); end
+	return store;
+end
 
 -- Options
 

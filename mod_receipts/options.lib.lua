@@ -168,4 +168,15 @@ local function read(get, warn)
 	return options;
 end
 
-return { read = read; shown = shown; parse_duration = parse_duration; definitions = definitions };
+--- What to say where a store of ours cannot be opened: what to set, such that all other stores of Prosody's stay where they are.
+-- @param name     of the store
+-- @param why      not
+-- @param storage  Prosody's option of that name: the name of one storage for all, a table, or nil
+local function unkept(name, why, storage)
+	return ("the storage cannot keep %q (%s): set another one, %s%s%s"):format(name, why,
+		type(storage) == "string" and ("default_storage = %q; "):format(storage) or "",
+		"storage = { receipts = \"internal\", receipts_preferences = \"internal\", receipts_caps = \"internal\" }",
+		type(storage) == "table" and ", in the table that you have" or "");
+end
+
+return { read = read; shown = shown; parse_duration = parse_duration; definitions = definitions; unkept = unkept };

@@ -131,4 +131,13 @@ describe("options", function ()
 			assert.is_table(wrong[name], name);
 		end
 	end);
+
+	it("F1 what cannot be kept is to be kept elsewhere, and nothing else is to move", function ()
+		local stores = "{ receipts = \"internal\", receipts_preferences = \"internal\", receipts_caps = \"internal\" }";
+		local function told(storage) return lib.unkept("receipts_caps", "no room", storage); end
+		local begin = "the storage cannot keep \"receipts_caps\" (no room): set another one, ";
+		assert.equal(begin.."default_storage = \"sql\"; storage = "..stores, told("sql"));
+		assert.equal(begin.."storage = "..stores..", in the table that you have", told { accounts = "sql" });
+		for _, storage in ipairs { false, 5 } do assert.equal(begin.."storage = "..stores, told(storage or nil)); end
+	end);
 end);

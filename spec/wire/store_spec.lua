@@ -283,16 +283,27 @@ describe("a storage that refuses a store", function ()
 	it("F1 keeps the module from loading, with a line that says what to do, and costs no message", function ()
 		local server = servers.start();
 		finally(function () server:stop(); end);
-		for _, name in ipairs { "receipts", "receipts_caps", "receipts_preferences" } do
-			assert.equal("the storage cannot keep \""..name.."\" (unsupported-datastore): set another one, storage = { "..name.." = \"internal\" }",
-				server:run(([[
-					local modulemanager = require "core.modulemanager";
-					modulemanager.unload("localhost", "receipts");
-					require "core.configmanager".set("localhost", "storage", { [%q] = "xep0227" });
-					local _, why = modulemanager.load("localhost", "receipts");
-					return why;
-				]]):format(name)));
+		local function why(storage)
+			return server:run(([[
+				local modulemanager = require "core.modulemanager";
+				modulemanager.unload("localhost", "receipts");
+				require "core.configmanager".set("localhost", "storage", %s);
+				local _, why = modulemanager.load("localhost", "receipts");
+				return why;
+			]]):format(storage));
 		end
+		local another = "storage = { receipts = \"internal\", receipts_preferences = \"internal\", receipts_caps = \"internal\" }";
+		for _, name in ipairs { "receipts", "receipts_caps", "receipts_preferences" } do
+			assert.equal("the storage cannot keep \""..name.."\" (unsupported-datastore): set another one, "..another
+				..", in the table that you have", why("{ "..name.." = \"xep0227\" }"));
+		end
+		-- Who types that line keeps accounts and rosters where they are.
+		assert.equal("the storage cannot keep \"receipts\" (unsupported-datastore): set another one, default_storage = \"xep0227\"; "..another,
+			why("\"xep0227\""));
+		server:run("require 'core.configmanager'.set('localhost', 'default_storage', 'xep0227')");
+		assert.equal("nil", why(another:match("{.*}")));
+		server:run("require 'core.modulemanager'.unload('localhost', 'receipts'); local set = require 'core.configmanager'.set; "
+			.."for _, name in ipairs { 'storage', 'default_storage' } do set('localhost', name, nil); end");
 		assert.falsy(server:log():find("stack traceback", 1, true));
 		assert.equal("0", server:run("local n = 0; for _, handlers in pairs(prosody.hosts.localhost.events._event_map) do "
 			.."for f in pairs(handlers) do if debug.getinfo(f).source:find('/mod_receipts/[^/]*$') then n = n + 1; end end end return n"));
