@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- `prosodyctl mod_receipts check`: the options in force on each host, and what in the configuration makes a feature idle.
 --
--- It reads the configuration only, as Prosody will when it starts: what a running Prosody was told later it does not know.
+-- It reads the configuration only, as Prosody will when it starts: what a running Prosody was told later it does not know. It opens the
+-- stores that are named there, and reads nothing in them.
 
 local it = require "util.iterators";
 local new_set = require "util.set".new;
@@ -31,7 +32,7 @@ end
 --- The name of the driver of a store of ours, as Prosody will have it (core.storagemanager has no function that tells and opens nothing).
 function setup.driver(get, store)
 	local storage = get("storage");
-	if type(storage) == "table" then storage = storage[store]; end
+	if type(storage) == "table" then storage = storage[store]; elseif type(storage) ~= "string" then storage = nil; end
 	return storage or get("default_storage") or "internal";
 end
 
@@ -50,6 +51,9 @@ local LOSSES = {
 	} };
 };
 
+-- Our stores, in the order in which the module opens them.
+local STORES = { "receipts", "receipts_preferences", "receipts_caps" };
+
 -- What is said below of a host gets its configuration as a table:
 --   get        function (name): the value of an option
 --   names      array of the names of all options that are set for it
@@ -58,7 +62,12 @@ local LOSSES = {
 --   anywhere   function (module name): does any?
 --   disabled   function (module name): is it in modules_disabled, so that this host does not have it?
 --   exists     function (module name): does Prosody find such a module?
+--   open       function (store name): a store; or nil and why not
 --   component  function (host): the name of the Component's module; nil where there is none that is enabled
+
+local function is_there(config, driver)
+	return config.exists(("storage_%s"):format(driver));
+end
 
 -- Does Prosody keep statistics that mod_http_openmetrics can show? What statsd gets it does not keep.
 local function measures(config)
@@ -82,7 +91,7 @@ function setup.idle(values, config)
 	for _, loss in ipairs(LOSSES) do
 		local store, outcomes = table.unpack(loss);
 		local driver = setup.driver(config.get, store);
-		local outcome = outcomes[driver] or not config.exists(("storage_%s"):format(driver)) and "Prosody has no such storage, so "..outcomes.null;
+		local outcome = outcomes[driver] or not is_there(config, driver) and "Prosody has no such storage, so "..outcomes.null;
 		if outcome then table.insert(list, ("the storage of %q is %q: %s"):format(store, driver, outcome)); end
 	end
 	if values.overdue_after >= values.expire_after then
@@ -164,6 +173,16 @@ function setup.host(host, config)
 		table.insert(lines, NO_OPTION..name);
 		well = false;
 	end
+	for _, name in ipairs(STORES) do
+		if is_there(config, setup.driver(config.get, name)) then -- else "null" opens it, and Prosody complains here, too
+			local store, why = config.open(name);
+			if not store then
+				table.insert(lines, "  wrong: "..options.unkept(name, why, config.get("storage")));
+				well = false;
+				break; -- the line is for all of them
+			end
+		end
+	end
 	for _, line in ipairs(setup.idle(values, config)) do
 		table.insert(lines, "  idle: "..line);
 		well = false;
@@ -200,12 +219,13 @@ local function config_of(host, hosts, modules_of, names, system)
 		end;
 		disabled = function (name) return disabled:contains(name) and not modules:contains(name); end;
 		exists = system.module_exists;
+		open = function (name) return system.open(host, name); end;
 		component = function (other) return new_set(hosts):contains(other) and get(other, "component_module") or nil; end;
 	};
 end
 
 --- The subcommand, see command.lib.lua.
--- @param system  configmanager, modulemanager: core's; module_exists: see above; out: file
+-- @param system  configmanager, modulemanager: core's; module_exists: see above; open (function (host, store name)): as stored.lib.lua's; out: file
 function setup.command(system)
 	local configmanager, modulemanager, out = system.configmanager, system.modulemanager, system.out;
 	local function run(arguments)

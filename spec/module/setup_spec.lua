@@ -9,6 +9,8 @@ local function getter(config)
 	return function (name) return config[name]; end;
 end
 
+local REFUSES = "xep0227"; -- a storage that takes no store of ours
+
 local COMPONENTS = { ["sms.example.org"] = "component", ["rooms.example.org"] = "muc" };
 
 -- What is said of a host with these modules, in a configuration like this.
@@ -23,7 +25,13 @@ local function check(options_set, ...)
 		get = getter(options_set), enabled = enabled, anywhere = enabled, global = getter(options_set);
 		disabled = function (name) return disabled[name] or false; end;
 		component = function (host) return COMPONENTS[host]; end;
-		exists = function (name) return name ~= "storage_memmory"; end;
+		exists = function (name) return name ~= "storage_memmory" and name ~= "storage_5"; end;
+		open = function (store)
+			local driver = setup.driver(getter(options_set), store);
+			assert.not_equal("memmory", driver);
+			if driver == REFUSES then return nil, "unsupported-datastore"; end
+			return {};
+		end;
 		names = names;
 	});
 	return table.concat(lines, "\n"), well;
@@ -149,6 +157,24 @@ describe("F5 setup", function ()
 		assert.truthy(text:find("idle: .*mod_carbons"));
 	end);
 
+	it("knows storage that does not take our stores, with which the module does not load", function ()
+		for name, storage in pairs { receipts = REFUSES, receipts_preferences = { receipts_preferences = REFUSES, receipts_caps = REFUSES },
+			receipts_caps = { receipts_caps = REFUSES } } do
+			local text, well = check({ storage = storage }, "smacks", "carbons");
+			assert.is_false(well);
+			assert.truthy(text:find("\n  wrong: "..options.unkept(name, "unsupported-datastore", storage), 1, true), text);
+			assert.equal(1, select(2, text:gsub("wrong:", "")), "once: it says what to do for all of them");
+		end
+	end);
+
+	it("takes what is no name of a storage for nothing, as Prosody does", function ()
+		for _, storage in ipairs { 5, true } do
+			assert.is_true(select(2, check({ storage = storage }, "smacks", "carbons")));
+			assert.truthy(check({ storage = storage, default_storage = "memory" }, "smacks", "carbons"):find("\"receipts\" is \"memory\"", 1, true));
+		end
+		assert.truthy(check({ storage = { receipts = 5 } }, "smacks", "carbons"):find("\"receipts\" is 5: Prosody has no such storage", 1, true));
+	end);
+
 	it("knows storage that forgets", function ()
 		for _, config in ipairs { { storage = "memory" }, { storage = "none" }, { storage = { receipts = "null" } }, { default_storage = "memory" },
 			{ storage = { accounts = "sql" }, default_storage = "memory" } } do
@@ -188,7 +214,8 @@ describe("F5 setup", function ()
 				asked = asked + 1;
 				return require "util.set".new { "receipts" };
 			end };
-			module_exists = function () return true; end, out = { write = function (_, ...) table.insert(said, table.concat { ... }); end };
+			module_exists = function () return true; end, open = function () return {}; end;
+			out = { write = function (_, ...) table.insert(said, table.concat { ... }); end };
 		};
 		command.run {};
 		assert.equal(40, asked);

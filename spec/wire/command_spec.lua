@@ -170,6 +170,23 @@ certificates = %q
 			end
 		end);
 
+		it("says where the storage does not take our stores, so that the module does not load", function ()
+			local code, out = check [[
+				modules_enabled = { "receipts", "smacks", "carbons" }
+				storage = "xep0227"
+				VirtualHost "one.example"
+				VirtualHost "two.example"
+					storage = "internal"
+				VirtualHost "four.example"
+					storage = 5
+			]];
+			assert.equal(1, code);
+			local four, one, two = out:match("\n(four%.example\n.-)\n(one%.example\n.-)\n(two%.example\n.*)$");
+			assert.truthy(one:find("\n  wrong: the storage cannot keep \"receipts\" (unsupported-datastore): set another one, "
+				.."default_storage = \"xep0227\"; storage = { ", 1, true), out);
+			for _, other in ipairs { four, two } do assert.falsy(other:find("wrong:", 1, true) or other:find("idle:", 1, true), other); end
+		end);
+
 		it("says where ad-hoc commands are switched off", function ()
 			local code, out = check [[
 				modules_enabled = { "receipts", "smacks", "carbons" }
