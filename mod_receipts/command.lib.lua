@@ -4,6 +4,7 @@
 -- A subcommand is a table:
 --   usage    its arguments, after its name
 --   summary  what it does, in one line
+--   can_do_without  optional: true where it needs no engine
 --   run      function (array of arguments): an exit code; or nil and what is wrong with the arguments
 
 local sorted_pairs = require "util.iterators".sorted_pairs;
@@ -26,15 +27,11 @@ end
 
 --- The function that prosodyctl calls with the arguments.
 -- @param subcommands  name -> subcommand, see above
--- @param problem      why none of them can be run, or nil
+-- @param problem      why there is no engine, without which most of them cannot be run; or nil
 -- @param out, err     files
 -- @return function (array of arguments): exit code
 function command.new(subcommands, problem, out, err)
 	return function (arg)
-		if problem then
-			err:write(problem, "\n");
-			return FAILED;
-		end
 		local name = arg[1];
 		if name == "help" or name == "--help" or name == "-h" then
 			out:write(help(subcommands));
@@ -49,6 +46,10 @@ function command.new(subcommands, problem, out, err)
 		if arguments[1] == "--help" or arguments[1] == "-h" then
 			out:write(usage(name, subcommand), subcommand.summary, "\n");
 			return 0;
+		end
+		if problem and not subcommand.can_do_without then
+			err:write(problem, "\n");
+			return FAILED;
 		end
 		local ok, code, wrong = xpcall(subcommand.run, debug.traceback, arguments);
 		if not ok then

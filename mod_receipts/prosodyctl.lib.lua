@@ -44,7 +44,7 @@ function prosodyctl.new(engine, problem)
 		out = io.stdout, err = io.stderr;
 	};
 	return command.new({
-		check = setup.command(system);
+		check = setup.command(system, problem);
 		lint = lint.command(engine);
 		pending = stored.command(engine, system);
 	}, problem, io.stdout, io.stderr);

@@ -225,8 +225,9 @@ local function config_of(host, hosts, modules_of, names, system)
 end
 
 --- The subcommand, see command.lib.lua.
--- @param system  configmanager, modulemanager: core's; module_exists: see above; open (function (host, store name)): as stored.lib.lua's; out: file
-function setup.command(system)
+-- @param system   configmanager, modulemanager: core's; module_exists: see above; open: see stored.lib.lua; out: file
+-- @param problem  optional: why the module cannot be loaded, whatever the configuration says
+function setup.command(system, problem)
 	local configmanager, modulemanager, out = system.configmanager, system.modulemanager, system.out;
 	local function run(arguments)
 		if arguments[1] then return nil, "check takes no arguments"; end
@@ -253,13 +254,14 @@ function setup.command(system)
 			end
 		end
 		for _, lines in ipairs(others) do say(lines, not lines[1]); end
-		if not found then
-			out:write("No VirtualHost has \"receipts\" in its modules_enabled\n");
-			return 1;
-		end
+		if not found then say({ "No VirtualHost has \"receipts\" in its modules_enabled" }, false); end
+		if problem then say({ "wrong: "..problem }, false); end
 		return all_well and 0 or 1;
 	end
-	return { usage = "", summary = "Shows the options in force on each host, and what in the configuration keeps a feature from working", run = run };
+	return {
+		usage = "", summary = "Shows the options in force on each host, and what in the configuration keeps a feature from working";
+		can_do_without = true, run = run;
+	};
 end
 
 return setup;

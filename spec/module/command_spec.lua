@@ -8,6 +8,7 @@ describe("F5 command", function ()
 	local subcommands = {
 		count = { usage = "THING…", summary = "Counts things", run = function (arguments) ran = arguments; return #arguments; end };
 		add = { usage = "", summary = "Adds", run = function () return nil, "nothing to add"; end };
+		look = { usage = "", summary = "Looks", can_do_without = true, run = function () return 1; end };
 		fail = { usage = "", summary = "Fails", run = function () error("no luck"); end };
 	};
 
@@ -55,5 +56,9 @@ describe("F5 command", function ()
 
 	it("says why it can do nothing, in one line", function ()
 		assert.same({ 2, "", "no engine\n" }, { run("no engine", "count") });
+		assert.same({ 1, "", "" }, { run("no engine", "look") });
+		for _, words in ipairs { { "help" }, { "count", "--help" }, { "multiply" }, {} } do
+			assert.same({ run(nil, table.unpack(words)) }, { run("no engine", table.unpack(words)) });
+		end
 	end);
 end);

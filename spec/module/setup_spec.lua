@@ -203,6 +203,22 @@ describe("F5 setup", function ()
 		end
 	end);
 
+	it("says at its end, of whichever hosts, that the module cannot be loaded at all", function ()
+		for module, count in pairs { receipts = 1, ping = 0 } do
+			local said = {};
+			local command = setup.command({
+				configmanager = { getconfig = function () return { ["*"] = {}, ["one.example"] = {} }; end, get = function () end };
+				modulemanager = { get_modules_for_host = function () return require "util.set".new { module, "smacks", "carbons" }; end };
+				module_exists = function () return true; end, open = function () return {}; end;
+				out = { write = function (_, ...) table.insert(said, table.concat { ... }); end };
+			}, "no engine");
+			assert.equal(1, command.run {});
+			said = table.concat(said);
+			assert.equal(count, select(2, said:gsub("^one%.example\n", "")));
+			assert.truthy(said:find("\n\nwrong: no engine\n$"), said);
+		end
+	end);
+
 	it("has Prosody tell the modules of each host but twice, however many there are", function ()
 		local sections, asked = { ["*"] = {} }, 0;
 		for i = 1, 20 do sections[i..".example"] = {}; end

@@ -325,10 +325,24 @@ certificates = %q
 	end);
 
 	it("without its engine says so in one line", function ()
-		local code, out, err = run("lint -", { cpath = "" });
-		assert.equal(2, code);
-		assert.truthy(err:find("^the C library receipts.so is missing or of no use[^\n]*\n$"), err);
-		assert.falsy(out:find("traceback", 1, true));
+		for _, arguments in ipairs { "lint -", "pending romeo@localhost" } do
+			local code, out, err = run(arguments, { cpath = "" });
+			assert.equal(2, code);
+			assert.truthy(err:find("^the C library receipts.so is missing or of no use[^\n]*\n$"), err);
+			assert.falsy(out:find("traceback", 1, true));
+		end
+	end);
+
+	it("without its engine has its help all the same, and checks the configuration, in which the library is missing", function ()
+		write(dir.."/prosody.cfg.lua", config:format(dir, paths.root, dir,
+			"modules_enabled = { \"receipts\", \"smacks\", \"carbons\" }\nVirtualHost \"localhost\""));
+		assert.equal(0, (run("check")));
+		local code, out, err = run("help", { cpath = "" });
+		assert.same({ 0, "" }, { code, err });
+		assert.truthy(out:find("\n  check\n", 1, true), out);
+		code, out, err = run("check", { cpath = "" });
+		assert.same({ 1, "" }, { code, err });
+		assert.truthy(out:find("\nlocalhost\n  receipts_answer .*\n\nwrong: the C library receipts.so is missing or of no use[^\n]*\n$"), out);
 	end);
 
 	it("cannot say anything where it is not found, or the configuration cannot be read: prosodyctl ends with 1", function ()
