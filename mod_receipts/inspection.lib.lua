@@ -63,8 +63,9 @@ local function outcome(self, entry)
 	elseif entry.state == "failed" then
 		why = why.."; E6 bounced";
 	elseif user and host == self.host then
-		why = why..", and awaited; "..(self.parts.preferences:answers_for(user)
-			and "D2 the server answers when there is proof, unless a client does" or "D1 the server does not answer for this user");
+		local answers, problem = self.parts.preferences:answers_for(user);
+		why = why..", and awaited; "..(answers and "D2 the server answers when there is proof, unless a client does"
+			or problem and "D1 the user's choice cannot be read now" or "D1 the server does not answer for this user");
 	else
 		why = why..", and awaited";
 	end

@@ -20,10 +20,11 @@ local NOTHING_SAID = { answer = "default", ask = "default" };
 -- @param exists   function (user): is there such a user?
 -- @param now      function (): seconds
 -- @param changed  function (user): from now on the server answers for that user, or no longer does
-function preferences.new(store, mode, exists, now, changed)
+-- @param failed   function (what, err): called for each failure to read
+function preferences.new(store, mode, exists, now, changed, failed)
 	return setmetatable({
 		store = store, mode = mode, exists = exists, changed = changed;
-		retries = retries.new(now);
+		retries = retries.new(now, function (user, err) failed("What "..user.." chose cannot be read, and is tried again later", err); end);
 		wanted = bounded.new(MAX_CACHED);
 		no_answers = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
 	}, mt);
@@ -63,14 +64,14 @@ function methods:forget(user)
 	self.no_answers:set(user, nil);
 end
 
---- Does the server answer for this user? (rule D1)
+--- Does the server answer for this user? (rule D1) Returns false and the reason when that cannot be read now.
 function methods:answers_for(user)
 	if self.no_answers.at[user] then return false; end
 	if self.mode == "never" then
 		if not self.exists(user) then return false; end -- see get()
 	else
 		local wanted = self:get(user);
-		if not wanted then return false; end -- it cannot be read now, or there is no such user
+		if not wanted then return false, self.retries:why(user); end -- no reason: there is no such user
 		if wanted.answer == "yes" or wanted.answer == "default" and self.mode == "opt-out" then return true; end
 	end
 	self.no_answers:set(user, true);
@@ -82,10 +83,11 @@ function methods:may_answer_for(user)
 	return self.mode ~= "never" and not self.no_answers.at[user];
 end
 
---- Does the server ask for this user, where receipts_request says so?
+--- Does the server ask for this user, where receipts_request says so? Returns false and the reason when that cannot be read now.
 function methods:asks_for(user)
 	local wanted = self:get(user);
-	return wanted ~= nil and wanted.ask ~= "no";
+	if not wanted then return false, self.retries:why(user); end
+	return wanted.ask ~= "no";
 end
 
 return preferences;

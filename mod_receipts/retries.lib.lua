@@ -12,10 +12,11 @@ local retries = { AFTER = AFTER };
 local methods = {};
 local mt = { __index = methods };
 
---- @param now  function (): seconds
-function retries.new(now)
+--- @param now     function (): seconds
+-- @param unread  optional: function (user, err): told each time that read() has tried and failed
+function retries.new(now, unread)
 	return setmetatable({
-		now = now;
+		now = now, unread = unread;
 		put_off = bounded.new(MAX); -- user -> { since = time, wait = seconds that this is put off for, err = why, served = as below }
 		served = 0; -- how often the store has done what it was asked for
 		reading = {}; -- user -> { readers = how many read now }; to who finds another one there when done, what was read may be old
@@ -76,6 +77,7 @@ function methods:read(store, user)
 	until not is_old;
 	if not data and err then
 		self:failed(user, err);
+		if self.unread then self.unread(user, err); end
 		return nil, err;
 	end
 	self:worked(user);

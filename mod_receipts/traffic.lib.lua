@@ -93,8 +93,9 @@ function traffic.content(parts, event, what)
 	local attr, user = stanza.attr, origin.username;
 	local sender = parts.capabilities:of(origin.full_jid);
 	local yes, why = requests.decide(parts.options.request, sender, support_of, parts, attr.from, attr.to);
-	if yes and not parts.preferences:asks_for(user) then
-		yes, why = false, "the user does not want it";
+	if yes then
+		local wanted, unread = parts.preferences:asks_for(user);
+		if not wanted then yes, why = false, unread and "the user's choice cannot be read now" or "the user does not want it"; end
 	end
 	if origin.destroyed then return; end -- while a store was read for that
 	if not yes then

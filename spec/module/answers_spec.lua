@@ -520,10 +520,11 @@ end);
 
 describe("preferences", function ()
 	local preferences = paths.lib("preferences");
-	local now;
+	local now, failures;
 	local function exists() return true; end
 	local function time() return now; end
-	before_each(function () now = 1000; end);
+	local function failed(what, err) table.insert(failures, what..": "..err); end
+	before_each(function () now, failures = 1000, {}; end);
 
 	it("D1 say who is answered for", function ()
 		for mode, expected in pairs {
@@ -538,8 +539,9 @@ describe("preferences", function ()
 				assert.equal(not answered or nil, users.no_answers.at.bob);
 				assert.equal(mode == "never" and 0 or 1, reads);
 			end
-			local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, mode, exists, time);
-			assert.is_false(broken:answers_for("bob"), "nothing is done for a user whose choice cannot be read");
+			local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, mode, exists, time, nil, failed);
+			assert.same({ false, mode ~= "never" and "disk on fire" or nil }, { broken:answers_for("bob") },
+				"nothing is done for a user whose choice cannot be read");
 			assert.equal(mode == "never" or nil, broken.no_answers.at.bob, "but that may change");
 		end
 	end);
@@ -548,7 +550,8 @@ describe("preferences", function ()
 		for wanted, asked in pairs { default = true, yes = true, no = false } do
 			assert.equal(asked, preferences.new({ get = function () return { ask = wanted }; end }, "never", exists, time):asks_for("bob"));
 		end
-		assert.is_false(preferences.new({ get = function () return nil, "disk on fire"; end }, "never", exists, time):asks_for("bob"));
+		local broken = preferences.new({ get = function () return nil, "disk on fire"; end }, "never", exists, time, nil, failed);
+		for _ = 1, 2 do assert.same({ false, "disk on fire" }, { broken:asks_for("bob") }); end
 	end);
 
 	it("F2 of who does not exist are neither read nor remembered, whatever name a stranger writes to", function ()
@@ -556,8 +559,8 @@ describe("preferences", function ()
 			local reads, real = 0, false;
 			local users = preferences.new({ get = function () reads = reads + 1; end }, mode, function () return real; end, time);
 			for i = 1, 100 do
-				assert.is_false(users:answers_for("nobody"..i), mode);
-				assert.is_false(users:asks_for("nobody"..i), mode);
+				assert.same({ false }, { users:answers_for("nobody"..i) }, mode);
+				assert.same({ false }, { users:asks_for("nobody"..i) }, mode);
 				assert.same({ nil, "There is no user nobody"..i }, { users:get("nobody"..i) });
 			end
 			assert.same({ 0, 0, 0 }, { reads, users.wanted.count, users.no_answers.count }, mode);
@@ -567,16 +570,18 @@ describe("preferences", function ()
 		end
 	end);
 
-	it("D1 that cannot be read are not read for each message, and read again some seconds later", function ()
+	it("D1 that cannot be read are not read for each message, and read again some seconds later; each failure is told once", function ()
 		for _, damaged in ipairs { function () return nil, "disk on fire"; end, function () error("disk on fire", 0); end } do
 			local reads, get = 0, damaged;
 			local store = { get = function () reads = reads + 1; return get(); end, set = function () return true; end };
-			local users = preferences.new(store, "opt-out", exists, time, function () end);
+			failures = {};
+			local users = preferences.new(store, "opt-out", exists, time, function () end, failed);
 			for _ = 1, 200 do
 				assert.is_false(users:answers_for("bob"));
 				assert.same({ nil, "disk on fire" }, { users:get("bob") });
 			end
 			assert.equal(1, reads);
+			assert.same({ "What bob chose cannot be read, and is tried again later: disk on fire" }, failures);
 			get = function () return { answer = "yes" }; end;
 			assert.is_false(users:answers_for("bob"));
 			now = now + 5;
@@ -587,6 +592,7 @@ describe("preferences", function ()
 			get = function () return nil; end;
 			users:set("eve", { answer = "default" });
 			assert.is_true(users:answers_for("eve"), "what has been replaced can be read");
+			assert.equal(2, #failures);
 		end
 	end);
 
@@ -597,7 +603,7 @@ describe("preferences", function ()
 		function store.get(_, user) if broken then return nil, "disk on fire"; end return data[user]; end
 		function store.set(_, user, value) if broken then return nil, "disk on fire"; end data[user] = value; return true; end
 		local changes = {};
-		local users = preferences.new(store, "opt-in", exists, time, function (user) table.insert(changes, user); end);
+		local users = preferences.new(store, "opt-in", exists, time, function (user) table.insert(changes, user); end, failed);
 		assert.same({ answer = "default", ask = "no" }, users:get("bob"));
 		assert.same({ answer = "default", ask = "default" }, users:get("eve"));
 		assert.same({ answer = "default", ask = "default" }, users:get("nobody"));

@@ -50,6 +50,18 @@ describe("inspection", function ()
 		assert.same({ { { time = 1, id = "1" } }, 100 }, { inspection:why("a@h", "1") });
 	end);
 
+	it("F4 why says of a local recipient whether the server answers, or that this cannot be known now", function ()
+		parts.pending.export = function () return { { time = 5, id = "1", from = "a@h", to = "b@h", state = "pending" } }; end;
+		for _, case in ipairs {
+			{ "D2 the server answers when there is proof, unless a client does", true };
+			{ "D1 the server does not answer for this user", false };
+			{ "D1 the user's choice cannot be read now", false, "disk on fire" };
+		} do
+			parts.preferences.answers_for = function () return table.unpack(case, 2); end;
+			assert.equal("asked for by the client, and awaited; "..case[1], inspection:why("a@h")[1].why);
+		end
+	end);
+
 	it("F4 why keeps the order of what happened at one time, and begins with the asking", function ()
 		local noted, asked = {}, { { time = 5, id = "asked", from = "a@h", to = "x@h", state = "pending" } };
 		for i = 1, 40 do noted[i] = { time = i <= 4 and 9 - i or 5, id = ("%02d"):format(i), from = "a@h", to = "x@h", why = "" }; end

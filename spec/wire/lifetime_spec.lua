@@ -507,6 +507,34 @@ describe("errors of others", function ()
 		assert.equal("default", server:run(STATE.."return r.preferences:get('bob').answer"));
 	end);
 
+	it("C1 D1 F4 a choice that cannot be read is a failure of the store, and why does not blame the user", function ()
+		local server = servers.start { modules = { "receipts", "admin_shell" }, options = 'receipts_answer = "opt-out"\nreceipts_request = "always"' };
+		finally(function () server:stop(); end);
+		local folder = server.dir.."/data/localhost/receipts_preferences";
+		os.execute("mkdir -p "..folder);
+		process.write(folder.."/juliet.dat", "return {");
+		local romeo, juliet = server:connect("romeo"), server:connect("juliet");
+		romeo:send(stanzas.ask { to = "juliet@localhost", id = "to" }):sync();
+		juliet:send(stanzas.chat { to = "romeo@localhost", id = "from" }):sync();
+		local function why(user, id)
+			return (server:prosodyctl("shell", "receipts", "why", user.."@localhost", id));
+		end
+		local text = why("romeo", "to");
+		assert.truthy(text:find("asked for by the client, and awaited; D1 the user's choice cannot be read now", 1, true), text);
+		text = why("juliet", "from");
+		assert.truthy(text:find("C1 not asked for, the user's choice cannot be read now", 1, true), text);
+		assert.truthy(server:log():find("error\tWhat juliet chose cannot be read, and is tried again later (0 more since the last such line): "
+			.."Error reading storage", 1, true));
+		assert.is_true(tonumber(server:run(STATE.."return r.reports.counts.errors.store")) >= 1);
+		assert(os.remove(folder.."/juliet.dat"));
+		server:run(STATE.."r.preferences:forget('juliet')");
+		text = why("romeo", "to");
+		assert.truthy(text:find("asked for by the client, and awaited; D2 the server answers when there is proof", 1, true), text);
+		romeo:send(stanzas.ask { to = "nobody@localhost", id = "nobody" }):sync();
+		text = why("romeo", "nobody");
+		assert.is_nil(text:find("cannot be read", 1, true), text);
+	end);
+
 	it("F2 strangers cannot fill our memory, nor have users looked up who do not exist", function ()
 		for _, mode in ipairs { "opt-in", "opt-out", "never" } do
 			local server = servers.start { options = ('receipts_protect_presence = false\nreceipts_answer = %q'):format(mode) };
