@@ -24,7 +24,7 @@ local function presence(from, query, attr)
 end
 
 describe("capabilities", function ()
-	local caps, asked, hides, strangers, unsubscribed, online, sleeping, learned, of, ver;
+	local caps, asked, hides, strangers, unsubscribed, online, sleeping, learned, of, learned_ver;
 
 	-- Everybody may see everybody, and is in their roster, but for whom a spec excepts.
 	local function new(send, later)
@@ -36,7 +36,7 @@ describe("capabilities", function ()
 			is_shown_all = function (_, bare) return not (bare:find("/") or strangers[bare] or unsubscribed[bare]); end;
 			sessions = function (user) return online[user] or {}; end;
 			hibernates = function (jid) return sleeping[jid] == true; end;
-			learned = function (...) learned, of, ver = learned + 1, ...; end;
+			learned = function (...) learned, of, learned_ver = learned + 1, ...; end;
 		});
 	end
 
@@ -852,14 +852,14 @@ describe("capabilities", function ()
 		asked[1].done(info(R));
 		assert.same({ 1, "a@h/1" }, { learned, of });
 		asked[2].done(query);
-		assert.same({ 2, (calculate_hash(query.tags)) }, { learned, ver });
+		assert.same({ 2, (calculate_hash(query.tags)) }, { learned, learned_ver });
 		assert.is_nil(of);
-		assert.equal(ver, caps:ver_of("b@h/1"));
+		assert.equal(learned_ver, caps:ver_of("b@h/1"));
 		for _, jid in ipairs { "a@h/1", "nobody@h/1" } do assert.is_nil(caps:ver_of(jid)); end
 		caps:presence(presence("b@h/1", info("urn:x")));
 		caps:overheard("b@h/1", info("urn:x"));
 		caps:overheard("b@h/1", info("urn:x"));
-		assert.same({ 3, (calculate_hash(info("urn:x").tags)) }, { learned, ver }, "once");
+		assert.same({ 3, (calculate_hash(info("urn:x").tags)) }, { learned, learned_ver }, "once");
 		caps:presence(presence("a@h/1", query));
 		assert.same({ 4, "a@h/1" }, { learned, of });
 		caps:presence(presence("a@h/1", query));
