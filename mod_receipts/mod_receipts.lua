@@ -148,14 +148,16 @@ local parts = lineage.first {
 };
 -- Deals with the entries that were evicted to make room.
 parts.drain = guard("what made room", upkeep_lib.drain(parts));
-local complain_of_store = guards.throttled(log, time_now);
-local function store_failed(...)
-	reports:count("errors", "store");
-	complain_of_store(...);
+local function complaint() -- one for each store: what is said of one is not to hide what there is to say of the other
+	local complain = guards.throttled(log, time_now);
+	return function (...)
+		reports:count("errors", "store");
+		complain(...);
+	end;
 end
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
 	now = time_now, log = log, drain = parts.drain, exists = exists;
-	failed = store_failed;
+	failed = complaint();
 	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
 	deleted = function (user) parts.deleted(user); end;
 });
@@ -163,7 +165,7 @@ local rooms = rooms_lib.new();
 local answering;
 local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, exists, time_now, function (user)
 	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
-end, store_failed);
+end, complaint());
 local decisions = asleep.later(function ()
 	return sleeping.decisions.new(function (account) return bare_sessions[account] ~= nil; end);
 end);
