@@ -81,7 +81,8 @@ function resend.watch(self, hook, priority, record)
 		end, -1000);
 	end
 	hook("delivery/failure", function (event)
-		if resend.is_copy(event.stanza) then return lost(event.stanza); end
+		-- What is lost with a link to another server bounces, and is then known.
+		if event.session.username and resend.is_copy(event.stanza) then return lost(event.stanza); end
 	end, 10); -- behind answering.lib.lua, before mod_smacks
 	for _, kind in ipairs { "bare", "full" } do
 		hook("message/"..kind, function (event)

@@ -358,6 +358,43 @@ describe("sending again", function ()
 		assert.equal("failed", state());
 	end);
 
+	it("G1 E6 a message that is lost with a link to another server bounces and is failed, though its copy was lost there too", function ()
+		local other = servers.start { disabled = { "pep" }, modules = { "smacks" }, hosts = [[
+			modules_enabled = { "receipts" }
+			receipts_resend_attempts = 1
+			receipts_resend_after = "1s"
+			VirtualHost "far.example"
+		]] };
+		finally(function () other:stop(); end);
+		other:roster("alice", "bob@far.example", "both");
+		other:roster("bob@far.example", "alice@localhost", "both");
+		alice = other:connect("alice", { features = RECEIPTS });
+		bob = other:connect("bob@far.example/bob", { features = RECEIPTS });
+		servers.wait(function ()
+			for _, one in ipairs { alice, bob } do one:sync(); end
+			return other:support_of(bob.jid) == "capable";
+		end);
+		-- As a link to it has them, which goes down before the other server has acked them.
+		other:run([[
+			local link = { type = "s2sout", from_host = "localhost", to_host = "far.example", smacks = "urn:xmpp:sm:3", log = function () end };
+			link.outgoing_stanza_queue = require "util.smqueue".new(10);
+			prosody.spec_link = link;
+			prosody.hosts["far.example"].events.add_handler("message/full", function (event)
+				link.outgoing_stanza_queue:push(require "util.stanza".clone(event.stanza));
+				return true;
+			end, 1000);
+		]]);
+		alice:send(stanzas.ask { to = bob.jid, id = "linked" });
+		servers.wait(function () alice:sync(); return other:run("return #prosody.spec_link.outgoing_stanza_queue") == "2"; end);
+		other:run("module:fire_event('s2sout-destroyed', { session = prosody.spec_link })");
+		local bounces = alice:messages();
+		assert.equal(1, #bounces);
+		assert.same({ "error", "linked" }, { bounces[1].attr.type, bounces[1].attr.id });
+		assert.equal("failed", other:run([[
+			return prosody.hosts.localhost.modules.receipts.module.save().pending:state("alice@localhost", "bob@far.example", "linked");
+		]]));
+	end);
+
 	it("G1 E6 what a message that was sent again leaves behind is not taken for a later one with its id", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		alice:send(stanzas.ask({ to = bob.jid, id = "1" }));
