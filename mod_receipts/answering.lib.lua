@@ -14,7 +14,6 @@ local elements = module:require "elements";
 local in_thread = (module:require "guard").in_thread;
 local presence = module:require "presence";
 local proof = module:require "proof";
-local resend = module:require "resend";
 
 local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
 
@@ -162,7 +161,7 @@ end
 function methods:delivering(account, content, late)
 	if not content.attr.from then return; end -- some module's
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
-	local is_copy, sessions = self.parts.options.resend_attempts > 0 and resend.is_copy(content), {};
+	local is_copy, sessions = elements.is_copy(content), {};
 	for _, session in ipairs(recipients(content.attr.to or account, content.attr.type)) do
 		if not is_own(session, content) then table.insert(sessions, session); end
 	end

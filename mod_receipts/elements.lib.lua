@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Changes to the receipt elements of a stanza, all in place: callers clone first where the stanza is not theirs.
+-- What the elements of a stanza say, and changes to its receipt elements, all in place: callers clone first where the stanza is not theirs.
 
+local jid_host = require "util.jid".host;
 local st = require "util.stanza";
 
 local xmlns_receipts = "urn:xmpp:receipts";
@@ -37,6 +38,16 @@ function elements.is_passing(stanza)
 		passing = passing or PASSING[xmlns] or false;
 	end
 	return passing;
+end
+
+elements.SENT_AGAIN = "Sent again: no receipt has come"; -- of a copy's delay: tells it from what has waited in offline storage
+
+--- Is this a message that was sent again (rule G1), by the sender's host? That may be another server. One that says so of what was not loses
+-- its own messages' answers and bounces by it, and nobody else's.
+function elements.is_copy(stanza)
+	local host = jid_host(stanza.attr.from);
+	local delay = host and stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host);
+	return delay ~= nil and delay:get_text() == elements.SENT_AGAIN;
 end
 
 -- Takes items out of a list. (Those of util.stanza move all that follow for each, which takes seconds where very many go.)

@@ -9,7 +9,6 @@
 local new_cache = require "util.cache".new;
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
-local jid_host = require "util.jid".host;
 local jid_node = require "util.jid".node;
 
 local is_awake = module:require "asleep".is_awake;
@@ -25,8 +24,6 @@ local MAX_KEPT_OF = 100; -- of one user
 local MAX_AGE = 86400; -- seconds
 local MAX_SIZE = 16384; -- bytes of one message
 
-local REASON = "Sent again: no receipt has come"; -- of the delay: it tells a copy from what has waited in offline storage
-
 local resend = {};
 local methods = {};
 local mt = { __index = methods };
@@ -41,13 +38,6 @@ function resend.new(attempts, after, actions)
 		attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {}, copies = new_cache(MAX_KEPT);
 		passing = setmetatable({}, { __mode = "k" }); -- event that a message passes -> function () that keeps it
 	}, mt);
-end
-
---- Is this a message that was sent again, by the sender's host? That may be another one of this server.
-function resend.is_copy(stanza)
-	local host = jid_host(stanza.attr.from);
-	local delay = prosody.hosts[host] and stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host);
-	return delay ~= nil and delay:get_text() == REASON;
 end
 
 -- The id of the message that this one corrects (XEP-0308) or retracts (XEP-0424, of now and of before); nil where there is none.
@@ -82,7 +72,7 @@ function resend.watch(self, hook, priority, record)
 	end
 	hook("delivery/failure", function (event)
 		-- What is lost with a link to another server bounces, and is then known.
-		if event.session.username and resend.is_copy(event.stanza) then return lost(event.stanza); end
+		if event.session.username and elements.is_copy(event.stanza) then return lost(event.stanza); end
 	end, 10); -- behind answering.lib.lua, before mod_smacks
 	for _, kind in ipairs { "bare", "full" } do
 		hook("message/"..kind, function (event)
@@ -214,7 +204,7 @@ function methods:keep(stanza, stamp)
 	local count = self.count_of[from] or 0;
 	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
-	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = module.host, stamp = stamp }):text(REASON):up()
+	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = module.host, stamp = stamp }):text(elements.SENT_AGAIN):up()
 		-- Archives and other devices have the first one.
 		:tag("no-store", { xmlns = "urn:xmpp:hints" }):up():tag("no-copy", { xmlns = "urn:xmpp:hints" }):up()
 		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();

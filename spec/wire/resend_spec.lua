@@ -480,28 +480,32 @@ describe("sending again", function ()
 		assert.same({}, with_id(id, within(1.5)));
 	end);
 
-	it("G1 D4 a copy that has not arrived either keeps nobody from being answered for, who has the first one", function ()
-		server:run("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = 'yes' })");
-		finally(function () server:run("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = 'default' })"); end);
-		alice = client("alice", RECEIPTS);
+	-- bob, of that host, is answered for, though a copy has gone to his other client, which has not got it.
+	local function answers_for_first(at, host)
+		local contact = "bob@"..host;
+		alice = at:connect("alice", { features = RECEIPTS });
 		for i, when in ipairs { "before", "after" } do
 			local id = "first one "..when;
-			local first = server:connect("bob", { managed = true, presence = false });
+			local first = at:connect(contact.."/bob", { managed = true, presence = false });
 			first:show { "urn:example:nothing", "urn:example:"..when };
 			first.held = {};
 			first:send("<presence/>");
 			first:sync();
-			alice:send(stanzas.ask({ to = "bob@localhost", id = id }));
+			alice:send(stanzas.ask { to = contact, id = id });
 			alice:sync();
 			servers.wait(function () return #with_id(id, first:messages()) == 1; end);
 			if when == "before" then first:acknowledge(); end
 			first:sync();
-			bob = client("bob@localhost/"..i, RECEIPTS, true);
+			bob = at:connect(contact.."/"..i, { features = RECEIPTS, managed = true });
+			servers.wait(function ()
+				for _, one in ipairs { alice, bob } do one:sync(); end -- either may be the one that is asked
+				return at:support_of(bob.jid) == "capable" and at:support_of(bob.jid, host) == "capable";
+			end);
 			until_(function (got) return #with_id(id, got) == 1; end);
 			bob:close(); -- without having acked the copy
 			servers.wait(function () first:sync(); return first.queries; end);
 			first:answer_held();
-			servers.wait(function () first:sync(); return server:support_of(first.jid) == "incapable"; end);
+			servers.wait(function () first:sync(); return at:support_of(first.jid, host) == "incapable"; end);
 			if when == "after" then first:acknowledge(); end
 			local acks = {};
 			servers.wait(function ()
@@ -512,6 +516,24 @@ describe("sending again", function ()
 			assert.same({ id }, acks);
 			first:close();
 		end
+	end
+
+	it("G1 D4 a copy that has not arrived either keeps nobody from being answered for, who has the first one", function ()
+		server:run("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = 'yes' })");
+		finally(function () server:run("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = 'default' })"); end);
+		answers_for_first(server, "localhost");
+	end);
+
+	it("G1 D4 nor does a copy that comes from a host that sends again to one that does not", function ()
+		local other = servers.start { options = 'receipts_answer = "opt-out"', disabled = { "pep" }, modules = { "receipts", "smacks" }, hosts = [[
+			receipts_resend_attempts = 2
+			receipts_resend_after = "1s"
+			VirtualHost "elsewhere.localhost"
+		]] };
+		finally(function () other:stop(); end);
+		other:roster("alice", "bob@elsewhere.localhost", "both");
+		other:roster("bob@elsewhere.localhost", "alice@localhost", "both");
+		answers_for_first(other, "elsewhere.localhost");
 	end);
 
 	it("A3 G1 nothing that waits is kept in memory when the module goes", function ()
