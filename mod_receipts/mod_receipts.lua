@@ -312,7 +312,11 @@ function parts.deleted(user)
 end
 
 local function user_deleted(event)
-	if event.host == module.host then parts.deleted(event.username); end
+	if event.host == module.host then
+		parts.deleted(event.username);
+	elseif asleep.is_awake(resend) then
+		resend:forget(jid_join(event.username, event.host));
+	end
 end
 
 -- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.

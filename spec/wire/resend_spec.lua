@@ -536,6 +536,38 @@ describe("sending again", function ()
 		answers_for_first(other, "elsewhere.localhost");
 	end);
 
+	it("G1 F1 not to the namesake of a user of another host who is gone", function ()
+		local other = servers.start { options = 'receipts_resend_attempts = 1 receipts_resend_after = "1s"', disabled = { "pep" },
+			hosts = 'VirtualHost "elsewhere.localhost"' };
+		finally(function () other:stop(); end);
+		alice = other:connect("alice", { features = RECEIPTS });
+		local function befriended(name, resource)
+			local contact = name.."@elsewhere.localhost";
+			other:roster("alice", contact, "both");
+			other:roster(contact, "alice@localhost", "both");
+			local one = other:connect(contact.."/"..resource, { features = RECEIPTS });
+			servers.wait(function ()
+				for _, each in ipairs { alice, one } do each:sync(); end
+				return other:support_of(one.jid) == "capable";
+			end);
+			return one;
+		end
+		local carol = befriended("carol", "r");
+		bob = befriended("bob", "r");
+		alice:send(stanzas.ask { to = bob.bare, id = "for him who goes" });
+		alice:sync();
+		assert.equal(1, #bob:messages());
+		other:run("prosody.events.fire_event('user-deleted', { username = 'bob', host = 'elsewhere.localhost' })");
+		bob = befriended("bob", "another");
+		alice:send(stanzas.ask { to = carol.bare, id = "a second ago" });
+		local got = {};
+		servers.wait(function ()
+			table.move(carol:messages(), 1, 100, #got + 1, got);
+			return #got == 2;
+		end);
+		assert.same({}, bob:messages());
+	end);
+
 	it("A3 G1 nothing that waits is kept in memory when the module goes", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", NONE);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "waits" }));
