@@ -43,7 +43,7 @@ end
 elements.SENT_AGAIN = "Sent again: no receipt has come"; -- of a copy's delay: tells it from what has waited in offline storage
 
 --- Is this a message that was sent again (rule G1), by the sender's host? That may be another server. One that says so of what was not loses
--- its own messages' answers and bounces by it, and nobody else's.
+-- answers for its own messages by it, and nobody else's.
 function elements.is_copy(stanza)
 	local host = jid_host(stanza.attr.from);
 	local delay = host and stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", host);

@@ -387,7 +387,18 @@ for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/u
 hook("resource-bind", bound);
 hook("presence/initial", available);
 hook_in_thread("account-disco-info", account_disco);
-if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, PRIORITY, record); end
+local function lost(stanza)
+	record(stanza, "G1 what was sent again has not arrived");
+	return true;
+end
+-- Whichever host of this process has sent it again: its first one has come to this host, or has bounced. That of another server may have been
+-- lost on the way, and what is lost with a link to that bounces, and is then known.
+hook("delivery/failure", function (event)
+	local stanza = event.stanza;
+	local is_ours = event.session.username and prosody.hosts[jids.host_of_bare(jids.bare(stanza.attr.from))];
+	if is_ours and sleeping.elements.is_copy(stanza) then return lost(stanza); end
+end, 10); -- behind answering.lib.lua, before mod_smacks
+if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, PRIORITY, lost); end
 local sm_namespaces = { "urn:xmpp:sm:2", "urn:xmpp:sm:3" };
 local proven_by = guard("<a/>", function (session, stanza)
 	local user, queue = session.username, session.smacks and session.outgoing_stanza_queue;

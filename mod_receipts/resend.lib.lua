@@ -56,12 +56,8 @@ end
 -- @param self      see start; it may sleep
 -- @param hook      function (event name, handler, priority): hooks an event of the host, guarded
 -- @param priority  that of the handler of messages that come, which has bounces of messages be failed
--- @param record    function (stanza, why): takes note of a decision
-function resend.watch(self, hook, priority, record)
-	local function lost(stanza)
-		record(stanza, "G1 what was sent again has not arrived");
-		return true;
-	end
+-- @param lost      function (stanza): takes note of a copy that has not arrived, and returns true
+function resend.watch(self, hook, priority, lost)
 	for _, kind in ipairs { "bare", "full", "host" } do
 		hook("pre-message/"..kind, function (event)
 			if not is_awake(self) then return; end
@@ -70,10 +66,6 @@ function resend.watch(self, hook, priority, record)
 			if keep then keep(); end
 		end, -1000);
 	end
-	hook("delivery/failure", function (event)
-		-- What is lost with a link to another server bounces, and is then known.
-		if event.session.username and elements.is_copy(event.stanza) then return lost(event.stanza); end
-	end, 10); -- behind answering.lib.lua, before mod_smacks
 	for _, kind in ipairs { "bare", "full" } do
 		hook("message/"..kind, function (event)
 			local stanza = event.stanza;

@@ -596,28 +596,55 @@ describe("sending again", function ()
 		]]));
 	end);
 
-	it("G1 a copy that is lost with the last session of its user is not stored for the next", function ()
-		local other = servers.start { options = 'receipts_resend_attempts = 2 receipts_resend_after = "1s"', disabled = { "pep" },
-			modules = { "receipts", "smacks", "offline" } };
+	it("G1 a copy that is lost with the last session of its user is not stored for the next, nor by a host that does not send again", function ()
+		local other = servers.start { disabled = { "pep" }, modules = { "receipts", "smacks", "offline" }, hosts = [[
+			receipts_resend_attempts = 2
+			receipts_resend_after = "1s"
+			VirtualHost "elsewhere.localhost"
+		]] };
 		finally(function () other:stop(); end);
-		other:roster("alice", "bob@localhost", "both");
-		other:roster("bob", "alice@localhost", "both");
-		alice = other:connect("alice", { features = RECEIPTS });
-		bob = other:connect("bob", { features = RECEIPTS, managed = "once" });
-		servers.wait(function ()
-			for _, one in ipairs { alice, bob } do one:sync(); end -- either may be the one that is asked
-			return other:support_of(bob.jid) == "capable";
-		end);
-		alice:send(stanzas.ask({ to = "bob@localhost", id = "last" }));
-		alice:sync();
-		bob:sync();
-		bob:acknowledge();
-		until_(function (got) return got[#got] and got[#got]:get_child("delay", "urn:xmpp:delay"); end);
-		bob:close();
-		alice:sync();
+		for _, host in ipairs { "localhost", "elsewhere.localhost" } do
+			local contact = "bob@"..host;
+			other:roster("alice", contact, "both");
+			other:roster(contact, "alice@localhost", "both");
+			alice = other:connect("alice", { features = RECEIPTS });
+			bob = other:connect(contact.."/bob", { features = RECEIPTS, managed = "once" });
+			servers.wait(function ()
+				for _, one in ipairs { alice, bob } do one:sync(); end -- either may be the one that is asked
+				return other:support_of(bob.jid) == "capable";
+			end);
+			alice:sync();
+			alice:send(stanzas.ask { to = contact, id = "last" });
+			alice:sync();
+			bob:sync();
+			bob:acknowledge();
+			until_(function (got) return got[#got] and got[#got]:get_child("delay", "urn:xmpp:delay"); end);
+			bob:close();
+			alice:sync();
+			bob = other:connect(contact.."/bob", { presence = false });
+			bob:send("<presence/>");
+			assert.same({}, with_id("last", bob:messages()), host);
+			bob:close();
+		end
+	end);
+
+	it("G1 F0 a copy from another server is stored: its first one may have been lost on the way", function ()
+		local other = servers.start { options = "receipts_resend_attempts = 2", modules = { "receipts", "smacks", "offline" } };
+		finally(function () other:stop(); end);
+		bob = other:connect("bob", { managed = "once" });
+		local copy = stanzas.ask({ from = "alice@far.example/a", to = bob.jid, id = "from afar" })
+			:tag("delay", { xmlns = "urn:xmpp:delay", from = "far.example", stamp = "2026-01-01T00:00:00Z" })
+			:text("Sent again: no receipt has come"):up();
+		other:run(([[
+			local copy = require "util.xml".parse(%q);
+			copy.attr.xmlns = nil;
+			module:send(copy);
+		]]):format(tostring(copy)));
+		assert.equal(1, #with_id("from afar", bob:messages()));
+		bob:close(); -- without having acked it
 		bob = other:connect("bob", { presence = false });
 		bob:send("<presence/>");
-		assert.same({}, with_id("last", bob:messages()));
+		assert.equal(1, #with_id("from afar", bob:messages()));
 	end);
 
 	it("G1 F0 no message that has waited in offline storage is taken for a copy, and lost with a session that dies", function ()
