@@ -15,8 +15,8 @@
 --   ver, node          what its caps say
 --   key                the ver once more, where it can be verified: key into by_hash, by_hash_elsewhere
 --   own                true | false: what was learned of this client alone
---   asked              it has been sent a query about what it shows, and its answer, if any, is not good for its ver
---   asked_before       it has been sent one about what it showed before
+--   asked              when it was sent a query about what it shows, and its answer, if any, is not good for its ver
+--   asked_before       when it was sent one about what it showed before
 --   is_local           it is of this host; is_shape: it is one of `shapes`
 --   room               it is a room's occupant
 --   shown, asker       of a client elsewhere: set of the accounts that its presence goes to, and the latest of them whose presence it
@@ -44,6 +44,7 @@ local ELSEWHERE = ""; -- the owner that clients elsewhere have between them
 -- are not to keep the server busy, nor the others waiting.
 local LIMITS_ELSEWHERE, LIMITS_PERSON = { flight = 100, backlog = 200 }, { flight = 20, backlog = 1000 };
 local MAX_WAITING = 20; -- clients elsewhere with the same ver that are asked next when an answer is not of use
+local PATIENCE = 600; -- seconds before a client elsewhere that has not answered is asked again: its server may not have been to be reached
 local MAX_JID, MAX_VER, MAX_NODE = 800, 128, 512; -- bytes; longer ones are not looked at
 
 local capabilities = {};
@@ -61,6 +62,7 @@ local mt = { __index = methods };
 --                 is_shown_all(account, bare): is it subscribed to that one's presence, so that all clients there show themselves?
 --                 sessions(account): its sessions, by resource; an empty table where there are none
 --                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
+--                 now(): the time in seconds;
 --                 learned(jid, ver): something is known that was not, of this client, or (jid is nil) of all that show this ver
 function capabilities.new(disco, actions)
 	local function is_stranger(account, bare, jid)
@@ -198,10 +200,15 @@ local function landed(self, flight)
 	for _, owner in ipairs(flight.owners) do catch_up(self, owner); end
 end
 
+-- Has this client been asked, and is not to be asked again? What has not come back from a client here is not to be had.
+local function was_asked(self, client)
+	return client.asked and (client.is_local or self.actions.now() - client.asked < PATIENCE);
+end
+
 -- May this client be asked now, in this flight?
 local function may_be_asked(self, flight, jid, client)
 	if self.asking[jid] and self.asking[jid] ~= flight then return false; end
-	if not client or client.is_shape or client.room or client.asked or known(self, client) ~= nil then return false; end
+	if not client or client.is_shape or client.room or was_asked(self, client) or known(self, client) ~= nil then return false; end
 	-- What is sent to a client that hibernates may have its phone woken; it is asked when it is back.
 	if client.is_local then return not self.actions.hibernates(jid); end
 	return self.actions.may_see(client.asker, jid);
@@ -221,7 +228,7 @@ end
 function ask(self, flight, jid)
 	local client = client_of(self, jid);
 	if not may_be_asked(self, flight, jid, client) then return ask_next(self, flight, jid); end
-	client.asked, flight.is_sent = true, true;
+	client.asked, flight.is_sent = self.actions.now(), true;
 	self.asking[jid] = flight;
 	self.actions.send(jid, client.asker, node_of(client), function (query)
 		if query and client.asked then learn(self, jid, client, query); end -- else it has shown something else since
@@ -243,7 +250,7 @@ end
 
 function want(self, jid, client)
 	self = lineage.newest(self); -- a client may show itself here after a reload, having waited
-	if client.room or client.asked or known(self, client) ~= nil then return; end
+	if client.room or was_asked(self, client) or known(self, client) ~= nil then return; end
 	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
 		client = client_here(self, client.ver, client.node, client.key);
 		self.here[jid] = client;
@@ -436,10 +443,13 @@ function methods:forget(jid)
 end
 
 --- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash. And only while
--- somebody is to be asked the same: it is of no other use, and who answers what nobody has asked could do so for one ver after the other.
+-- somebody is to be asked the same, or this client has not answered that: it is of no other use, and who answers what nobody has asked could
+-- do so for one ver after the other.
 function methods:overheard(jid, query)
 	local client = client_of(self, jid);
-	if client and (self.flight[client.key] or client.is_local and self.asking[jid]) then verified(self, client, query); end
+	if not client then return; end
+	local is_wanted = self.flight[client.key] or client.is_local and self.asking[jid] or client.asked and known(self, client) == nil;
+	if is_wanted then verified(self, client, query); end
 end
 
 --- A client has answered when that was not expected any more: it had hibernated.

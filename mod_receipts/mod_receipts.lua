@@ -205,6 +205,7 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		local session = full_sessions[jid];
 		return session ~= nil and session.hibernating ~= nil;
 	end;
+	now = time_now;
 	learned = guard("what was learned", function (jid, ver)
 		if asleep.is_awake(answering) then answering:learned(jid, ver); end
 	end);

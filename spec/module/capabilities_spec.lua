@@ -24,7 +24,7 @@ local function presence(from, query, attr)
 end
 
 describe("capabilities", function ()
-	local caps, asked, hides, strangers, unsubscribed, online, sleeping, learned, of, learned_ver;
+	local caps, asked, hides, strangers, unsubscribed, online, sleeping, learned, of, learned_ver, clock;
 
 	-- Everybody may see everybody, and is in their roster, but for whom a spec excepts.
 	local function new(send, later)
@@ -36,12 +36,13 @@ describe("capabilities", function ()
 			is_shown_all = function (_, bare) return not (bare:find("/") or strangers[bare] or unsubscribed[bare]); end;
 			sessions = function (user) return online[user] or {}; end;
 			hibernates = function (jid) return sleeping[jid] == true; end;
+			now = function () return clock; end;
 			learned = function (...) learned, of, learned_ver = learned + 1, ...; end;
 		});
 	end
 
 	before_each(function ()
-		asked, hides, strangers, unsubscribed, online, sleeping, learned = {}, {}, {}, {}, {}, {}, 0;
+		asked, hides, strangers, unsubscribed, online, sleeping, learned, clock = {}, {}, {}, {}, {}, {}, 0, 0;
 		caps = new(function (jid, from, node, done)
 			local one = { jid = jid, from = from, node = node };
 			-- As clients answer; another node where a spec says so.
@@ -656,6 +657,31 @@ describe("capabilities", function ()
 		caps:presence(presence("b@far", nil, { type = "unavailable" }), "u@h");
 		assert.equal("unknown", shown("b@far"));
 		assert.equal("capable", caps:of("b@far/1"), "still shown to another");
+	end);
+
+	it("B1 B3 of a client elsewhere that did not answer are asked for again when it shows itself ten minutes later, and of one here never", function ()
+		local query = info(R, "urn:x");
+		local function come(jid, to) caps:presence(presence(jid, query), to); end
+		come("a@h/1");
+		come("b@far/1", "u@h");
+		for _ = 1, 2 do asked[#asked].done(nil); end
+		assert.same({ "b@far/1", 2 }, { asked[2].jid, #asked });
+		for minutes = 1, 19 do
+			clock = minutes * 60;
+			come("a@h/1");
+			for _ = 1, 3 do come("b@far/1", "u@h"); end
+			assert.equal(minutes < 10 and 2 or 3, #asked, minutes);
+			if minutes == 10 then asked[3].done(nil); end
+		end
+		clock = 1200;
+		come("c@far/1", "u@h");
+		come("b@far/1", "u@h"); -- in the turn of another one
+		asked[4].done(nil);
+		asked[5].done(query);
+		assert.same({ "c@far/1", "b@far/1", "capable" }, { asked[4].jid, asked[5].jid, caps:of("b@far/1") });
+		clock = 1800;
+		come("b@far/1", "u@h");
+		assert.equal(5, #asked);
 	end);
 
 	it("B1 of a client that comes again do not wait for the answer of the one that went", function ()
@@ -1287,6 +1313,18 @@ describe("capabilities", function ()
 		assert.equal("unknown", caps:of("a@h/r"), "not from who does not show it");
 		caps:overheard("a@h/r", query);
 		assert.equal("capable", caps:of("a@h/r"));
+	end);
+
+	it("B1 count what is overheard of a client that has not answered, and of none that has answered for itself", function ()
+		local query, lie = info(R, "urn:x"), info("urn:y");
+		for i, jid in ipairs { "a@far/1", "b@far/1" } do
+			caps:presence(presence(jid, i == 1 and query or lie), "u@h");
+			asked[i].done(i == 2 and info(R) or nil);
+			caps:overheard(jid, i == 1 and query or lie);
+		end
+		assert.same({ "capable", "capable" }, { caps:of("a@far/1"), caps:of("b@far/1") });
+		caps:presence(presence("c@far/1", lie), "u@h");
+		assert.equal("c@far/1", asked[3].jid, "what one of them has said otherwise is not known of the ver");
 	end);
 
 	it("B3 count what is overheard only while the same is to be asked: nobody may answer on and on", function ()

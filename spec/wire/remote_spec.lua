@@ -318,6 +318,59 @@ describe("contacts elsewhere whom mod_pep asks first", function ()
 	end);
 end);
 
+describe("contacts elsewhere whose server could not be reached when they were asked", function ()
+	local server, port, alice, gateway;
+
+	-- The friend shows itself, and what it is asked comes back, all of it.
+	local function start_with(how)
+		server, port = start(how);
+		server:roster("alice", "friend@gateway.example", "both");
+		alice, gateway = server:connect("alice", { features = { "urn:example:old" } }), client.component(port, "gateway.example");
+		gateway:show { R, "urn:example:friend" };
+		gateway.held = {};
+		gateway:send(gateway:presence { from = "friend@gateway.example/1", to = "alice@localhost" });
+		servers.wait(function ()
+			alice:sync();
+			gateway:sync();
+			local last = gateway.held[#gateway.held];
+			return last and last.attr.id ~= "disco" and server:support_of(alice.jid) == "incapable";
+		end);
+		for _, query in ipairs(gateway.held) do gateway:send(st.error_reply(query, "cancel", "remote-server-not-found")); end
+		gateway.held = nil;
+		gateway:sync();
+	end
+	after_each(function () server:stop(); end);
+
+	local function shows() gateway:send(gateway:presence { from = "friend@gateway.example/1", to = "alice@localhost" }):sync(); end
+
+	local function expect_asked_for()
+		servers.wait(function ()
+			gateway:sync();
+			return server:support_of("friend@gateway.example/1") == "capable";
+		end);
+		alice:send(stanzas.chat { to = "friend@gateway.example", id = "1" }):sync();
+		assert.is_true(stanzas.asks(gateway:messages()[1]));
+	end
+
+	it("B1 B3 are asked again when they show themselves ten minutes later, and C1 asked for", function ()
+		start_with { modules = {}, disabled = { "pep" } };
+		shows();
+		assert.same({ 1, "unknown" }, { gateway.queries, server:support_of("friend@gateway.example/1") });
+		server:run(SAVED.."saved.capabilities.actions.now = function () return os.time() + 601; end");
+		shows();
+		expect_asked_for();
+		assert.equal(2, gateway.queries);
+	end);
+
+	it("B1 are known from what they answer mod_pep, and C1 asked for", function ()
+		start_with { modules = {} };
+		local before = gateway.queries;
+		shows();
+		expect_asked_for();
+		assert.same({ before + 1, "alice@localhost" }, { gateway.queries, gateway.asked_by });
+	end);
+end);
+
 describe("contacts elsewhere whose server has gone", function ()
 	it("B3 are asked in turn where questions come back at once", function ()
 		local server, port = start { modules = {}, disabled = { "pep" } };
