@@ -385,7 +385,9 @@ function methods:presence(stanza, to)
 	local jid, type = stanza.attr.from, stanza.attr.type;
 	if not jid or #jid > MAX_JID then return; end
 	local bare = bare_of(jid);
-	if type == "unavailable" then
+	-- Where a server has gone, what is sent to its users comes back, in the name of the person. An error of a client is its own, as that of a
+	-- nick which is taken.
+	if type == "unavailable" or type == "error" and jid == bare then
 		if not to then
 			self:forget(jid);
 		elseif jid == bare then

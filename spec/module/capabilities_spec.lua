@@ -659,6 +659,21 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("b@far/1"), "still shown to another");
 	end);
 
+	it("B4 what is shown to a user ends with an error from the person, whose server has gone, and not with one from a client, or to others", function ()
+		local function shown(to, jid) return (caps:of_person(jid or "a@far", function (_, _, client) return client.shown[to]; end)); end
+		local query, failed = info(R), { type = "error" };
+		for i = 1, 2 do
+			for _, to in ipairs { "u@h", "v@h" } do caps:presence(presence("a@far/"..i, query), to); end
+		end
+		asked[1].done(query);
+		caps:presence(presence("a@far/1", nil, failed), "u@h");
+		assert.equal("capable", shown("u@h", "a@far/1"));
+		caps:presence(presence("a@far", nil, failed), "u@h");
+		assert.same({ "unknown", "capable" }, { shown "u@h", shown "v@h" });
+		caps:presence(presence("a@far/1", query), "u@h");
+		assert.equal("capable", shown "u@h", "it is back");
+	end);
+
 	it("B1 B3 of a client elsewhere that did not answer are asked for again when it shows itself ten minutes later, and of one here never", function ()
 		local query = info(R, "urn:x");
 		local function come(jid, to) caps:presence(presence(jid, query), to); end

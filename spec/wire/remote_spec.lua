@@ -372,6 +372,33 @@ describe("contacts elsewhere whose server could not be reached when they were as
 end);
 
 describe("contacts elsewhere whose server has gone", function ()
+	it("B4 C1 are not asked for once presence to them comes back", function ()
+		local server, port = start { modules = {}, disabled = { "pep" } };
+		finally(function () server:stop(); end);
+		server:roster("alice", "friend@gateway.example", "both");
+		local alice = server:connect("alice", { features = { "urn:example:old" } });
+		local gateway = client.component(port, "gateway.example");
+		gateway:show { R, "urn:example:friend" };
+		gateway:send(gateway:presence { from = "friend@gateway.example/1", to = "alice@localhost" });
+		servers.wait(function ()
+			gateway:sync();
+			alice:sync();
+			return server:support_of("friend@gateway.example/1") == "capable" and server:support_of(alice.jid) == "incapable";
+		end);
+		local function asked_for(id)
+			alice:send(stanzas.chat { to = "friend@gateway.example", id = id }):sync();
+			return stanzas.asks(gateway:messages()[1]);
+		end
+		assert.is_true(asked_for("1"));
+		alice:send(alice:presence()):sync();
+		local sent;
+		for _, stanza in ipairs(gateway:sync()) do
+			if stanza.name == "presence" and not stanza.attr.type then sent = stanza; end
+		end
+		gateway:send(st.error_reply(sent, "cancel", "remote-server-not-found")):sync(); -- in the name of who it was sent to
+		assert.same({ "silent", false }, { server:support_of("friend@gateway.example/1"), asked_for("2") });
+	end);
+
 	it("B3 are asked in turn where questions come back at once", function ()
 		local server, port = start { modules = {}, disabled = { "pep" } };
 		finally(function () server:stop(); end);
