@@ -136,6 +136,16 @@ describe("contacts elsewhere", function ()
 		assert.same({ 2, "alice@localhost" }, { far.queries, far.asked_by });
 	end);
 
+	it("B1 are unknown when the module is loaded into a running server, until their presence comes, as it does when the user logs in", function ()
+		alice = server:connect("alice", { features = { "urn:example:old" } });
+		connect_far();
+		for _, what in ipairs { "unload", "load" } do server:run("require 'core.modulemanager'."..what.."('localhost', 'receipts')"); end
+		servers.wait(function () alice:sync(); return server:support_of(alice.jid) == "incapable"; end);
+		assert.equal("silent", server:support_of(far.jid));
+		server:connect("alice@localhost/again");
+		assert.equal("capable", server:support_of(far.jid));
+	end);
+
 	it("B3 are asked though another one has very many clients that do not answer", function ()
 		alice = server:connect("alice");
 		local gateway = client.component(port, "gateway.example");
