@@ -47,13 +47,17 @@ function methods:get(user)
 	return wanted;
 end
 
---- Returns true; or nil and the reason when the store fails.
+--- Returns true; or nil and the reason when the store fails. It is read again: some storage says that it keeps what it does not, as Prosody's
+-- files do for anonymous users.
 function methods:set(user, wanted)
 	local before = self:answers_for(user);
 	local ok, err = retries.attempt(self.store, "set", user, wanted);
 	if not ok then return nil, err; end
 	self:forget(user);
+	local kept, unread = self:get(user);
 	if self:answers_for(user) ~= before then self.changed(user); end
+	if not kept then return nil, unread; end
+	if kept.answer ~= wanted.answer or kept.ask ~= wanted.ask then return nil, "the storage has not kept it"; end
 	return true;
 end
 

@@ -111,7 +111,7 @@ function setup.idle(values, config)
 	return list;
 end
 
---- What is not to be had for want of other modules. Not everybody wants it: so it is no fault.
+--- What is not to be had for want of other modules, or by the kind of authentication. Not everybody wants it: so it is no fault.
 -- @return array of one line each
 function setup.off(config)
 	local list = {};
@@ -120,6 +120,10 @@ function setup.off(config)
 	end
 	if config.disabled("adhoc") then
 		table.insert(list, "ad-hoc commands, and with them users' own choice: \"adhoc\" is in modules_disabled");
+	end
+	if config.get("authentication") == "anonymous" and not config.get("allow_anonymous_storage")
+		and setup.driver(config.get, "receipts_preferences") == "internal" then
+		table.insert(list, "users' own choice: of anonymous users this storage keeps nothing, but with allow_anonymous_storage = true");
 	end
 	local provider = config.global("statistics");
 	if not config.anywhere("http_openmetrics") and (not provider or provider == "internal") then

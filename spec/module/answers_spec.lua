@@ -629,4 +629,21 @@ describe("preferences", function ()
 		users:forget("bob");
 		assert.same({ answer = "default", ask = "default" }, users:get("bob"));
 	end);
+
+	it("D1 hold only if the store has kept them, which may say so and not do it", function ()
+		local data, changes = { answer = "yes", ask = "yes" }, {};
+		local store = { get = function () return data; end, set = function () return true; end };
+		local users = preferences.new(store, "opt-in", exists, time, function (user) table.insert(changes, user); end, failed);
+		assert.is_true(users:set("bob", { answer = "yes", ask = "yes" }));
+		for _, wanted in ipairs { { answer = "yes", ask = "no" }, { answer = "no", ask = "yes" } } do
+			assert.same({ nil, "the storage has not kept it" }, { users:set("bob", wanted) });
+			assert.same({ answer = "yes", ask = "yes" }, users:get("bob"));
+		end
+		assert.same({}, changes);
+		data = nil;
+		assert.same({ nil, "the storage has not kept it" }, { users:set("bob", { answer = "yes", ask = "yes" }) });
+		assert.same({ "bob" }, changes, "what holds from now on is what can be read");
+		function store.get() return nil, "disk on fire"; end
+		assert.same({ nil, "disk on fire" }, { users:set("bob", { answer = "yes", ask = "yes" }) });
+	end);
 end);

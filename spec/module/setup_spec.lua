@@ -84,6 +84,20 @@ describe("F5 setup", function ()
 		assert.truthy(text:find("off: metrics", 1, true), "they go nowhere");
 	end);
 
+	it("says that anonymous users can choose nothing where Prosody keeps nothing of theirs, which is no fault", function ()
+		local off = "off: users' own choice: of anonymous users this storage keeps nothing, but with allow_anonymous_storage = true";
+		for _, config in ipairs { {}, { storage = "internal" }, { storage = { receipts = "sql" } } } do
+			config.authentication = "anonymous";
+			local text, well = check(config, "smacks", "carbons");
+			assert.is_true(well);
+			assert.truthy(text:find(off, 1, true), text);
+		end
+		for _, config in ipairs { { authentication = "internal_hashed" }, {}, { authentication = "anonymous", storage = "sql" },
+			{ authentication = "anonymous", allow_anonymous_storage = true } } do
+			assert.falsy(check(config, "smacks", "carbons"):find("off: users' own choice", 1, true));
+		end
+	end);
+
 	it("knows what metrics need", function ()
 		local text, well = check({}, "smacks", "carbons", "http_openmetrics");
 		assert.is_false(well);

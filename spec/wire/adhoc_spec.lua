@@ -16,7 +16,8 @@ describe("ad-hoc commands", function ()
 			modules = { "receipts", "adhoc" }, options = 'admins = { "admin@localhost" }';
 			hosts = 'VirtualHost "never-answers.localhost"\n\treceipts_answer = "never"\n'
 				..'VirtualHost "never-asks.localhost"\n\treceipts_answer = "opt-out"\n\treceipts_request = "never"\n'
-				..'VirtualHost "never.localhost"\n\treceipts_answer = "never"\n\treceipts_request = "never"\n';
+				..'VirtualHost "never.localhost"\n\treceipts_answer = "never"\n\treceipts_request = "never"\n'
+				..'VirtualHost "guests.localhost"\n\tauthentication = "anonymous"\n';
 		};
 	end);
 	teardown(function () server:stop(); end);
@@ -75,6 +76,15 @@ describe("ad-hoc commands", function ()
 		says(text, "have reached me: Yes [");
 		says(text, "for the messages I send: No [");
 		says(preference("carol"), "have reached me: As the server does by default: no [");
+	end);
+
+	it("D1 a choice that the storage says it keeps, and does not, is not said to hold: as of anonymous users", function ()
+		local text, ok = adhoc(server, "guests.localhost", "run", "guests.localhost", "receipts#preference", "answer=yes");
+		assert.is_false(ok, text);
+		says(text, "It could not be stored: the storage has not kept it");
+		assert.is_nil(text:find("holds from now on", 1, true), text);
+		text, ok = adhoc(server, "guests.localhost", "run", "guests.localhost", "receipts#preference", "answer=default");
+		assert.is_true(ok, text);
 	end);
 
 	it("D1 what is no choice is refused in plain words, and nothing changes", function ()
