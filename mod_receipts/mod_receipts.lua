@@ -301,15 +301,19 @@ reports:watch(function ()
 end);
 
 -- Rule F1: an account and its data go together.
-function parts.deleted(user)
+local function forget(user)
 	local account = jid_join(user, module.host);
-	store:forget(user);
 	preferences:forget(user);
 	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(user); end
 	for _, part in ipairs { decisions, answering, resend } do
 		if asleep.is_awake(part) then part:forget(account); end
 	end
 	capabilities:gone(account);
+end
+
+function parts.deleted(user)
+	store:forget(user);
+	forget(user);
 end
 
 local function user_deleted(event)
@@ -323,6 +327,14 @@ end
 -- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
 local function bound(event)
 	preferences:forget(event.session.username);
+end
+
+-- An anonymous user is gone with the last session: the next one has another name.
+local function anonymous_unbound(event)
+	local session = event.session;
+	if bare_sessions[jids.account_of(session)] then return; end
+	store:leave(session.username);
+	forget(session.username);
 end
 
 -- Chapter B: who supports receipts
@@ -386,6 +398,9 @@ local function blocking(handlers, name, event)
 end
 for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end
 hook("resource-bind", bound);
+if module:get_option_string("authentication") == "anonymous" then
+	hook("resource-unbind", anonymous_unbound, -10); -- behind all that deals with the session's end
+end
 hook("presence/initial", available);
 hook_in_thread("account-disco-info", account_disco);
 local function lost(stanza)

@@ -23,6 +23,8 @@ local RETRY_AFTER = retries.AFTER; -- seconds until they are read again
 local MAX_WAITING = 100; -- stanzas that wait for the records of one user to be read
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
 local PATIENCE = 5; -- seconds for which all are tried nevertheless, when it is the last time
+local DOOMSDAY = 2^38 - 1; -- the last time that the table knows: all has expired by then
+local MAX_OF_ONE = 1000000; -- entries that the table shows at once
 local NO_ROOM = "there is no room for it in memory (receipts_max_pending)";
 
 local store = {};
@@ -412,6 +414,15 @@ function methods:forget(user)
 	self.forgotten.times = self.forgotten.times + 1;
 	self.known:set(user, true); -- there is nothing to be read any more
 	return not self.busy[user] and purge(self, user);
+end
+
+--- The user is gone, and never comes back. What is stored of theirs is removed with the next writing: so nothing is done to the storage
+-- for a user of whom it has nothing, and nothing waits for it.
+function methods:leave(user)
+	self.actions.drain();
+	local _, entries = self.pending:expire(DOOMSDAY, MAX_OF_ONE, jid_join(user, self.host));
+	for _, entry in ipairs(entries) do self:dropped(entry); end
+	self.known:set(user, nil);
 end
 
 --- One user after the other of those with entries from the store. In the table as a whole these are not in the order of their times.

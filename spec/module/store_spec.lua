@@ -458,6 +458,28 @@ describe("store", function ()
 		assert.equal("1", ids("b"));
 	end);
 
+	it("F1 removes what is stored of a user who leaves for ever when it writes next, and does nothing to a store that has nothing", function ()
+		for i = 1, 3 do ask("a", tostring(i)); end
+		assert.is_true(store:load("a"));
+		ask("b", "1");
+		store:flush(10);
+		pending:match("a@h", "x@h", "2", now);
+		ask("a", "young");
+		writes = 0;
+		store:leave("a");
+		assert.same({ 0, 1, false }, { pending:count("a@h"), pending:count("b@h"), store:knows("a") });
+		assert.is_table(data.a);
+		assert.equal("done", store:flush(10));
+		assert.same({ nil, 1 }, { data.a, writes });
+		for i = 1, 11 do ask("c", tostring(i)); end
+		store:leave("c");
+		assert.same({ "1" }, evicted, "what has made room is dealt with before that");
+		assert.equal("done", store:flush(10));
+		assert.equal(1, writes);
+		assert.equal("1", ids("b"));
+		assert(pending:check());
+	end);
+
 	it("F1 a namesake is not taken for who there was no room for", function ()
 		data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
 		pending:limit { capacity = 1, per_user = 10 };

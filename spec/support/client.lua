@@ -216,8 +216,9 @@ local function open_connection(port, jid)
 	return self;
 end
 
-local function log_in(self)
-	self:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = "PLAIN" }):text(self.credentials));
+local function log_in(self, anonymous)
+	self:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = anonymous and "ANONYMOUS" or "PLAIN" })
+		:text(anonymous and "" or self.credentials));
 	local answer = self:expect(function (stanza) return stanza.name == "success" or stanza.name == "failure"; end);
 	assert(answer.name == "success", tostring(answer));
 	open_stream(self);
@@ -227,13 +228,19 @@ end
 -- @param port  of the server, on loopback
 -- @param jid   full JID; with authentication = "insecure" any user and password will do
 -- @param how   optional: presence = false sends none, or what to send instead; carbons = true enables them; managed = true enables
---              stream management, "once" without resumption; features = list of disco#info features that it shows caps for and answers with
+--              stream management, "once" without resumption; features = list of disco#info features that it shows caps for and answers with;
+--              anonymous = true: the server says what the user's name is
 local function connect(port, jid, how)
 	how = how or {};
 	local self = open_connection(port, jid);
-	log_in(self);
-	assert(self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
-		:tag("resource"):text(jid:match("/(.*)$"))).attr.type == "result");
+	log_in(self, how.anonymous);
+	local bound = self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
+		:tag("resource"):text(jid:match("/(.*)$")));
+	assert(bound.attr.type == "result");
+	if how.anonymous then
+		self.jid = bound.tags[1]:get_child_text("jid");
+		self.bare = self.jid:match("^[^/]*");
+	end
 	if how.managed then self:enable_management(how.managed); end
 	if how.carbons then
 		assert(self:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" })).attr.type == "result");

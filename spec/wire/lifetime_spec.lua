@@ -412,6 +412,114 @@ describe("a user's deletion", function ()
 	end);
 end);
 
+describe("the end of an anonymous user's last session", function ()
+	local GUESTS = "local r = prosody.hosts['guests.localhost'].modules.receipts.module.save(); ";
+	local server, bob;
+	local function start(options)
+		server = servers.start { modules = { "receipts", "smacks" };
+			options = "receipts_flush_interval = 1\nreceipts_max_pending = 2\nreceipts_protect_presence = false";
+			hosts = 'VirtualHost "guests.localhost"\n\tauthentication = "anonymous"\n'..(options or "") };
+		bob = server:connect("bob@guests.localhost/r", { anonymous = true });
+	end
+	after_each(function () server:stop(); end);
+
+	local function guest(how)
+		return server:connect("guest@guests.localhost/r", { anonymous = true, managed = how });
+	end
+	local function ask(client, ...)
+		for _, id in ipairs { ... } do client:send(stanzas.ask { to = bob.jid, id = id }); end
+		client:sync();
+	end
+	local function pending() return server:run(GUESTS.."return r.pending:count()"); end
+	local function why(client)
+		return server:run((GUESTS.."local list = r.decisions:about(%q); return #list > 0 and list[1].why or ''"):format(client.bare));
+	end
+	-- How often the stores of what is pending were written.
+	local function count_writes()
+		server:run(GUESTS..[[
+			module.spec_writes = 0;
+			for _, one in ipairs { { r.store.keyval, "set" }, { r.store.map, "set_keys" } } do
+				local storage, name = table.unpack(one);
+				local write = storage[name];
+				storage[name] = function (...) module.spec_writes = module.spec_writes + 1; return write(...); end;
+			end
+		]]);
+		return function () return server:run("return module.spec_writes"); end;
+	end
+
+	it("F1 F2 makes room for others, who could not be tracked: nobody comes back to what is pending of that one", function ()
+		start();
+		local first, second = guest(), guest();
+		ask(first, "1", "2");
+		ask(second, "3");
+		assert.equal("F2 not tracked: full", why(second));
+		first:close();
+		assert.equal("0", pending());
+		second:close();
+		assert.equal("", why(second));
+		local third = guest();
+		ask(third, "4");
+		bob:send(stanzas.ack(third.jid, "4"));
+		bob:sync();
+		assert.equal("4", stanzas.acked(third:messages()[1]));
+		assert.equal("", why(third));
+	end);
+
+	it("F1 is that of the session, and not that of its connection, which hibernates", function ()
+		start();
+		local one = guest(true);
+		ask(one, "1");
+		one:drop();
+		servers.wait(function () return server:run(("return tostring(full_sessions[%q].hibernating ~= nil)"):format(one.jid)) == "true"; end);
+		assert.equal("1", pending());
+		server:run(("require 'core.sessionmanager'.destroy_session(full_sessions[%q])"):format(one.jid));
+		assert.equal("0", pending());
+	end);
+
+	it("F1 is that of the last one, where a module has such users log in again under their names", function ()
+		start();
+		local one = guest();
+		ask(one, "1");
+		server:run(([[
+			local session = full_sessions[%q];
+			prosody.hosts[session.host].events.fire_event("resource-unbind", { session = setmetatable({
+				resource = "other", full_jid = session.username.."@"..session.host.."/other";
+			}, { __index = session }) });
+		]]):format(one.jid));
+		assert.equal("1", pending());
+	end);
+
+	it("F1 removes what was written, with the next writing, and nothing from a store that has nothing of them", function ()
+		start("\tallow_anonymous_storage = true\n");
+		local writes = count_writes();
+		local one, other = guest(), guest();
+		local function stored()
+			return server:run((GUESTS.."return tostring(r.store.keyval:get(%q) ~= nil)"):format(one.bare:match("^[^@]*")));
+		end
+		ask(one, "1");
+		servers.wait(function () return stored() == "true"; end);
+		assert.equal("1", writes());
+		one:close();
+		assert.equal("1", writes(), "nothing waits for that");
+		servers.wait(function () return stored() == "false"; end);
+		assert.equal("2", writes());
+		ask(other, "2");
+		other:close();
+		assert.equal("0", pending());
+		server:run(GUESTS.."r.store:flush_all()");
+		assert.equal("2", writes());
+	end);
+
+	it("F1 is no end of users of another kind, who come back", function ()
+		start();
+		local alice = server:connect("alice");
+		alice:send(stanzas.ask { to = "carol@localhost", id = "1" });
+		alice:sync();
+		alice:close();
+		assert.equal("1", server:run(STATE.."return r.pending:count()"));
+	end);
+end);
+
 describe("errors of others", function ()
 	it("F0 a listener that fails costs neither a message nor a rule", function ()
 		local server = servers.start { errors = true, options = 'receipts_request = "always"' };
