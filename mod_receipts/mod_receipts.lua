@@ -212,15 +212,16 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 });
 
 -- What was decided about a message, for the users of this host that it is from or to.
--- @param id  the content message's, where that is not the stanza's own
-local function record(stanza, why, id)
+-- @param id   the content message's, where that is not the stanza's own
+-- @param due  the stanza tells the user that it is to what became of a message of theirs. Of others anybody may send as many as they like
+local function record(stanza, why, id, due)
 	local from, to = stanza.attr.from or stanza.attr.to, stanza.attr.to or stanza.attr.from; -- no address stands for oneself
 	id = id or stanza.attr.id;
 	module:log("debug", "Message %s from %s to %s: %s", id, from, to, why);
 	if not from then return; end
 	local time, one, other = time_now(), jids.bare(from), jids.bare(to);
 	if jids.host_of_bare(one) == module.host then decisions:note(one, time, id, from, to, why); end
-	if other ~= one and jids.host_of_bare(other) == module.host then decisions:note(other, time, id, from, to, why); end
+	if other ~= one and jids.host_of_bare(other) == module.host then decisions:note(other, time, id, from, to, why, false, false, not due); end
 end
 
 answering = asleep.later(function (self)

@@ -5,7 +5,7 @@
 -- The others come here. Each gets a plan of its own (checks.lib.lua), and is recorded for `why`; of ordinary ones the pending table tells.
 --
 -- They are given the parts of the module: options, engine, odd (see hooks.lib.lua), pending, store, rooms, capabilities, preferences,
--- answering, resend, waiting, reports, decisions; record (function (stanza, why, id)): takes note of what was decided; drain (function):
+-- answering, resend, waiting, reports, decisions; record (function (stanza, why, id, due)): takes note of what was decided; drain (function):
 -- deals with what the table has evicted; late: set of events whose message has gone on, while this waits; exists (function (user)): is there
 -- such a user? other_ack (function): as of hooks.lib.lua.
 
@@ -205,7 +205,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 	local plan = checks.incoming(has, verdict, injected, wanted, options);
 	plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
 	if plan.type then parts.other_ack(); end
-	if plan.why then parts.record(stanza, plan.why, id or elements.acked(stanza)); end
+	if plan.why then parts.record(stanza, plan.why, id or elements.acked(stanza), verdict == "delivered" or verdict == "failed"); end
 	rejected(parts, plan, has, stanza, account);
 	if checks.empty(plan, has) then return true; end
 	if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
@@ -222,7 +222,7 @@ function traffic.bounced(parts, stanza)
 	local by = stanza.attr.from or requester;
 	settled(parts, verdict, requester, id);
 	parts.reports:outcome(verdict, requester, occupant and by, id, age, by, injected);
-	parts.record(stanza, "E6 bounced");
+	parts.record(stanza, "E6 bounced", id, true);
 end
 
 return traffic;

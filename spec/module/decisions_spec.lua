@@ -46,6 +46,26 @@ describe("decisions", function ()
 		assert.equal(1, #decisions:about("b@h", "kept"));
 	end);
 
+	it("F4 that others brought about displace only such", function ()
+		decisions:note("a@h", 1, "mine", "a@h/r", "b@h", "why");
+		for i = 2, 1000 do decisions:note("a@h", i, "x"..i, "s@x/r", "a@h", "E1 unknown", false, false, true); end
+		for i = 1001, 1031 do decisions:note("a@h", i, "mine", "a@h/r", "b@h", "why"); end
+		assert.equal(32, #decisions:about("a@h", "mine"));
+		local all = decisions:about("a@h");
+		assert.equal(64, #all);
+		for i, one in ipairs(all) do
+			assert.equal(i == 1 and 1 or 967 + i, one.time, "oldest first");
+		end
+		decisions:note("b@h", 1, "x", "s@x/r", "b@h", "E1 unknown", false, false, true);
+		decisions:note("b@h", 1, "x", "b@h/r", "s@x", "why");
+		decisions:note("b@h", 2, "x", "s@x/r", "b@h", "E1 unknown", false, false, true);
+		local why = {};
+		for _, one in ipairs(decisions:about("b@h")) do table.insert(why, one.why); end
+		assert.same({ "why", "E1 unknown", "E1 unknown" }, why);
+		decisions:forget("a@h");
+		assert.same({}, decisions:about("a@h"));
+	end);
+
 	it("F4 that are noted late displace nothing that came later", function ()
 		decisions:note("a@h", 50, "kept", "a@h/r", "b@h", "why");
 		for i = 1, 40 do decisions:note("a@h", i, tostring(i), "a@h/r", "b@h", "why", true); end

@@ -51,6 +51,31 @@ suite("", function (on)
 		end
 	end);
 
+	it("F4 E1 E3 what strangers can send without end keeps why from telling of nothing but such", function ()
+		on.send("alice", stanzas.chat { to = "bob@localhost", id = "mine" });
+		on.asked("acked");
+		on.send("bob", stanzas.ack("alice@localhost/alice", "acked", { type = "normal" }));
+		on.asked("bounced");
+		on.send("bob", st.message { to = "alice@localhost/alice", id = "bounced", type = "error" }:tag("error", { type = "cancel" }));
+		on.send("alice", stanzas.ask { to = "nobody@localhost", id = "back at once" });
+		on.asked("open");
+		local wanted = { mine = "C1 not asked for", acked = "E1 delivered", bounced = "E6 bounced", ["back at once"] = "E6 bounced" };
+		local function told()
+			for id, why in pairs(wanted) do assert.equal(why, on.server:why("alice@localhost", id):sub(1, #why)); end
+		end
+		told();
+		for i = 1, 40 do
+			on.mallory:send(stanzas.ack("alice@localhost", "made-up"..i));
+			on.mallory:send(stanzas.ack("alice@localhost", "open"));
+			on.mallory:send(stanzas.ack("alice@localhost", "made-up"..i, { type = "error" }));
+			on.mallory:send(stanzas.ask { to = "alice@localhost", id = "made-up"..i, type = "error" });
+		end
+		on.mallory:sync();
+		assert.truthy(on.server:why("alice@localhost", "made-up40"):find("E1 unknown", 1, true));
+		told();
+		on.alice:sync();
+	end);
+
 	it("E1 matches whatever resource acks, on whatever type, to the full or the bare JID", function ()
 		on.bob2 = on.server:connect("bob@localhost/other");
 		for i, type in ipairs { "chat", "normal", "none", "headline", "groupchat" } do
