@@ -426,13 +426,13 @@ describe("the end of an anonymous user's last session", function ()
 	local function guest(how)
 		return server:connect("guest@guests.localhost/r", { anonymous = true, managed = how });
 	end
-	local function ask(client, ...)
-		for _, id in ipairs { ... } do client:send(stanzas.ask { to = bob.jid, id = id }); end
-		client:sync();
+	local function ask(one, ...)
+		for _, id in ipairs { ... } do one:send(stanzas.ask { to = bob.jid, id = id }); end
+		one:sync();
 	end
 	local function pending() return server:run(GUESTS.."return r.pending:count()"); end
-	local function why(client)
-		return server:run((GUESTS.."local list = r.decisions:about(%q); return #list > 0 and list[1].why or ''"):format(client.bare));
+	local function why(one)
+		return server:run((GUESTS.."local list = r.decisions:about(%q); return #list > 0 and list[1].why or ''"):format(one.bare));
 	end
 	-- How often the stores of what is pending were written.
 	local function count_writes()
