@@ -238,7 +238,7 @@ local function lacks(content)
 end
 
 --- Sends again what this host's users have sent.
--- @param parts  options, pending, capabilities, reports; record: see watch
+-- @param parts  options, pending, capabilities, reports; record (function (stanza, why)): takes note of a decision
 -- @param later  of guard.lib.lua
 function resend.start(parts, later)
 	return resend.new(parts.options.resend_attempts, parts.options.resend_after, {

@@ -332,14 +332,18 @@ describe("sending again", function ()
 		assert.same({}, alice:messages());
 	end);
 
-	it("G1 E6 a copy that another server bounces is not the client's, which hears of its own message alone", function ()
-		-- As on another server: the host has no receipts.
-		local other = servers.start { disabled = { "pep" }, modules = { "smacks" }, hosts = [[
+	-- With a host that is as on another server: it has no receipts.
+	local function start_beside_far(attempts)
+		return servers.start { disabled = { "pep" }, modules = { "smacks" }, hosts = ([[
 			modules_enabled = { "receipts" }
-			receipts_resend_attempts = 2
+			receipts_resend_attempts = %d
 			receipts_resend_after = "1s"
 			VirtualHost "far.example"
-		]] };
+		]]):format(attempts) };
+	end
+
+	it("G1 E6 a copy that another server bounces is not the client's, which hears of its own message alone", function ()
+		local other = start_beside_far(2);
 		finally(function () other:stop(); end);
 		loses_a_copy(other, "far.example", "far");
 		assert.same({}, alice:messages());
@@ -359,12 +363,7 @@ describe("sending again", function ()
 	end);
 
 	it("G1 E6 a message that is lost with a link to another server bounces and is failed, though its copy was lost there too", function ()
-		local other = servers.start { disabled = { "pep" }, modules = { "smacks" }, hosts = [[
-			modules_enabled = { "receipts" }
-			receipts_resend_attempts = 1
-			receipts_resend_after = "1s"
-			VirtualHost "far.example"
-		]] };
+		local other = start_beside_far(1);
 		finally(function () other:stop(); end);
 		other:roster("alice", "bob@far.example", "both");
 		other:roster("bob@far.example", "alice@localhost", "both");
