@@ -32,7 +32,7 @@ function tables.ours()
 	local function handed_over() error("an ordinary message was handed over"); end
 	local outgoing, incoming = hooks.new(receipts, {
 		pending = pending, now = function () return time; end, listening = function () return nil; end;
-		known = users, no_answers = users, capable = capable, rooms = {}, hiding = {}, asks = true, protect = true;
+		known = users, no_answers = users, capable = capable, rooms = {}, hiding = {}, own = {}, asks = true, protect = true;
 		content = handed_over, outgoing = handed_over, incoming = handed_over, other_ack = handed_over;
 		failed = function (err) wrong = err; end, sample = ignored;
 	});

@@ -56,7 +56,10 @@ end
 -- have been behind those that stored or sent it.
 local function send_answer(self, session, content, why)
 	local id, account, client = new_id(), account_of(session), session.full_jid; -- it may end while another module waits
-	local ok, err = pcall(prosody.core_post_stanza, session, self.answers:make(client, content, id), true);
+	local made, own = self.answers:make(client, content, id), self.parts.own;
+	own.answer = made; -- has been judged
+	local ok, err = pcall(prosody.core_post_stanza, session, made, true);
+	own.answer = nil;
 	if not ok then
 		self.answers:not_sent(account, content);
 		self.parts.record(content, "not answered for "..client..", F0 the answer could not be sent");
@@ -170,9 +173,8 @@ function methods:delivering(account, content, late)
 	end, is_copy, late);
 end
 
---- A client of an account for which the server answers acks by itself; or an answer of ours passes, as what the client sends does.
+--- A client of an account for which the server answers acks by itself.
 function methods:acked(account, ack)
-	if self.answers:is_ours(ack) then return; end
 	local id = elements.acked(ack);
 	if id then self.answers:acked(account, ack.attr.to or account, id); end
 end

@@ -367,14 +367,10 @@ function methods:make(from, content, id)
 	return made;
 end
 
---- Is this an answer of ours, or its bounce?
-function methods:is_ours(stanza)
-	return stanza.attr.id ~= nil and self.sent:get(stanza.attr.id) ~= nil;
-end
-
 --- Is this the bounce of an answer of ours? (rule D8) Then that is remembered.
 function methods:bounced(stanza)
-	if stanza.attr.type ~= "error" or not self:is_ours(stanza) then return false; end
+	local attr = stanza.attr;
+	if attr.type ~= "error" or not attr.id or not self.sent:get(attr.id) then return false; end
 	self.sent:set(stanza.attr.id, "bounced");
 	return true;
 end

@@ -3,10 +3,9 @@
 -- tells; so its store is read, once a user.
 
 local new_cache = require "util.cache".new;
-local jid_bare = require "util.jid".bare;
-local jid_host = require "util.jid".host;
 local time_now = require "util.time".now;
 
+local jids = module:require "jids";
 local retries = module:require "retries";
 
 local MAX_USERS = 1000;
@@ -31,7 +30,8 @@ end
 function blocks.has(user, jid)
 	if not prosody.hosts[module.host].modules.blocklist then return false; end
 	local list = list_of(user);
-	return list[jid] ~= nil or list[jid_bare(jid)] ~= nil or list[jid_host(jid)] ~= nil;
+	local bare = jids.bare(jid);
+	return list[jid] ~= nil or list[bare] ~= nil or list[jids.host_of_bare(bare)] ~= nil;
 end
 
 --- The user changes the list.

@@ -30,7 +30,7 @@ function decisions.beginning(text, most)
 end
 
 local function beginning(text)
-	return type(text) == "string" and decisions.beginning(text, MAX_TEXT) or text;
+	return type(text) == "string" and #text > MAX_TEXT and decisions.beginning(text, MAX_TEXT) or text;
 end
 
 --- What another one remembered, after a reload.

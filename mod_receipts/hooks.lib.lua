@@ -54,7 +54,7 @@ end
 -- @return the handler; and a function that tells how many have asked since it was last called
 local function new_outgoing(engine, env)
 	local pending, now, listening, asks, protect = env.pending, env.now, env.listening, env.asks, env.protect;
-	local known, no_answers, capable, rooms, hiding = env.known, env.no_answers, env.capable, env.rooms, env.hiding;
+	local known, no_answers, capable, rooms, hiding, own = env.known, env.no_answers, env.capable, env.rooms, env.hiding, env.own;
 	local ask, examine = pending.ask, engine.examine;
 	local bits, ODD = engine.bits, hooks.odd(engine.bits);
 	local BIT_CONTENT, BIT_RECEIVED, BIT_BOUNCE, PLAIN_ASK = bits.content, bits.received, bits.bounce, bits.request | bits.asks;
@@ -130,7 +130,9 @@ local function new_outgoing(engine, env)
 			end
 			return sends(event, PLAIN_ASK, status, evicted);
 		end
-		if not no_answers[user] or protect and not is_subscriber(origin, attr.to, hiding[origin]) then return read(event); end
+		if (not no_answers[user] or protect and not is_subscriber(origin, attr.to, hiding[origin])) and stanza ~= own.answer then
+			return read(event);
+		end
 		if attr.type ~= "chat" then env.other_ack(); end
 	end
 
@@ -254,6 +256,7 @@ end
 --                known (set of names of users whose records have been read), no_answers (of those for whom the server does not answer)
 --                capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
 --                hiding (session -> set of bare JIDs that it has hidden from, though they are subscribed)
+--                own (table, whose field answer is the answer of ours that is on its way now)
 --                asks (content messages matter), protect (rule E4)
 --                content (function (event, bits)): a content message of who may not ask by itself
 --                outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))

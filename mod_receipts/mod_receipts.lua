@@ -145,6 +145,7 @@ local function exists(user) return user_exists(user, module.host); end
 
 local parts = lineage.first {
 	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports, exists = exists;
+	own = {}; -- own.answer: the answer that is on its way now
 };
 -- Deals with the entries that were evicted to make room.
 parts.drain = guard("what made room", upkeep_lib.drain(parts));
@@ -276,7 +277,7 @@ local comes = guard("a message that comes", function (...) return sleeping.traff
 local outgoing, incoming, uncounted = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
-	known = store.known.at, no_answers = preferences.no_answers.at, rooms = rooms.of_session, hiding = hiding.of_session;
+	known = store.known.at, no_answers = preferences.no_answers.at, rooms = rooms.of_session, hiding = hiding.of_session, own = parts.own;
 	capable = options.request == "always" and {} or capabilities.able;
 	asks = options.request ~= "never", protect = options.protect_presence;
 	content = guard("putting in a request", function (...) return sleeping.traffic.content(parts, ...); end);

@@ -95,7 +95,7 @@ static const char prelude[] =
 	"	local handler = function (event, bits, ...) handed = { bits, ... } end\n"
 	"	local all = {\n"
 	"		pending = t, now = function () return now end, listening = function () return false end,\n"
-	"		known = { a = true }, no_answers = { a = true, b = true }, capable = {}, rooms = {}, hiding = {},\n"
+	"		known = { a = true }, no_answers = { a = true, b = true }, capable = {}, rooms = {}, hiding = {}, own = {},\n"
 	"		asks = true, protect = true,\n"
 	"		content = handler, outgoing = handler, incoming = handler, sample = function (age) return 'x'..age end,\n"
 	"		evicted = function () gone = t:evicted(2) end, other_ack = function () end,\n"

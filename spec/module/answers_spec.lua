@@ -433,13 +433,6 @@ describe("answers", function ()
 			end
 		end);
 
-		it("D4 are not taken for acks of the client's own", function ()
-			local answer = all:make("b@h/phone", content("1"), "fresh");
-			assert.is_true(all:is_ours(answer));
-			assert.is_false(all:is_ours { attr = { id = "another" } });
-			assert.is_false(all:is_ours { attr = {} });
-		end);
-
 		it("D4 forget what became of an earlier message with the same id, also where nobody is there to be answered for", function ()
 			for _, id in ipairs { "1", ("x"):rep(1024) } do all:not_delivering("b@h", content(id)); end
 			assert.is_true(arrived(phone, "1"));
@@ -485,7 +478,7 @@ describe("answers", function ()
 				all:make("b@h/phone", content("1"), "fresh");
 				local other = lib.new();
 				other:take_over(all, same);
-				assert.is_true(other:is_ours(bounce));
+				assert.is_true(other:bounced(bounce));
 				assert.same({ same, same and 1 or 0 }, { other:told(phone, content("1")), other.fates });
 			end
 		end);
@@ -495,10 +488,11 @@ describe("answers", function ()
 			assert.is_false(all:refused("fresh"));
 			assert.is_false(all:bounced { attr = { id = "fresh", type = "chat" } });
 			assert.is_false(all:bounced { attr = { id = "another", type = "error" } });
+			assert.is_false(all:bounced { attr = { type = "error" } });
 			assert.is_false(all:refused("fresh") or all:refused("another"));
 			assert.is_true(all:bounced { attr = { id = "fresh", type = "error" } });
 			assert.is_true(all:refused("fresh"));
-			assert.is_true(all:is_ours { attr = { id = "fresh" } }, "also then");
+			assert.is_true(all:bounced { attr = { id = "fresh", type = "error" } }, "also then");
 		end);
 
 		it("do not come for ids that are too long", function ()

@@ -28,7 +28,7 @@ describe("message hooks", function ()
 		pending = receipts.pending { per_user = 3 };
 		env = {
 			pending = pending, now = function () return 1000; end, listening = function (event) return heard[event]; end;
-			known = { a = true }, no_answers = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {}, hiding = {};
+			known = { a = true }, no_answers = { a = true, b = true }, capable = { ["a@h/1"] = true }, rooms = {}, hiding = {}, own = {};
 			asks = true, protect = true;
 			content = handler("content"), outgoing = handler("outgoing"), incoming = handler("incoming"), failed = handler("failed");
 			evicted = handler("evicted"), other_ack = function () other_acks = other_acks + 1; end;
@@ -291,6 +291,16 @@ describe("message hooks", function ()
 		assert.is_nil((send(one)));
 		assert.equal("from outgoing", send(message({ to = "b@h/2", id = "2", body = "hi" }, received("1"), request())), "both in one");
 		assert.equal("from outgoing", send(message({ to = "b@h/2", body = "hi" }, request())), "no id");
+	end);
+
+	it("D5 let the answer pass that is on its way, which has been judged, and no other one", function ()
+		local answer, other = ack("1", { from = "a@h/1", to = "x@y/2" }), ack("1", { from = "a@h/1", to = "x@y/2" });
+		env.own.answer = answer;
+		assert.is_nil((send(answer)));
+		assert.equal(1, other_acks, "not of type chat");
+		assert.equal("from outgoing", send(other));
+		env.own.answer = nil;
+		assert.equal("from outgoing", send(answer));
 	end);
 
 	it("E7 tell of acks that are not of type chat, before mod_carbons sees them", function ()
