@@ -162,7 +162,7 @@ end
 -- of it is online there will be no answer: so strangers cannot fill what is remembered.
 -- @param late  it has gone there already
 function methods:delivering(account, content, late)
-	if not content.attr.from then return; end -- some module's
+	if not content.attr.from or elements.is_passing(content) then return; end -- some module's, or will not be answered
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	local is_copy, sessions = elements.is_copy(content), {};
 	for _, session in ipairs(recipients(content.attr.to or account, content.attr.type)) do

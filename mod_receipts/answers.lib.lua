@@ -350,20 +350,24 @@ function methods:told(session, content)
 	return outcome_of(fate) ~= nil;
 end
 
--- Without attributes, to be cloned: that takes a third of the time of making it.
-local ANSWER = mark(st.message():tag("received", { xmlns = xmlns_receipts }):up());
+-- Without attributes, to be cloned: that takes a third of the time of making it. By their marks.
+local ANSWERS = {};
+for _, unarchived in ipairs { true, false } do
+	ANSWERS[unarchived] = {};
+	for _, private in ipairs { true, false } do
+		ANSWERS[unarchived][private] = mark(st.message():tag("received", { xmlns = xmlns_receipts }):up(), unarchived, private);
+	end
+end
 
 --- Makes the answer (rule D5).
 -- @param from  full JID that the message has arrived at; id: of the answer
 function methods:make(from, content, id)
 	self.sent:set(id, true);
-	local made = st.clone(ANSWER);
+	local unarchived, private = marks(content);
+	local made = st.clone(ANSWERS[unarchived][private]);
 	local attr = made.attr;
 	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, id;
 	made.tags[1].attr.id = content.attr.id;
-	local unarchived, private = marks(content);
-	if unarchived then made.tags[2].name = "no-permanent-store"; end
-	if private then made:tag("x", { xmlns = xmlns_muc_user }):up(); end
 	return made;
 end
 

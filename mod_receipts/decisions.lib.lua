@@ -43,21 +43,20 @@ end
 -- @param id       the content message's id; nil where it has none
 -- @param from     requester, as in the stanza; and so is `to`, who is asked
 -- @param why      the rule and the reason
+-- @param by       optional: who has brought it about: "others", who can as often as they like; "host", which has found it out
 -- @param late     optional: it is noted after others that came later, and does not displace those
--- @param own      optional: the host itself has found it out
--- @param theirs   optional: others can bring about as many as they like
-function methods:note(account, time, id, from, to, why, late, own, theirs)
+function methods:note(account, time, id, from, to, why, by, late)
 	local ring = self.ring;
 	if account ~= self.latest then
 		ring = self.rings:get(account);
 		if not ring then
-			if not self.online(account) and not (own and self.rings:count() < MAX_USERS) then return; end
+			if not self.online(account) and not (by == "host" and self.rings:count() < MAX_USERS) then return; end
 			ring = { count = 0 };
 		end
 		self.rings:set(account, ring); -- now it is the latest
 		self.latest, self.ring = account, ring;
 	end
-	if theirs then
+	if by == "others" then
 		ring.theirs = ring.theirs or { count = 0 };
 		ring = ring.theirs;
 	end

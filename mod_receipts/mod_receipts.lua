@@ -222,7 +222,7 @@ local function record(stanza, why, id, due)
 	if not from then return; end
 	local time, one, other = time_now(), jids.bare(from), jids.bare(to);
 	if jids.host_of_bare(one) == module.host then decisions:note(one, time, id, from, to, why); end
-	if other ~= one and jids.host_of_bare(other) == module.host then decisions:note(other, time, id, from, to, why, false, false, not due); end
+	if other ~= one and jids.host_of_bare(other) == module.host then decisions:note(other, time, id, from, to, why, not due and "others" or nil); end
 end
 
 answering = asleep.later(function (self)

@@ -26,7 +26,7 @@ local WHY = {
 -- One entry of the table has come to something, without a stanza.
 local function tell(entry, outcome, now, parts)
 	parts.reports:outcome(outcome, entry.from, entry.to, entry.id, now - entry.time, nil, entry.injected);
-	parts.decisions:note(entry.from, now, entry.id, entry.from, entry.to, WHY[outcome], outcome == "evicted", true);
+	parts.decisions:note(entry.from, now, entry.id, entry.from, entry.to, WHY[outcome], "host", outcome == "evicted");
 end
 
 -- An entry has left the table. When it had come to something before, nothing is told. Returns whether it was.

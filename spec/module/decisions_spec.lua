@@ -48,7 +48,7 @@ describe("decisions", function ()
 
 	it("F4 that others brought about displace only such", function ()
 		decisions:note("a@h", 1, "mine", "a@h/r", "b@h", "why");
-		for i = 2, 1000 do decisions:note("a@h", i, "x"..i, "s@x/r", "a@h", "E1 unknown", false, false, true); end
+		for i = 2, 1000 do decisions:note("a@h", i, "x"..i, "s@x/r", "a@h", "E1 unknown", "others"); end
 		for i = 1001, 1031 do decisions:note("a@h", i, "mine", "a@h/r", "b@h", "why"); end
 		assert.equal(32, #decisions:about("a@h", "mine"));
 		local all = decisions:about("a@h");
@@ -56,9 +56,9 @@ describe("decisions", function ()
 		for i, one in ipairs(all) do
 			assert.equal(i == 1 and 1 or 967 + i, one.time, "oldest first");
 		end
-		decisions:note("b@h", 1, "x", "s@x/r", "b@h", "E1 unknown", false, false, true);
+		decisions:note("b@h", 1, "x", "s@x/r", "b@h", "E1 unknown", "others");
 		decisions:note("b@h", 1, "x", "b@h/r", "s@x", "why");
-		decisions:note("b@h", 2, "x", "s@x/r", "b@h", "E1 unknown", false, false, true);
+		decisions:note("b@h", 2, "x", "s@x/r", "b@h", "E1 unknown", "others");
 		local why = {};
 		for _, one in ipairs(decisions:about("b@h")) do table.insert(why, one.why); end
 		assert.same({ "why", "E1 unknown", "E1 unknown" }, why);
@@ -68,10 +68,10 @@ describe("decisions", function ()
 
 	it("F4 that are noted late displace nothing that came later", function ()
 		decisions:note("a@h", 50, "kept", "a@h/r", "b@h", "why");
-		for i = 1, 40 do decisions:note("a@h", i, tostring(i), "a@h/r", "b@h", "why", true); end
+		for i = 1, 40 do decisions:note("a@h", i, tostring(i), "a@h/r", "b@h", "why", nil, true); end
 		assert.equal(1, #decisions:about("a@h", "kept"));
 		assert.equal(32, #decisions:about("a@h"));
-		decisions:note("a@h", 60, "later", "a@h/r", "b@h", "why", true);
+		decisions:note("a@h", 60, "later", "a@h/r", "b@h", "why", nil, true);
 		assert.equal(1, #decisions:about("a@h", "later"));
 		-- The clock may go back all the same.
 		for i = 1, 32 do decisions:note("a@h", i, "again", "a@h/r", "b@h", "why"); end
@@ -100,12 +100,12 @@ describe("decisions", function ()
 
 	it("F4 are also of users who are offline, where the host itself has found it out, and displace nobody's", function ()
 		offline = "away@h";
-		decisions:note("away@h", 1, "x", "away@h", "b@h", "overdue", false, true);
+		decisions:note("away@h", 1, "x", "away@h", "b@h", "overdue", "host");
 		decisions:note("away@h", 2, "y", "away@h", "b@h", "expired");
 		assert.equal(2, #decisions:about("away@h"));
 		for i = 2, 1000 do decisions:note("u"..i, i, "x", "f", "t", "why"); end
 		offline = "late@h";
-		decisions:note("late@h", 1001, "x", "late@h", "b@h", "overdue", false, true);
+		decisions:note("late@h", 1001, "x", "late@h", "b@h", "overdue", "host");
 		assert.equal(0, #decisions:about("late@h"));
 		assert.equal(2, #decisions:about("away@h"));
 		decisions:note("new", 1002, "x", "f", "t", "why");

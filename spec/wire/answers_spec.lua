@@ -436,7 +436,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		on.bounces("1");
 	end);
 
-	it("D4 come for a message whose id a chat state has too", function ()
+	it("D4 come for a message whose id a chat state or a call has too", function ()
 		local bob = on.client("bob", NONE);
 		on.ask(bob.jid, "state");
 		on.proves(bob);
@@ -445,6 +445,10 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		on.ask(bob.jid, "state");
 		on.proves(bob);
 		assert.same({ "state" }, on.acks());
+		on.ask(bob.jid, "call");
+		on.alice:send(stanzas.ask({ to = bob.jid, id = "call" }, false):tag("propose", { xmlns = "urn:xmpp:jingle-message:0" }):up());
+		on.proves(bob);
+		assert.same({ "call" }, on.acks());
 	end);
 
 	it("D4 E6 who has been told that it arrived is not told that it didn't, when the last session dies too and nothing is stored", function ()
