@@ -31,6 +31,11 @@ local function asks(self, stanza)
 	return what and what & self.parts.engine.bits.asks ~= 0 and stanza.attr.from ~= nil and not elements.is_passing(stanza);
 end
 
+-- Was it in offline storage? mod_offline says so.
+local function is_stored(content)
+	return content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil;
+end
+
 --- @param parts  options, engine, preferences, capabilities, waiting, reports; record (function (stanza, why)): takes note of a decision
 -- @param guard  of guard.lib.lua, and later
 function answering.new(parts, guard, later)
@@ -42,7 +47,7 @@ function answering.new(parts, guard, later)
 		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
 		resumption_tokens = module:shared("/*/smacks/resumption-tokens");
 	}, mt);
-	self.answers = answers_lib.new(function (stanza) return asks(self, stanza); end);
+	self.answers = answers_lib.new(function (stanza) return asks(self, stanza); end, is_stored);
 	return self;
 end
 
@@ -94,8 +99,7 @@ function answer(self, session, content)
 	if session.destroyed then return; end
 	local waiting = self.parts.waiting;
 	if is_awake(waiting) and waiting:keeps(session, content) then return; end -- its client has acked it, and is just not available yet
-	local stored = content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil; -- mod_offline says so
-	local yes, why = self.answers:arrived(session, content, support_of(self, session), visible, stored);
+	local yes, why = self.answers:arrived(session, content, support_of(self, session), visible);
 	if yes then
 		send_answer(self, session, content, why);
 	else

@@ -38,9 +38,10 @@ local answers = { MAX_ID = MAX_ID };
 local methods = {};
 local mt = { __index = methods };
 
---- @param asks  optional: function (stanza): is it a message that asks?
-function answers.new(asks)
-	return setmetatable({ asks = asks, fate = new_cache(MAX_ALL + 1), fates = 0, sent = new_cache(MAX_SENT) }, mt);
+--- @param asks    optional: function (stanza): is it a message that asks?
+-- @param stored  function (stanza): was it in offline storage, and so has gone to nobody else?
+function answers.new(asks, stored)
+	return setmetatable({ asks = asks, stored = stored, fate = new_cache(MAX_ALL + 1), fates = 0, sent = new_cache(MAX_SENT) }, mt);
 end
 
 --- What another one remembered, after a reload.
@@ -187,7 +188,7 @@ end
 -- @param fate     what has become of it
 -- @param support  what is known of the client that got it
 -- @param visible  may the requester see the user's presence?
--- @param stored   it was in offline storage, and so has gone to nobody else
+-- @param stored   it was in offline storage; of interest only where nothing is known of it
 function answers.decide(fate, support, visible, stored)
 	local outcome = outcome_of(fate);
 	if outcome then
@@ -244,13 +245,14 @@ local function is_earlier(fate, session)
 end
 
 --- A message has arrived at a session. Returns whether to answer it, and why.
--- @param support, visible, stored  as for answers.decide
-function methods:arrived(session, content, support, visible, stored)
+-- @param support, visible  as for answers.decide
+function methods:arrived(session, content, support, visible)
 	local account, from, id = account_of(session), content.attr.from, content.attr.id;
 	if #id > MAX_ID then return false, "the id is too long"; end
 	local fate = get(self, account, from, id);
 	if is_earlier(fate, session) then return false, "D4 a later message has its id"; end
 	if is_open(fate) then await(fate, session.resource, support); end
+	local stored = not fate and self.stored(content);
 	local yes, why = answers.decide(fate, support, visible, stored);
 	if yes then
 		settle(self, account, from, id, "answered");
@@ -258,7 +260,7 @@ function methods:arrived(session, content, support, visible, stored)
 		if is_open(fate) then fate.waits[session.resource] = "has it"; end
 	else
 		-- What waited in storage has no fate yet, or that of when it went to nobody, or to another session.
-		if not fate and visible and stored then
+		if visible and stored then
 			fate = { waits = {}, proven = {} };
 			await(fate, session.resource, support);
 			set(self, account, from, id, fate);
