@@ -88,6 +88,7 @@ build = {
 		["mod_receipts.stored"] = "mod_receipts/stored.lib.lua",
 		["mod_receipts.tracker"] = "mod_receipts/tracker.lib.lua",
 		["mod_receipts.traffic"] = "mod_receipts/traffic.lib.lua",
+		["mod_receipts.turns"] = "mod_receipts/turns.lib.lua",
 		["mod_receipts.upkeep"] = "mod_receipts/upkeep.lib.lua",
 		["mod_receipts.views"] = "mod_receipts/views.lib.lua",
 		["mod_receipts.waiting"] = "mod_receipts/waiting.lib.lua",

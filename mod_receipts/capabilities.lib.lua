@@ -7,9 +7,7 @@
 --   shapes    ver -> client                      one for all clients of this host that show a verified ver
 --   people    of people elsewhere, in bounded memory (people.lib.lua): what each client shows, and what only holds for it
 --   able      full JID -> true                   what `of` has said of this host's clients, and would again
---   flight    key -> the query under way, and who else shows the same; asking: full JID -> the flight in which it is asked, or will be
---   in_flight owner -> how many queries are under way; backlog: owner -> who is asked when there is room, in turn. A client's owner is
---             its person; those elsewhere have another one between them
+--   turns     who is asked, and when (turns.lib.lua)
 --
 -- A client is a table:
 --   ver, node          what its caps say
@@ -33,48 +31,19 @@ local new_cache = require "util.cache".new;
 local bounded = module:require "bounded";
 local lineage = module:require "lineage";
 local people_lib = module:require "people";
+local turns_lib = module:require "turns";
 local bare_of = (module:require "jids").bare;
 
 local xmlns_caps = "http://jabber.org/protocol/caps";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local MAX_HASHES = 10000; -- verified vers kept of clients here, and of others
-local ELSEWHERE = ""; -- the owner that clients elsewhere have between them
--- Of one owner: queries at once, and clients that are asked when there is room. A thousand clients of one person, none of which answers,
--- are not to keep the server busy, nor the others waiting.
-local LIMITS_ELSEWHERE, LIMITS_PERSON = { flight = 100, backlog = 200 }, { flight = 20, backlog = 1000 };
-local MAX_WAITING = 20; -- clients elsewhere with the same ver that are asked next when an answer is not of use
-local PATIENCE = 600; -- seconds before a client elsewhere that has not answered is asked again: its server may not have been to be reached
 local MAX_JID, MAX_VER, MAX_NODE = 800, 128, 512; -- bytes; longer ones are not looked at
 
 local capabilities = {};
 
 local methods = {};
 local mt = { __index = methods };
-
---- @param disco    disco.lib.lua
--- @param actions  send(jid, from, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the account `from`
---                 (nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once;
---                 later(callback): calls back when whoever else asks the same has had time to;
---                 soon(callback): calls back when what is being done is over;
---                 may_see(account, jid): may the client there know that somebody of this account is online?
---                 is_contact(account, bare): does its roster have that bare JID?
---                 is_shown_all(account, bare): is it subscribed to that one's presence, so that all clients there show themselves?
---                 sessions(account): its sessions, by resource; an empty table where there are none
---                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
---                 now(): the time in seconds;
---                 learned(jid, ver): something is known that was not, of this client, or (jid is nil) of all that show this ver
-function capabilities.new(disco, actions)
-	local function is_stranger(account, bare, jid)
-		return not actions.is_contact(account, bare) and not actions.may_see(account, jid);
-	end
-	return lineage.first(setmetatable({
-		by_hash = new_cache(MAX_HASHES), by_hash_elsewhere = new_cache(MAX_HASHES);
-		people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
-		flight = {}, in_flight = {}, asking = {}, backlog = {},
-		disco = disco, actions = actions,
-	}, mt));
-end
 
 local function client_of(self, jid)
 	return self.here[jid] or self.people:client(jid, bare_of(jid));
@@ -126,11 +95,6 @@ local function verified(self, client, query)
 	return true;
 end
 
--- The node that a client is asked about: nil where it shows none.
-local function node_of(client)
-	return client.ver and client.node and client.node.."#"..client.ver;
-end
-
 -- A client has answered.
 local function learn(self, jid, client, query)
 	if verified(self, client, query) then
@@ -139,141 +103,62 @@ local function learn(self, jid, client, query)
 	end
 	-- An answer names what was asked about. If it doesn't, it may be one to an earlier question, where there was one.
 	local node = query.attr.node;
-	if node ~= node_of(client) and (node or client.asked_before) then return; end
+	if node ~= turns_lib.node_of(client) and (node or client.asked_before) then return; end
 	client.own = self.disco.lists_receipts(query);
 	self.actions.learned(jid);
 end
 
-local want;
-
-local function limits_of(owner)
-	return owner == ELSEWHERE and LIMITS_ELSEWHERE or LIMITS_PERSON;
-end
-
-local function owners_of(jid, client)
-	return { bare_of(jid), not client.is_local and ELSEWHERE or nil };
-end
-
-local function is_busy(self, owner)
-	return (self.in_flight[owner] or 0) >= limits_of(owner).flight;
-end
-
--- The first of these owners that is busy.
-local function busy_one(self, owners)
-	for _, owner in ipairs(owners) do
-		if is_busy(self, owner) then return owner; end
+-- Has this client asked, where there is something to learn of it.
+local function want(self, jid, client)
+	self = lineage.newest(self); -- a client may show itself here after a reload, having waited
+	if client.room or known(self, client) ~= nil then return; end
+	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
+		client = client_here(self, client.ver, client.node, client.key);
+		self.here[jid] = client;
 	end
+	self.turns:want(jid, client);
 end
 
--- Queues of full JIDs. Who has a place keeps it.
-
-local function enqueue(queue, jid)
-	if not queue:get(jid) then queue:set(jid, true); end
-end
-
-local function dequeue(queue)
-	local jid = queue:tail();
-	queue:set(jid, nil);
-	return jid;
-end
-
-local function put_off(self, owner, jid)
-	local backlog = self.backlog[owner] or new_cache(limits_of(owner).backlog, false);
-	self.backlog[owner] = backlog;
-	enqueue(backlog, jid);
-end
-
--- There is room: whoever was put off has their turn. Who has another owner that is busy is put off there.
-local function catch_up(self, owner)
-	while self.backlog[owner] and not is_busy(self, owner) do
-		local backlog = self.backlog[owner];
-		local jid = dequeue(backlog);
-		if backlog:count() == 0 then self.backlog[owner] = nil; end
-		local client = client_of(self, jid);
-		if client then want(self, jid, client); end
-	end
-end
-
-local function landed(self, flight)
-	self.flight[flight.key] = nil;
-	for _, owner in ipairs(flight.owners) do self.in_flight[owner] = self.in_flight[owner] > 1 and self.in_flight[owner] - 1 or nil; end
-	for _, owner in ipairs(flight.owners) do catch_up(self, owner); end
-end
-
--- Has this client been asked, and is not to be asked again? What has not come back from a client here is not to be had.
-local function was_asked(self, client)
-	return client.asked and (client.is_local or self.actions.now() - client.asked < PATIENCE);
-end
-
--- May this client be asked now, in this flight?
-local function may_be_asked(self, flight, jid, client)
-	if self.asking[jid] and self.asking[jid] ~= flight then return false; end
-	if not client or client.is_shape or client.room or was_asked(self, client) or known(self, client) ~= nil then return false; end
-	-- What is sent to a client that hibernates may have its phone woken; it is asked when it is back.
-	if client.is_local then return not self.actions.hibernates(jid); end
-	return self.actions.may_see(client.asker, jid);
-end
-
-local ask;
-
--- Nothing more is to come of this flight for `jid`; the next one has its turn.
-local function ask_next(self, flight, jid)
-	if self.asking[jid] == flight then self.asking[jid] = nil; end
-	local another = dequeue(flight.here) or dequeue(flight.elsewhere);
-	if not another then return landed(self, flight); end
-	return ask(self, flight, another);
-end
-
--- Asks `jid`; the others in `flight` that show the same wait for the answer, and are asked in turn when it is of no use to them.
-function ask(self, flight, jid)
+-- The same of whoever has this address by now.
+local function want_again(self, jid)
 	local client = client_of(self, jid);
-	if not may_be_asked(self, flight, jid, client) then return ask_next(self, flight, jid); end
-	client.asked, flight.is_sent = self.actions.now(), true;
-	self.asking[jid] = flight;
-	self.actions.send(jid, client.asker, node_of(client), function (query)
-		if query and client.asked then learn(self, jid, client, query); end -- else it has shown something else since
-		-- Where a server has gone, questions come back while they are sent. The next is not sent from within that, and so on.
-		self.actions.soon(function ()
-			ask_next(self, flight, jid);
-			local now = client_of(self, jid); -- whoever has this address
-			if now then want(self, jid, now); end
-		end);
-	end);
+	if client then want(self, jid, client); end
+end
+
+--- @param disco    disco.lib.lua
+-- @param actions  send(jid, from, node, done): sends a disco#info query for `node` (may be nil) to `jid`, from the account `from`
+--                 (nil: from the host), and calls done(query) with the answer's <query/>, or done(nil) on error or time-out, once;
+--                 later(callback): calls back when whoever else asks the same has had time to;
+--                 soon(callback): calls back when what is being done is over;
+--                 may_see(account, jid): may the client there know that somebody of this account is online?
+--                 is_contact(account, bare): does its roster have that bare JID?
+--                 is_shown_all(account, bare): is it subscribed to that one's presence, so that all clients there show themselves?
+--                 sessions(account): its sessions, by resource; an empty table where there are none
+--                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
+--                 now(): the time in seconds;
+--                 learned(jid, ver): something is known that was not, of this client, or (jid is nil) of all that show this ver
+function capabilities.new(disco, actions)
+	local function is_stranger(account, bare, jid)
+		return not actions.is_contact(account, bare) and not actions.may_see(account, jid);
+	end
+	local self = lineage.first(setmetatable({
+		by_hash = new_cache(MAX_HASHES), by_hash_elsewhere = new_cache(MAX_HASHES);
+		people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
+		disco = disco, actions = actions,
+	}, mt));
+	self.turns = turns_lib.new(actions, {
+		of = function (jid) return client_of(self, jid); end;
+		is_known = function (client) return known(self, client) ~= nil; end;
+		answered = function (jid, client, query) learn(self, jid, client, query); end;
+		want = function (jid) want_again(self, jid); end;
+	});
+	return self;
 end
 
 -- What a client of this host has shown until now, it shows no more: it does not wait for its turn in that.
 local function withdraw(self, jid)
 	local client = self.here[jid];
-	local flight = client and self.flight[client.key or client];
-	if flight then flight.here:set(jid, nil); end
-end
-
-function want(self, jid, client)
-	self = lineage.newest(self); -- a client may show itself here after a reload, having waited
-	if client.room or was_asked(self, client) or known(self, client) ~= nil then return; end
-	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
-		client = client_here(self, client.ver, client.node, client.key);
-		self.here[jid] = client;
-	end
-	local key = client.key or client; -- what only holds for one client is asked for by itself
-	local flight = self.flight[key];
-	if flight then return enqueue(client.is_local and flight.here or flight.elsewhere, jid); end
-	if self.asking[jid] then return; end -- one question at a time; the answer to it brings us back here
-	local owners = owners_of(jid, client);
-	local busy = busy_one(self, owners);
-	if busy then return put_off(self, busy, jid); end
-	-- Those of this host, who may be very many, are asked first.
-	flight = { key = key, owners = owners, here = new_cache(math.huge), elsewhere = new_cache(MAX_WAITING, false) };
-	self.flight[key], self.asking[jid] = flight, flight;
-	for _, owner in ipairs(owners) do self.in_flight[owner] = (self.in_flight[owner] or 0) + 1; end
-	self.actions.later(function () ask(self, flight, jid); end);
-end
-
--- Are there so many to be asked that nothing would be learned of another one? Then nobody is kept of whom nothing is known: in a flood
--- they would only cost memory.
-local function is_crowded(self)
-	local backlog = self.backlog[ELSEWHERE];
-	return backlog ~= nil and backlog:count() >= LIMITS_ELSEWHERE.backlog;
+	if client then self.turns:withdraw(jid, client); end
 end
 
 -- What caps a presence has: whether it has any, their ver, their node, and the ver once more where it can be verified.
@@ -315,12 +200,6 @@ local function shown_here(self, stanza, jid)
 	want(self, jid, client); -- without caps too (rule D4)
 end
 
--- Is this client being asked, or will it be, about what it shows by then?
-local function has_its_turn(self, jid, bare)
-	local theirs, everybodys = self.backlog[bare], self.backlog[ELSEWHERE];
-	return self.asking[jid] or theirs and theirs:get(jid) or everybodys and everybodys:get(jid);
-end
-
 -- Is this presence from elsewhere dealt with when no more has been looked at than what is at hand? It is where it shows nothing new, as most
 -- does that contacts send; in a crowd; and while the client is asked or has to wait for that: whoever shows another ver with each presence
 -- would only cost time.
@@ -328,16 +207,16 @@ local function is_glance_enough(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	if not client then
 		if not self.people:has_room(bare) then return true; end
-		if not is_crowded(self) then return false; end
+		if not self.turns:is_crowded() then return false; end
 		local _, _, _, key = caps_of(stanza);
-		if meaning(self, key) ~= nil or self.flight[key] then return false; end
+		if meaning(self, key) ~= nil or self.turns:is_under_way(key) then return false; end
 		if self.actions.is_shown_all(to, bare) then self.people:miss(bare); end -- of others not all are known in any case (rule C3)
 		return true;
 	end
 	if not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
 	local has_caps, ver, node, key = caps_of(stanza);
 	local is_new = shows_other(client, has_caps, ver, node, key);
-	if has_its_turn(self, jid, bare) then
+	if self.turns:has(jid, bare) then
 		if is_new then show_other(client, ver, node, key); end
 		return true;
 	end
@@ -352,7 +231,7 @@ local function shown_to(self, stanza, jid, bare, to)
 	local unknown = meaning(self, key) == nil;
 	if client then
 		if shows_other(client, has_caps, ver, node, key) then show_other(client, ver, node, key); end
-	elseif (unknown and not self.flight[key] or self.people:has_enough(to)) and self.people.is_stranger(to, bare, jid) then
+	elseif (unknown and not self.turns:is_under_way(key) or self.people:has_enough(to)) and self.people.is_stranger(to, bare, jid) then
 		return;
 	else
 		client = { key = key, ver = ver, node = node };
@@ -363,16 +242,10 @@ local function shown_to(self, stanza, jid, bare, to)
 	if has_caps and client.asker then want(self, jid, client); end
 end
 
--- The client is gone. Whoever goes before the question is sent keeps the place, for whatever is shown there by then.
-local function left(self, jid)
-	local flight = self.asking[jid];
-	if flight and flight.is_sent then self.asking[jid] = nil; end
-end
-
 -- It is not shown to a user of this host any more.
 local function hidden_from(self, jid, client, to)
 	if self.people:hide(jid, client, to) then
-		left(self, jid);
+		self.turns:left(jid);
 	elseif client.asker == to then
 		client.asker = next(client.shown);
 	end
@@ -417,7 +290,7 @@ end
 --- Takes note of presence that a client of this host sends to somebody. While that client is being asked, this can wait: whoever shows
 -- another ver with each would only cost time.
 function methods:directed(stanza)
-	if not self.asking[stanza.attr.from] then self:presence(stanza); end
+	if not self.turns:is_asking(stanza.attr.from) then self:presence(stanza); end
 end
 
 --- A client of this host that has hibernated is back.
@@ -441,7 +314,7 @@ function methods:forget(jid)
 	withdraw(self, jid);
 	self.here[jid], self.able[jid] = nil, nil;
 	self.people:forget(jid);
-	left(self, jid);
+	self.turns:left(jid);
 end
 
 --- Takes note of a disco#info answer to somebody else's question: it counts only by its hash, and for who shows that hash. And only while
@@ -450,7 +323,8 @@ end
 function methods:overheard(jid, query)
 	local client = client_of(self, jid);
 	if not client then return; end
-	local is_wanted = self.flight[client.key] or client.is_local and self.asking[jid] or client.asked and known(self, client) == nil;
+	local turns = self.turns;
+	local is_wanted = turns:is_under_way(client.key) or client.is_local and turns:is_asking(jid) or client.asked and known(self, client) == nil;
 	if is_wanted then verified(self, client, query); end
 end
 
@@ -511,7 +385,7 @@ function methods:take_over(other)
 	lineage.take_over(self, other);
 	self.here, self.by_hash, self.by_hash_elsewhere = other.here, other.by_hash, other.by_hash_elsewhere;
 	self.people:take_over(other.people);
-	for jid in next, other.asking do
+	for jid in next, other.turns.asking do
 		local client = client_of(self, jid);
 		if client and not self.actions.hibernates(jid) then client.asked = nil; end
 	end

@@ -87,6 +87,7 @@ local LUA_FILES = {
 	["tracker.lib"] = "module/lint";
 	["traffic.lib"] = "wire/requests wire/checks wire/reports wire/resend wire/privacy wire/transparency wire/answers wire/remote "
 		.."wire/lifetime wire/limits";
+	["turns.lib"] = "module/capabilities module/capabilities_walk wire/capabilities wire/remote";
 	["upkeep.lib"] = "module/upkeep wire/limits";
 	["views.lib"] = "module/views";
 	["waiting.lib"] = "module/waiting wire/checks";

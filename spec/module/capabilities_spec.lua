@@ -157,7 +157,7 @@ describe("capabilities", function ()
 		assert.equal("b@h/1", asked[2].jid);
 		asked[2].done(nil);
 		asked[1].done(nil);
-		assert.same({ 2, {} }, { #asked, caps.flight });
+		assert.same({ 2, {} }, { #asked, caps.turns.flight });
 	end);
 
 	it("B3 of a client that shows something else just before it is asked are asked once", function ()
@@ -167,7 +167,7 @@ describe("capabilities", function ()
 		caps:presence(presence("a@h/1", info("urn:y")));
 		turns[1]();
 		dones[1](nil);
-		assert.same({ 1, 1, {} }, { #turns, #dones, caps.flight });
+		assert.same({ 1, 1, {} }, { #turns, #dones, caps.turns.flight });
 	end);
 
 	it("B3 have one place for a client that shows one thing after the other before it is asked, and leave the others theirs", function ()
@@ -189,7 +189,7 @@ describe("capabilities", function ()
 		end
 		for at = 1, 3 do dones[at](nil); end
 		for at = 4, #dones do dones[at](nil); end
-		assert.same({ {}, {}, {}, {} }, { caps.flight, caps.in_flight, caps.asking, caps.backlog });
+		assert.same({ {}, {}, {}, {} }, { caps.turns.flight, caps.turns.in_flight, caps.turns.asking, caps.turns.backlog });
 	end);
 
 	it("B3 have one place for a client elsewhere that comes and goes before it is asked, and shows something else each time", function ()
@@ -199,7 +199,7 @@ describe("capabilities", function ()
 			caps:presence(presence("a@far/r", nil, { type = "unavailable" }), "u@h");
 			caps:presence(presence("a@far/r", info("urn:"..i)), "u@h");
 		end
-		assert.same({ 1, 1 }, { #turns, caps.in_flight[""] });
+		assert.same({ 1, 1 }, { #turns, caps.turns.in_flight[""] });
 		turns[1]();
 		assert.same({ "urn:n#"..calculate_hash(info("urn:10").tags) }, nodes, "what it shows by now");
 		caps:presence(presence("b@far/r", info("urn:b")), "u@h");
@@ -217,7 +217,7 @@ describe("capabilities", function ()
 			caps:presence(presence("a@h/r", info("urn:"..i)));
 			caps:forget("a@h/r");
 		end
-		assert.same({ 1, 1 }, { #turns, caps.in_flight["a@h"] });
+		assert.same({ 1, 1 }, { #turns, caps.turns.in_flight["a@h"] });
 		caps:presence(presence("a@h/r", info("urn:11")));
 		turns[1]();
 		assert.same({ "urn:n#"..calculate_hash(info("urn:11").tags) }, nodes, "what it shows by now");
@@ -232,11 +232,11 @@ describe("capabilities", function ()
 		other:presence(presence("a@h/1", query));
 		other:forget("a@h/1");
 		waiting();
-		assert.same({ {}, "silent" }, { other.flight, other:of("a@h/1") });
+		assert.same({ {}, "silent" }, { other.turns.flight, other:of("a@h/1") });
 		caps:presence(presence("a@h/1", query));
 		caps:forget("a@h/1");
 		asked[1].done(query);
-		assert.same({ 1, {}, "silent" }, { #asked, caps.flight, caps:of("a@h/1") });
+		assert.same({ 1, {}, "silent" }, { #asked, caps.turns.flight, caps:of("a@h/1") });
 	end);
 
 	it("B1 of a client that shows other caps are asked for anew, whichever part of them is another", function ()
@@ -358,7 +358,7 @@ describe("capabilities", function ()
 		caps:presence(presence("room@far/3", info("urn:z")), "u@h");
 		caps:presence(occupant("room@far/3"), "u@h");
 		turn();
-		assert.same({ 2, {} }, { #asked, caps.flight }, "before it was asked");
+		assert.same({ 2, {} }, { #asked, caps.turns.flight }, "before it was asked");
 	end);
 
 	it("C1 of clients here that can ask by themselves are at hand, once they have been told", function ()
@@ -556,7 +556,7 @@ describe("capabilities", function ()
 		end
 		asked[1].done(nil);
 		caps:presence(presence("c@h/r", query));
-		assert.equal(1, caps.flight[calculate_hash(query.tags)].here:count(), "those that wait are in it once");
+		assert.equal(1, caps.turns.flight[calculate_hash(query.tags)].here:count(), "those that wait are in it once");
 		asked[2].done(nil);
 		asked[3].done(query);
 		assert.equal(3, #asked);
@@ -569,7 +569,7 @@ describe("capabilities", function ()
 		for _ = 1, 10 do
 			for _, shown in ipairs { query, other } do caps:presence(presence("b@h/r", shown)); end
 		end
-		assert.equal(0, caps.flight[calculate_hash(query.tags)].here:count(), "it shows the other one by now");
+		assert.equal(0, caps.turns.flight[calculate_hash(query.tags)].here:count(), "it shows the other one by now");
 		asked[1].done(nil);
 		caps:presence(presence("b@h/r", query));
 		asked[2].done(nil);
@@ -630,7 +630,7 @@ describe("capabilities", function ()
 			if i % 2 == 0 then caps:presence(presence("a@h/"..i, info(R, "urn:y"))); end
 			caps:forget("a@h/"..i);
 		end
-		assert.equal(2, caps.flight[calculate_hash(query.tags)].here:count());
+		assert.equal(2, caps.turns.flight[calculate_hash(query.tags)].here:count());
 		asked[1].done(nil);
 		assert.equal("a@h/2", asked[#asked].jid, "the others keep theirs");
 	end);
@@ -743,7 +743,7 @@ describe("capabilities", function ()
 		hides["u@h"] = true;
 		waiting();
 		assert.equal(2, #asked);
-		assert.same({}, caps.in_flight);
+		assert.same({}, caps.turns.in_flight);
 		hides["u@h"] = nil;
 		local from;
 		caps = new(function (_, by) from = by; end, function (callback) waiting = callback; end);
@@ -837,7 +837,7 @@ describe("capabilities", function ()
 		local again = {};
 		local other = new(function (jid, _, _, done) table.insert(again, { jid = jid, done = done }); end);
 		other:take_over(caps);
-		assert.same({ 100, 200 }, { #again, other.backlog[""]:count() });
+		assert.same({ 100, 200 }, { #again, other.turns.backlog[""]:count() });
 		for i = 1, 300 do again[i].done(nil); end
 		assert.equal(300, #again);
 	end);
@@ -851,7 +851,7 @@ describe("capabilities", function ()
 		caps.actions.later = spy.new(caps.actions.later);
 		assert.equal("unknown", caps:of("phone@h/1"));
 		assert.spy(caps.actions.later).was_not_called();
-		assert.same({ 0, {} }, { #asked, caps.flight });
+		assert.same({ 0, {} }, { #asked, caps.turns.flight });
 		sleeping["phone@h/1"] = nil;
 		caps:resumed("phone@h/1");
 		assert.equal("phone@h/1", asked[1].jid);
@@ -1124,7 +1124,7 @@ describe("capabilities", function ()
 			at = at + 1;
 		end
 		assert.equal(1020, #asked, "those that there was room to put off: all but one that went"); -- 1 is of somebody else
-		assert.same({ {}, {}, {} }, { caps.in_flight, caps.backlog, caps.flight });
+		assert.same({ {}, {}, {} }, { caps.turns.in_flight, caps.turns.backlog, caps.turns.flight });
 		caps:presence(presence("many@h/1050"));
 		assert.equal("many@h/1050", asked[1021].jid, "and the rest when they show themselves again");
 	end);
@@ -1138,7 +1138,7 @@ describe("capabilities", function ()
 		assert.same({ 100, "many@far/21" }, { #asked, asked[100].jid }, "those who were put off follow in turn");
 		caps:presence(presence("b@far/r", info("urn:b")), "u@h");
 		for i = 91, 100 do caps:presence(presence("many@far/"..i, info("urn:"..i)), "u@h"); end
-		assert.is_nil(caps.backlog[""], "nor has their list those who wait for their own");
+		assert.is_nil(caps.turns.backlog[""], "nor has their list those who wait for their own");
 		caps:presence(presence("c@far/r", info("urn:c")), "u@h");
 		assert.equal("b@far/r", asked[101].jid);
 		asked[2].done(nil);
@@ -1151,7 +1151,7 @@ describe("capabilities", function ()
 			at = at + 1;
 		end
 		assert.equal(181, #asked, "all in the end");
-		assert.same({ {}, {}, {} }, { caps.in_flight, caps.backlog, caps.flight });
+		assert.same({ {}, {}, {} }, { caps.turns.in_flight, caps.turns.backlog, caps.turns.flight });
 	end);
 
 	it("B3 are not asked from within one another where the questions come back at once: of those put off, and of those with the same ver", function ()
@@ -1171,18 +1171,18 @@ describe("capabilities", function ()
 		for i = 1, 101 do dones[i](nil); end
 		for _, turn in ipairs(turns) do turn(); end
 		assert.same({ 350, 1 }, { #dones, deepest });
-		assert.same({ {}, {}, {}, {} }, { caps.flight, caps.in_flight, caps.asking, caps.backlog });
+		assert.same({ {}, {}, {}, {} }, { caps.turns.flight, caps.turns.in_flight, caps.turns.asking, caps.turns.backlog });
 	end);
 
 	it("B3 put off who elsewhere waits for others, and then for their own: all are asked in turn", function ()
 		for i = 1, 100 do caps:presence(presence("a"..i.."@far/r", info("urn:a"..i)), "u@h"); end
 		for i = 1, 30 do caps:presence(presence("many@far/"..i, info("urn:"..i)), "u@h"); end
 		for i = 1, 30 do asked[i].done(nil); end
-		assert.same({ 120, 20 }, { #asked, caps.in_flight["many@far"] });
+		assert.same({ 120, 20 }, { #asked, caps.turns.in_flight["many@far"] });
 		for i = 31, 100 do asked[i].done(nil); end
 		assert.equal(120, #asked);
 		for i = 101, 130 do asked[i].done(nil); end
-		assert.same({ 130, {}, {}, {} }, { #asked, caps.in_flight, caps.backlog, caps.flight });
+		assert.same({ 130, {}, {}, {} }, { #asked, caps.turns.in_flight, caps.turns.backlog, caps.turns.flight });
 	end);
 
 	it("B3 are bounded anew, when a person who had the most clients is dropped for others", function ()

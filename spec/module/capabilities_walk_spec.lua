@@ -194,11 +194,11 @@ describe("capabilities, whatever comes when,", function ()
 
 	local function check()
 		local flights = {};
-		for _, flight in pairs(caps.flight) do
+		for _, flight in pairs(caps.turns.flight) do
 			for _, owner in ipairs(flight.owners) do flights[owner] = (flights[owner] or 0) + 1; end
 		end
-		assert.same(flights, caps.in_flight);
-		for _, flight in pairs(caps.asking) do assert.equal(flight, caps.flight[flight.key]); end
+		assert.same(flights, caps.turns.in_flight);
+		for _, flight in pairs(caps.turns.asking) do assert.equal(flight, caps.turns.flight[flight.key]); end
 		for _, list in ipairs { HERE, ELSEWHERE } do
 			for _, jid in ipairs(list) do
 				local support = caps:of(jid);
@@ -216,7 +216,7 @@ describe("capabilities, whatever comes when,", function ()
 			end
 			check();
 		end
-		assert.same({ {}, {}, {}, {} }, { caps.flight, caps.in_flight, caps.asking, caps.backlog });
+		assert.same({ {}, {}, {}, {} }, { caps.turns.flight, caps.turns.in_flight, caps.turns.asking, caps.turns.backlog });
 	end
 
 	local function walk()

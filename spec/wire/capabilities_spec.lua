@@ -459,7 +459,7 @@ describe("capabilities beside mod_pep", function ()
 		assert.equal(1, one.queries);
 		assert.equal(one.bare, one.asked_by, "mod_pep's, not ours");
 		servers.wait(function () -- our turn has come, and is over
-			return server:run("return next(prosody.hosts.localhost.modules.receipts.module.save().capabilities.flight) == nil") == "true";
+			return server:run("return next(prosody.hosts.localhost.modules.receipts.module.save().capabilities.turns.flight) == nil") == "true";
 		end);
 		one:sync();
 		assert.equal(1, one.queries);

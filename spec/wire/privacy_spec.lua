@@ -225,7 +225,7 @@ describe("a stranger", function ()
 			servers.wait(function () -- whoever is to be asked has been, and has answered
 				bob:sync();
 				for _, one in pairs(senders) do one:sync(); end
-				return server:run("return next(prosody.hosts.localhost.modules.receipts.module.save().capabilities.flight) == nil") == "true";
+				return server:run("return next(prosody.hosts.localhost.modules.receipts.module.save().capabilities.turns.flight) == nil") == "true";
 			end);
 			local asked = {};
 			for jid, one in pairs(senders) do

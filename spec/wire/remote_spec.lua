@@ -428,7 +428,7 @@ describe("contacts elsewhere whose server has gone", function ()
 		servers.wait(function () -- until those that were put off have been asked, and came back, one in place of the other
 			return server:run(SAVED..[[
 				saved.queries:came((next(saved.queries.waiting))); -- as when its time has run out
-				return tostring(next(saved.capabilities.backlog));
+				return tostring(next(saved.capabilities.turns.backlog));
 			]]) == "nil";
 		end);
 	end);
