@@ -57,6 +57,7 @@ build = {
 		["mod_receipts.disco"] = "mod_receipts/disco.lib.lua",
 		["mod_receipts.elements"] = "mod_receipts/elements.lib.lua",
 		["mod_receipts.engine"] = "mod_receipts/engine.lib.lua",
+		["mod_receipts.fates"] = "mod_receipts/fates.lib.lua",
 		["mod_receipts.forms"] = "mod_receipts/forms.lib.lua",
 		["mod_receipts.guard"] = "mod_receipts/guard.lib.lua",
 		["mod_receipts.hiding"] = "mod_receipts/hiding.lib.lua",

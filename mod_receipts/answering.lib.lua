@@ -3,7 +3,6 @@
 -- the other.
 
 local st = require "util.stanza";
-local new_id = require "util.id".medium;
 local jid_bare = require "util.jid".bare;
 local jid_join = require "util.jid".join;
 
@@ -60,17 +59,18 @@ end
 -- The answer takes the way of the client's own stanzas. Like those it is not sent again when another module fails on that way: that may
 -- have been behind those that stored or sent it.
 local function send_answer(self, session, content, why)
-	local id, account, client = new_id(), account_of(session), session.full_jid; -- it may end while another module waits
-	local made, own = self.answers:make(client, content, id), self.parts.own;
+	local account, client = account_of(session), session.full_jid; -- it may end while another module waits
+	local made, own = self.answers:make(client, content), self.parts.own;
 	own.answer = made; -- has been judged
 	local ok, err = pcall(prosody.core_post_stanza, session, made, true);
 	own.answer = nil;
+	local refused = self.answers:refused(made);
 	if not ok then
 		self.answers:not_sent(account, content);
 		self.parts.record(content, "not answered for "..client..", F0 the answer could not be sent");
 		error(err, 0);
 	end
-	if self.answers:refused(id) then -- a block, no such user
+	if refused then -- a block, no such user
 		self.parts.record(content, "not answered for "..client..", D8 the answer was refused at once");
 	else
 		self.parts.record(content, "answered for "..client..", "..why);

@@ -3,10 +3,8 @@
 --
 -- Proof is XEP-0198's: mod_smacks keeps what it sent to a client in a queue until the client says, with a number, how far it has
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived (proof.lib.lua): nothing else has to be
--- counted or remembered. What is remembered, bounded for each account and in all, is what has become of a message that asks:
---
---   fate[account][requester's full JID, id] = "answered" | "acked" | "refused"
---       | { waits = { resource -> … }, proven = { sessions }, content, outcome }
+-- counted or remembered. What is remembered (fates.lib.lua) is what has become of a message that asks, by account, the requester's full JID,
+-- and id: "answered" | "acked" | "refused" | { waits = { resource -> … }, proven = { sessions }, content, outcome }
 --
 -- waits: the clients that it goes to, and whether one may answer by itself: "capable", "has it" (capable, and it has arrived there),
 -- "unknown" (nothing is known of it), or false. While one may, nobody is answered for.
@@ -16,23 +14,22 @@
 -- outcome: "answered", "acked" or "refused", in the moment in which a room may send it to another device yet, or where it is `again`.
 
 local st = require "util.stanza";
-local new_cache = require "util.cache".new;
+local hmac_sha256 = require "util.hashes".hmac_sha256;
+local long_id, short_id = require "util.id".long, require "util.id".short;
 local jid_bare = require "util.jid".bare;
 local time_now = require "util.time".now;
 
 local account_of = (module:require "jids").account_of;
+local fates_lib = module:require "fates";
 local proof = module:require "proof";
 
 local xmlns_receipts = "urn:xmpp:receipts";
 local xmlns_hints = "urn:xmpp:hints";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
-local MAX_FATES = 500; -- messages of an account whose fate is remembered, and
-local MAX_ALL = 100000; -- of all accounts; who had none for the longest is forgotten first
 local AT_ONCE = 1; -- seconds in which a room sends a message to all devices with a nick
 local MAX_PROVEN = 5; -- sessions; one of them will answer
 local MAX_ID = 1023; -- bytes in an id, as in the engine; longer ones are not answered
-local MAX_SENT = 5000; -- answers whose bounces are recognised
 
 local answers = { MAX_ID = MAX_ID };
 local methods = {};
@@ -41,42 +38,19 @@ local mt = { __index = methods };
 --- @param asks    optional: function (stanza): is it a message that asks?
 -- @param stored  function (stanza): was it in offline storage, and so has gone to nobody else?
 function answers.new(asks, stored)
-	return setmetatable({ asks = asks, stored = stored, fate = new_cache(MAX_ALL + 1), fates = 0, sent = new_cache(MAX_SENT) }, mt);
+	return setmetatable({ asks = asks, stored = stored, fates = fates_lib.new(), key = long_id(), sending = {} }, mt);
 end
 
 --- What another one remembered, after a reload.
 -- @param same  answers were given for the same users: else some of what it remembers of messages may be of earlier ones
 function methods:take_over(other, same)
-	self.sent = other.sent;
-	if same then self.fate, self.fates = other.fate, other.fates; end
-end
-
-local function key(requester, id)
-	return requester.."\0"..id;
-end
-
-local function get(self, account, from, id)
-	local fates = self.fate:get(account);
-	return fates and (fates:get(key(from, id)) or fates:get(key(jid_bare(from), id)));
+	self.key, self.sending = other.key, other.sending;
+	if same then self.fates:take_over(other.fates); end
 end
 
 --- The user is gone.
 function methods:forget(account)
-	local fates = self.fate:get(account);
-	if not fates then return; end
-	self.fates = self.fates - fates:count();
-	self.fate:set(account, nil);
-end
-
--- @param requester  full JID, or bare where only that is known
--- @param fate       nil forgets it
-local function set(self, account, requester, id, fate)
-	local fates = self.fate:get(account) or new_cache(MAX_FATES);
-	local before = fates:count();
-	fates:set(key(requester, id), fate);
-	self.fates = self.fates + fates:count() - before;
-	self.fate:set(account, fates:count() > 0 and fates or nil); -- the account is in use
-	while self.fates > MAX_ALL do self:forget((self.fate:tail())); end
+	self.fates:forget(account);
 end
 
 -- "answered", "acked" or "refused"; nil while it is none of these, or not known.
@@ -94,12 +68,11 @@ local function is_moment(fate)
 end
 
 local function settle(self, account, requester, id, outcome)
-	local fates = self.fate:get(account);
-	local fate = fates and fates:get(key(requester, id));
+	local fate = self.fates:at(account, requester, id);
 	if is_open(fate) and (fate.again or is_moment(fate)) then
 		fate.outcome, fate.proven, fate.content = outcome, {}, nil;
 	else
-		set(self, account, requester, id, outcome);
+		self.fates:set(account, requester, id, outcome);
 	end
 end
 
@@ -134,7 +107,7 @@ end
 function methods:delivering(account, sessions, content, support_of, is_copy, late)
 	local from, to, id = content.attr.from, content.attr.to, content.attr.id;
 	if #id > MAX_ID then return; end
-	local before = get(self, account, from, id);
+	local before = self.fates:get(account, from, id);
 	local fate = before;
 	if is_copy and not is_open(fate) then return; end
 	local direct = to ~= nil and to ~= jid_bare(to);
@@ -150,15 +123,15 @@ function methods:delivering(account, sessions, content, support_of, is_copy, lat
 			fate.earlier[session.resource] = unproven;
 		end
 	end
-	set(self, account, from, id, fate);
+	self.fates:set(account, from, id, fate);
 end
 
 --- A content message that asks goes to nobody who could be answered for now.
 function methods:not_delivering(account, content)
 	local from, id = content.attr.from, content.attr.id;
-	if #id > MAX_ID or not get(self, account, from, id) then return; end
-	set(self, account, from, id, nil);
-	set(self, account, jid_bare(from), id, nil);
+	if #id > MAX_ID or not self.fates:get(account, from, id) then return; end
+	self.fates:set(account, from, id, nil);
+	self.fates:set(account, jid_bare(from), id, nil);
 end
 
 --- A client acks by itself, or refuses the message. The requester may be addressed by the bare JID.
@@ -169,12 +142,7 @@ function methods:acked(account, requester, id, outcome)
 	-- What comes from storage has no fate yet, and is acked before it is proved.
 	settle(self, account, requester, id, outcome);
 	if requester ~= jid_bare(requester) then return; end
-	local fates, which, tail = self.fate:get(account), {}, key("", id);
-	for k in fates:items() do
-		local from = k:find(tail, -#tail, true) and k:sub(1, -#tail - 1);
-		if from and jid_bare(from) == requester then table.insert(which, from); end
-	end
-	for _, from in ipairs(which) do settle(self, account, from, id, outcome); end
+	for _, from in ipairs(self.fates:addresses(account, requester, id)) do settle(self, account, from, id, outcome); end
 end
 
 local function waits(fate)
@@ -249,7 +217,7 @@ end
 function methods:arrived(session, content, support, visible)
 	local account, from, id = account_of(session), content.attr.from, content.attr.id;
 	if #id > MAX_ID then return false, "the id is too long"; end
-	local fate = get(self, account, from, id);
+	local fate = self.fates:get(account, from, id);
 	if is_earlier(fate, session) then return false, "D4 a later message has its id"; end
 	if is_open(fate) then await(fate, session.resource, support); end
 	local stored = not fate and self.stored(content);
@@ -263,7 +231,7 @@ function methods:arrived(session, content, support, visible)
 		if visible and stored then
 			fate = { waits = {}, proven = {} };
 			await(fate, session.resource, support);
-			set(self, account, from, id, fate);
+			self.fates:set(account, from, id, fate);
 		end
 		if is_open(fate) then prove(fate, session, content); end
 	end
@@ -274,7 +242,7 @@ end
 -- @param account  of the client that it was decided on for
 function methods:not_sent(account, content)
 	local from, id = content.attr.from, content.attr.id;
-	if outcome_of(get(self, account, from, id)) == "answered" then set(self, account, from, id, { waits = {}, proven = {} }); end
+	if outcome_of(self.fates:get(account, from, id)) == "answered" then self.fates:set(account, from, id, { waits = {}, proven = {} }); end
 end
 
 -- This client is not waited for any more. Returns what is to be decided on again, now that there are none.
@@ -291,7 +259,7 @@ end
 --- A session died with this message unacked.
 -- @return where it has arrived, and was waiting for this one: array of { session =, content = }
 function methods:lost(session, content)
-	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
+	local fate = self.fates:get(account_of(session), content.attr.from, content.attr.id);
 	if not is_open(fate) or is_earlier(fate, session) then return {}; end
 	if fate.waits[session.resource] == "has it" then return {}; end -- that was a copy (rule G1)
 	return stop_waiting(fate, session.resource, nil);
@@ -300,12 +268,11 @@ end
 -- @param visit  function (fate): returns what is to be decided on again of a message that has neither been answered nor acked, or nil
 -- @return all of that for a session's account
 local function each_undecided(self, session, visit)
-	local fates, list = self.fate:get(account_of(session)), {};
-	if not fates then return list; end
-	for _, fate in fates:items() do
+	local list = {};
+	self.fates:each(account_of(session), function (fate)
 		local again = is_open(fate) and visit(fate);
 		if again then table.move(again, 1, #again, #list + 1, list); end
-	end
+	end);
 	return list;
 end
 
@@ -345,7 +312,7 @@ end
 
 --- Has the requester been told that it arrived? Of what was lost in a session's queue this is to be asked in its order.
 function methods:told(session, content)
-	local fate = get(self, account_of(session), content.attr.from, content.attr.id);
+	local fate = self.fates:get(account_of(session), content.attr.from, content.attr.id);
 	if type(fate) == "table" and fate.again and fate.outcome then
 		return fate.waits[session.resource] ~= nil and not is_earlier(fate, session);
 	end
@@ -361,29 +328,39 @@ for _, unarchived in ipairs { true, false } do
 	end
 end
 
---- Makes the answer (rule D5).
--- @param from  full JID that the message has arrived at; id: of the answer
-function methods:make(from, content, id)
-	self.sent:set(id, true);
+-- An answer's id proves that it is one of ours: so its bounce is known however late it comes, and there is no list of them.
+local PROOF = 16; -- hexadecimal digits: 64 bits
+
+local function sign(self, text)
+	return text..hmac_sha256(self.key, text, true):sub(1, PROOF);
+end
+
+--- Makes the answer (rule D5). Once it has been sent, refused() is to be called.
+-- @param from  full JID that the message has arrived at
+function methods:make(from, content)
 	local unarchived, private = marks(content);
 	local made = st.clone(ANSWERS[unarchived][private]);
-	local attr = made.attr;
+	local attr, id = made.attr, sign(self, short_id());
 	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, id;
 	made.tags[1].attr.id = content.attr.id;
+	self.sending[id] = "sent";
 	return made;
 end
 
---- Is this the bounce of an answer of ours? (rule D8) Then that is remembered.
+--- Is this the bounce of an answer of ours? (rule D8)
 function methods:bounced(stanza)
-	local attr = stanza.attr;
-	if attr.type ~= "error" or not attr.id or not self.sent:get(attr.id) then return false; end
-	self.sent:set(stanza.attr.id, "bounced");
+	local id = stanza.attr.id;
+	if stanza.attr.type ~= "error" or not id or #id <= PROOF or sign(self, id:sub(1, -PROOF - 1)) ~= id then return false; end
+	if self.sending[id] then self.sending[id] = "bounced"; end
 	return true;
 end
 
---- Has the answer with this id bounced?
-function methods:refused(id)
-	return self.sent:get(id) == "bounced";
+--- An answer has been sent. Has it bounced meanwhile?
+function methods:refused(answer)
+	local id = answer.attr.id;
+	local bounced = self.sending[id] == "bounced";
+	self.sending[id] = nil;
+	return bounced;
 end
 
 return answers;

@@ -5,7 +5,6 @@
 -- else that could stop the message, and that it still is afterwards. Only users of this host are told.
 
 local st = require "util.stanza";
-local new_id = require "util.id".medium;
 local jid_host = require "util.jid".host;
 
 local MAX_ID = (module:require "answers").MAX_ID;
@@ -32,7 +31,9 @@ function components.watch(parts, guard, later)
 		if not is_connected(host) then return; end
 		parts.record(content, "answered for "..content.attr.to..", which the component "..host.." has taken");
 		parts.reports:count("answers");
-		module:context(host):send(answers:make(content.attr.to, content, new_id()));
+		local made = answers:make(content.attr.to, content);
+		module:context(host):send(made);
+		answers:refused(made); -- it was the user's own, or is gone: nobody else is to know
 	end
 
 	local function handing_over(host, stanza)

@@ -59,7 +59,7 @@ local rooms_lib = module:require "rooms";
 local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
-	"answering", "answers", "blocks", "carbons", "checks", "components", "decisions", "disco", "elements", "forms",
+	"answering", "answers", "blocks", "carbons", "checks", "components", "decisions", "disco", "elements", "fates", "forms",
 	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
 }, { asleep = asleep, guard = guards, hiding = hiding, jids = jids, proof = proof, retries = retries });
 

@@ -55,6 +55,7 @@ local LUA_FILES = {
 	["elements.lib"] = "module/elements module/resend wire/checks wire/requests wire/answers";
 	["engine.lib"] = "module/engine";
 	["forms.lib"] = "wire/adhoc";
+	["fates.lib"] = "module/fates module/answers";
 	["guard.lib"] = "module/guard";
 	["hiding.lib"] = "wire/privacy module/presence wire/lifetime";
 	["hooks.lib"] = "module/hooks wire/transparency wire/checks wire/requests";

@@ -540,8 +540,8 @@ describe("a random walk", function ()
 			for _, host in ipairs { "localhost", "far.example" } do
 				assert.equal("0", server:run(([[
 					local answers, n = prosody.hosts[%q].modules.receipts.module.save().answering.answers, 0;
-					for _, fates in answers.fate:items() do n = n + fates:count(); end
-					return n - answers.fates;
+					for account in answers.fates.accounts:items() do answers.fates:each(account, function () n = n + 1; end); end
+					return n - answers.fates.count;
 				]]):format(host)));
 			end
 		end);

@@ -299,7 +299,7 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
 		gateway:send(stanzas.ask { from = GATEWAY, to = "bob@localhost", id = "first" });
 		servers.wait(function () return bob:messages()[1]; end);
-		servers.wait(function () return server:run(STATE.."return r.answering.answers.fate:get('bob@localhost') ~= nil") == "true"; end);
+		servers.wait(function () return server:run(STATE.."return r.answering.answers.fates.accounts:get('bob@localhost') ~= nil") == "true"; end);
 		bob:acknowledge();
 		comes(gateway, function (message) return stanzas.acked(message) == "first"; end);
 	end);

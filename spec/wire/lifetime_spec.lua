@@ -60,11 +60,12 @@ describe("a reload", function ()
 		server:run(STATE.."assert(#r.decisions:about('alice@localhost', 'noted') > 0)");
 		alice:send(st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
 		alice:sync();
-		server:run(STATE.."r.answering.answers.sent:set('an answer', true)");
+		local answer = "return r.answering.answers:make('alice@localhost/alice', { attr = { id = '1' }, tags = {} }).attr.id";
+		local id = server:run(STATE..answer);
 		server:reload();
 		assert.equal("1 1", server:run(STATE.."return r.reports.counts.requests.client..' '..r.reports.counts.outcomes.delivered"));
 		assert.equal("true", server:run(STATE.."return #r.decisions:about('alice@localhost', 'noted') > 0"));
-		assert.equal("true", server:run(STATE.."return r.answering.answers.sent:get('an answer')"));
+		assert.equal("true", server:run(STATE..("return r.answering.answers:bounced { attr = { type = 'error', id = %q } }"):format(id)));
 		assert.equal("true", server:run(STATE.."local rooms = r.rooms:of(prosody.full_sessions['alice@localhost/alice']);"
 			.."return rooms['room@rooms.localhost']"));
 	end);
@@ -395,7 +396,7 @@ describe("a user's deletion", function ()
 				if key:find(jid, 1, true) == 1 then kept = kept + 1; end
 			end
 			r.capabilities.people:each(function (_, client) if client.shown[jid] then seen = seen + 1; end end);
-			return table.concat({ r.pending:count(jid), #r.decisions:about(jid), r.answering.answers.fate:get(jid) and 1 or 0, kept, seen,
+			return table.concat({ r.pending:count(jid), #r.decisions:about(jid), r.answering.answers.fates.accounts:get(jid) and 1 or 0, kept, seen,
 				r.preferences.wanted.at[user] and 1 or 0 }, " ");
 		]];
 		local function survey(user) return server:run(SURVEY:gsub("%.%.%.;", ("%q;"):format(user))); end
