@@ -3,7 +3,7 @@
 
 local filters = require "util.filters";
 
-local FIRST = 30; -- before the module's other handlers of an event
+local FIRST = 1001; -- before modules that send, at 1000, what they have held back, and before the module's other handlers
 
 local outlet = {};
 

@@ -23,6 +23,7 @@ local MAX_KEPT = 10000; -- messages
 local MAX_KEPT_OF = 100; -- of one user
 local MAX_AGE = 86400; -- seconds
 local MAX_SIZE = 16384; -- bytes of one message
+local MAX_CLIENTS = 5; -- to which it goes at once: anybody may have a hundred, or make them up
 
 local resend = {};
 local methods = {};
@@ -166,7 +167,8 @@ local function look(self, message)
 	else
 		message.timer = self.actions.later(message.delay, function () look(self, message); end);
 	end
-	for _, jid in ipairs(clients) do
+	for i = 1, math.min(#clients, MAX_CLIENTS) do
+		local jid = clients[i];
 		if not is_pending(self, message) then return; end -- since the one before was sent
 		local copy = st.clone(message.content);
 		copy.attr.to = jid;

@@ -47,7 +47,9 @@ end
 
 local function may_see(parts, origin, jid)
 	if not parts.options.protect_presence then return true; end
-	if not origin.full_jid then return presence.account_visible(account_of(origin), jid); end -- of a module, in a user's name (XEP-0356)
+	if full_sessions[origin.full_jid] ~= origin then -- a module's, in a user's name (XEP-0356)
+		return presence.account_visible(account_of(origin), jid);
+	end
 	return presence.visible(origin, jid);
 end
 

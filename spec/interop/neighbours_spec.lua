@@ -283,3 +283,61 @@ for _, version in ipairs { "0.12", "13.0" } do
 		end);
 	end);
 end
+
+-- As in mod_firewall's own documentation, but for its second line.
+local LIMIT = [[
+%%RATE normal: 1 (burst 2)
+
+::preroute
+KIND: message
+%sLIMIT: normal on $<@from|bare>
+BOUNCE=policy-violation (Sending too fast!)
+]];
+
+for _, version in ipairs { "0.12", "13.0" } do
+	describe("with a firewall that limits what users send, on Prosody "..version..",", function ()
+		-- Three messages that the server answers for dora all at once, and then one of her own. Returns the acks, and whether hers arrived.
+		local function exchange(exception)
+			local dir = process.temp_dir();
+			process.write(dir.."/script.pfw", LIMIT:format(exception));
+			assert(os.execute(("ln -s %s/usr/lib/prosody/modules/mod_firewall %s/"):format(COMMUNITY, dir)));
+			local server = servers.start {
+				version = version, modules = { "receipts", "smacks", "firewall" }, plugin_paths = { paths.root, dir };
+				options = OPTIONS:format(dir.."/script.pfw");
+			};
+			finally(function ()
+				server:stop();
+				os.execute("rm -rf '"..dir.."'");
+			end);
+			local senders = { "alice", "bob", "carl" };
+			for i, name in ipairs(senders) do
+				server:roster("dora", name.."@localhost", "both");
+				server:roster(name, "dora@localhost", "both");
+				senders[i] = server:connect(name, { features = RECEIPTS });
+			end
+			local dora = server:connect("dora", { features = NOTHING, managed = true });
+			process.wait(function () dora:sync(); return server:support_of(dora.jid) == "incapable"; end);
+			for _, one in ipairs(senders) do
+				one:send(stanzas.ask { to = "dora@localhost", id = "1" });
+				one:sync();
+			end
+			dora:sync();
+			dora:acknowledge();
+			dora:send(stanzas.chat({ to = "alice@localhost", id = "own" }, "hers"));
+			dora:sync();
+			local acks, arrived = 0, false;
+			for _, one in ipairs(senders) do
+				for _, message in ipairs(one:messages()) do
+					if stanzas.acked(message) then acks = acks + 1; end
+					arrived = arrived or message:get_child_text("body") == "hers";
+				end
+			end
+			return { acks, arrived };
+		end
+
+		it("answers count as the user's own, unless the rule leaves acks out", function ()
+			assert.same({ 2, false }, exchange(""));
+			assert.same({ 3, true }, exchange("NOT INSPECT: {urn:xmpp:receipts}received\n"));
+		end);
+	end);
+end

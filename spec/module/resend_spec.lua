@@ -140,6 +140,17 @@ describe("resend", function ()
 		assert.same({}, timers);
 	end);
 
+	it("G1 F2 goes to a few of very many clients: who makes up a hundred of them gets no hundred copies", function ()
+		start(2);
+		keep("1");
+		clients = {};
+		for i = 1, 100 do clients[i] = "b@h/"..i; end
+		tick();
+		assert.equal(5, #delivered);
+		tick();
+		assert.equal(10, #delivered);
+	end);
+
 	it("G1 forgets what a user sent who is gone, and nobody else's", function ()
 		start(3);
 		for id, from in ipairs { "a@h/r", "a@h/s", "c@h/r" } do

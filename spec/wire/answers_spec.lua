@@ -734,6 +734,27 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.truthy(on.server:why("bob@localhost", "d8 resumed"):find("D8 the answer was refused at once", 1, true));
 	end);
 
+	it("D8 that came back and were held by another module until the session was resumed end with us, too", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "d8 held");
+		on.proves(bob);
+		local id = on.alice:messages()[1].attr.id;
+		bob:drop();
+		on.server:run(([[
+			local events = prosody.hosts.localhost.events;
+			local function send_held(event)
+				events.remove_handler("smacks-hibernation-end", send_held);
+				local bounce = { type = "error", from = "alice@localhost/alice", to = event.resumed.full_jid, id = %q };
+				event.resumed.send(require "util.stanza".message(bounce):tag("error", { type = "cancel" }));
+			end
+			events.add_handler("smacks-hibernation-end", send_held, 1000); -- mod_csi_battery_saver's priority
+		]]):format(id));
+		local again, ok = on.server:resume(bob, bob.handled);
+		assert.is_true(ok);
+		assert.same({}, again:messages());
+		assert.equal("D8 the bounce of an answer of ours", on.server:why("bob@localhost", id));
+	end);
+
 	it("D8 leave the session its own way to send, also when answers are held up on their way", function ()
 		local bob = on.client("bob", NONE);
 		for _, id in ipairs { "one", "two" } do on.ask("bob@localhost", id); end

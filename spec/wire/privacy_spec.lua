@@ -260,21 +260,25 @@ describe("a stranger", function ()
 		server:roster("bob", "alice@localhost", "both");
 		local bob, alice, carol = server:connect("bob"), server:connect("alice"), server:connect("carol");
 		for _, one in ipairs { bob, alice, carol } do one:sync(); end
-		for _, to in ipairs { alice.jid, carol.jid } do
+		-- As mod_privilege does, and mod_rest, whose origin has an address of its own.
+		local function ack(to, id, full_jid)
 			server:run(([[
 				local ack = require "util.stanza".message({ type = "chat", from = "bob@localhost", to = %q })
-					:tag("received", { xmlns = %q, id = "1" });
-				prosody.core_post_stanza({ type = "c2s", username = "bob", host = "localhost", log = module._log }, ack, true);
-			]]):format(to, R));
+					:tag("received", { xmlns = %q, id = %q });
+				local origin = { type = "c2s", username = "bob", host = "localhost", full_jid = %s, log = module._log };
+				prosody.core_post_stanza(origin, ack, true);
+			]]):format(to, R, tostring(id), full_jid and ("%q"):format(full_jid) or "nil"));
 		end
-		assert.equal(1, #alice:messages());
-		assert.equal(0, #carol:messages());
+		for id, full_jid in ipairs { false, "bob@localhost", "bob@localhost/rest", bob.jid } do
+			for _, to in ipairs { alice.jid, carol.jid } do ack(to, id, full_jid); end
+			assert.equal(1, #alice:messages(), full_jid);
+			assert.equal(0, #carol:messages(), full_jid);
+		end
 		bob:close();
-		server:run(([[
-			local ack = require "util.stanza".message({ type = "chat", from = "bob@localhost", to = %q }):tag("received", { xmlns = %q, id = "2" });
-			prosody.core_post_stanza({ type = "c2s", username = "bob", host = "localhost", log = module._log }, ack, true);
-		]]):format(alice.jid, R));
-		assert.equal(0, #alice:messages());
+		for id, full_jid in ipairs { false, "bob@localhost/rest" } do
+			ack(alice.jid, id + 10, full_jid);
+			assert.equal(0, #alice:messages());
+		end
 	end);
 
 	it("sees less than a contact does", function ()
