@@ -17,6 +17,7 @@ struct pending_handle {
 	size_t told;       /* bytes that Lua's collector was told of */
 	size_t told_least; /* bytes that it is to be told of, though the table holds less */
 	uint32_t adds;     /* since that was last looked at */
+	bool unsaved;      /* changed() has told of a requester, and saved() has not been called since */
 };
 
 /* As many as the collector is to be told of. */
@@ -397,12 +398,14 @@ static int l_pending_evicted(lua_State *L)
 
 static int l_pending_changed(lua_State *L)
 {
-	check_pending(L);
+	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	open_table(L, h);
+	h->unsaved = false; /* until all is told: an error may come before that */
 	const double now = lua_isnoneornil(L, 2) ? 0 : rcpt_check_time(L, 2), young = luaL_optnumber(L, 3, 0);
 	luaL_argcheck(L, young >= 0 && young <= RCPT_SPAN_MAX, 3, "not a span of time");
 	struct rcpt_collection c = {.journal = true};
 	rcpt_prepare_entries(L, &c);
-	const struct rcpt_str from = rcpt_pending_changed(check_pending(L), now, young, rcpt_collect, &c);
+	const struct rcpt_str from = rcpt_pending_changed(open_table(L, h), now, young, rcpt_collect, &c);
 	if (from.n == 0)
 		return 0;
 	rcpt_give_entries(L, &c);
@@ -410,12 +413,17 @@ static int l_pending_changed(lua_State *L)
 	rcpt_push_raw_field(L, lua_gettop(L), "from");
 	lua_insert(L, -3);
 	lua_pop(L, 1);
+	h->unsaved = true;
 	return 2;
 }
 
 static int l_pending_saved(lua_State *L)
 {
-	rcpt_pending_saved(check_pending(L), lua_toboolean(L, 2));
+	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	struct rcpt_pending *t = open_table(L, h);
+	if (h->unsaved)
+		rcpt_pending_saved(t, lua_toboolean(L, 2));
+	h->unsaved = false;
 	return 0;
 }
 

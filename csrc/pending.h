@@ -157,7 +157,8 @@ void rcpt_pending_journal(struct rcpt_pending *t, rcpt_visit *evicted, void *ud)
  */
 struct rcpt_str rcpt_pending_changed(struct rcpt_pending *t, double now, double young, rcpt_visit *visit, void *ud);
 /* What rcpt_pending_changed() showed has been written; or it has not, and that requester's turn comes after all others'. Nothing
- * may be done to the table between the two: it would be taken for written. */
+ * may be done to the table between the two: it would be taken for written. Nor is this to be called twice: what it says would be
+ * of another requester. */
 void rcpt_pending_saved(struct rcpt_pending *t, bool written);
 
 /* Entries not delivered (pending or failed): of all, or of one requester. */

@@ -167,6 +167,8 @@ static const struct operation operations[] = {
 	{"forget", 0, MAKE "fill(3)", "return t:forget('a@h/x')"},
 	{"journal", AGAIN, "t = receipts.pending {}", "return t:journal()"},
 	{"changed", AGAIN, MAKE "fill(3)", "return t:changed()"},
+	{"saved, what was not told", AGAIN, MAKE "fill(3)",
+	 "local ok, from, list = pcall(t.changed, t) if not ok then t:saved(true) error(from, 0) end return from, list"},
 	{"saved", 0, MAKE "fill(3) t:changed()", "return t:saved(true)"},
 	{"take over", 0, "t = receipts.pending {} local mine = t " MAKE "fill(9) other, t = t, mine",
 	 "return pcall(t.check, other) and t:take_over(other)"},

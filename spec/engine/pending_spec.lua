@@ -365,6 +365,34 @@ describe("receipts.pending", function ()
 		assert.has_error(function () pending:changed(1, "x"); end);
 	end);
 
+	it("takes for written only what it has told, and once", function ()
+		pending:journal();
+		for _, user in ipairs { "a@h", "b@h", "c@h" } do pending:add(user, "x@h", "1", 100); end
+		assert.equal("a@h", (pending:changed()));
+		pending:saved(true);
+		pending:saved(true);
+		pending:saved(false);
+		assert.equal("b@h", (pending:changed()));
+		assert.has_error(function () pending:changed(-1); end);
+		pending:saved(true);
+		assert.equal("b@h", (pending:changed()));
+		assert.is_nil((pending:changed(100, 10)));
+		pending:add("b@h", "x@h", "2", 50);
+		pending:saved(true);
+		local user, changes = pending:changed(100, 10);
+		assert.same({ "b@h", 1, "2" }, { user, #changes, changes[1].id });
+		local other = pending;
+		pending = receipts.pending {};
+		pending:take_over(other);
+		pending:saved(true);
+		assert.is_nil((pending:changed(100, 10)));
+		for _, expected in ipairs { "c@h", "b@h" } do
+			assert.equal(expected, (pending:changed()));
+			pending:saved(true);
+		end
+		assert.is_nil((pending:changed()));
+	end);
+
 	it("tells of what made room, and when: of all, or of the last of those in a row that nobody will miss", function ()
 		pending:journal();
 		local function ask(from, first, last)
