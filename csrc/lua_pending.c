@@ -89,6 +89,7 @@ int rcpt_l_pending(lua_State *L)
 	if (!h->t)
 		return luaL_error(L, "out of memory");
 	tell_collector(L);
+	h->adds = LOOK_AFTER - 1; /* the second one looks: the first takes much at once */
 	return 1;
 }
 

@@ -380,7 +380,7 @@ static void telling_costs_few_adds(void **unused)
 	if (error)
 		fail_msg("%s: %s", op.name, error);
 	char *result = text_of(L, &op, "note", 0);
-	assert_string_equal(result, "{1=4 2=596 3=true}");
+	assert_string_equal(result, "{1=5 2=595 3=true}");
 	free(result);
 	lua_close(L);
 	assert_int_equal(rcpt_mem_held(), 0);

@@ -563,6 +563,21 @@ describe("receipts.pending", function ()
 		told(0);
 	end);
 
+	it("tells Lua's collector of a small table, too, with the second entry", function ()
+		collectgarbage();
+		collectgarbage();
+		local before = collectgarbage("count") * 1024;
+		local tables, bytes = {}, 0;
+		for i = 1, 20 do
+			tables[i] = receipts.pending {};
+			for id = 1, 2 do tables[i]:add("a@h", "b@h", tostring(id), 1); end
+			bytes = bytes + tables[i]:bytes();
+		end
+		collectgarbage();
+		collectgarbage();
+		assert.near(bytes, collectgarbage("count") * 1024 - before, bytes / 4);
+	end);
+
 	it("tells Lua's collector of more than it holds, where that is an option", function ()
 		local function known()
 			collectgarbage();
@@ -652,7 +667,7 @@ describe("receipts.pending", function ()
 			for _ = 1, 20 do
 				local table = receipts.pending { per_user = 1 };
 				table:journal();
-				fill(table, 127);
+				fill(table, 129);
 				table:add("a@h", "b@h", "1", 1000);
 				during(function () table:add("a@h", "b@h", "2", 1001); end, function () table:add("c@h", "b@h", "1", 5); end);
 				assert.equal(1001, table:evicted()[1].gone);
