@@ -137,7 +137,8 @@ static void close_scanner(struct scanner_handle *s)
 	s->x = NULL;
 }
 
-/* A finalizer that runs while we hand over may close the scanner: then its memory goes with the scanner itself. */
+/* A finalizer that runs while we hand over may close the scanner: then its memory goes with the scanner itself. So does that of
+ * one that an error has interrupted: the two cannot be told apart. */
 static int l_scanner_close(lua_State *L)
 {
 	struct scanner_handle *s = rcpt_check_handle(L, 1, SCANNER_HANDLE);
