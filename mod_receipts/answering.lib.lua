@@ -61,9 +61,10 @@ end
 local function send_answer(self, session, content, why)
 	local account, client = account_of(session), session.full_jid; -- it may end while another module waits
 	local made, own = self.answers:make(client, content), self.parts.own;
-	own.answer = made; -- has been judged
+	own[made] = true;
+	self.answers:watch(made);
 	local ok, err = pcall(prosody.core_post_stanza, session, made, true);
-	own.answer = nil;
+	own[made] = nil;
 	local refused = self.answers:refused(made);
 	if not ok then
 		self.answers:not_sent(account, content);
@@ -189,7 +190,7 @@ function methods:refused(account, bounce)
 	if id then self.answers:acked(account, bounce.attr.to or account, id, "refused"); end
 end
 
---- Is this the bounce of an answer of ours? (rule D8) Then that is remembered.
+--- Is this the bounce of an answer of ours? (rule D8)
 function methods:bounced(stanza)
 	return self.answers:bounced(stanza);
 end

@@ -38,14 +38,15 @@ local mt = { __index = methods };
 --- @param asks    optional: function (stanza): is it a message that asks?
 -- @param stored  function (stanza): was it in offline storage, and so has gone to nobody else?
 function answers.new(asks, stored)
+	-- sending: ids of answers that are being sent -> "sent" | "bounced"
 	return setmetatable({ asks = asks, stored = stored, fates = fates_lib.new(), key = long_id(), sending = {} }, mt);
 end
 
 --- What another one remembered, after a reload.
 -- @param same  answers were given for the same users: else some of what it remembers of messages may be of earlier ones
 function methods:take_over(other, same)
-	self.key, self.sending = other.key, other.sending;
 	if same then self.fates:take_over(other.fates); end
+	self.key, self.sending = other.key, other.sending;
 end
 
 --- The user is gone.
@@ -123,6 +124,7 @@ function methods:delivering(account, sessions, content, support_of, is_copy, lat
 			fate.earlier[session.resource] = unproven;
 		end
 	end
+	self.fates:set(account, from, id, nil); -- so that it is the latest
 	self.fates:set(account, from, id, fate);
 end
 
@@ -328,22 +330,21 @@ for _, unarchived in ipairs { true, false } do
 	end
 end
 
--- An answer's id proves that it is one of ours: so its bounce is known however late it comes, and there is no list of them.
+-- An answer's id proves that it is one of ours: so until a restart its bounce is known however late it comes, and there is no list of them.
 local PROOF = 16; -- hexadecimal digits: 64 bits
 
 local function sign(self, text)
 	return text..hmac_sha256(self.key, text, true):sub(1, PROOF);
 end
 
---- Makes the answer (rule D5). Once it has been sent, refused() is to be called.
+--- Makes the answer (rule D5).
 -- @param from  full JID that the message has arrived at
 function methods:make(from, content)
 	local unarchived, private = marks(content);
 	local made = st.clone(ANSWERS[unarchived][private]);
-	local attr, id = made.attr, sign(self, short_id());
-	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, id;
+	local attr = made.attr;
+	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, sign(self, short_id());
 	made.tags[1].attr.id = content.attr.id;
-	self.sending[id] = "sent";
 	return made;
 end
 
@@ -355,7 +356,12 @@ function methods:bounced(stanza)
 	return true;
 end
 
---- An answer has been sent. Has it bounced meanwhile?
+--- An answer is about to be sent: refused() is to be called when it has been.
+function methods:watch(answer)
+	self.sending[answer.attr.id] = "sent";
+end
+
+--- Has it bounced meanwhile?
 function methods:refused(answer)
 	local id = answer.attr.id;
 	local bounced = self.sending[id] == "bounced";

@@ -31,9 +31,7 @@ function components.watch(parts, guard, later)
 		if not is_connected(host) then return; end
 		parts.record(content, "answered for "..content.attr.to..", which the component "..host.." has taken");
 		parts.reports:count("answers");
-		local made = answers:make(content.attr.to, content);
-		module:context(host):send(made);
-		answers:refused(made); -- it was the user's own, or is gone: nobody else is to know
+		module:context(host):send(answers:make(content.attr.to, content));
 	end
 
 	local function handing_over(host, stanza)

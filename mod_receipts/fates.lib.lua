@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What has become of messages that ask, by account, requester and id, in bounded memory. Who asks for very much displaces what is remembered
--- of their own messages, and of nobody else's.
+-- What has become of messages that ask, by account, requester and id, in bounded memory. Of an account that has too many, the oldest of whoever
+-- has asked for most goes, if that is very much; else the oldest of whoever has not asked for the longest.
 
 local new_cache = require "util.cache".new;
 
@@ -8,12 +8,14 @@ local bare_of = (module:require "jids").bare;
 
 local MAX_OF_ACCOUNT = 500; -- messages to an account, and
 local MAX_ALL = 100000; -- to all accounts; who had none for the longest is forgotten first
+local MUCH = 100; -- messages of one requester to an account
 
 local fates = {};
 local methods = {};
 local mt = { __index = methods };
 
--- accounts: account -> { count, of = { requester's bare JID -> cache of fates, by key() } }; count: of all fates
+-- accounts: account -> { count, of = cache: requester's bare JID -> cache of fates by key(), most = who has had most of late }
+-- count: of all fates
 function fates.new()
 	return setmetatable({ accounts = new_cache(MAX_ALL + 1), count = 0 }, mt);
 end
@@ -35,39 +37,50 @@ function methods:forget(account)
 	self.accounts:set(account, nil);
 end
 
--- Of the requester who has most, the oldest goes; what `latest` has just asked for stays.
-local function make_room(theirs, latest)
-	local who, most = nil, 0;
-	for requester, list in next, theirs.of do
-		local count = requester == latest and list:count() - 1 or list:count();
-		if count > most then who, most = requester, count; end
-	end
-	local list = theirs.of[who];
-	list:set(list:tail(), nil);
-	if list:count() == 0 then theirs.of[who] = nil; end
+local function remove(self, theirs, bare, list, k)
+	if list:get(k) == nil then return; end
+	list:set(k, nil);
+	if list:count() == 0 then theirs.of:set(bare, nil); end
+	theirs.count, self.count = theirs.count - 1, self.count - 1;
 end
 
---- @param requester  full JID, or bare where only that is known
+local function make_room(self, theirs)
+	local who, list = theirs.most, theirs.of:get(theirs.most);
+	if not list or list:count() <= MUCH then who, list = theirs.of:tail(); end
+	remove(self, theirs, who, list, (list:tail()));
+end
+
+local function add(self, account, theirs, bare, list, k, fate)
+	list:set(k, fate);
+	theirs.of:set(bare, list); -- now the latest, and so is the account
+	theirs.count, self.count = theirs.count + 1, self.count + 1;
+	local most = theirs.of:get(theirs.most);
+	if not most or list:count() > most:count() then theirs.most = bare; end
+	if theirs.count > MAX_OF_ACCOUNT then make_room(self, theirs); end
+	self.accounts:set(account, theirs);
+	while self.count > MAX_ALL do self:forget((self.accounts:tail())); end
+end
+
+--- What was not remembered is now the latest; what was stays where it is.
+-- @param requester  full JID, or bare where only that is known
 -- @param fate       anything; nil forgets it
 function methods:set(account, requester, id, fate)
-	local theirs, bare = self.accounts:get(account) or { count = 0, of = {} }, bare_of(requester);
-	local list = theirs.of[bare] or new_cache(MAX_OF_ACCOUNT + 1);
-	local before, count = theirs.count, list:count();
-	list:set(key(requester, id), fate);
-	theirs.of[bare] = list:count() > 0 and list or nil;
-	theirs.count = before + list:count() - count;
-	if theirs.count > MAX_OF_ACCOUNT then
-		make_room(theirs, bare);
-		theirs.count = MAX_OF_ACCOUNT;
+	local theirs = self.accounts:get(account) or { count = 0, of = new_cache(MAX_OF_ACCOUNT + 1), most = "" };
+	local bare, k = bare_of(requester), key(requester, id);
+	local list = theirs.of:get(bare) or new_cache(MAX_OF_ACCOUNT + 1);
+	if fate == nil then
+		remove(self, theirs, bare, list, k);
+		if theirs.count == 0 then self.accounts:set(account, nil); end
+	elseif list:get(k) ~= nil then
+		list:set(k, fate);
+	else
+		add(self, account, theirs, bare, list, k, fate);
 	end
-	self.count = self.count + theirs.count - before;
-	self.accounts:set(account, theirs.count > 0 and theirs or nil); -- the account is in use
-	while self.count > MAX_ALL do self:forget((self.accounts:tail())); end
 end
 
 local function list_of(self, account, requester)
 	local theirs = self.accounts:get(account);
-	return theirs and theirs.of[bare_of(requester)];
+	return theirs and theirs.of:get(bare_of(requester));
 end
 
 --- That of a requester by just this address.
@@ -98,7 +111,8 @@ end
 -- @param visit  function (fate)
 function methods:each(account, visit)
 	local theirs = self.accounts:get(account);
-	for _, list in next, theirs and theirs.of or {} do
+	if not theirs then return; end
+	for _, list in theirs.of:items() do
 		for _, fate in list:items() do visit(fate); end
 	end
 end

@@ -117,6 +117,10 @@ local function new_outgoing(engine, env)
 			return;
 		end
 		local attr = stanza.attr;
+		if own[stanza] and (not protect or is_subscriber(origin, attr.to, hiding[origin])) then
+			if is_other(attr.type) then env.other_ack(); end
+			return;
+		end
 		local request = found.name == "request";
 		local id = (request and attr or found.attr).id;
 		if not id or id == "" or occupant or not user or not plain_types[attr.type or "normal"] or attr.xmlns or stanza.name ~= "message" then
@@ -130,9 +134,7 @@ local function new_outgoing(engine, env)
 			end
 			return sends(event, PLAIN_ASK, status, evicted);
 		end
-		if (not no_answers[user] or protect and not is_subscriber(origin, attr.to, hiding[origin])) and stanza ~= own.answer then
-			return read(event);
-		end
+		if not no_answers[user] or protect and not is_subscriber(origin, attr.to, hiding[origin]) then return read(event); end
 		if attr.type ~= "chat" then env.other_ack(); end
 	end
 
@@ -256,7 +258,7 @@ end
 --                known (set of names of users whose records have been read), no_answers (of those for whom the server does not answer)
 --                capable (set of full JIDs that ask by themselves), rooms (session -> set of bare JIDs it is in)
 --                hiding (session -> set of bare JIDs that it has hidden from, though they are subscribed)
---                own (table, whose field answer is the answer of ours that is on its way now)
+--                own (set of answers of ours, as stanzas, that are on their way)
 --                asks (content messages matter), protect (rule E4)
 --                content (function (event, bits)): a content message of who may not ask by itself
 --                outgoing (function (event, bits [, status, evicted])), incoming (function (event, bits [, what pending:incoming() said]))

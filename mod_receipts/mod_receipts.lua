@@ -145,7 +145,7 @@ local function exists(user) return user_exists(user, module.host); end
 
 local parts = lineage.first {
 	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports, exists = exists;
-	own = {}; -- own.answer: the answer that is on its way now
+	own = setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
 };
 -- Deals with the entries that were evicted to make room.
 parts.drain = guard("what made room", upkeep_lib.drain(parts));
@@ -366,7 +366,9 @@ function module.restore(before)
 	lineage.take_over(parts, before);
 	guards.waiting = before.guards.waiting; -- what comes now is not to overtake it
 	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
-		if asleep.is_awake(before[name]) then parts[name]:take_over(before[name]); end
+		-- Each by itself: what cannot be, as before an upgrade, is not to cost the others.
+		local take_over = guard("what was before the reload: "..name, function () parts[name]:take_over(before[name]); end);
+		if asleep.is_awake(before[name]) then take_over(); end
 	end
 	hiding.take_over(before.hiding);
 	if asleep.is_awake(before.presence) then sleeping.presence.take_over(before.presence); end

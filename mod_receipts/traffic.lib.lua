@@ -4,7 +4,7 @@
 -- Every message of the server passes hooks.lib.lua. The ordinary ones end there: they are counted, and need neither a change nor a record.
 -- The others come here. Each gets a plan of its own (checks.lib.lua), and is recorded for `why`; of ordinary ones the pending table tells.
 --
--- They are given the parts of the module: options, engine, odd (see hooks.lib.lua), pending, store, rooms, capabilities, preferences,
+-- They are given the parts of the module: options, engine, odd, own (see hooks.lib.lua), pending, store, rooms, capabilities, preferences,
 -- answering, resend, waiting, reports, decisions; record (function (stanza, why, id, due)): takes note of what was decided; drain (function):
 -- deals with what the table has evicted; late: set of events whose message has gone on, while this waits; exists (function (user)): is there
 -- such a user? other_ack (function): as of hooks.lib.lua.
@@ -140,7 +140,7 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 	end
 	if what & (parts.odd | bits.received) == 0 then return; end -- an ordinary ask, or nothing
 	local function acked()
-		if parts.preferences:answers_for(user) then parts.answering:acked(account, stanza); end
+		if not parts.own[stanza] and parts.preferences:answers_for(user) then parts.answering:acked(account, stanza); end
 	end
 	if what & parts.odd == 0 and may_see(parts, origin, stanza.attr.to) then return acked(); end
 	if what & bits.bounce ~= 0 and parts.preferences:answers_for(user) then parts.answering:refused(account, stanza); end

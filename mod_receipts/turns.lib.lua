@@ -5,7 +5,7 @@
 --   in_flight owner -> how many queries are under way; backlog: owner -> who is asked when there is room, in turn. A client's owner is
 --             its person; those elsewhere have another one between them
 --
--- Clients are those of capabilities.lib.lua. Their field `asked` is set here.
+-- Clients are those of capabilities.lib.lua. Their field `asked` is set here, and taken back there.
 
 local new_cache = require "util.cache".new;
 

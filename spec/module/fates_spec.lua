@@ -13,6 +13,7 @@ describe("fates", function ()
 			local of_account = 0;
 			all:each(account, function () of_account = of_account + 1; end);
 			assert.equal(theirs.count, of_account);
+			for _, list in theirs.of:items() do assert.is_true(list:count() > 0, "no list is kept for who has nothing"); end
 			count = count + of_account;
 		end
 		assert.equal(all.count, count);
@@ -49,30 +50,47 @@ describe("fates", function ()
 		all:each("nobody@h", error);
 	end);
 
+	local function remembered(...)
+		local list = {};
+		for _, of in ipairs { ... } do table.insert(list, all:get("b@h", of[1], of[2]) ~= nil); end
+		return list;
+	end
+
 	it("D4 F2 are of so many messages of an account, and who asks for very much displaces only their own, the oldest", function ()
 		all:set("b@h", "carol@h/1", "hers", "open");
 		for i = 1, 10 do all:set("b@h", "dave@h/"..i, "his", "open"); end
 		for i = 1, 600 do all:set("b@h", "eve@x/"..i % 3, "e"..i, "open"); end
 		assert.equal(500, counts());
-		assert.equal("open", all:get("b@h", "carol@h/1", "hers"));
-		assert.equal("open", all:get("b@h", "dave@h/10", "his"));
-		assert.same({ nil, "open" }, { all:get("b@h", "eve@x/2", "e110"), all:get("b@h", "eve@x/1", "e112") });
+		assert.same({ true, true, true, false, true },
+			remembered({ "carol@h/1", "hers" }, { "dave@h/1", "his" }, { "dave@h/10", "his" }, { "eve@x/2", "e110" }, { "eve@x/1", "e112" }));
 		all:set("b@h", "eve@x/1", "e112", "answered");
+		all:set("b@h", "frank@h/1", "his", "open");
 		assert.equal(500, counts());
+		assert.same({ false, true, true }, remembered({ "eve@x/2", "e113" }, { "carol@h/1", "hers" }, { "frank@h/1", "his" }), "who has most makes room");
+		for i = 1, 600 do all:set("b@h", "mallory@x/1", "m"..i, "open"); end
+		assert.same({ true, true, true }, remembered({ "carol@h/1", "hers" }, { "dave@h/1", "his" }, { "frank@h/1", "his" }), "two of them do not either");
 	end);
 
-	it("D4 F2 are the latest where many ask for one each", function ()
-		for i = 1, 600 do
+	it("D4 F2 are the latest where many ask for a few each: each is remembered as long as any other", function ()
+		for i = 1, 2000 do
 			all:set("b@h", "u"..i.."@h/1", "x", "open");
-			assert.equal("open", all:get("b@h", "u"..i.."@h/1", "x"));
+			assert.same({ true, i <= 500 }, remembered({ "u"..math.max(1, i - 499).."@h/1", "x" }, { "u1@h/1", "x" }), i);
 		end
+		assert.equal(500, counts());
+		all:set("b@h", "u1501@h/1", "x", "answered"); -- no new message
+		all:set("b@h", "u1502@h/1", "x", nil); -- a new one with the same id
+		all:set("b@h", "u1502@h/1", "x", "open");
+		for i = 1, 2 do all:set("b@h", "new"..i.."@h/1", "x", "open"); end
+		assert.same({ false, true, false }, remembered({ "u1501@h/1", "x" }, { "u1502@h/1", "x" }, { "u1503@h/1", "x" }));
+		for i = 1, 300 do all:set("b@h", "v"..i % 5 .."@h/1", tostring(i), "open"); end
+		assert.same({ false, true }, remembered({ "u1803@h/1", "x" }, { "u1804@h/1", "x" }), "60 each are not so many as to make room");
 		assert.equal(500, counts());
 	end);
 
 	it("D4 F2 are so many in all, and the account that had none for the longest is forgotten first", function ()
 		for n = 1, 210 do
 			for i = 1, 510 do all:set("u"..n.."@h", "a@h/1", tostring(i), "open"); end
-			all:set("u1@h", "a@h/1", "510", "answered"); -- in use
+			for _, fate in ipairs { false, "open" } do all:set("u1@h", "a@h/1", "510", fate or nil); end -- in use
 		end
 		assert.equal(100000, counts());
 		local function is_known(n, i) return all:get("u"..n.."@h", "a@h/1", tostring(i)) ~= nil; end

@@ -293,14 +293,30 @@ describe("message hooks", function ()
 		assert.equal("from outgoing", send(message({ to = "b@h/2", body = "hi" }, request())), "no id");
 	end);
 
-	it("D5 let the answer pass that is on its way, which has been judged, and no other one", function ()
-		local answer, other = ack("1", { from = "a@h/1", to = "x@y/2" }), ack("1", { from = "a@h/1", to = "x@y/2" });
-		env.own.answer = answer;
-		assert.is_nil((send(answer)));
-		assert.equal(1, other_acks, "not of type chat");
-		assert.equal("from outgoing", send(other));
-		env.own.answer = nil;
-		assert.equal("from outgoing", send(answer));
+	it("D5 E4 let an answer of ours pass, of whichever shape, where its addressee may see the user's presence still", function ()
+		env.no_answers.a = nil;
+		local plain, typed = ack("1", { from = "a@h/1", to = "b@h/2", type = "chat" }), ack("1", { from = "a@h/1", to = "b@h/2", type = "headline" });
+		local private = ack("1", { from = "a@h/1", to = "b@h/2", type = "chat" });
+		private:add_direct_child(st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" }));
+		local other_type = { [typed] = 1 };
+		for _, answer in ipairs { plain, typed, private } do
+			assert.equal("from outgoing", send(answer));
+			local before = other_acks;
+			env.own[answer] = true;
+			assert.is_nil((send(answer)));
+			assert.equal(other_type[answer] or 0, other_acks - before);
+			session.roster["b@h"].subscription = "to";
+			assert.equal("from outgoing", send(answer));
+			session.roster["b@h"].subscription = "both";
+			env.hiding[session] = { ["b@h"] = true };
+			assert.equal("from outgoing", send(answer));
+			env.hiding[session] = nil;
+		end
+		assert.equal("from outgoing", send(ack("1", { from = "a@h/1", to = "b@h/2", type = "chat" })), "another one");
+		session.roster = nil;
+		env.protect = false;
+		hook();
+		assert.is_nil((send(plain)));
 	end);
 
 	it("E7 tell of acks that are not of type chat, before mod_carbons sees them", function ()

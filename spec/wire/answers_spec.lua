@@ -332,6 +332,53 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			..":get('alice@localhost', 'alice@localhost/alice', 'own').outcome"));
 	end);
 
+	it("D4 are no acks of the client's own, of whichever shape they are, and held up or not", function ()
+		local bob = on.client("bob", NONE);
+		local function subscription(what)
+			on.server:run(("prosody.full_sessions['bob@localhost/bob'].roster['alice@localhost'].subscription = %q"):format(what));
+		end
+		local function fate(id)
+			return on.server:run(("return prosody.hosts.localhost.modules.receipts.module.save().answering.answers.fates"
+				..":get('bob@localhost', %q, %q)"):format(on.alice.jid, id));
+		end
+		for id, ask in pairs {
+			plain = stanzas.ask({ to = "bob@localhost", id = "plain" }), headline = stanzas.ask({ to = "bob@localhost", id = "headline", type = "headline" });
+			private = stanzas.ask({ to = "bob@localhost", id = "private" }):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up();
+		} do
+			for _, held_up in ipairs { false, true } do
+				on.alice:send(ask);
+				on.alice:sync();
+				on.server:run(([[
+					local async = require "util.async";
+					local parts, events = prosody.hosts.localhost.modules.receipts.module.save(), prosody.hosts.localhost.events;
+					local function hold_up(event)
+						if not event.stanza:get_child("received", %q) then return; end
+						events.remove_handler("pre-message/full", hold_up);
+						local wait, done = async.waiter();
+						module:add_timer(0.1, done);
+						local roster = event.origin.roster["alice@localhost"];
+						roster.subscription = %q; -- then what is judged is judged by what the roster says by now
+						wait();
+					end
+					events.add_handler("pre-message/full", hold_up, 50);
+				]]):format(R, held_up and "none" or "both"));
+				on.proves(bob);
+				socket.sleep(0.2);
+				assert.same(not held_up and { id } or {}, on.acks(), "E4");
+				assert.equal("answered", fate(id));
+				subscription("both");
+			end
+		end
+		subscription("none");
+		bob:send(bob:presence { to = on.alice.jid });
+		bob:sync();
+		on.ask("bob@localhost", "directed");
+		on.proves(bob);
+		assert.same({ "directed" }, on.acks());
+		assert.equal("answered", fate("directed"));
+		subscription("both");
+	end);
+
 	it("D3 D5 come to oneself, on the session that asked", function ()
 		local bob = on.client("bob", NONE);
 		bob:send(stanzas.ask { to = bob.jid, id = "self" });

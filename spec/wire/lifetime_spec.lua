@@ -70,6 +70,16 @@ describe("a reload", function ()
 			.."return rooms['room@rooms.localhost']"));
 	end);
 
+	it("A3 F0 keeps the rest where some of it cannot be taken over, as after an upgrade", function ()
+		local other = servers.start { errors = true };
+		finally(function () other:stop(); end);
+		other:connect("alice"):send(stanzas.chat { to = "bob@localhost", id = "noted" }):sync();
+		other:run(STATE.."assert(#r.decisions:about('alice@localhost', 'noted') > 0); r.rooms = { of_session = 5 }; r.answering = 5");
+		other:reload();
+		assert.equal("true 1", other:run(STATE.."return tostring(#r.decisions:about('alice@localhost', 'noted') > 0)..' '"
+			.."..#r.capabilities:clients('alice@localhost')"));
+	end);
+
 	-- Reloads, and tells how many of the modules that there have been are still in memory: the one that there is, and whatever is held.
 	local function kept_after_reloads()
 		for _ = 1, 4 do
