@@ -80,7 +80,7 @@ end
 -- A receipt has been asked for: what is over a limit has made room for it.
 local function asked(parts, origin, stanza, what, injected, evicted)
 	local to = stanza.attr.to;
-	parts.reports:requested(account_of(origin), to, stanza.attr.id, origin.full_jid, injected, to_occupant(parts, origin, to, what));
+	parts.reports:requested(account_of(origin), to, stanza.attr.id, origin.full_jid or stanza.attr.from, injected, to_occupant(parts, origin, to, what));
 	parts.store:load(origin.username);
 	if evicted then parts.drain(); end
 end
@@ -165,6 +165,12 @@ local function is_bounced_answer(parts, stanza)
 	return true;
 end
 
+-- Has this account's message, of which this is a bounce, been acked?
+local function is_delivered(parts, account, stanza)
+	local attr = stanza.attr;
+	return attr.id ~= nil and parts.pending:state(account, attr.from or account, attr.id) == "delivered";
+end
+
 --- On its way in a stanza may be shared with others (rooms send one object to all), so a clone is changed.
 -- @param verdict  what the pending table says of the ack or the bounce; nil where there is none. And what it knows of the message
 function traffic.incoming(parts, event, what, verdict, id, age, injected, type, occupant)
@@ -185,7 +191,11 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 	end
 	if verdict then
 		settled(parts, verdict, account, id);
-		parts.reports:outcome(verdict, account, occupant and stanza.attr.from, id, age, stanza.attr.from, injected);
+		local by = stanza.attr.from or account;
+		parts.reports:outcome(verdict, account, occupant and by, id, age, by, injected);
+	end
+	if what & bits.bounce ~= 0 and not verdict and is_delivered(parts, account, stanza) then
+		parts.record(stanza, "E6 bounced after its ack", nil, true);
 	end
 	if what & (odd | bits.received) == 0 then -- an ordinary ask
 		if parts.preferences:answers_for(user) then parts.answering:delivering(account, stanza, parts.late[event]); end

@@ -272,6 +272,17 @@ suite("", function (on)
 		assert.is_table(got[1]:get_child("x", "http://jabber.org/protocol/muc#user"):get_child("invite"));
 	end);
 
+	it("F3 tells who asked also where a module sends in a user's name, and has no address of its own", function ()
+		on.server:run("function module.spec_hears(event) module.spec_by = event.by; end; module:hook('receipts/requested', module.spec_hears)");
+		finally(function () on.server:run("module:unhook('receipts/requested', module.spec_hears)"); end);
+		on.server:run(([[
+			local ask = require "util.stanza".message({ type = "chat", from = "alice@localhost", to = "bob@localhost", id = "by a gateway" }, "hi")
+				:tag("request", { xmlns = %q }):up();
+			prosody.core_post_stanza({ type = "c2s", username = "alice", host = "localhost", log = module._log }, ask, true);
+		]]):format(stanzas.xmlns));
+		assert.equal("alice@localhost", on.server:run("return module.spec_by"));
+	end);
+
 	it("E6 takes a bounce for a failure, and a later ack still wins", function ()
 		on.asked("e6");
 		on.alice_gets("mallory", stanzas.chat({ to = "alice@localhost/alice", id = "e6", type = "error" }):tag("error", { type = "cancel" }):up());
@@ -284,6 +295,10 @@ suite("", function (on)
 		assert.equal("failed", state());
 		assert.equal("e6", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost/alice", "e6"))[1]));
 		assert.equal("delivered", state());
+		local bounce = stanzas.chat({ to = "alice@localhost/alice", id = "e6", type = "error" }):tag("error", { type = "cancel" }):up();
+		assert.equal("error", on.alice_gets("bob", bounce)[1].attr.type);
+		assert.equal("delivered", state());
+		assert.equal("E6 bounced; E6 bounced after its ack", on.server:why("alice@localhost", "e6"));
 	end);
 
 	describe("E6 takes what Prosody itself bounces for a failure:", function ()
@@ -344,6 +359,16 @@ suite("", function (on)
 			assert.equal("failed", state("self", "alice@localhost"));
 			assert.equal("alice@localhost by alice@localhost", on.server:run("return module.spec_to"), "F3 whom, and by whom");
 			assert.equal("E6 bounced", on.server:why("alice@localhost", "self"));
+			on.alice:send(on.alice:presence());
+			on.alice:send(stanzas.ask { to = "alice@localhost", id = "self later" });
+			on.alice:sync();
+			on.server:run([[ -- as mod_smacks says it of what another device has died with
+				local bounce = require "util.stanza".message({ type = "error", to = "alice@localhost/alice", id = "self later" });
+				prosody.core_post_stanza(prosody.hosts.localhost, bounce:tag("error", { type = "cancel" }):up());
+			]]);
+			assert.equal("failed", state("self later", "alice@localhost"));
+			assert.equal("alice@localhost by alice@localhost", on.server:run("return module.spec_to"), "F3 the same where it passes as a message");
+			on.alice:sync();
 		end);
 
 		it("also after a reload, once for each, and to clients that come later", function ()
