@@ -143,8 +143,24 @@ local pending = engine.pending(limits);
 -- Whoever is online does: anonymous users are in no list.
 local function exists(user) return user_exists(user, module.host); end
 
+-- Are accounts in Prosody's own storage? That tells when it fails; others may say of everybody then that there is no such user.
+local function has_accounts()
+	local name = prosody.hosts[module.host].users.name;
+	return name == "internal_plain" or name == "internal_hashed";
+end
+
+-- Has this user an account? That of who is online may be gone: another process that deletes it ends no session.
+local accounts;
+local function has_account(user)
+	if not has_accounts() then return exists(user); end
+	accounts = accounts or module:open_store("accounts");
+	local account, err = retries.attempt(accounts, "get", user);
+	return account ~= nil or err ~= nil;
+end
+
 local parts = lineage.first {
-	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports, exists = exists;
+	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports;
+	exists = exists, has_account = has_account;
 	own = setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
 };
 -- Deals with the entries that were evicted to make room.
@@ -157,7 +173,7 @@ local function complaint() -- one for each store: what is said of one is not to 
 	end;
 end
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
-	now = time_now, log = log, drain = parts.drain, exists = exists;
+	now = time_now, log = log, drain = parts.drain, exists = has_account;
 	failed = complaint();
 	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
 	deleted = function (user) parts.deleted(user); end;
@@ -326,9 +342,24 @@ local function user_deleted(event)
 	end
 end
 
+-- The account is a new one. Of one of that name, which another process has deleted, something may be in memory.
+local function registered(event)
+	parts.deleted(event.username);
+end
+
 -- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
 local function bound(event)
 	preferences:forget(event.session.username);
+end
+
+-- A session outlives its account when another process deletes that. With the last one at the latest goes what a namesake would get.
+local function unbound(event)
+	local account, user = jids.account_of(event.session), event.session.username;
+	local has_something = pending:count(account) > 0 or asleep.is_awake(resend);
+	if bare_sessions[account] or not has_something or not has_accounts() then return; end
+	later(0, "who has gone", function ()
+		if not bare_sessions[account] then store:look_up(user); end
+	end);
 end
 
 -- An anonymous user is gone with the last session: the next one has another name.
@@ -401,10 +432,10 @@ local function blocking(handlers, name, event)
 	return result;
 end
 for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end
+hook_in_thread("user-registered", registered);
 hook("resource-bind", bound);
-if module:get_option_string("authentication") == "anonymous" then
-	hook("resource-unbind", anonymous_unbound, -10); -- behind all that deals with the session's end
-end
+-- Behind all that deals with the session's end.
+hook("resource-unbind", module:get_option_string("authentication") == "anonymous" and anonymous_unbound or unbound, -10);
 hook("presence/initial", available);
 hook_in_thread("account-disco-info", account_disco);
 local function lost(stanza)

@@ -39,7 +39,7 @@ local mt = { __index = methods };
 --                 drain(): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to be
 --                 before anything is read, written, or forgotten;
 --                 expired(entry): what only the store knew of is over its time, and removed;
---                 exists(user): is there such a user?
+--                 exists(user): is there an account of that name? That of a user who is online may be gone, too
 --                 deleted(user): there is not any more, as another process may have deleted an account. It is to call forget()
 function store.new(host, pending, stores, actions)
 	pending:journal();
@@ -246,6 +246,17 @@ local function is_deleted(self, user)
 	if not ok or exists or why == "method not implemented" then return false; end
 	local data, err = attempt(self, self.keyval, "get", user);
 	return data == nil and err == nil;
+end
+
+--- Forgets the user if another process has deleted the account. Returns whether it has. While a storage is at work for the user, that is not
+-- asked: before anything is written it is in any case.
+function methods:look_up(user)
+	if self.busy[user] then return false; end
+	self.busy[user] = true;
+	local deleted = is_deleted(self, user);
+	self.busy[user] = nil;
+	if deleted then self.actions.deleted(user); end
+	return deleted;
 end
 
 -- A user's changes: what is to become of which record; and whether something is to be written, and not only to be removed.
@@ -464,10 +475,7 @@ function methods:sweep(ttl)
 	return function ()
 		local user = table.remove(users);
 		if user and self.known.at[user] then
-			if is_deleted(self, user) then
-				self.actions.deleted(user);
-				self.known:set(user, nil);
-			end
+			if self:look_up(user) then self.known:set(user, nil); end
 		elseif user and not self.busy[user] and not self.purged[user] then
 			read(self, user, expire_old);
 		end

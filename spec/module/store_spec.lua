@@ -603,6 +603,22 @@ describe("store", function ()
 		assert.same({ "a" }, deleted);
 	end);
 
+	it("F1 looks nobody up for whom the storage is at work", function ()
+		ask("a", "1");
+		store:flush(10);
+		data.a, no_account.a, no_account.wait = nil, true, true;
+		looked_up = {};
+		local first = coroutine.wrap(function () return store:look_up("a"); end);
+		first();
+		assert.is_false(store:look_up("a"));
+		assert.same({ "a" }, looked_up);
+		assert.is_true(first());
+		assert.same({ "a" }, deleted);
+		assert.equal(0, pending:count("a@h"));
+		no_account.a = nil;
+		assert.is_false(store:look_up("a"));
+	end);
+
 	it("F2 goes round the users whose entries came from the store, as long as they have any", function ()
 		for _, user in ipairs { "a", "b", "c" } do ask(user, "1"); end
 		store:flush(10);

@@ -7,6 +7,7 @@ local stanzas = require "spec.support.stanzas";
 local process = require "spec.support.process";
 local adhoc = require "spec.support.adhoc";
 local socket = require "socket";
+local st = require "util.stanza";
 
 local STATE = "local r = prosody.hosts.localhost.modules.receipts.module.save(); ";
 
@@ -352,6 +353,115 @@ describe("an account that another process deletes", function ()
 		account("unregister", "alice");
 		account("register", "alice", "secret");
 		assert.truthy(preference():find("^As the server does by default"));
+	end);
+end);
+
+describe("an account that another process deletes while its user is online", function ()
+	local server, alice, bob;
+	before_each(function ()
+		server = servers.start {
+			options = 'authentication = "internal_plain"\nreceipts_flush_interval = "1h"\n'
+				..'receipts_resend_attempts = 1\nreceipts_resend_after = "1h"';
+		};
+		for _, user in ipairs { "controller", "alice", "bob" } do server:prosodyctl("register", user, "localhost", "secret"); end
+		alice, bob = server:connect("alice"), server:connect("bob");
+	end);
+	after_each(function () server:stop(); end);
+
+	local function write() return server:run(STATE.."return tostring(r.store:flush_all())"); end
+	local function ask(one, to, id) one:send(stanzas.ask { to = to.."@localhost", id = id }):sync(); end
+	local function has_data() return process.output("find "..server.dir.."/data -name 'alice.dat'") ~= nil; end
+	local function unregister()
+		local text, code = server:prosodyctl("unregister", "alice", "localhost");
+		assert.equal(0, code, text);
+		assert.is_false(has_data());
+	end
+	local function go(one)
+		one:close();
+		servers.wait(function () return server:run(("return tostring(prosody.bare_sessions[%q])"):format(one.bare)) == "nil"; end);
+	end
+	-- What is pending of alice, and how many messages from or to her may be sent again.
+	local function kept()
+		return server:run(STATE..[[
+			local n = 0;
+			for key, of_id in pairs(r.resend.kept) do
+				for to in pairs(of_id) do
+					if key:find("alice@localhost", 1, true) == 1 or to == "alice@localhost" then n = n + 1; end
+				end
+			end
+			return r.pending:count("alice@localhost").." "..n;
+		]]);
+	end
+
+	it("F1 has nothing of it written again, whatever the user still does", function ()
+		ask(alice, "bob", "before");
+		assert.equal("true", write());
+		assert.is_true(has_data());
+		unregister();
+		for i = 1, 2 do
+			ask(alice, "bob", "after"..i);
+			write();
+			assert.equal("0 0", kept());
+			assert.is_false(has_data());
+		end
+		write(); -- what is to be removed
+		assert.is_false(has_data());
+	end);
+
+	it("F1 D1 takes along what is in memory when the user goes, and a namesake starts clean", function ()
+		ask(alice, "bob", "before");
+		ask(bob, "alice", "to her");
+		write();
+		unregister();
+		local command = st.stanza("iq", { type = "set", to = "localhost" })
+			:tag("command", { xmlns = "http://jabber.org/protocol/commands", node = "receipts#preference", action = "execute" });
+		local form = alice:iq(command):get_child("command", "http://jabber.org/protocol/commands");
+		command.tags[1].attr.sessionid, command.tags[1].attr.action = form.attr.sessionid, "complete";
+		command:tag("x", { xmlns = "jabber:x:data", type = "submit" });
+		for name, value in pairs { FORM_TYPE = "urn:xmpp:receipts#preference", answer = "yes", ask = "no" } do
+			command:tag("field", { var = name }):text_tag("value", value):up();
+		end
+		local answer = tostring(alice:iq(command));
+		assert.truthy(answer:find("There is no user alice", 1, true), answer);
+		assert.equal("1 2", kept());
+		alice:close();
+		servers.wait(function () return kept() == "0 0"; end);
+		server:prosodyctl("register", "alice", "localhost", "secret");
+		local mine = adhoc(server, "alice@localhost", "run", "localhost", "receipts#mine");
+		assert.truthy(mine:find("None is waiting", 1, true), mine);
+		write();
+		assert.equal("", process.output("find "..server.dir.."/data -path '*receipts*/alice.dat'") or "");
+	end);
+
+	it("F1 takes along what is in memory when a client makes the account anew, however it was deleted", function ()
+		ask(alice, "bob", "before");
+		ask(bob, "alice", "to her");
+		write();
+		go(alice);
+		unregister();
+		assert.equal("1 2", kept());
+		server:run([[
+			require "core.usermanager".create_user("alice", "secret", "localhost");
+			prosody.hosts.localhost.events.fire_event("user-registered", { username = "alice", host = "localhost" });
+		]]);
+		assert.equal("0 0", kept());
+		ask(server:connect("alice"), "bob", "a namesake's");
+		assert.equal("true", write());
+		assert.is_true(has_data());
+		assert.equal("1 1", kept());
+	end);
+
+	it("F1 leaves alone the user of an account that is there, or that cannot be looked up", function ()
+		ask(alice, "bob", "1");
+		assert.equal("true", write());
+		assert.is_true(has_data());
+		process.write(server.dir.."/data/localhost/accounts/alice.dat", "return {");
+		os.remove(server.dir.."/data/localhost/receipts/alice.dat");
+		ask(alice, "bob", "2");
+		assert.equal("true", write());
+		assert.equal("2 2", kept());
+		go(alice);
+		assert.equal("2 2", kept());
 	end);
 end);
 
