@@ -35,6 +35,7 @@ end
 if not engine then refuse(problem); end
 
 local user_exists = require "core.usermanager".user_exists;
+local sleep = require "socket".sleep;
 local jid_join = require "util.jid".join;
 local st = require "util.stanza";
 local time_now = require "util.time".now;
@@ -535,6 +536,11 @@ function module.unload()
 	-- Hooks Prosody takes away by itself.
 end
 module:hook_global("server-stopping", guard("server-stopping", save_hashes));
+local stopped = false;
 module:hook_global("server-stopped", guard("server-stopped", function ()
-	if not store:flush_all() then tell_lost(); end
+	if stopped then return; end -- 0.12 stops once more when it is told so meanwhile
+	stopped = true;
+	local all_hosts = module:shared("/*/receipts/stop");
+	all_hosts.began = all_hosts.began or time_now();
+	if not store:flush_at_stop(all_hosts.began, sleep) then tell_lost(); end
 end));

@@ -23,6 +23,7 @@ local RETRY_AFTER = retries.AFTER; -- seconds until they are read again
 local MAX_WAITING = 100; -- stanzas that wait for the records of one user to be read
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
 local PATIENCE = 5; -- seconds for which all are tried nevertheless, when it is the last time
+local PAUSE = 1; -- seconds until that is tried again, when Prosody stops
 local DOOMSDAY = 2^38 - 1; -- the last time that the table knows: all has expired by then
 local MAX_OF_ONE = 1000000; -- entries that the table shows at once
 local NO_ROOM = "there is no room for it in memory (receipts_max_pending)";
@@ -404,14 +405,32 @@ function methods:flush(max, seconds, young)
 	return round.failing and "failing" or "done", round.longest;
 end
 
+local function write_all(self, seconds)
+	self.written, self.going, self.began = {}, {}, nil;
+	self.put_off:forget();
+	return self:flush(math.huge, seconds) == "done";
+end
+
 --- Writes everything, unless the store fails. It is the last time: so also what was put off, and though some cannot be written.
 -- @param seconds  optional: time that this may take, about
 -- @return whether all is written
 function methods:flush_all(seconds)
-	self.written, self.going, self.began = {}, {}, nil;
-	self.put_off:forget();
 	self.patient_until = self.actions.now() + PATIENCE;
-	return self:flush(math.huge, seconds) == "done";
+	return write_all(self, seconds);
+end
+
+--- The same when Prosody stops. What fails is tried again, as a database may be locked for a moment, by a backup perhaps.
+-- @param began  when the first host began with that: its time is that of all, so that Prosody stops no later where there are many
+-- @param sleep  function (seconds): nobody else runs meanwhile, nor has to any more
+-- @return whether all is written
+function methods:flush_at_stop(began, sleep)
+	self.patient_until = self.actions.now() + PATIENCE;
+	for _ = 1, PATIENCE / PAUSE do -- the clock may be set back
+		if write_all(self) then return true; end
+		if self.actions.now() + PAUSE >= began + PATIENCE then break; end
+		sleep(PAUSE);
+	end
+	return false;
 end
 
 --- The user is gone, and nothing of theirs is to come back.

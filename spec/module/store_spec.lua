@@ -260,6 +260,44 @@ describe("store", function ()
 		assert.equal("1", ids("e"));
 	end);
 
+	it("F1 when Prosody stops, what fails is tried again, for no longer than all are tried", function ()
+		local slept, works_after = 0, nil;
+		local function sleep(seconds)
+			now, slept = now + seconds, slept + seconds;
+			if slept == works_after then broken = false; end
+		end
+		for _, user in ipairs { "a", "b", "c", "d" } do ask(user, "1"); end
+		assert.is_true(store:flush_at_stop(now, sleep));
+		assert.equal(0, slept, "there is nothing to wait for");
+		for _, user in ipairs { "a", "b", "c", "d" } do ask(user, "2"); end
+		broken, works_after = true, 2;
+		assert.is_true(store:flush_at_stop(now, sleep));
+		assert.equal(2, slept);
+		for _, user in ipairs { "a", "b", "c", "d" } do assert.equal("1 2", ids(user)); end
+		ask("a", "3");
+		broken, slept, works_after = true, 0, nil;
+		assert.is_false(store:flush_at_stop(now, sleep));
+		assert.equal(4, slept);
+		slept = 0;
+		assert.is_false(store:flush_at_stop(now - 3, sleep));
+		assert.equal(1, slept, "another host has waited already");
+		slept = 0;
+		local set_keys = map.set_keys;
+		finally(function () map.set_keys = set_keys; end);
+		function map.set_keys(...)
+			now = now + 4;
+			return set_keys(...);
+		end
+		assert.is_false(store:flush_at_stop(now, sleep));
+		assert.equal(0, slept, "it has taken that long");
+		function map.set_keys(...)
+			now = now - 100;
+			return set_keys(...);
+		end
+		assert.is_false(store:flush_at_stop(now, sleep));
+		assert.is_true(slept <= 5, "the clock is set back");
+	end);
+
 	it("F1 one user who cannot be written holds up nobody else", function ()
 		broken = { a = true };
 		ask("a", "1");

@@ -208,6 +208,23 @@ for _, name in ipairs(storages.names) do
 			server:restart();
 		end);
 
+		it("F1 what fails when Prosody stops is tried again before it ends, as a file is locked for a moment", function ()
+			ask("locked");
+			local lost = select(2, server:log():gsub("Not all that is pending", ""));
+			server:run(STATE..[[
+				local map, tries = r.store.map, 0;
+				local set_keys = map.set_keys;
+				function map.set_keys(...)
+					tries = tries + 1;
+					if tries > 2 then return set_keys(...); end
+					return nil, "database is locked";
+				end
+			]]);
+			server:restart();
+			assert.is_true(pending(server).locked);
+			assert.equal(lost, (select(2, server:log():gsub("Not all that is pending", ""))));
+		end);
+
 		it("E2 while the store cannot be read, no true ack is taken for unknown or forged", function ()
 			ask("unread");
 			server:restart();
