@@ -24,6 +24,7 @@ local MAX_WAITING = 100; -- stanzas that wait for the records of one user to be 
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
 local PATIENCE = 5; -- seconds for which all are tried nevertheless, when it is the last time
 local PAUSE = 1; -- seconds until that is tried again, when Prosody stops
+local REST, MIN_REST, MAX_REST = 20, 0.1, 60; -- how many times as long as their writing took a user's records rest; seconds
 local DOOMSDAY = 2^38 - 1; -- the last time that the table knows: all has expired by then
 local MAX_OF_ONE = 1000000; -- entries that the table shows at once
 local NO_ROOM = "there is no room for it in memory (receipts_max_pending)";
@@ -35,7 +36,7 @@ local mt = { __index = methods };
 --- @param host     whose users these are
 -- @param pending  the pending table
 -- @param stores   { keyval =, map = } of the store's name: two views of the same data
--- @param actions  now(): seconds; log(level, format, ...);
+-- @param actions  now(): seconds; cpu(): seconds of CPU time so far; log(level, format, ...);
 --                 failed(what, err): called for each failure;
 --                 drain(): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to be
 --                 before anything is read, written, or forgotten;
@@ -58,6 +59,7 @@ function store.new(host, pending, stores, actions)
 		damaged = {}; -- set of users whose data are none: to be replaced
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
 		is_restored = {}; -- the same as a set
+		rests = {}; -- user -> until when their records are not written, as they take long
 		written = {}; -- set of users who have been written since flush() said "more"
 		began = nil; -- when it said so first
 		failures = 0, failed_user = nil; -- how many users in a row could not be served, and the last of them
@@ -308,12 +310,25 @@ local function take_back(self, user, entries, gone)
 	end
 end
 
+-- Prosody's files are written anew for each change, and nothing else is done meanwhile: a user of whom very much is pending would hold up all
+-- others with each message.
+local function is_resting(self, user, now)
+	local till = self.rests[user];
+	return till ~= nil and now < till and now > till - MAX_REST; -- the clock may be set back
+end
+
+local function rest(self, user, cpu)
+	local seconds = math.min(MAX_REST, REST * cpu);
+	self.rests[user] = seconds > MIN_REST and self.actions.now() + seconds or nil;
+end
+
 -- Writes one user's changes, which the journal takes for written already. Returns whether that worked; else it is as if nobody had tried.
 local function save(self, user, entries, ...)
-	local gone = self.gone[user];
+	local gone, cpu = self.gone[user], self.actions.cpu();
 	self.gone[user] = nil; -- what goes while the storage is at work is there for the next time
 	local sound, ok = pcall(write, self, user, ...);
 	self.busy[user] = nil;
+	rest(self, user, self.actions.cpu() - cpu);
 	if not sound or not ok then take_back(self, user, entries, gone); end
 	if not sound then error(ok, 0); end
 	return ok;
@@ -351,7 +366,7 @@ local function write_changed(self, round, young)
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then return true; end
 		local ok = not user; -- the server itself has no records
-		if user and not is_put_off(self, user) then
+		if user and not is_put_off(self, user) and not is_resting(self, user, time) then
 			local changes, any_kept = changes_of(self, user, entries);
 			self.pending:saved(true); -- now: the table may change while the storage is at work
 			ok = save(self, user, entries, changes, any_kept);
@@ -376,7 +391,7 @@ local function remove_gone(self, round)
 	while #self.going > 0 do
 		local user = table.remove(self.going);
 		if (self.gone[user] or self.purged[user]) and not self.written[user] then
-			local ok = not is_put_off(self, user) and save(self, user, {}, (changes_of(self, user, {})));
+			local ok = not is_put_off(self, user) and not is_resting(self, user, self.actions.now()) and save(self, user, {}, (changes_of(self, user, {})));
 			if not goes_on(self, round, ok) then return false; end
 		end
 	end
@@ -406,7 +421,7 @@ function methods:flush(max, seconds, young)
 end
 
 local function write_all(self, seconds)
-	self.written, self.going, self.began = {}, {}, nil;
+	self.written, self.going, self.began, self.rests = {}, {}, nil, {};
 	self.put_off:forget();
 	return self:flush(math.huge, seconds) == "done";
 end
@@ -437,7 +452,7 @@ end
 function methods:forget(user)
 	self.actions.drain();
 	self.pending:forget(jid_join(user, self.host));
-	self.gone[user] = nil;
+	self.gone[user], self.rests[user] = nil, nil;
 	self.put_off:forget(user);
 	self.no_room:set(user, nil);
 	self.purged[user] = true;

@@ -6,7 +6,7 @@ local lib, records = paths.lib("store"), paths.lib("records");
 local receipts = require "receipts";
 
 describe("store", function ()
-	local pending, data, broken, store, now, lines, failures, writes, evicted, expired, no_account, looked_up, deleted;
+	local pending, data, broken, store, now, lines, failures, writes, evicted, expired, no_account, looked_up, deleted, cpu, dear;
 
 	local function time() return now; end
 	local function log(level, format, ...) table.insert(lines, level..": "..format:format(...)); end
@@ -27,6 +27,7 @@ describe("store", function ()
 	function map.set_keys(_, user, keys)
 		if broken and (broken == true or broken[user]) then return nil, "disk full"; end
 		writes = writes + 1;
+		cpu = cpu + (dear[user] or 0);
 		data[user] = data[user] or {};
 		for key, value in pairs(keys) do data[user][key] = assert(value) ~= REMOVE and value or nil; end
 		if next(data[user]) == nil then data[user] = nil; end
@@ -37,7 +38,7 @@ describe("store", function ()
 		pending = receipts.pending { capacity = 100, per_user = 10, ttl = 1000, remember = 100 };
 		local self;
 		self = lib.new("h", pending, { keyval = keyval, map = map }, {
-			now = time, log = log, failed = failed;
+			now = time, log = log, failed = failed, cpu = function () return cpu; end;
 			drain = function ()
 				local gone = pending:evicted();
 				if not gone then return; end
@@ -65,7 +66,7 @@ describe("store", function ()
 
 	before_each(function ()
 		data, broken, now, lines, failures, writes, evicted, expired = {}, false, 1764000000, {}, 0, 0, {}, {};
-		no_account, looked_up, deleted = {}, {}, {};
+		no_account, looked_up, deleted, cpu, dear = {}, {}, {}, 0, {};
 		store = new_store();
 	end);
 
@@ -82,6 +83,38 @@ describe("store", function ()
 	local function restart()
 		store = new_store();
 	end
+
+	it("F1 writes the records of a user that take long to write more seldom, so that the others are not held up, but when it is the last time", function ()
+		dear.bot = 0.5;
+		local function round(id, seconds)
+			for _, user in ipairs { "bot", "a" } do ask(user, id); end
+			now = now + seconds;
+			store:flush(10);
+			return ids "bot", ids "a";
+		end
+		assert.same({ "1", "1" }, { round("1", 1) });
+		assert.same({ "1", "1 2" }, { round("2", 1) });
+		assert.same({ "1", "1 2 3" }, { round("3", 8.9) });
+		assert.same({ "1 2 3 4", "1 2 3 4" }, { round("4", 0.2) }, "twenty times as long as it took");
+		dear.bot = 60;
+		assert.same({ "1 2 3 4 5", "1 2 3 4 5" }, { round("5", 10) });
+		assert.same({ "1 2 3 4 5 6", "1 2 3 4 5 6" }, { round("6", 60) }, "a minute at the most");
+		assert.same({ "1 2 3 4 5 6", "1 2 3 4 5 6 7" }, { round("7", 1) });
+		assert.is_true(store:flush_all());
+		assert.equal("1 2 3 4 5 6 7", ids "bot");
+		dear.bot = 0.5;
+		for _, user in ipairs { "bot", "a" } do ask(user, "8"); end
+		now = now + 61;
+		store:flush(10);
+		dropped(select(2, pending:expire(now + 1000, 10, "bot@h")));
+		store:flush(10);
+		assert.equal("1 2 3 4 5 6 7 8", ids "bot", "what is to be removed waits likewise");
+		now = now + 10;
+		store:flush(10);
+		assert.equal("", ids "bot");
+		store:forget("bot");
+		assert.is_nil(next(store.rests), "nothing is kept of who is gone, nor of who takes no time");
+	end);
 
 	it("F1 writes what is awaited, and a new table reads it back", function ()
 		pending:add("a@h", "x@h", "0", now - 10);
