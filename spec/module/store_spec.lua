@@ -84,7 +84,7 @@ describe("store", function ()
 		store = new_store();
 	end
 
-	it("F1 writes the records of a user that take long to write more seldom, so that the others are not held up, but when it is the last time", function ()
+	it("F1 writes the records of a user that take long to write more seldom, to hold up nobody, but when it is the last time", function ()
 		dear.bot = 0.5;
 		local function round(id, seconds)
 			for _, user in ipairs { "bot", "a" } do ask(user, id); end
