@@ -126,7 +126,7 @@ function pure_lua.new(limits, capable)
 	local by_id = {}; -- the latest entry about an id; or, where several users have asked about the same, a table of these by user
 	-- An entry's fields. `same` has the one before it of that user about that id, or false, as it has of numbers that are free.
 	local owner, asked, ids, times, how, same = {}, {}, {}, {}, {}, {};
-	-- The rings of open and of done entries: of the table, 1 and 2, and of a user, user and user + 1.
+	-- The rings of pending, of done and of failed entries: of the table, 1, 2 and 3, and of a user, user, user + 1 and user + 2.
 	-- Of a user, `asked` has the bare JID, `times` how many entries there are, and `how` how many bytes they have.
 	local next, prev, user_next, user_prev = {}, {}, {}, {};
 	local numbers, count, free, free_user = 0, 0, 0, 0; -- free numbers are chained by `next`
@@ -138,8 +138,7 @@ function pure_lua.new(limits, capable)
 		next[n], prev[n], user_next[n], user_prev[n] = n, n, n, n;
 		return n;
 	end
-	new_number();
-	new_number();
+	for _ = 1, 3 do new_number(); end
 
 	local function new_user(jid)
 		local user = free_user;
@@ -147,6 +146,7 @@ function pure_lua.new(limits, capable)
 			free_user = next[user];
 		else
 			user = new_number();
+			new_number();
 			new_number();
 		end
 		users[jid], asked[user], times[user], how[user] = user, jid, 0, 0;
@@ -226,11 +226,14 @@ function pure_lua.new(limits, capable)
 	local function make_room(user, bytes)
 		while user and times[user] > 0 and (times[user] >= per_user or how[user] + bytes > bytes_max) do
 			local victim = user_next[user + 1];
-			drop(victim ~= user + 1 and victim or user_next[user], user);
+			if victim == user + 1 then victim = user_next[user + 2]; end
+			if victim == user + 2 then victim = user_next[user]; end
+			drop(victim, user);
 		end
 		if count < capacity then return true; end
 		local victim = next[2];
-		if victim == 2 then
+		if victim == 2 then victim = next[3]; end
+		if victim == 3 then
 			victim = user and user_next[user];
 			if not victim or victim == user then return false; end
 		end
@@ -389,6 +392,7 @@ function pure_lua.new(limits, capable)
 				local verdict = "delivered";
 				if bits & BOUNCE ~= 0 then
 					if was >= FAILED then return bits; end
+					move(n, 3, user + 2, times[n]);
 					how[n], verdict = was | FAILED, "failed";
 				elseif was >= DELIVERED then
 					verdict = "duplicate";
@@ -432,13 +436,16 @@ function pure_lua.new(limits, capable)
 
 	--- Returns how many entries were dealt with.
 	function pending.expire(now)
-		return expire(1, ttl, now) + expire(2, remember, now);
+		return expire(1, ttl, now) + expire(3, ttl, now) + expire(2, remember, now);
 	end
 
 	--- Entries not answered.
 	function pending.count()
-		local n, open = next[1], 0;
-		while n ~= 1 do n, open = next[n], open + 1; end
+		local open = 0;
+		for ring = 1, 3, 2 do
+			local n = next[ring];
+			while n ~= ring do n, open = next[n], open + 1; end
+		end
 		return open;
 	end
 

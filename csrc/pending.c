@@ -7,10 +7,21 @@
 
 /* -- Making room ----------------------------------------------------------------------------------------------------- */
 
-/* Of these two lists the entry that can be missed first: what was delivered nobody awaits. 0 when both are empty. */
+/* Of these two lists the entry that can be missed first: what was delivered nobody awaits, and what has failed, with which OPEN
+ * begins, hardly anybody. 0 when both are empty. */
 static rcpt_ref expendable(const struct list list[KINDS])
 {
 	return list[DONE].head ? list[DONE].head : list[OPEN].head;
+}
+
+/* The same of all entries. Of those that are pending only `own`, which are the requester's, or none for what is `stored`: that
+ * can be read again. */
+static rcpt_ref expendable_of_all(const struct rcpt_pending *t, const struct list own[KINDS], bool stored)
+{
+	const rcpt_ref ref = expendable(t->list);
+	if (ref && entry_at(t, ref)->state != RCPT_PENDING)
+		return ref;
+	return stored ? 0 : own[OPEN].head;
 }
 
 /* False, and the entry stays, when those who have to know of it cannot take it now. */
@@ -37,8 +48,7 @@ static bool is_much(const struct rcpt_pending *t, uint64_t bytes)
 
 /* Room for one more entry of `from`, of so many bytes. Of entries two go at the most, so that a table over new, lower limits
  * shrinks as it is used; of bytes as many entries as have them: each was added once. Once one has gone it is well: one in for
- * one out is no more than there was; and where bytes are over the limit for that, the next one makes room for both. In a full
- * table nothing that is awaited goes for an entry that is `stored`: that can be read again. */
+ * one out is no more than there was; and where bytes are over the limit for that, the next one makes room for both. */
 static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from, uint32_t bytes, bool stored)
 {
 	const struct jid *jid = jid_at(t, from);
@@ -51,7 +61,7 @@ static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from, uint32_
 			return gone ? RCPT_OK : RCPT_NO_MEMORY;
 	}
 	for (; gone < 2 && t->entries.count >= t->limits.capacity; gone++) {
-		const rcpt_ref victim = t->list[DONE].head || stored ? t->list[DONE].head : own[OPEN].head;
+		const rcpt_ref victim = expendable_of_all(t, own, stored);
 		if (!victim)
 			return gone ? RCPT_OK : RCPT_FULL;
 		if (!evict(t, victim))
@@ -221,8 +231,7 @@ bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt
 	if (!ref || entry_at(t, ref)->state != RCPT_PENDING)
 		return false;
 	tell_answer(entry_at(t, ref), time, answer);
-	entry_at(t, ref)->state = RCPT_FAILED;
-	rcpt_journal_note(t, ref);
+	rcpt_entry_enter(t, ref, RCPT_FAILED, time_of(entry_at(t, ref)));
 	return true;
 }
 
@@ -248,8 +257,8 @@ uint32_t rcpt_pending_forget(struct rcpt_pending *t, struct rcpt_str from)
 	return gone;
 }
 
-/* Is a requester at the limit, and would any that had to go be missed more than one of this kind, time and size? */
-static bool is_surplus(const struct rcpt_pending *t, rcpt_ref ref, int kind, int64_t time, uint32_t bytes)
+/* Is a requester at the limit, and would any that had to go be missed more than one of this state, time and size? */
+static bool is_surplus(const struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time, uint32_t bytes)
 {
 	const struct jid *jid = jid_at(t, ref);
 	const struct list *own = jid->list;
@@ -257,7 +266,7 @@ static bool is_surplus(const struct rcpt_pending *t, rcpt_ref ref, int kind, int
 	uint64_t sum = jid_bytes(jid) + bytes;
 	for (rcpt_ref victim = expendable(own); victim && (many || is_much(t, sum));) {
 		const struct entry *e = entry_at(t, victim);
-		if (kind_of(e) == kind ? time < time_of(e) : kind == DONE)
+		if (e->state == state ? time < time_of(e) : e->state < state) /* they are in the order in which they are missed */
 			return true;
 		many = false;
 		sum -= entry_bytes(t, e);
@@ -305,7 +314,7 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 		return RCPT_TOO_OLD;
 	const int64_t time = ticks(entry->time < now ? entry->time : now);
 	const rcpt_ref jid = rcpt_jid_find(t, q.from, q.from_hash);
-	if (jid && is_surplus(t, jid, entry->state == RCPT_DELIVERED_ONCE ? DONE : OPEN, time, query_bytes(&q)))
+	if (jid && is_surplus(t, jid, entry->state, time, query_bytes(&q)))
 		return turn_away(t, &q, entry->id, entry->state, time, flags & SHOWN);
 	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
 }

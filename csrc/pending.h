@@ -5,11 +5,12 @@
  * remembered for a while, so that a second ack is known for a duplicate. A bounce makes it failed, which a later ack still wins
  * over. JIDs are compared on their bare form, the asked room occupant (RCPT_OCCUPANT) in full; ids byte for byte.
  *
- * Bounds. A user who is over `per_user` loses the oldest of their own that was delivered, or else the oldest that is awaited. So
- * does one whose entries have more bytes than RCPT_ENTRY_BYTES for each of `per_user`, in the asked JID, as it is kept, and the
- * id, as text: as many go as have those, and where none is left the new one is taken in any case. A table that is full forgets
- * the oldest delivered entry, then the user's own oldest; where there is neither it takes nothing new (RCPT_FULL): nobody's
- * pending entry is ever given up for somebody else's.
+ * Bounds. A user who is over `per_user` loses the oldest of their own that was delivered, or else that has failed (what bounced
+ * first), or else the oldest that is pending. So does one whose entries have more bytes than RCPT_ENTRY_BYTES for each of
+ * `per_user`, in the asked JID, as it is kept, and the id, as text: as many go as have those, and where none is left the new one
+ * is taken in any case. A table that is full forgets the oldest delivered entry, then the oldest that has failed, then the user's
+ * own oldest; where there is none of these it takes nothing new (RCPT_FULL): nobody's pending entry is ever given up for somebody
+ * else's.
  *
  * Time is always an argument, in seconds since the epoch, from 0 to below RCPT_TIME_MAX; it is kept to 1/64 s. A clock that leaps
  * ahead makes all that much older; one that steps back makes an age 0, never negative.
@@ -57,7 +58,7 @@ enum rcpt_status {
 	RCPT_OK,
 	RCPT_KNOWN, /* add: this very entry is pending already; it keeps its time. Asked for by its client, it is no longer injected
 				 */
-	RCPT_FULL,  /* add: the table is full of other people's entries; put: of entries that are awaited */
+	RCPT_FULL,  /* add: the table is full of other people's pending entries; put: of anybody's */
 	RCPT_TOO_LONG, /* an id or a JID over its limit, or empty */
 	RCPT_TOO_OLD,  /* put: expired by now */
 	RCPT_NO_MEMORY
@@ -120,9 +121,10 @@ bool rcpt_pending_fail(struct rcpt_pending *t, struct rcpt_str from, struct rcpt
 bool rcpt_pending_state(const struct rcpt_pending *t, struct rcpt_str from, struct rcpt_str to, struct rcpt_str id,
 						enum rcpt_state *state);
 
-/* Drops entries that are over their time, oldest first, `max` at most; `visit` (may be NULL) is shown each before it goes. Those
- * of one requester, or of all where `from` is empty. Returns how many it dropped or put back in order: less than `max` means that
- * nothing is left to do. */
+/* Drops entries that are over their time, of each state the oldest first, `max` at most; `visit` (may be NULL) is shown each
+ * before it goes. Those of one requester, or of all where `from` is empty. Returns how many it dropped or put back in order: less
+ * than `max` means that nothing is left to do. One that has failed waits for those that bounced before it, and so may go late, by
+ * as long as its bounce took to come. */
 uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, double now, uint32_t max, rcpt_visit *visit, void *ud);
 
 /* Shows, once each, the pending entries that are `age` seconds old, `max` at most. Those of one requester (whose old entries are
@@ -133,7 +135,8 @@ uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, doubl
 uint32_t rcpt_pending_overdue(struct rcpt_pending *t, struct rcpt_str from, double now, double age, uint32_t max,
 							  rcpt_visit *visit, void *ud);
 
-/* Shows the entries of one requester, oldest first: those not delivered, then, with `delivered`, those delivered. */
+/* Shows the entries of one requester, oldest first: those not delivered, then, with `delivered`, those delivered. One that has
+ * failed comes behind those that bounced before it. */
 void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud);
 
 /* Puts back an entry as each() showed it, and takes it for stored. RCPT_OK, or why not: RCPT_KNOWN when it is there already,

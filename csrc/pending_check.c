@@ -6,13 +6,21 @@
 static uint32_t check_list(const struct rcpt_pending *t, const struct list *list, int which, int kind, rcpt_ref owner)
 {
 	uint32_t n = 0;
-	rcpt_ref before = 0;
+	rcpt_ref before = 0, failed = 0;
 	for (rcpt_ref ref = list->head; ref; ref = entry_at(t, ref)->link[which].next) {
 		const struct entry *e = entry_at(t, ref);
-		if (n++ > t->entries.count || e->link[which].prev != before || kind_of(e) != kind || (owner && e->from != owner))
+		if (n++ > t->entries.count || (before && e->link[which].prev != before) || kind_of(e) != kind ||
+			(owner && e->from != owner))
 			return UINT32_MAX;
+		if (e->state == RCPT_FAILED) {
+			if (failed != before) /* it is behind one that is pending */
+				return UINT32_MAX;
+			failed = ref;
+		}
 		before = ref;
 	}
+	if (list->head && entry_at(t, list->head)->link[which].prev != failed)
+		return UINT32_MAX;
 	return list->tail == before && list->n == n ? n : UINT32_MAX;
 }
 

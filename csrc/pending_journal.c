@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The journal of the pending table: for whom something has to be written to a store, and which entries of theirs.
  *
- * It is a queue of the JIDs that have such entries. Each counts its own: they are near the young ends of its lists, so that
- * finding them touches few others.
+ * It is a queue of the JIDs that have such entries. Each counts its own: they are near the young ends of those of their state, so
+ * that finding them touches few others.
  */
 #include "pending_table.h"
 
@@ -80,8 +80,9 @@ static bool may_wait(const struct rcpt_pending *t, const struct entry *e)
 static uint32_t each_due(struct rcpt_pending *t, const struct jid *jid, rcpt_visit *visit, void *ud, bool written)
 {
 	uint32_t left = jid->dirty, due = 0;
-	for (int kind = 0; kind < KINDS; kind++)
-		for (rcpt_ref ref = jid->list[kind].tail; ref && left > 0; ref = entry_at(t, ref)->link[USER].prev) {
+	for (enum rcpt_state state = RCPT_PENDING; state <= RCPT_DELIVERED_ONCE; state++) {
+		const struct run run = run_of(t, jid->list, USER, state);
+		for (rcpt_ref ref = run.last; ref && left > 0; ref = ref == run.first ? 0 : entry_at(t, ref)->link[USER].prev) {
 			struct entry *e = entry_at(t, ref);
 			if (!(e->flags & DIRTY))
 				continue;
@@ -96,6 +97,7 @@ static uint32_t each_due(struct rcpt_pending *t, const struct jid *jid, rcpt_vis
 				set_dirty(t, e, false);
 			}
 		}
+	}
 	return due;
 }
 

@@ -61,21 +61,31 @@ static struct list *list_of(struct rcpt_pending *t, const struct entry *e, int w
 	return which == TABLE ? &t->list[kind_of(e)] : &jid_at(t, e->from)->list[kind_of(e)];
 }
 
+/* Of the same state, and younger? */
+static bool is_younger(const struct entry *than, const struct entry *e)
+{
+	return than->state == e->state && time_of(than) > time_of(e);
+}
+
 void rcpt_entry_link(struct rcpt_pending *t, rcpt_ref ref, bool in_order)
 {
 	struct entry *e = entry_at(t, ref);
+	const bool failed = e->state == RCPT_FAILED;
 	for (int which = 0; which < LISTS; which++) {
 		struct list *list = list_of(t, e, which);
-		rcpt_ref before = list->tail;
-		while (in_order && which == USER && before && time_of(entry_at(t, before)) > time_of(e))
-			before = entry_at(t, before)->link[which].prev;
+		const rcpt_ref last = failed ? last_failed(t, list, which) : list->tail;
+		rcpt_ref before = last;
+		while (in_order && which == USER && before && is_younger(entry_at(t, before), e))
+			before = before == list->head ? 0 : entry_at(t, before)->link[which].prev;
 		const rcpt_ref after = before ? entry_at(t, before)->link[which].next : list->head;
 		e->link[which] = (struct link){.prev = before, .next = after};
 		*(before ? &entry_at(t, before)->link[which].next : &list->head) = ref;
 		*(after ? &entry_at(t, after)->link[which].prev : &list->tail) = ref;
+		if (failed)
+			entry_at(t, list->head)->link[which].prev = before == last ? ref : last;
 		list->n++;
 	}
-	if (kind_of(e) == OPEN && !t->next_overdue)
+	if (e->state == RCPT_PENDING && !t->next_overdue)
 		t->next_overdue = ref;
 }
 
@@ -84,9 +94,12 @@ static void link_out(struct rcpt_pending *t, rcpt_ref ref)
 	const struct entry *e = entry_at(t, ref);
 	for (int which = 0; which < LISTS; which++) {
 		struct list *list = list_of(t, e, which);
-		const struct link link = e->link[which];
-		*(link.prev ? &entry_at(t, link.prev)->link[which].next : &list->head) = link.next;
-		*(link.next ? &entry_at(t, link.next)->link[which].prev : &list->tail) = link.prev;
+		const rcpt_ref before = ref == list->head ? 0 : e->link[which].prev, after = e->link[which].next;
+		const rcpt_ref last = e->state == RCPT_FAILED ? last_failed(t, list, which) : 0, left = last == ref ? before : last;
+		*(before ? &entry_at(t, before)->link[which].next : &list->head) = after;
+		*(after ? &entry_at(t, after)->link[which].prev : &list->tail) = before;
+		if (left)
+			entry_at(t, list->head)->link[which].prev = left;
 		list->n--;
 	}
 	if (t->next_overdue == ref)

@@ -4,9 +4,12 @@
  *   entries  (from, id) --hash--> [entry]-->[entry]      one chain has all who were asked about one id of one requester
  *   jids     bare JID   --hash--> [jid]                  each JID is kept once, counted by the entries that name it
  *
- *   Every entry is in two doubly linked lists, oldest first, of one kind: OPEN (pending, failed) or DONE (delivered).
+ *   Every entry is in two doubly linked lists, oldest first, of one kind: OPEN (failed, then pending) or DONE (delivered).
  *     table.list[kind]    head -> oldest ... newest <- tail    expiry takes from the head
  *     jid.list[kind]      the same for one requester           eviction takes from the head
+ *
+ *   What has failed is in the order of its bounces, which makes failing O(1). No list has room for where it ends: the first that
+ *   failed has the last one in `prev`.
  *
  * Entries and JIDs are slab blocks and refer to each other by 4-byte references: an entry is 36 bytes and its id, which takes 16
  * where it is a UUID.
@@ -78,7 +81,7 @@ struct rcpt_pending {
 	struct rcpt_slab slab;
 	struct rcpt_lhash entries, jids;
 	struct list list[KINDS];
-	rcpt_ref next_overdue; /* the first open entry that has not been looked at */
+	rcpt_ref next_overdue; /* the first pending entry that has not been looked at */
 	struct list changed;   /* the journal; JIDs */
 	bool journal;
 	int64_t written_at, young; /* as changed() was told, in ticks */
@@ -153,6 +156,40 @@ static inline int kind_of(const struct entry *e)
 	return e->state == RCPT_DELIVERED_ONCE ? DONE : OPEN;
 }
 
+/* The last entry of a list that has failed, or 0. */
+static inline rcpt_ref last_failed(const struct rcpt_pending *t, const struct list *open, int which)
+{
+	const struct entry *first = open->head ? entry_at(t, open->head) : NULL;
+	return first && first->state == RCPT_FAILED ? first->link[which].prev : 0;
+}
+
+/* The part of a list that has the entries of one state. 0 and 0: none. */
+struct run {
+	rcpt_ref first, last;
+	int which;
+};
+
+static inline struct run run_of(const struct rcpt_pending *t, const struct list list[KINDS], int which, enum rcpt_state state)
+{
+	if (state == RCPT_DELIVERED_ONCE)
+		return (struct run){list[DONE].head, list[DONE].tail, which};
+	const struct list *open = &list[OPEN];
+	const rcpt_ref failed = last_failed(t, open, which);
+	if (state == RCPT_FAILED)
+		return (struct run){failed ? open->head : 0, failed, which};
+	const rcpt_ref first = failed ? entry_at(t, failed)->link[which].next : open->head;
+	return (struct run){first, first ? open->tail : 0, which};
+}
+
+/* Its first entry, which the run is without from then on, whatever becomes of it; or 0. */
+static inline rcpt_ref run_take(const struct rcpt_pending *t, struct run *run)
+{
+	const rcpt_ref ref = run->first;
+	if (ref)
+		run->first = ref == run->last ? 0 : entry_at(t, ref)->link[run->which].next;
+	return ref;
+}
+
 /* Should the store have this entry? */
 static inline bool belongs_in_store(const struct entry *e)
 {
@@ -197,9 +234,9 @@ static inline uint32_t entry_bytes(const struct rcpt_pending *t, const struct en
 	return jid_at(t, e->asked)->len + (e->id_len ? e->id_len : RCPT_UUID_TEXT);
 }
 
-/* Into its lists, at the young end; or, with `in_order`, among the requester's where its time is. */
+/* Into its lists, at the young end of those of its state; or, with `in_order`, among the requester's where its time is. */
 void rcpt_entry_link(struct rcpt_pending *t, rcpt_ref ref, bool in_order);
-/* The entry goes to the young end of the lists of its new state. */
+/* The entry goes to the young end of those of its new state. */
 void rcpt_entry_enter(struct rcpt_pending *t, rcpt_ref ref, enum rcpt_state state, int64_t time);
 void rcpt_entry_drop(struct rcpt_pending *t, rcpt_ref ref);
 /* False when `visit` is. */

@@ -31,27 +31,36 @@ bool rcpt_entry_show(const struct rcpt_pending *t, rcpt_ref ref, rcpt_visit *vis
 	return visit(ud, &shown);
 }
 
+/* Is this one to be shown before the other? Either may be 0. */
+static bool is_first(const struct rcpt_pending *t, rcpt_ref ref, rcpt_ref other)
+{
+	return ref && (!other || time_of(entry_at(t, ref)) <= time_of(entry_at(t, other)));
+}
+
 void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud)
 {
 	const rcpt_ref jid = rcpt_jid_find_bare(t, from);
 	if (!jid)
 		return;
-	for (int kind = OPEN; kind <= (delivered ? DONE : OPEN); kind++)
-		for (rcpt_ref ref = jid_at(t, jid)->list[kind].head; ref; ref = entry_at(t, ref)->link[USER].next)
-			if (!rcpt_entry_show(t, ref, visit, ud))
-				return;
+	const struct list *list = jid_at(t, jid)->list;
+	struct run failed = run_of(t, list, USER, RCPT_FAILED), pending = run_of(t, list, USER, RCPT_PENDING);
+	while (failed.first || pending.first)
+		if (!rcpt_entry_show(t, run_take(t, is_first(t, failed.first, pending.first) ? &failed : &pending), visit, ud))
+			return;
+	for (rcpt_ref ref = delivered ? list[DONE].head : 0; ref; ref = entry_at(t, ref)->link[USER].next)
+		if (!rcpt_entry_show(t, ref, visit, ud))
+			return;
 }
 
 /* -- What has expired ------------------------------------------------------------------------------------------------ */
 
-/* Expires entries of one kind from the old end of a list. */
-static uint32_t expire_list(struct rcpt_pending *t, const struct list *list, double span, int64_t now, uint32_t max,
-							rcpt_visit *visit, void *ud)
+/* Expires entries of one state from the old end. */
+static uint32_t expire_run(struct rcpt_pending *t, struct run run, double span, int64_t now, uint32_t max, rcpt_visit *visit,
+						   void *ud)
 {
 	uint32_t done = 0;
 	/* What a clock that stepped back has left in the future would hold up all behind it: it goes to the end, once. */
-	for (uint32_t left = list->n; left > 0 && done < max; left--) {
-		const rcpt_ref ref = list->head;
+	for (rcpt_ref ref; done < max && (ref = run_take(t, &run));) {
 		const struct entry *e = entry_at(t, ref);
 		const int64_t age = age_of(e, now);
 		if (age >= 0 && (double)age / TICKS < span)
@@ -76,8 +85,10 @@ uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, doubl
 	if (jid)
 		jid_at(t, jid)->refs++; /* it outlasts its entries, until we are done */
 	const struct list *list = jid ? jid_at(t, jid)->list : t->list;
-	uint32_t done = expire_list(t, &list[OPEN], t->limits.ttl, time, max, visit, ud);
-	done += expire_list(t, &list[DONE], t->limits.remember, time, max - done, visit, ud);
+	const int which = jid ? USER : TABLE;
+	uint32_t done = expire_run(t, run_of(t, list, which, RCPT_PENDING), t->limits.ttl, time, max, visit, ud);
+	done += expire_run(t, run_of(t, list, which, RCPT_FAILED), t->limits.ttl, time, max - done, visit, ud);
+	done += expire_run(t, run_of(t, list, which, RCPT_DELIVERED_ONCE), t->limits.remember, time, max - done, visit, ud);
 	if (jid)
 		rcpt_jid_release(t, jid);
 	return done;
@@ -87,7 +98,7 @@ uint32_t rcpt_pending_expire(struct rcpt_pending *t, struct rcpt_str from, doubl
 
 static bool is_news(const struct entry *e)
 {
-	return e->state == RCPT_PENDING && !(e->flags & RCPT_OVERDUE);
+	return !(e->flags & RCPT_OVERDUE);
 }
 
 /* Shows an entry as overdue. False, and it is not, when nobody takes it. */
@@ -139,7 +150,7 @@ static uint32_t overdue_of(struct rcpt_pending *t, rcpt_ref jid, int64_t now, do
 						   void *ud)
 {
 	uint32_t done = 0;
-	rcpt_ref ref = jid_at(t, jid)->list[OPEN].head;
+	rcpt_ref ref = run_of(t, jid_at(t, jid)->list, USER, RCPT_PENDING).first;
 	while (done < max && ref) {
 		const rcpt_ref next = entry_at(t, ref)->link[USER].next;
 		const enum walked walked = walk_over(t, ref, now, age);

@@ -62,12 +62,12 @@ static void put_at(struct naive_order *o, int at, struct naive_entry *e)
 	o->n++;
 }
 
-/* Before those of its kind at the end that are younger. */
+/* Before those of its state at the end that are younger. */
 static int place_by_time(const struct naive_order *o, const struct naive_entry *e)
 {
 	int place = o->n;
 	for (int i = o->n - 1; i >= 0; i--) {
-		if (done(o->entry[i]) != done(e))
+		if (o->entry[i]->state != e->state)
 			continue;
 		if (o->entry[i]->time <= e->time)
 			break;
@@ -90,27 +90,34 @@ static void link_out(struct naive *t, const struct naive_entry *e)
 	take_out(own_order(t, e->from), e);
 }
 
-static int count_kind(const struct naive_order *o, bool delivered)
+static int count_state(const struct naive_order *o, enum rcpt_state state)
 {
 	int n = 0;
 	for (int i = 0; i < o->n; i++)
-		n += done(o->entry[i]) == delivered;
+		n += o->entry[i]->state == state;
 	return n;
 }
 
-static struct naive_entry *first(const struct naive_order *o, bool delivered)
+static struct naive_entry *first(const struct naive_order *o, enum rcpt_state state)
 {
 	for (int i = 0; i < o->n; i++)
-		if (done(o->entry[i]) == delivered)
+		if (o->entry[i]->state == state)
 			return o->entry[i];
 	return NULL;
 }
 
-/* What makes room first: what nobody awaits any more. */
+/* What nobody awaits any more. */
+static struct naive_entry *settled(const struct naive_order *o)
+{
+	struct naive_entry *delivered = first(o, RCPT_DELIVERED_ONCE);
+	return delivered ? delivered : first(o, RCPT_FAILED);
+}
+
+/* What makes room first. */
 static struct naive_entry *expendable(const struct naive_order *own)
 {
-	struct naive_entry *delivered = first(own, true);
-	return delivered ? delivered : first(own, false);
+	struct naive_entry *e = settled(own);
+	return e ? e : first(own, RCPT_PENDING);
 }
 
 /* -- The journal ----------------------------------------------------------------------------------------------------- */
@@ -186,8 +193,8 @@ static enum rcpt_status make_room(struct naive *t, const struct naive_entry *fre
 	for (; own->n > 0 && is_much(t, own, fresh); gone++)
 		evict(t, expendable(own));
 	for (; gone < 2 && t->all.n >= (int)t->limits.capacity; gone++) {
-		struct naive_entry *victim = first(&t->all, true);
-		victim = victim || put ? victim : first(own, false);
+		struct naive_entry *victim = settled(&t->all);
+		victim = victim || put ? victim : first(own, RCPT_PENDING);
 		if (!victim)
 			return gone ? RCPT_OK : RCPT_FULL;
 		evict(t, victim);
@@ -326,17 +333,17 @@ bool naive_fail(struct naive *t, struct rcpt_str from, struct rcpt_str to, struc
 	if (!e || e->state != RCPT_PENDING)
 		return false;
 	tell_answer(e, now, answer);
-	e->state = RCPT_FAILED;
-	note(t, e);
+	enter_state(t, e, RCPT_FAILED, e->time);
 	return true;
 }
 
-static uint32_t expire_kind(struct naive *t, const struct naive_order *o, bool delivered, double span, double now, uint32_t max,
-							rcpt_visit *visit, void *ud)
+static uint32_t expire_state(struct naive *t, const struct naive_order *o, enum rcpt_state state, double now, uint32_t max,
+							 rcpt_visit *visit, void *ud)
 {
+	const double span = state == RCPT_DELIVERED_ONCE ? t->limits.remember : t->limits.ttl;
 	uint32_t gone = 0;
-	for (int left = count_kind(o, delivered); left > 0 && gone < max; left--) {
-		struct naive_entry *e = first(o, delivered);
+	for (int left = count_state(o, state); left > 0 && gone < max; left--) {
+		struct naive_entry *e = first(o, state);
 		const int64_t age = ticks(now) - e->time;
 		if (age >= 0 && (double)age / 64 < span)
 			break;
@@ -354,13 +361,14 @@ static uint32_t expire_kind(struct naive *t, const struct naive_order *o, bool d
 uint32_t naive_expire(struct naive *t, struct rcpt_str from, double now, uint32_t max, rcpt_visit *visit, void *ud)
 {
 	const struct naive_order *o = from.n ? own_order(t, from) : &t->all;
-	const uint32_t gone = expire_kind(t, o, false, t->limits.ttl, now, max, visit, ud);
-	return gone + expire_kind(t, o, true, t->limits.remember, now, max - gone, visit, ud);
+	uint32_t gone = expire_state(t, o, RCPT_PENDING, now, max, visit, ud);
+	gone += expire_state(t, o, RCPT_FAILED, now, max - gone, visit, ud);
+	return gone + expire_state(t, o, RCPT_DELIVERED_ONCE, now, max - gone, visit, ud);
 }
 
 static bool show_overdue(struct naive *t, struct naive_entry *e, rcpt_visit *visit, void *ud)
 {
-	if (e->state != RCPT_PENDING || (e->flags & RCPT_OVERDUE))
+	if (e->flags & RCPT_OVERDUE)
 		return false;
 	e->flags |= RCPT_OVERDUE;
 	note(t, e);
@@ -375,7 +383,7 @@ uint32_t naive_overdue(struct naive *t, struct rcpt_str from, double now, double
 	for (int i = 0; i < o->n && count < max;) {
 		struct naive_entry *e = o->entry[i];
 		const int64_t old = ticks(now) - e->time;
-		if (done(e) || (!from.n && e->looked_at)) {
+		if (e->state != RCPT_PENDING || (!from.n && e->looked_at)) {
 			i++;
 		} else if ((double)old / 64 >= age) {
 			e->looked_at = e->looked_at || !from.n;
@@ -394,11 +402,15 @@ uint32_t naive_overdue(struct naive *t, struct rcpt_str from, double now, double
 
 void naive_each(const struct naive *t, struct rcpt_str from, bool delivered, rcpt_visit *visit, void *ud)
 {
-	const struct naive_order *own = own_order((struct naive *)t, from);
-	for (int kind = 0; kind <= (delivered ? 1 : 0); kind++)
-		for (int i = 0; i < own->n; i++)
-			if (done(own->entry[i]) == kind)
-				show(own->entry[i], visit, ud);
+	struct naive_order left = *own_order((struct naive *)t, from);
+	while (left.n > count_state(&left, RCPT_DELIVERED_ONCE)) {
+		const struct naive_entry *failed = first(&left, RCPT_FAILED), *pending = first(&left, RCPT_PENDING);
+		const struct naive_entry *e = !pending || (failed && failed->time <= pending->time) ? failed : pending;
+		show(e, visit, ud);
+		take_out(&left, e);
+	}
+	for (int i = 0; delivered && i < left.n; i++)
+		show(left.entry[i], visit, ud);
 }
 
 /* Is anything that had to go for an entry missed more than that? */
@@ -408,7 +420,7 @@ static bool is_surplus(const struct naive *t, const struct naive_entry *fresh)
 	bool many = left.n >= (int)t->limits.per_user;
 	while (left.n > 0 && (many || is_much(t, &left, fresh))) {
 		const struct naive_entry *victim = expendable(&left);
-		if (done(fresh) == done(victim) ? fresh->time < victim->time : done(fresh))
+		if (fresh->state == victim->state ? fresh->time < victim->time : fresh->state > victim->state)
 			return true;
 		take_out(&left, victim);
 		many = false;
@@ -483,9 +495,9 @@ struct rcpt_str naive_changed(struct naive *t, double now, double young, rcpt_vi
 	if (t->changes == 0 || !any_dirty(t, own_order(t, t->changed[0]), true))
 		return RCPT_STR("");
 	const struct naive_order *own = own_order(t, t->changed[0]);
-	for (int kind = 0; kind < 2; kind++)
+	for (enum rcpt_state state = RCPT_PENDING; state <= RCPT_DELIVERED_ONCE; state++)
 		for (int i = own->n - 1; i >= 0; i--)
-			if (is_dirty(t, own->entry[i], true) && done(own->entry[i]) == kind)
+			if (is_dirty(t, own->entry[i], true) && own->entry[i]->state == state)
 				show(own->entry[i], visit, ud);
 	return t->changed[0];
 }
@@ -505,5 +517,6 @@ void naive_saved(struct naive *t, bool written)
 
 uint32_t naive_count(const struct naive *t, struct rcpt_str from)
 {
-	return (uint32_t)count_kind(from.n ? own_order((struct naive *)t, from) : &t->all, false);
+	const struct naive_order *o = from.n ? own_order((struct naive *)t, from) : &t->all;
+	return (uint32_t)(o->n - count_state(o, RCPT_DELIVERED_ONCE));
 }

@@ -21,7 +21,7 @@ struct naive_entry {
 	unsigned born;  /* a number that grows: of two entries that an answer fits, the younger has it */
 };
 
-/* Entries in order, oldest first; both kinds, delivered and not, in one. */
+/* Entries in order, oldest first; those of all states in one. */
 struct naive_order {
 	struct naive_entry *entry[NAIVE_ENTRIES];
 	int n;

@@ -86,6 +86,17 @@ static void previous_is_wrong(struct rcpt_pending *t)
 	entry_of(t, OPEN)->link[TABLE].prev = t->list[DONE].head;
 }
 
+static void failed_behind_pending(struct rcpt_pending *t)
+{
+	rcpt_pending_add(t, RCPT_STR("a@h"), RCPT_STR("z@h"), RCPT_STR("3"), 0, 0);
+	entry_at(t, t->list[OPEN].tail)->state = RCPT_FAILED;
+}
+
+static void end_of_failed_is_wrong(struct rcpt_pending *t)
+{
+	entry_of(t, OPEN)->state = RCPT_FAILED;
+}
+
 static void state_of_another_list(struct rcpt_pending *t)
 {
 	entry_of(t, OPEN)->state = RCPT_DELIVERED_ONCE;
@@ -209,6 +220,8 @@ static const struct {
 	{room_list_of_another_class, "the slab has other blocks than entries and JIDs"},
 	{bytes_miscounted, "the slab has other blocks than entries and JIDs"},
 	{previous_is_wrong, "a list of the table is broken"},
+	{failed_behind_pending, "a list of the table is broken"},
+	{end_of_failed_is_wrong, "a list of the table is broken"},
 	{state_of_another_list, "a list of the table is broken"},
 	{list_goes_round, "a list of the table is broken"},
 	{list_miscounted, "a list of the table is broken"},

@@ -176,6 +176,141 @@ static void a_user_over_quota_loses_their_own_oldest(void **state)
 	rcpt_pending_free(t);
 }
 
+struct seen {
+	int n;
+	char ids[256];
+};
+
+static bool see(void *ud, const struct rcpt_entry *e)
+{
+	struct seen *seen = ud;
+	seen->n++;
+	strncat(seen->ids, e->id.p, e->id.n);
+	return true;
+}
+
+static bool bounce(struct rcpt_pending *t, const char *from, const char *id, double now)
+{
+	return rcpt_pending_fail(t, text(from), text("x@h"), text(id), now, &answer);
+}
+
+/* In the order of their bounces, after what was delivered and before what is awaited; and in a full table whosever it is. */
+static void what_has_failed_makes_room_for_others(void **state)
+{
+	(void)state;
+	for (int whole = 0; whole < 2; whole++) {
+		struct rcpt_pending *t = make(whole ? 8 : 100, whole ? 100 : 8, 100, 10);
+		for (char id[] = "1"; id[0] <= '8'; id[0]++)
+			add(t, "a@h", "x@h", id, id[0] - '0');
+		for (const char *id = "364"; *id; id++) {
+			assert_true(bounce(t, "a@h", (char[]){*id, 0}, 9));
+			sound(t);
+		}
+		match(t, "a@h", "x@h", "5", 9);
+		match(t, "a@h", "x@h", "6", 9); /* an ack wins over the bounce */
+		assert_int_equal(rcpt_pending_count_of(t, text("a@h")), 6);
+		char id[] = "a";
+		for (const char *gone = "5634"; *gone; gone++, id[0]++) {
+			enum rcpt_state what;
+			assert_true(rcpt_pending_state(t, text("a@h"), text("x@h"), (struct rcpt_str){gone, 1}, &what));
+			assert_int_equal(add(t, whole ? "b@h" : "a@h", "x@h", id, 10), RCPT_OK);
+			assert_false(rcpt_pending_state(t, text("a@h"), text("x@h"), (struct rcpt_str){gone, 1}, &what));
+			sound(t);
+		}
+		assert_int_equal(add(t, "c@h", "x@h", "1", 10), whole ? RCPT_FULL : RCPT_OK);
+		assert_int_equal(match(t, "a@h", "x@h", "1", 11), RCPT_DELIVERED);
+		sound(t);
+		rcpt_pending_free(t);
+	}
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* The first, one within, the last, the only one: when they are answered, asked again, and put back. */
+static void what_has_failed_stays_in_order(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 2; how++)
+		for (const char *leaves = "1234"; *leaves; leaves++) {
+			struct rcpt_pending *t = make(10, 10, 100, 10);
+			struct seen seen = {0};
+			for (char id[] = "1"; id[0] <= '5'; id[0]++)
+				add(t, "a@h", "x@h", id, 1);
+			for (char id[] = "1"; id[0] <= '4'; id[0]++)
+				bounce(t, "a@h", id, 1);
+			for (const char *id = leaves; *id; id++) {
+				if (how == 0)
+					match(t, "a@h", "x@h", (char[]){*id, 0}, 2);
+				else
+					add(t, "a@h", "x@h", (char[]){*id, 0}, 2);
+				sound(t);
+			}
+			const struct rcpt_entry e = {
+				.from = text("a@h"), .asked = text("x@h"), .id = text("0"), .time = 0, .state = RCPT_FAILED};
+			assert_int_equal(rcpt_pending_put(t, &e, 3), RCPT_OK);
+			sound(t);
+			rcpt_pending_each(t, text("a@h"), true, see, &seen);
+			char expected[8] = "0";
+			strncat(expected, "1234", (size_t)(leaves[0] - '1'));
+			strcat(expected, "5");
+			strcat(expected, leaves);
+			assert_string_equal(seen.ids, expected);
+			rcpt_pending_free(t);
+		}
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* And a bounce that came late may hold it up for as long. */
+static void what_has_failed_expires_from_when_it_was_asked(void **state)
+{
+	(void)state;
+	for (int who = 0; who < 2; who++) {
+		struct rcpt_pending *t = make(10, 10, 100, 10);
+		struct seen seen = {0};
+		for (char id[] = "1"; id[0] <= '4'; id[0]++)
+			add(t, "a@h", "x@h", id, id[0] - '0');
+		bounce(t, "a@h", "1", 50);
+		bounce(t, "a@h", "3", 51);
+		bounce(t, "a@h", "2", 52);
+		const struct rcpt_str whose = text(who ? "a@h" : "");
+		assert_int_equal(rcpt_pending_expire(t, whose, 100.5, 10, see, &seen), 0);
+		assert_int_equal(rcpt_pending_expire(t, whose, 101, 10, see, &seen), 1);
+		assert_int_equal(rcpt_pending_expire(t, whose, 102, 10, see, &seen), 0);
+		assert_int_equal(rcpt_pending_expire(t, whose, 103, 1, see, &seen), 1);
+		assert_int_equal(rcpt_pending_expire(t, whose, 104, 10, see, &seen), 2);
+		assert_string_equal(seen.ids, "1342");
+		sound(t);
+		add(t, "a@h", "x@h", "5", 1000);
+		add(t, "a@h", "x@h", "6", 1000);
+		bounce(t, "a@h", "5", 1000);
+		bounce(t, "a@h", "6", 1000);
+		assert_int_equal(rcpt_pending_expire(t, whose, 200, 10, see, &seen), 2); /* the clock has stepped back */
+		sound(t);
+		assert_int_equal(rcpt_pending_expire(t, whose, 300, 10, see, &seen), 2);
+		assert_string_equal(seen.ids, "134256");
+		rcpt_pending_free(t);
+	}
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
+/* Nor is what is put back in front of it, however old that is. */
+static void what_has_failed_is_not_overdue(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make(10, 10, 100, 10);
+	struct seen seen = {0};
+	add(t, "a@h", "x@h", "1", 5);
+	bounce(t, "a@h", "1", 6);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 50, 10, 10, see, &seen), 0);
+	assert_int_equal(rcpt_pending_overdue(t, text("a@h"), 50, 10, 10, see, &seen), 0);
+	const struct rcpt_entry e = {.from = text("a@h"), .asked = text("x@h"), .id = text("2"), .time = 1};
+	assert_int_equal(rcpt_pending_put(t, &e, 50), RCPT_OK);
+	sound(t);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 50, 10, 10, see, &seen), 1);
+	rcpt_pending_each(t, text("a@h"), false, see, &seen);
+	assert_string_equal(seen.ids, "221");
+	rcpt_pending_free(t);
+}
+
 static void a_full_table_gives_up_nobody_elses(void **state)
 {
 	(void)state;
@@ -212,19 +347,6 @@ static void lower_limits_hold_as_the_table_is_used(void **state)
 		sound(t);
 		rcpt_pending_free(t);
 	}
-}
-
-struct seen {
-	int n;
-	char ids[256];
-};
-
-static bool see(void *ud, const struct rcpt_entry *e)
-{
-	struct seen *seen = ud;
-	seen->n++;
-	strncat(seen->ids, e->id.p, e->id.n);
-	return true;
 }
 
 static void expiry_goes_in_steps_oldest_first(void **state)
@@ -735,7 +857,8 @@ static void an_add_that_fails_changes_nothing(void **state)
 #define CAPACITY 50
 
 struct naive {
-	int used, from, to, id, done;
+	int used, from, to, id;
+	enum rcpt_state state;
 	double time;
 	long order;
 };
@@ -744,14 +867,21 @@ static struct naive naive[USERS * PEERS * IDS];
 static long order;
 
 /* The one that came first to be what it is. */
-static struct naive *naive_oldest(int from, int done)
+static struct naive *naive_oldest(int from, enum rcpt_state state)
 {
 	struct naive *oldest = NULL;
 	for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
-		if (naive[i].used && naive[i].done == done && (from < 0 || naive[i].from == from) &&
+		if (naive[i].used && naive[i].state == state && (from < 0 || naive[i].from == from) &&
 			(!oldest || naive[i].order < oldest->order))
 			oldest = &naive[i];
 	return oldest;
+}
+
+/* Of all, what nobody awaits any more. */
+static struct naive *naive_settled(int from)
+{
+	struct naive *delivered = naive_oldest(from, RCPT_DELIVERED_ONCE);
+	return delivered ? delivered : naive_oldest(from, RCPT_FAILED);
 }
 
 static int naive_count(int from)
@@ -764,24 +894,24 @@ static int naive_count(int from)
 
 static enum rcpt_status naive_add(struct naive *e, double now)
 {
-	if (e->used && !e->done)
+	if (e->used && e->state == RCPT_PENDING)
 		return RCPT_KNOWN;
 	if (!e->used) {
 		if (naive_count(e->from) >= PER_USER) {
-			struct naive *victim = naive_oldest(e->from, 1);
-			victim = victim ? victim : naive_oldest(e->from, 0);
+			struct naive *victim = naive_settled(e->from);
+			victim = victim ? victim : naive_oldest(e->from, RCPT_PENDING);
 			victim->used = 0;
 		}
 		if (naive_count(-1) >= CAPACITY) {
-			struct naive *victim = naive_oldest(-1, 1);
-			victim = victim ? victim : naive_oldest(e->from, 0);
+			struct naive *victim = naive_settled(-1);
+			victim = victim ? victim : naive_oldest(e->from, RCPT_PENDING);
 			if (!victim)
 				return RCPT_FULL;
 			victim->used = 0;
 		}
 	}
 	e->used = 1;
-	e->done = 0;
+	e->state = RCPT_PENDING;
 	e->time = now;
 	e->order = ++order;
 	return RCPT_OK;
@@ -791,16 +921,34 @@ static enum rcpt_verdict naive_match(struct naive *e, double now)
 {
 	if (!e->used) {
 		for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
-			if (naive[i].used && !naive[i].done && naive[i].from == e->from && naive[i].id == e->id)
+			if (naive[i].used && naive[i].state != RCPT_DELIVERED_ONCE && naive[i].from == e->from && naive[i].id == e->id)
 				return RCPT_FORGED;
 		return RCPT_UNKNOWN;
 	}
-	if (e->done)
+	if (e->state == RCPT_DELIVERED_ONCE)
 		return RCPT_DUPLICATE;
-	e->done = 1;
+	e->state = RCPT_DELIVERED_ONCE;
 	e->time = now;
 	e->order = ++order;
 	return RCPT_DELIVERED;
+}
+
+static bool naive_fail(struct naive *e)
+{
+	if (!e->used || e->state != RCPT_PENDING)
+		return false;
+	e->state = RCPT_FAILED;
+	e->order = ++order;
+	return true;
+}
+
+/* Expires the oldest of this state as long as they are that old. */
+static uint32_t naive_expire(enum rcpt_state state, double span, double now)
+{
+	uint32_t gone = 0;
+	for (struct naive *e; (e = naive_oldest(-1, state)) && now - e->time >= span; gone++)
+		e->used = 0;
+	return gone;
 }
 
 static void random_operations_agree_with_a_naive_table(void **state)
@@ -824,7 +972,7 @@ static void random_operations_agree_with_a_naive_table(void **state)
 					 (unsigned)e->id);
 		else
 			snprintf(id, sizeof id, "%.*s%d", e->id, "----------------------------------------", e->id);
-		switch (rand_r(&seed) % 8) {
+		switch (rand_r(&seed) % 9) {
 		case 0:
 		case 1:
 		case 2:
@@ -841,13 +989,17 @@ static void random_operations_agree_with_a_naive_table(void **state)
 				assert_true(answer.age == age);
 			break;
 		}
+		case 7: {
+			const double age = now - e->time;
+			const bool expected = naive_fail(e);
+			assert_int_equal(rcpt_pending_fail(t, text(from), text(to), text(id), now, &answer), expected);
+			if (expected)
+				assert_true(answer.age == age);
+			break;
+		}
 		default: {
-			uint32_t expired = 0;
-			for (size_t i = 0; i < sizeof naive / sizeof *naive; i++)
-				if (naive[i].used && now - naive[i].time >= (naive[i].done ? 60 : 300)) {
-					naive[i].used = 0;
-					expired++;
-				}
+			const uint32_t expired = naive_expire(RCPT_PENDING, 300, now) + naive_expire(RCPT_FAILED, 300, now) +
+									 naive_expire(RCPT_DELIVERED_ONCE, 60, now);
 			assert_int_equal(rcpt_pending_expire(t, ALL, now, 10000, NULL, NULL), expired);
 			break;
 		}
@@ -1200,7 +1352,7 @@ static void overdue_entries_are_shown_once(void **state)
 	rcpt_pending_saved(t, true);
 	seen_text[0] = 0;
 	assert_int_equal(rcpt_pending_overdue(t, ALL, 9, 10, 10, note_down, NULL), 0);
-	assert_int_equal(rcpt_pending_overdue(t, ALL, 10, 10, 10, note_down, NULL), 2);
+	assert_int_equal(rcpt_pending_overdue(t, ALL, 10, 10, 10, note_down, NULL), 1);
 	assert_int_equal(rcpt_pending_overdue(t, ALL, 10, 10, 10, note_down, NULL), 0);
 	assert_string_equal(seen_text, "1:11 ");
 	assert_string_equal(changed(t), "a@h 1:11 "); /* so that it is not told again after a restart */
@@ -1562,6 +1714,10 @@ int main(void)
 		cmocka_unit_test(failed_is_not_the_last_word),
 		cmocka_unit_test(an_answered_id_can_be_asked_again),
 		cmocka_unit_test(a_user_over_quota_loses_their_own_oldest),
+		cmocka_unit_test(what_has_failed_makes_room_for_others),
+		cmocka_unit_test(what_has_failed_stays_in_order),
+		cmocka_unit_test(what_has_failed_expires_from_when_it_was_asked),
+		cmocka_unit_test(what_has_failed_is_not_overdue),
 		cmocka_unit_test(a_full_table_gives_up_nobody_elses),
 		cmocka_unit_test(lower_limits_hold_as_the_table_is_used),
 		cmocka_unit_test(expiry_goes_in_steps_oldest_first),

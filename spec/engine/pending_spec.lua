@@ -204,6 +204,136 @@ describe("receipts.pending", function ()
 		end);
 	end);
 
+	describe("F2 gives up what was delivered first, then what has failed, then what is awaited:", function ()
+		local function ask(from, first, last)
+			for i = first, last do assert.is_true((pending:add(from, "x@h", "i"..i, i))); end
+		end
+		local function fail(from, ...)
+			for _, i in ipairs { ... } do assert.is_true((pending:fail(from, "x@h", "i"..i, 20))); end
+		end
+		local function ack(from, ...)
+			for _, i in ipairs { ... } do assert.equal("delivered", (pending:match(from, "x@h", "i"..i, 20))); end
+		end
+		local function put(id, time, state)
+			assert.equal(1, (pending:import("a@h", { { to = "x@h", id = id, time = time, state = state } }, 60)));
+		end
+		local function ids(entries)
+			local list = {};
+			for i, entry in ipairs(entries) do list[i] = entry.id; end
+			return table.concat(list, " ");
+		end
+		local function kept(from) return ids(pending:export(from or "a@h")); end
+
+		it("bounces push out nothing that is awaited", function ()
+			ask("a@h", 1, 5);
+			for i = 6, 25 do
+				ask("a@h", i, i);
+				fail("a@h", i);
+			end
+			assert.equal("i1 i2 i3 i4 i5 i21 i22 i23 i24 i25", kept());
+			assert.equal(10, pending:count("a@h"));
+			ack("a@h", 1, 2, 3, 4, 5, 25);
+		end);
+
+		it("of each the oldest first, which for what has failed is what bounced first", function ()
+			pending:journal();
+			ask("a@h", 1, 10);
+			fail("a@h", 7, 8, 3);
+			ack("a@h", 9, 8);
+			assert.equal("i1 i2 i4 i5 i6 i7 i3 i10 i9 i8", kept());
+			while pending:changed() do pending:saved(true); end
+			for i, gone in ipairs { "i9", "i8", "i7", "i3", "i1", "i2" } do
+				ask("a@h", 10 + i, 10 + i);
+				assert.is_nil(pending:state("a@h", "x@h", gone));
+			end
+			assert.equal("i7 i3 i1 i2", ids((pending:evicted())), "what the store has of others was removed");
+			assert.equal("i4 i5 i6 i10 i11 i12 i13 i14 i15 i16", kept());
+		end);
+
+		it("of too many bytes, too, and under lower limits", function ()
+			ask("a@h", 1, 8);
+			fail("a@h", 2, 6, 4);
+			assert.is_true((pending:add("a@h", ("x"):rep(2560 - 6 * 5 - 4), "long", 20)));
+			assert.equal("i1 i3 i4 i5 i7 i8 long", kept());
+			pending:forget("a@h");
+			ask("a@h", 1, 8);
+			fail("a@h", 2, 6, 4);
+			pending:limit { per_user = 5 };
+			ask("a@h", 9, 9);
+			assert.equal("i1 i3 i4 i5 i7 i8 i9", kept());
+			ask("a@h", 10, 10);
+			assert.equal("i3 i5 i7 i8 i9 i10", kept());
+		end);
+
+		it("of a full table, whosever what has failed is", function ()
+			pending:limit { capacity = 4 };
+			ask("b@h", 1, 2);
+			ask("a@h", 1, 2);
+			fail("b@h", 2);
+			fail("a@h", 1);
+			ack("a@h", 2);
+			ask("c@h", 1, 1);
+			assert.equal("i1", kept());
+			ask("c@h", 2, 2);
+			assert.equal("i1", kept("b@h"));
+			put("old", 1, "pending");
+			assert.equal("old", kept());
+			assert.same({ 0, 1, { "full" } }, { pending:import("a@h", { { to = "x@h", id = "1", time = 50, state = "failed" } }, 60) });
+			assert.same({ nil, "full" }, { pending:add("d@h", "x@h", "1", 60) });
+			ask("c@h", 3, 3);
+			assert.equal("i2 i3", kept("c@h"));
+		end);
+
+		it("so what is put back, where it is missed the least, makes room at once", function ()
+			pending:limit { per_user = 3 };
+			ask("a@h", 31, 33);
+			fail("a@h", 32);
+			put("older", 31, "failed");
+			put("done", 60, "delivered");
+			assert.equal("i31 i32 i33", kept());
+			put("younger", 32.5, "failed");
+			assert.equal("i31 younger i33", kept());
+			put("awaited", 1, "pending");
+			assert.equal("awaited i31 i33", kept());
+			put("failed", 60, "failed");
+			assert.equal("awaited i31 i33", kept());
+		end);
+
+		it("what has failed expires with what is awaited, or, where a later one bounced before it, with that", function ()
+			ask("a@h", 1, 4);
+			fail("a@h", 3, 1);
+			local function expired(now, from) return ids((select(2, pending:expire(now, 10, from)))); end
+			assert.equal("", expired(101), "it waits for the third");
+			assert.equal("i2", expired(102));
+			assert.equal("i3 i1", expired(103, "a@h"));
+			assert.equal("i4", expired(104));
+		end);
+
+		it("what was asked again after a bounce is awaited as any", function ()
+			ask("a@h", 1, 10);
+			fail("a@h", 1, 2, 3);
+			assert.is_true((pending:add("a@h", "x@h", "i2", 50)));
+			ask("a@h", 11, 13);
+			assert.equal("i5 i6 i7 i8 i9 i10 i2 i11 i12 i13", kept());
+			assert.same({ "i5", "i2" }, { select(2, pending:overdue(50, 45))[1].id, select(2, pending:overdue(90, 40, 10, "a@h"))[6].id });
+		end);
+
+		it("and another table goes on with it", function ()
+			ask("a@h", 1, 10);
+			fail("a@h", 5);
+			local copy, other = receipts.pending { per_user = 10 }, receipts.pending {};
+			assert.equal(10, (copy:import("a@h", pending:export("a@h"), 20)));
+			copy:add("a@h", "x@h", "i11", 20);
+			assert.is_nil(copy:state("a@h", "x@h", "i5"));
+			assert.equal("pending", copy:state("a@h", "x@h", "i1"));
+			assert.is_true(copy:check());
+			other:take_over(pending);
+			pending = other;
+			ask("a@h", 11, 11);
+			assert.equal("i1 i2 i3 i4 i6 i7 i8 i9 i10 i11", kept());
+		end);
+	end);
+
 	it("F2 expires what is over its time, in steps", function ()
 		for i = 1, 5 do pending:add("a@h", "x@h", tostring(i), i); end
 		local done, gone = pending:expire(104, 2);
