@@ -14,8 +14,8 @@ local fates = {};
 local methods = {};
 local mt = { __index = methods };
 
--- accounts: account -> { count, of = cache: requester's bare JID -> cache of fates by key(), most = who has had most of late }
--- count: of all fates
+-- accounts: account -> { count, of = cache: requester's bare JID -> cache of fates by key(), most = who has most, if that is more
+-- than MUCH, or had when that was last looked at; "" if nobody has }; count: of all fates
 function fates.new()
 	return setmetatable({ accounts = new_cache(MAX_ALL + 1), count = 0 }, mt);
 end
@@ -44,9 +44,20 @@ local function remove(self, theirs, bare, list, k)
 	theirs.count, self.count = theirs.count - 1, self.count - 1;
 end
 
+-- Who has most, of those that have very much.
+local function who_has_most(theirs)
+	local who, most = "", MUCH;
+	for requester, list in theirs.of:items() do
+		if list:count() > most then who, most = requester, list:count(); end
+	end
+	return who;
+end
+
 local function make_room(self, theirs)
-	local who, list = theirs.most, theirs.of:get(theirs.most);
-	if not list or list:count() <= MUCH then who, list = theirs.of:tail(); end
+	local list = theirs.of:get(theirs.most);
+	if theirs.most ~= "" and (not list or list:count() <= MUCH) then theirs.most = who_has_most(theirs); end
+	local who = theirs.most ~= "" and theirs.most or theirs.of:tail();
+	list = theirs.of:get(who);
 	remove(self, theirs, who, list, (list:tail()));
 end
 
@@ -55,7 +66,7 @@ local function add(self, account, theirs, bare, list, k, fate)
 	theirs.of:set(bare, list); -- now the latest, and so is the account
 	theirs.count, self.count = theirs.count + 1, self.count + 1;
 	local most = theirs.of:get(theirs.most);
-	if not most or list:count() > most:count() then theirs.most = bare; end
+	if list:count() > math.max(MUCH, most and most:count() or 0) then theirs.most = bare; end
 	if theirs.count > MAX_OF_ACCOUNT then make_room(self, theirs); end
 	self.accounts:set(account, theirs);
 	while self.count > MAX_ALL do self:forget((self.accounts:tail())); end

@@ -24,7 +24,8 @@ local MAX_WAITING = 100; -- stanzas that wait for the records of one user to be 
 local GIVE_UP_AFTER = 3; -- users in a row who cannot be served: the store is down, and nobody's records are read for that time
 local PATIENCE = 5; -- seconds for which all are tried nevertheless, when it is the last time
 local PAUSE = 1; -- seconds until that is tried again, when Prosody stops
-local REST, MIN_REST, MAX_REST = 20, 0.1, 60; -- how many times as long as their writing took a user's records rest; seconds
+local MUCH = 1000; -- entries of one user, who has very many
+local REST, MIN_REST, MAX_REST = 20, 0.1, 60; -- how many times as long as their writing took their records rest; seconds
 local DOOMSDAY = 2^38 - 1; -- the last time that the table knows: all has expired by then
 local MAX_OF_ONE = 1000000; -- entries that the table shows at once
 local NO_ROOM = "there is no room for it in memory (receipts_max_pending)";
@@ -311,15 +312,16 @@ local function take_back(self, user, entries, gone)
 end
 
 -- Prosody's files are written anew for each change, and nothing else is done meanwhile: a user of whom very much is pending would hold up all
--- others with each message.
+-- others with each message. Of others it is not to be measured: where a storage lets others run, the time is that of all.
 local function is_resting(self, user, now)
 	local till = self.rests[user];
-	return till ~= nil and now < till and now > till - MAX_REST; -- the clock may be set back
+	return till ~= nil and now < till and till - now < MAX_REST + 1; -- the clock may be set back
 end
 
 local function rest(self, user, cpu)
 	local seconds = math.min(MAX_REST, REST * cpu);
-	self.rests[user] = seconds > MIN_REST and self.actions.now() + seconds or nil;
+	local rests = seconds > MIN_REST and self.pending:count(jid_join(user, self.host)) > MUCH;
+	self.rests[user] = rests and self.actions.now() + seconds or nil;
 end
 
 -- Writes one user's changes, which the journal takes for written already. Returns whether that worked; else it is as if nobody had tried.
@@ -439,8 +441,8 @@ end
 -- @param sleep  function (seconds): nobody else runs meanwhile, nor has to any more
 -- @return whether all is written
 function methods:flush_at_stop(began, sleep)
-	self.patient_until = self.actions.now() + PATIENCE;
-	for _ = 1, PATIENCE / PAUSE do -- the clock may be set back
+	self.patient_until = math.min(began, self.actions.now()) + PATIENCE; -- the clock may be set back
+	for _ = 1, PATIENCE / PAUSE do
 		if write_all(self) then return true; end
 		if self.actions.now() + PAUSE >= began + PATIENCE then break; end
 		sleep(PAUSE);
@@ -468,6 +470,7 @@ function methods:leave(user)
 	local _, entries = self.pending:expire(DOOMSDAY, MAX_OF_ONE, jid_join(user, self.host));
 	for _, entry in ipairs(entries) do self:dropped(entry); end
 	self.known:set(user, nil);
+	self.rests[user] = nil;
 end
 
 --- One user after the other of those with entries from the store. In the table as a whole these are not in the order of their times.

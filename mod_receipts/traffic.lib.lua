@@ -195,7 +195,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 		parts.reports:outcome(verdict, account, occupant and by, id, age, by, injected);
 	end
 	if what & bits.bounce ~= 0 and not verdict and is_delivered(parts, account, stanza) then
-		parts.record(stanza, "E6 bounced after its ack", nil, true);
+		parts.record(stanza, "E6 bounced after its ack"); -- as often as whoever was asked likes
 	end
 	if what & (odd | bits.received) == 0 then -- an ordinary ask
 		if parts.preferences:answers_for(user) then parts.answering:delivering(account, stanza, parts.late[event]); end

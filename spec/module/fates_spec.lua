@@ -87,6 +87,33 @@ describe("fates", function ()
 		assert.equal(500, counts());
 	end);
 
+	it("D4 F2 are of whoever has most also when that was somebody else before", function ()
+		all:set("b@h", "carol@h/1", "hers", "open");
+		for i = 1, 200 do all:set("b@h", "eve@x/1", tostring(i), "open"); end
+		for i = 1, 299 do all:set("b@h", "mallory@x/1", tostring(i), "open"); end
+		for i = 1, 298 do all:set("b@h", "u"..i.."@h/1", "x", "open"); end
+		assert.same({ true, true, true }, remembered({ "carol@h/1", "hers" }, { "eve@x/1", "200" }, { "mallory@x/1", "299" }));
+		local counts_of = {};
+		for bare, list in all.accounts:get("b@h").of:items() do counts_of[bare] = list:count(); end
+		assert.same({ 101, 100 }, { counts_of["eve@x"], counts_of["mallory@x"] });
+		for i = 299, 301 do all:set("b@h", "u"..i.."@h/1", "x", "open"); end
+		assert.same({ false, false, true }, remembered({ "carol@h/1", "hers" }, { "eve@x/1", "101" }, { "eve@x/1", "102" }), "nobody has very much");
+		for i = 201, 300 do all:set("b@h", "eve@x/1", tostring(i), "open"); end
+		assert.is_true(remembered({ "u50@h/1", "x" })[1], "and then somebody has again");
+		for i = 101, 300 do all:set("b@h", "eve@x/1", tostring(i), nil); end
+		for i = 1, 400 do all:set("b@h", "v"..i.."@h/1", "x", "open"); end
+		assert.equal(500, counts());
+	end);
+
+	it("D4 F2 are longer of who asks again than of who does not", function ()
+		for i = 1, 500 do all:set("b@h", "u"..i.."@h/1", "x", "open"); end
+		all:set("b@h", "u1@h/1", "y", "open");
+		all:set("b@h", "u2@h/1", "x", nil);
+		all:set("b@h", "u2@h/1", "x", "open");
+		all:set("b@h", "new@h/1", "x", "open");
+		assert.same({ true, true, false }, remembered({ "u1@h/1", "y" }, { "u2@h/1", "x" }, { "u3@h/1", "x" }));
+	end);
+
 	it("D4 F2 are so many in all, and the account that had none for the longest is forgotten first", function ()
 		for n = 1, 210 do
 			for i = 1, 510 do all:set("u"..n.."@h", "a@h/1", tostring(i), "open"); end

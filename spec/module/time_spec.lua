@@ -48,7 +48,7 @@ describe("a week", function ()
 		};
 		function parts.drain() end
 		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
-			now = now, failed = error, drain = parts.drain, expired = function (entry) upkeep_lib.expired(entry, now(), parts); end;
+			now = now, cpu = os.clock, failed = error, drain = parts.drain, expired = function (entry) upkeep_lib.expired(entry, now(), parts); end;
 			exists = exists;
 		});
 		local function count(outcome, id)
@@ -213,7 +213,7 @@ describe("a storage that takes its time", function ()
 		local parts = { options = { expire_after = 7 * DAY, overdue_after = HOUR, flush_interval = 5 }, pending = pending };
 		function parts.drain() end
 		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
-			now = now, failed = error, drain = parts.drain, expired = error, exists = exists;
+			now = now, cpu = os.clock, failed = error, drain = parts.drain, expired = error, exists = exists;
 		});
 		upkeep_lib.start(add_timer, log, function (_, handler) return handler; end, now, parts);
 		while clock < began + seconds do

@@ -377,6 +377,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({ "directed" }, on.acks());
 		assert.equal("answered", fate("directed"));
 		subscription("both");
+		assert.equal("nil", on.server:run("return tostring(next(prosody.hosts.localhost.modules.receipts.module.save().own))"), "what comes is judged");
 	end);
 
 	it("D3 D5 come to oneself, on the session that asked", function ()
