@@ -14,8 +14,7 @@
 -- outcome: "answered", "acked" or "refused", in the moment in which a room may send it to another device yet, or where it is `again`.
 
 local st = require "util.stanza";
-local hmac_sha256 = require "util.hashes".hmac_sha256;
-local long_id, short_id = require "util.id".long, require "util.id".short;
+local short_id = require "util.id".short;
 local jid_bare = require "util.jid".bare;
 local time_now = require "util.time".now;
 
@@ -38,15 +37,17 @@ local mt = { __index = methods };
 --- @param asks    optional: function (stanza): is it a message that asks?
 -- @param stored  function (stanza): was it in offline storage, and so has gone to nobody else?
 function answers.new(asks, stored)
+	-- prefix: all answers' ids begin with it, so that until a restart a bounce is known however late it comes, and there is no list of them. Who
+	-- gets one knows it, and can make up bounces: they end with us.
 	-- sending: ids of answers that are being sent -> "sent" | "bounced"
-	return setmetatable({ asks = asks, stored = stored, fates = fates_lib.new(), key = long_id(), sending = {} }, mt);
+	return setmetatable({ asks = asks, stored = stored, fates = fates_lib.new(), prefix = short_id(), sending = {} }, mt);
 end
 
 --- What another one remembered, after a reload.
 -- @param same  answers were given for the same users: else some of what it remembers of messages may be of earlier ones
 function methods:take_over(other, same)
 	if same then self.fates:take_over(other.fates); end
-	self.key, self.sending = other.key, other.sending;
+	self.prefix, self.sending = other.prefix, other.sending;
 end
 
 --- The user is gone.
@@ -330,28 +331,21 @@ for _, unarchived in ipairs { true, false } do
 	end
 end
 
--- An answer's id proves that it is one of ours: so until a restart its bounce is known however late it comes, and there is no list of them.
-local PROOF = 16; -- hexadecimal digits: 64 bits
-
-local function sign(self, text)
-	return text..hmac_sha256(self.key, text, true):sub(1, PROOF);
-end
-
 --- Makes the answer (rule D5).
 -- @param from  full JID that the message has arrived at
 function methods:make(from, content)
 	local unarchived, private = marks(content);
 	local made = st.clone(ANSWERS[unarchived][private]);
 	local attr = made.attr;
-	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, sign(self, short_id());
+	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, self.prefix..short_id();
 	made.tags[1].attr.id = content.attr.id;
 	return made;
 end
 
 --- Is this the bounce of an answer of ours? (rule D8)
 function methods:bounced(stanza)
-	local id = stanza.attr.id;
-	if stanza.attr.type ~= "error" or not id or #id <= PROOF or sign(self, id:sub(1, -PROOF - 1)) ~= id then return false; end
+	local id, prefix = stanza.attr.id, self.prefix;
+	if stanza.attr.type ~= "error" or not id or id:sub(1, #prefix) ~= prefix then return false; end
 	if self.sending[id] then self.sending[id] = "bounced"; end
 	return true;
 end
