@@ -313,9 +313,14 @@ end
 
 -- Prosody's files are written anew for each change, and nothing else is done meanwhile: a user of whom very much is pending would hold up all
 -- others with each message. Of others it is not to be measured: where a storage lets others run, the time is that of all.
-local function is_resting(self, user, now)
-	local till = self.rests[user];
+local function is_resting(self, user)
+	local till, now = self.rests[user], self.actions.now();
 	return till ~= nil and now < till and till - now < MAX_REST + 1; -- the clock may be set back
+end
+
+-- Have this user's records to wait, be it that they could not be written?
+local function has_to_wait(self, user)
+	return is_put_off(self, user) or is_resting(self, user);
 end
 
 local function rest(self, user, cpu)
@@ -368,7 +373,7 @@ local function write_changed(self, round, young)
 		local user = jid and jid_node(jid);
 		if not jid or jid == last_failed or user and self.written[user] then return true; end
 		local ok = not user; -- the server itself has no records
-		if user and not is_put_off(self, user) and not is_resting(self, user, time) then
+		if user and not has_to_wait(self, user) then
 			local changes, any_kept = changes_of(self, user, entries);
 			self.pending:saved(true); -- now: the table may change while the storage is at work
 			ok = save(self, user, entries, changes, any_kept);
@@ -393,7 +398,7 @@ local function remove_gone(self, round)
 	while #self.going > 0 do
 		local user = table.remove(self.going);
 		if (self.gone[user] or self.purged[user]) and not self.written[user] then
-			local ok = not is_put_off(self, user) and not is_resting(self, user, self.actions.now()) and save(self, user, {}, (changes_of(self, user, {})));
+			local ok = not has_to_wait(self, user) and save(self, user, {}, (changes_of(self, user, {})));
 			if not goes_on(self, round, ok) then return false; end
 		end
 	end

@@ -332,6 +332,9 @@ describe("store", function ()
 		for _, user in ipairs { "a", "b", "c", "d" } do ask(user, "4"); end
 		assert.is_false(store:flush_at_stop(now, sleep));
 		assert.equal("1 2 4", ids "d", "though three could not be written before");
+		ask("d", "5");
+		assert.is_false(store:flush_at_stop(now - 10, sleep));
+		assert.equal("1 2 4", ids "d", "another host has taken the time: nobody is tried any more once three could not be written");
 		broken, slept = true, 0;
 		assert.is_false(store:flush_at_stop(now - 3, sleep));
 		assert.equal(1, slept, "another host has waited already");

@@ -299,6 +299,9 @@ suite("", function (on)
 		assert.equal("error", on.alice_gets("bob", bounce)[1].attr.type);
 		assert.equal("delivered", state());
 		assert.equal("E6 bounced; E6 bounced after its ack", on.server:why("alice@localhost", "e6"));
+		for _ = 1, 40 do on.send("bob", bounce); end
+		on.alice:messages();
+		assert.truthy(on.server:why("alice@localhost", "e6"):find("^E6 bounced; "), "F4 whoever was asked cannot displace what concerns the user");
 	end);
 
 	describe("E6 takes what Prosody itself bounces for a failure:", function ()
