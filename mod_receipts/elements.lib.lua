@@ -26,18 +26,30 @@ function elements.acked(stanza)
 	return id;
 end
 
-local PASSING = { ["urn:xmpp:jingle-message:0"] = true, ["http://jabber.org/protocol/chatstates"] = true };
+local function set(list)
+	local out = {};
+	for _, item in ipairs(list) do out[item] = true; end
+	return out;
+end
 
---- Does this message matter for a moment only, as a call that rings does (XEP-0353), or that somebody is typing (XEP-0085)? To be told that
--- it arrived says that there is a client that rings; sent again it would ring once more.
+local CALLS = set { "urn:xmpp:jingle-message:0", "urn:xmpp:call-invites:0" };
+local xmlns_states = "http://jabber.org/protocol/chatstates";
+-- What says nothing by itself, and so may be beside a chat state alone.
+local BESIDE = set { xmlns_receipts, xmlns_states, "urn:xmpp:hints", "urn:xmpp:sid:0", "urn:xmpp:occupant-id:0", "urn:xmpp:delay",
+	"http://jabber.org/protocol/muc#user" };
+
+--- Does this message matter for a moment only, as a call that rings does (XEP-0353, XEP-0482), or that somebody is typing (XEP-0085)? To be
+-- told that it arrived says that there is a client that rings; sent again it would ring once more.
 function elements.is_passing(stanza)
-	local passing = false;
+	local call, state, more = false, false, false;
 	for _, tag in ipairs(stanza.tags) do
-		local xmlns = tag.attr.xmlns;
-		if tag.name == "body" or tag.name == "encrypted" then return false; end
-		passing = passing or PASSING[xmlns] or false;
+		local name, xmlns = tag.name, tag.attr.xmlns;
+		if name == "body" or name == "encrypted" then return false; end
+		call = call or CALLS[xmlns] or false;
+		state = state or xmlns == xmlns_states;
+		more = more or not BESIDE[xmlns] and not (name == "thread" and not xmlns);
 	end
-	return passing;
+	return call or state and not more;
 end
 
 elements.SENT_AGAIN = "Sent again: no receipt has come"; -- of a copy's delay: tells it from what has waited in offline storage

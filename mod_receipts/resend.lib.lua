@@ -3,6 +3,7 @@
 -- advises against it without an agreement, and a client known to support receipts is taken for one.
 --
 -- kept[requester, id] = { to -> { content, attempts left, delay until the next look } }. In memory only.
+-- corrections[requester, id, to whom: a bare JID] = id of the latest correction of that message, while that is kept.
 -- copies[requester, id, who was asked: a bare JID] = { client's full JID -> how many were sent there that have not bounced }, also when
 -- nothing is kept any more.
 
@@ -18,6 +19,8 @@ local presence = module:require "presence";
 local proof = module:require "proof";
 
 local full_sessions = prosody.full_sessions;
+
+local xmlns_hints = "urn:xmpp:hints";
 
 local MAX_KEPT = 10000; -- messages
 local MAX_KEPT_OF = 100; -- of one user
@@ -36,7 +39,8 @@ local mt = { __index = methods };
 --                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza)
 function resend.new(attempts, after, actions)
 	return setmetatable({
-		attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {}, copies = new_cache(MAX_KEPT);
+		attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {}, corrections = {};
+		copies = new_cache(MAX_KEPT);
 		passing = setmetatable({}, { __mode = "k" }); -- event that a message passes -> function () that keeps it
 	}, mt);
 end
@@ -79,12 +83,12 @@ local function key_of(requester, id)
 	return requester.."\0"..id;
 end
 
-local function key_of_copies(requester, id, asked)
+local function key_between(requester, id, asked)
 	return key_of(jid_bare(requester), id).."\0"..jid_bare(asked);
 end
 
 local function count_copy(self, attr, jid)
-	local key = key_of_copies(attr.from, attr.id, jid);
+	local key = key_between(attr.from, attr.id, jid);
 	local copies = self.copies:get(key) or {};
 	copies[jid] = (copies[jid] or 0) + 1;
 	self.copies:set(key, copies);
@@ -94,7 +98,7 @@ end
 -- for that of a copy.
 function methods:bounced(stanza)
 	local attr = stanza.attr;
-	local copies = attr.from and attr.to and attr.id and self.copies:get(key_of_copies(attr.to, attr.id, attr.from));
+	local copies = attr.from and attr.to and attr.id and self.copies:get(key_between(attr.to, attr.id, attr.from));
 	if not copies or not copies[attr.from] then return false; end
 	copies[attr.from] = copies[attr.from] > 1 and copies[attr.from] - 1 or nil;
 	return true;
@@ -107,6 +111,7 @@ local function forget(self, message)
 	message.timer:stop();
 	self.kept[key][attr.to] = nil;
 	if next(self.kept[key]) == nil then self.kept[key] = nil; end
+	if message.corrects then self.corrections[message.corrects] = nil; end
 	self.count = self.count - 1;
 	self.count_of[from] = self.count_of[from] > 1 and self.count_of[from] - 1 or nil;
 end
@@ -191,18 +196,25 @@ function methods:keep(stanza, stamp)
 	local attr = stanza.attr;
 	local from = jid_bare(attr.from);
 	if not attr.to or attr.to == from or elements.is_passing(stanza) then return; end -- to oneself; mod_carbons puts in the address
+	if stanza:get_child("no-store", xmlns_hints) then return; end -- XEP-0334: not even for who comes online later
 	local key = key_of(from, attr.id);
 	local earlier = self.kept[key] and self.kept[key][attr.to];
 	if earlier then forget(self, earlier); end
-	self.copies:set(key_of_copies(from, attr.id, attr.to), nil);
+	self.copies:set(key_between(from, attr.id, attr.to), nil);
 	local count = self.count_of[from] or 0;
 	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
+	content:remove_children("store", xmlns_hints);
 	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = module.host, stamp = stamp }):text(elements.SENT_AGAIN):up()
 		-- Archives and other devices have the first one.
-		:tag("no-store", { xmlns = "urn:xmpp:hints" }):up():tag("no-copy", { xmlns = "urn:xmpp:hints" }):up()
+		:tag("no-store", { xmlns = xmlns_hints }):up():tag("no-copy", { xmlns = xmlns_hints }):up()
 		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();
+	local corrected = overtaken(stanza);
 	local message = { content = content, left = self.attempts, delay = self.after, age = 0 };
+	if corrected then
+		message.corrects = key_between(from, corrected, attr.to);
+		self.corrections[message.corrects] = attr.id;
+	end
 	self.kept[key] = self.kept[key] or {};
 	self.kept[key][attr.to] = message;
 	self.count = self.count + 1;
@@ -210,14 +222,23 @@ function methods:keep(stanza, stamp)
 	message.timer = self.actions.later(self.after, function () look(self, message); end);
 end
 
---- What this sender has said by an earlier message to the same person is no longer so: that is not sent again.
-function methods:overtake(attr, id)
-	if not attr.from or not attr.to then return; end
+-- Forgets what a requester has sent to a person with this id.
+local function forget_between(self, requester, id, person)
 	local list = {};
-	for to, message in pairs(self.kept[key_of(jid_bare(attr.from), id)] or {}) do
-		if jid_bare(to) == jid_bare(attr.to) then table.insert(list, message); end
+	for to, message in pairs(self.kept[key_of(requester, id)] or {}) do
+		if jid_bare(to) == person then table.insert(list, message); end
 	end
 	for _, message in ipairs(list) do forget(self, message); end
+end
+
+--- What this sender has said by an earlier message to the same person is no longer so: that is not sent again, nor what has corrected it
+-- before, since each correction names the first message (XEP-0308 §3).
+function methods:overtake(attr, id)
+	if not attr.from or not attr.to then return; end
+	local requester, person = jid_bare(attr.from), jid_bare(attr.to);
+	local correction = self.corrections[key_between(requester, id, person)];
+	forget_between(self, requester, id, person);
+	if correction then forget_between(self, requester, correction, person); end
 end
 
 -- Stream management will deliver it to this session by itself.

@@ -24,6 +24,30 @@ describe("receipt elements", function ()
 		assert.same({ "1", "own", "own", "own" }, { acked("1", "2"), acked(false, "2"), acked("", "2"), acked() });
 	end);
 
+	it("D6 G1 are for a moment only in a call, or beside a chat state and nothing that a message says", function ()
+		local CALL, STATE = "urn:xmpp:jingle-message:0", "http://jabber.org/protocol/chatstates";
+		local function is_passing(...)
+			local stanza = st.message { id = "1", type = "chat" };
+			for _, tag in ipairs { { "request", R }, ... } do stanza:tag(tag[1], { xmlns = tag[2] }):up(); end
+			return elements.is_passing(stanza);
+		end
+		for _, call in ipairs { CALL, "urn:xmpp:call-invites:0" } do
+			assert.is_true(is_passing { "invite", call });
+			assert.is_true(is_passing({ "invite", call }, { "x", "urn:example:more" }));
+			assert.is_false(is_passing({ "invite", call }, { "body" }));
+		end
+		assert.is_true(is_passing { "composing", STATE });
+		for name, xmlns in pairs { thread = false, store = "urn:xmpp:hints", ["stanza-id"] = "urn:xmpp:sid:0", delay = "urn:xmpp:delay",
+			["occupant-id"] = "urn:xmpp:occupant-id:0", x = "http://jabber.org/protocol/muc#user" } do
+			assert.is_true(is_passing({ name, xmlns or nil }, { "composing", STATE }), name);
+		end
+		for name, xmlns in pairs { body = false, encrypted = "urn:xmpp:omemo:2", ["file-sharing"] = "urn:xmpp:sfs:0", openpgp = "urn:xmpp:openpgp:0",
+			thread = "urn:example:more" } do
+			assert.is_false(is_passing({ name, xmlns or nil }, { "active", STATE }), name);
+		end
+		assert.is_false(is_passing());
+	end);
+
 	it("E3 E8 go as the plan says, and nothing else does", function ()
 		local keep = { request = "keep", received = "keep" };
 		local function applied(change)

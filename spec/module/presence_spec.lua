@@ -60,7 +60,8 @@ describe("presence", function ()
 		session.presence = nil;
 		assert.same({}, seen_by());
 		for _, jid in ipairs { "u@h", "u@h/1", false } do assert.is_true(lib.visible(session, jid or nil)); end
-		assert.is_false(lib.visible(session, "h"));
+		assert.is_true(lib.visible(session, "h"), "the server itself knows");
+		assert.is_false(lib.visible(session, "far"));
 		session.presence, session.roster = {}, nil;
 		assert.same({}, seen_by());
 		assert.truthy(lib.subscribed({ roster = roster }, "from@far"));
@@ -89,6 +90,7 @@ describe("presence", function ()
 		sessions[700].directed["guest@far/1"] = true;
 		for _, jid in ipairs { "friend@far/1", "guest@far/2", "x@far", "u@h/1" } do assert.is_true(lib.account_visible("u@h", jid), jid); end
 		assert.is_true(lib.account_visible("u@h"));
+		assert.is_true(lib.account_visible("u@h", "h"));
 		assert.is_false(lib.account_visible("u@h", "stranger@far/1"));
 	end);
 

@@ -52,6 +52,15 @@ describe("resend", function ()
 		assert.same({ 0, {}, {} }, { resend.count, resend.count_of, resend.kept });
 	end);
 
+	it("G1 says by one hint alone what archives are to do, whatever the first one said", function ()
+		start(1);
+		resend:keep(st.message({ from = "a@h/r", to = "b@h", id = "1" }, "hi"):tag("store", { xmlns = "urn:xmpp:hints" }):up(), "2026-01-01T00:00:00Z");
+		tick();
+		local copy = delivered[1][2];
+		assert.is_nil(copy:get_child("store", "urn:xmpp:hints"), "an archive may look for it first");
+		assert.is_table(copy:get_child("no-store", "urn:xmpp:hints"));
+	end);
+
 	it("G1 E6 knows the bounce of each copy, whoever the requester's client is, and no other", function ()
 		start(2);
 		keep("1");

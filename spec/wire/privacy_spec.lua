@@ -254,6 +254,21 @@ describe("a stranger", function ()
 		assert.equal(1, acked("2"));
 	end);
 
+	it("E4 the user's own server gets acks: it shows their presence to others", function ()
+		local server = servers.start { disabled = { "pep" } };
+		finally(function () server:stop(); end);
+		local bob = server:connect("bob");
+		server:run([[
+			prosody.hosts.localhost.events.add_handler("message/host", function (event)
+				prosody.spec_acked = event.stanza:get_child("received", "urn:xmpp:receipts").attr.id;
+				return true;
+			end, 1000);
+		]]);
+		bob:send(stanzas.ack("localhost", "announcement"));
+		bob:sync();
+		assert.equal("announcement", server:run("return tostring(prosody.spec_acked)"));
+	end);
+
 	it("E4 gets no ack that another module sends in the name of a user whose presence they may not see, and a contact gets it", function ()
 		local server = servers.start { disabled = { "pep" } };
 		finally(function () server:stop(); end);

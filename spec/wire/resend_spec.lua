@@ -4,6 +4,7 @@
 local servers = require "spec.support.server";
 local socket = require "socket";
 local stanzas = require "spec.support.stanzas";
+local array = require "util.array";
 local st = require "util.stanza";
 
 local RECEIPTS, NONE = { stanzas.xmlns }, { "urn:example:nothing" };
@@ -102,6 +103,39 @@ describe("sending again", function ()
 		end
 	end);
 
+	it("G1 forgets with a message what has corrected it before: each correction names the first one", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		local function say(id, name, xmlns, to)
+			local stanza = stanzas.ask({ to = to or "bob@localhost", id = id });
+			if name then stanza:tag(name, { xmlns = xmlns, id = "first" }):up(); end
+			alice:send(stanza);
+			alice:sync();
+		end
+		local CORRECT, RETRACT = "urn:xmpp:message-correct:0", "urn:xmpp:message-retract:1";
+		say("first");
+		say("second", "replace", CORRECT);
+		say("third", "replace", CORRECT, bob.jid);
+		assert.equal("1", says("saved.resend.count"));
+		bob:messages();
+		assert.same({ "third" }, array(within(SOON + 0.7)):map(function (message) return message.attr.id; end));
+		say("last", "retract", RETRACT);
+		bob:send(stanzas.ack("alice@localhost/alice", "last"));
+		bob:sync();
+		assert.equal("0", says("saved.resend.count"));
+		assert.equal("true", says("next(saved.resend.corrections) == nil"));
+	end);
+
+	it("G1 keeps nothing that is not to be stored, not even for a while", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		for _, hint in ipairs { "no-store", "no-permanent-store" } do
+			alice:send(stanzas.ask({ to = "bob@localhost", id = hint }):tag(hint, { xmlns = "urn:xmpp:hints" }):up());
+		end
+		alice:sync();
+		assert.equal("1", says("saved.resend.count"));
+		bob:send(stanzas.ack("alice@localhost/alice", "no-permanent-store"));
+		bob:sync();
+	end);
+
 	it("G1 does not keep what matters for a moment only", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		local function ask(name, xmlns, body)
@@ -109,6 +143,7 @@ describe("sending again", function ()
 			alice:sync();
 		end
 		ask("propose", "urn:xmpp:jingle-message:0", false);
+		ask("invite", "urn:xmpp:call-invites:0", false);
 		ask("composing", "http://jabber.org/protocol/chatstates", false);
 		assert.equal("0", says("saved.resend.count"));
 		ask("active", "http://jabber.org/protocol/chatstates");
