@@ -8,7 +8,6 @@ OUT = $(if $(filter-out 5.4,$(LUA_VERSION)),build/lua$(LUA_VERSION),build)
 LUA ?= lua$(LUA_VERSION)
 LUA_CFLAGS ?= $(shell pkg-config --cflags lua$(LUA_VERSION) 2>/dev/null || echo -I/usr/include/lua$(LUA_VERSION))
 LUA_LIBS ?= $(shell pkg-config --libs lua$(LUA_VERSION) 2>/dev/null || echo -llua$(LUA_VERSION))
-LUAROCKS ?= luarocks
 PREFIX ?= /usr/local
 DESTDIR ?=
 
@@ -22,8 +21,6 @@ CORE = $(PENDING) facts namespaces parser messages tags lines xml xml_handlers s
 BINDING = lua_values lua_facts lua_parse lua_scanner lua_stanza lua_entries lua_collector lua_pending receipts
 HEADERS = $(wildcard csrc/*.h)
 C_TESTS = $(patsubst csrc/test/%.c,%,$(wildcard csrc/test/test_*.c))
-VERSION = $(shell sed -n 's/^\#define VERSION "\(.*\)"/\1/p' csrc/receipts.c)
-ROCKSPEC = mod_receipts-$(VERSION)-1.rockspec
 
 all: $(OUT)/receipts.so ## Build the engine (the default); LUA_VERSION=5.2, 5.3 or jit for those
 
@@ -157,9 +154,7 @@ rules: deps all ## Bring the column of specs in docs/rules.md up to the specs' t
 format: ## Format the C sources in place
 	clang-format -i csrc/*.[ch] csrc/test/*.[ch] fuzz/*.[ch]
 
-rock: build/rocks/manifest-$(LUA_VERSION) ## Make a folder that luarocks and prosodyctl can install from: build/rocks
-
-build/rocks/manifest-$(LUA_VERSION): $(ROCKSPEC) $(wildcard csrc/*.c mod_receipts/*.lua *.md docs/* examples/*) $(HEADERS)
+rock: ## Make the source rock in build/rocks, which luarocks and prosodyctl can install
 	scripts/rock build/rocks
 
 install: all ## Copy module and engine under DESTDIR/PREFIX for a Prosody that has PREFIX/share/lua/5.4 in plugin_paths

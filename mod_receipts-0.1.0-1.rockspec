@@ -2,7 +2,7 @@ rockspec_format = "3.0"
 package = "mod_receipts"
 version = "0.1.0-1"
 source = {
-	-- The release archive, beside this file in a release and in a folder made by `make rock`.
+	-- Beside this file in the source rock that `make rock` makes.
 	url = "mod_receipts-0.1.0.tar.gz",
 	dir = "mod_receipts-0.1.0",
 }
