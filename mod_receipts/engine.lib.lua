@@ -24,9 +24,13 @@ local function candidates(directory, installer)
 	return list;
 end
 
+local ENOENT, ENOTDIR = 2, 20;
+
+-- One that may not be read is there all the same: loading it will say so.
 local function is_file(path)
-	local file = io.open(path, "rb");
-	return file and file:close();
+	local file, _, problem = io.open(path, "rb");
+	if file then file:close(); end
+	return problem ~= ENOENT and problem ~= ENOTDIR;
 end
 
 -- The engine from the first of these files that is there; or nil and, if there is one, why it is of no use.

@@ -26,6 +26,11 @@ end
 
 local engine_lib = module:require "engine";
 local engine, problem = engine_lib.load(VERSION, module:get_directory(), prosody.paths.installer);
+local libs = debug.getinfo(engine_lib.load, "S").source:match("^@(.*)/"); -- where module:require finds them: not only beside this file
+if libs and libs ~= module:get_directory() then
+	engine, problem = nil, "mod_receipts is installed twice, in "..module:get_directory().." and in "..libs
+		..": remove one of them, then restart Prosody";
+end
 
 if module.host == "*" then -- prosodyctl mod_receipts …
 	module.command = module:require "prosodyctl".new(engine, problem);

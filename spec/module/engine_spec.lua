@@ -53,6 +53,20 @@ describe("engine", function ()
 		assert.truthy(problem:find("version 0.0.9 and the module is 0.1.0", 1, true));
 	end);
 
+	it("that is there and cannot be read is not called missing", function ()
+		local dir = os.tmpname();
+		os.remove(dir);
+		os.execute(("mkdir %s && ln -s receipts.so %s/receipts.so"):format(dir, dir)); -- root can read all but that
+		finally(function () os.execute("rm -r "..dir); end);
+		package.cpath = "";
+		local engine, problem = lib.load("0.1.0", dir, nil);
+		assert.is_nil(engine);
+		assert.truthy(problem:find(dir.."/receipts.so cannot be loaded: ", 1, true), problem);
+		engine, problem = lib.load("0.1.0", paths.root.."/README.md/none", "/dev/null");
+		assert.is_nil(engine);
+		assert.truthy(problem:find("it is neither with the module nor where Lua looks", 1, true), problem);
+	end);
+
 	it("of the installer's is taken where no other is", function ()
 		local dir = os.tmpname();
 		os.remove(dir);

@@ -59,22 +59,46 @@ describe("installed", function ()
 		says("0.1.0 runs, and nothing is installed where it came from\n", 1);
 	end);
 
-	it("with prosodyctl install from a folder of rocks", function ()
+	it("with prosodyctl install from the source rock, whatever else LuaRocks knows of that name", function ()
 		local config = dir.."/install.cfg.lua";
 		local file = assert(io.open(config, "w"));
 		file:write(([[
-			plugin_server = %q
+			plugin_server = "none"
 			installer_plugin_path = %q
 			data_path = %q
 			run_as_root = true
 			VirtualHost "localhost"
-		]]):format(paths.root.."/build/rocks", dir.."/plugins", dir));
+		]]):format(dir.."/plugins", dir));
 		file:close();
-		run("mkdir %s/plugins", dir);
-		run("cd %s && lua5.4 %s/usr/bin/prosodyctl --config %s install mod_receipts", dir, paths.prosody[version], config);
+		-- As a public server may have one; that luarocks asks it is seen from what it does with a name alone.
+		local public = dir.."/public";
+		run("mkdir %s %s/plugins && cd %s/source && sed 's/0\\.1\\.0/9.9.9/' mod_receipts-0.1.0-1.rockspec >%s/mod_receipts-9.9.9-1.rockspec"
+			.." && luarocks-admin --lua-version=5.4 make-manifest %s", public, dir, dir, public, public);
+		local luarocks = dir.."/luarocks.lua";
+		file = assert(io.open(luarocks, "w"));
+		file:write(("rocks_servers = { %q }\n"):format(public));
+		file:close();
+		assert.truthy(run("LUAROCKS_CONFIG=%s luarocks --lua-version=5.4 search mod_receipts", luarocks):find("9.9.9", 1, true));
+		run("cd %s && LUAROCKS_CONFIG=%s lua5.4 %s/usr/bin/prosodyctl --config %s install %s/build/rocks/mod_receipts-0.1.0-1.src.rock", dir, luarocks,
+			paths.prosody[version], config, paths.root);
 		local server = servers.start { plugin_paths = {}, cpath = "", options = ("installer_plugin_path = %q"):format(dir.."/plugins") };
 		finally(function () server:stop(); end);
 		acks_are_matched(server);
+	end);
+
+	it("twice, of which Prosody would mix the files, it says so, and Prosody goes on", function ()
+		-- What `make install` leaves has x.lib.lua, which Prosody looks for everywhere before it looks for the rock's x.lua.
+		run("mkdir -p %s/made && cp -r %s/mod_receipts %s/made/", dir, paths.root, dir);
+		local server = servers.start { modules = { "receipts", "admin_shell" }, plugin_paths = { dir.."/made" }, cpath = "";
+			options = ("installer_plugin_path = %q"):format(dir.."/plugins") };
+		finally(function () server:stop(); end);
+		local twice = ("mod_receipts is installed twice, in %s/plugins/share/lua/5.4/mod_receipts and in %s/made/mod_receipts: remove one of them")
+			:format(dir, dir);
+		server:connect("alice");
+		local log, said = server:log(), server:prosodyctl("mod_receipts", "check");
+		assert.truthy(log:find(twice, 1, true), log);
+		assert.truthy(said:find(twice, 1, true), said);
+		assert.falsy((log..said):find("traceback", 1, true));
 	end);
 
 	it("on another Lua than 5.4, it is not loaded, and Prosody 13.0 says why", function ()
