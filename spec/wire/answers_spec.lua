@@ -185,6 +185,17 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		assert.same({ "resumed" }, on.acks());
 	end);
 
+	it("D2 come of a resumption on a new connection while the server still takes the old one for alive", function ()
+		local bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "moved");
+		bob:sync();
+		assert.equal("nil", on.server:run(("return tostring(prosody.full_sessions[%q].hibernating)"):format(bob.jid)));
+		local again, ok = on.server:resume(bob, bob.handled);
+		assert.is_true(ok);
+		again:sync();
+		assert.same({ "moved" }, on.acks());
+	end);
+
 	it("D2 come once for what arrived while the session slept, and was resumed and acked", function ()
 		local bob = on.client("bob", NONE);
 		bob:sync();
@@ -212,13 +223,20 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			one:drop();
 			servers.wait(function () return on.server:run(("return tostring(prosody.full_sessions[%q].hibernating)"):format(one.jid)) ~= "nil"; end);
 		end
-		for _, reload in ipairs { false, true } do
+		local function reload() on.server:reload(); end
+		local function load_anew() -- it has not seen how many were sent before
+			for _, what in ipairs { "unload", "load" } do
+				on.server:run(("assert(require 'core.modulemanager'.%s('localhost', 'receipts'))"):format(what));
+			end
+		end
+		for _, case in ipairs { {}, { afterwards = reload }, { before = load_anew } } do
 			local bob = on.client("bob", NONE);
 			bob:sync();
 			local handled = bob.handled;
 			falls_asleep(bob);
+			if case.before then case.before(); end
 			on.ask("bob@localhost", "never sent");
-			if reload then on.server:reload(); end
+			if case.afterwards then case.afterwards(); end
 			local again = on.server:resume(bob, handled + 1);
 			assert.same({}, on.acks());
 			pcall(again.close, again);
@@ -269,6 +287,7 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		end
 		local cannot = prioritised("cannot", NONE, 5);
 		prioritised("nothing", RECEIPTS, -1);
+		on.client("bob@localhost/not yet available", false, { presence = false });
 		for _, type in ipairs { "chat", "headline" } do
 			on.ask("bob@localhost", type, { type = type });
 			on.proves(cannot);
