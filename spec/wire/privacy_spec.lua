@@ -338,6 +338,10 @@ describe("a contact from whom a user has hidden, by unavailable presence to them
 		assert.is_true(acks(carol));
 		server:reload();
 		assert.is_false(acks(alice));
+		for _, type in ipairs { "probe", "error" } do -- which show nothing
+			bob:send(st.presence { to = "alice@localhost", type = type }):sync();
+			assert.is_false(acks(alice), type);
+		end
 		bob:send(bob:presence { to = "alice@localhost" }):sync();
 		assert.is_true(acks(alice));
 		bob:send("<presence to='alice@localhost/alice' type='unavailable'/>"):sync();
