@@ -435,10 +435,13 @@ describe("contacts elsewhere whose server has gone", function ()
 end);
 
 describe("strangers elsewhere", function ()
-	it("C3 B3 are asked for in \"always\" though one of their clients is incapable: of another one nothing is known; contacts are not", function ()
+	it("C3 B3 are asked for in \"always\" though one of their clients is incapable, as are contacts who show a user nothing: of another one "
+		.."nothing is known; other contacts are not", function ()
 		local server, port = start { modules = {}, disabled = { "pep" }, options = 'receipts_request = "always"' };
 		finally(function () server:stop(); end);
-		server:roster("alice", "friend@gateway.example", "both");
+		for contact, subscription in pairs { friend = "both", idol = "to", fan = "from", former = "none" } do
+			server:roster("alice", contact.."@gateway.example", subscription);
+		end
 		local alice = server:connect("alice", { features = { "urn:example:old" } });
 		local gateway = client.component(port, "gateway.example");
 		servers.wait(function () alice:sync(); return server:support_of(alice.jid) == "incapable"; end);
@@ -451,6 +454,7 @@ describe("strangers elsewhere", function ()
 		assert.is_true(asked_for("stranger@gateway.example/new"));
 		gateway:show { "urn:example:old" };
 		assert.is_true(asked_for("stranger@gateway.example/old"));
-		assert.is_false(asked_for("friend@gateway.example/old"));
+		for _, contact in ipairs { "friend", "idol" } do assert.is_false(asked_for(contact.."@gateway.example/old"), contact); end
+		for _, contact in ipairs { "fan", "former" } do assert.is_true(asked_for(contact.."@gateway.example/old"), contact); end
 	end);
 end);
