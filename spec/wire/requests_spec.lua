@@ -52,6 +52,12 @@ describe("requests put in", function ()
 			:tag("encrypted", { xmlns = "eu.siacs.conversations.axolotl" }))));
 	end);
 
+	it("C1 go into what a client sends, too, that can ask by itself and has not", function ()
+		alice = server:connect("alice@localhost/capable", { features = { stanzas.xmlns } });
+		servers.wait(function () alice:sync(); return server:support_of(alice.jid) == "capable"; end);
+		for i = 1, 2 do assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "capable"..i })), i); end
+	end);
+
 	it("C2 do not go into headlines, errors, chat states, acks, or where there is one", function ()
 		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "1", type = "headline" })));
 		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost/bob", id = "2", type = "error" })));
