@@ -127,6 +127,20 @@ describe("limits", function ()
 		assert.is_false(acked(alice, "old"));
 	end);
 
+	it("F2 what was acked is not remembered for longer than what was not", function ()
+		alice:send(stanzas.ask { to = "bob@localhost", id = "acked" });
+		alice:sync();
+		assert.is_true(acked(alice, "acked"));
+		local function state_after(seconds)
+			return server:run(([[
+				local pending = prosody.hosts.localhost.modules.receipts.module.save().pending;
+				pending:expire(require "util.time".now() + %d, 100);
+				return tostring((pending:state("alice@localhost", "bob@localhost", "acked")));
+			]]):format(seconds));
+		end
+		assert.same({ "delivered", "nil" }, { state_after(3500), state_after(3601) });
+	end);
+
 	it("F2 the timer sees to it", function ()
 		alice:send(stanzas.ask { to = "bob@localhost", id = "timed" });
 		alice:sync();
