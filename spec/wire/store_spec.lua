@@ -482,6 +482,31 @@ describe("an account that another process deletes while its user is online", fun
 	end);
 end);
 
+describe("an account that another process deletes while its user is online, and who then goes,", function ()
+	-- Whether something is pending of alice, or may be sent again to her.
+	local KEPT = STATE..[[
+		return tostring(r.pending:count("alice@localhost") > 0 or (rawget(r.resend, "count") or 0) > 0);
+	]];
+	for what, case in pairs {
+		["F1 takes along what is pending, where nothing is sent again, and passwords are hashed, as by default"] = { "internal_hashed", 0, "alice", "bob" };
+		["G1 takes along what would be sent again to a namesake, though nothing is pending"] = { "internal_plain", 1, "bob", "alice" };
+	} do
+		it(what, function ()
+			local authentication, attempts, from, to = table.unpack(case);
+			local server = servers.start { options = ("authentication = %q receipts_resend_attempts = %d receipts_resend_after = '1h' "
+				.."receipts_flush_interval = '1h'"):format(authentication, attempts) };
+			finally(function () server:stop(); end);
+			for _, user in ipairs { "controller", "alice", "bob" } do server:prosodyctl("register", user, "localhost", "secret"); end
+			local users = { alice = server:connect("alice"), bob = server:connect("bob") };
+			users[from]:send(stanzas.ask { to = to.."@localhost", id = "1" }):sync();
+			assert.equal(0, (select(2, server:prosodyctl("unregister", "alice", "localhost"))));
+			assert.equal("true", server:run(KEPT));
+			users.alice:close();
+			servers.wait(function () return server:run(KEPT) == "false"; end);
+		end);
+	end
+end);
+
 -- Each storage is killed this often; all of them at once, to save time.
 local KILLS = 20;
 
