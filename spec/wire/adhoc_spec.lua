@@ -58,9 +58,10 @@ describe("ad-hoc commands", function ()
 		text = on("never-asks");
 		says(text, "As the server does by default: yes [answer: "); -- there it is "opt-out"
 		assert.is_nil(text:find("[ask: ", 1, true), text);
+		server:run("prosody.hosts['never-asks.localhost'].modules.receipts.module.save().preferences:set('alice', { answer = 'yes', ask = 'no' })");
 		text = on("never-asks", "answer=no");
 		says(text, "Your choice holds from now on.");
-		assert.equal("no default", choices("never-asks"));
+		assert.equal("no no", choices("never-asks"), "of what is not asked, too");
 		local ok;
 		text, ok = on("never");
 		assert.is_true(ok, text);
