@@ -425,7 +425,7 @@ describe("answers", function ()
 
 		it("D5 are marked as what they answer, also where that has waited", function ()
 			local marked = st.message({ id = "1", from = "a@h/1" }):tag("no-store", { xmlns = "urn:xmpp:hints" }):up()
-				:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up();
+				:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):up():tag("body"):text("wherever they are in it"):up();
 			all:delivering("b@h", { phone, laptop }, marked, function (session) return session == laptop and "capable" or "incapable"; end);
 			assert.is_false((all:arrived(phone, marked, "incapable", true)));
 			local waited = all:lost(laptop, marked)[1].content;

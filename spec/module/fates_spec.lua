@@ -71,6 +71,14 @@ describe("fates", function ()
 		assert.same({ true, true, true }, remembered({ "carol@h/1", "hers" }, { "dave@h/1", "his" }, { "frank@h/1", "his" }), "two of them do not either");
 	end);
 
+	it("D4 F2 of two who ask for very much, who has most makes room, and not who asked last", function ()
+		for i = 1, 300 do all:set("b@h", "eve@x/1", "e"..i, "open"); end
+		for i = 1, 150 do all:set("b@h", "frank@h/1", "f"..i, "open"); end
+		for i = 1, 60 do all:set("b@h", "carol@h/1", "c"..i, "open"); end
+		assert.equal(500, counts());
+		assert.same({ false, true, true, true }, remembered({ "eve@x/1", "e10" }, { "eve@x/1", "e11" }, { "frank@h/1", "f1" }, { "carol@h/1", "c1" }));
+	end);
+
 	it("D4 F2 are the latest where many ask for a few each: each is remembered as long as any other", function ()
 		for i = 1, 2000 do
 			all:set("b@h", "u"..i.."@h/1", "x", "open");

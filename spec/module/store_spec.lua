@@ -355,6 +355,17 @@ describe("store", function ()
 		assert.is_true(slept <= 5, "the clock is set back");
 	end);
 
+	it("F1 when Prosody stops, all are tried, though more cannot be written than are tried again", function ()
+		broken = {};
+		for i = 1, 20 do
+			broken["u"..i] = true;
+			ask("u"..i, "1");
+		end
+		ask("z", "1");
+		assert.is_false(store:flush_at_stop(now, function (seconds) now = now + seconds; end));
+		assert.equal("1", ids("z"));
+	end);
+
 	it("F1 one user who cannot be written holds up nobody else", function ()
 		broken = { a = true };
 		ask("a", "1");
