@@ -281,6 +281,27 @@ describe("what is pending of many users, when writing it takes long,", function 
 	end);
 end);
 
+describe("the end of a server with several hosts whose storage fails", function ()
+	it("F1 takes as long as with one, and each tells once what is lost", function ()
+		local hosts = { "localhost", "second.localhost", "third.localhost" };
+		local server = servers.start { hosts = ('VirtualHost "%s"\nVirtualHost "%s"\n'):format(hosts[2], hosts[3]) };
+		finally(function () server:stop(); end);
+		for _, host in ipairs(hosts) do
+			server:connect("alice@"..host.."/r"):send(stanzas.ask { to = "bob@"..host, id = "1" }):sync();
+			server:run(("local store = prosody.hosts[%q].modules.receipts.module.save().store; "
+				.."store.flush = function () return 'failing', 0; end"):format(host));
+		end
+		local seconds = tonumber(server:run([[ -- 0.12 may stop twice
+			local now = require "util.time".now;
+			local began = now();
+			for _ = 1, 2 do prosody.events.fire_event("server-stopped"); end
+			return now() - began;
+		]]));
+		assert.is_true(seconds < 6, seconds);
+		assert.equal(#hosts, (select(2, server:log():gsub("Not all that is pending could be written", ""))));
+	end);
+end);
+
 describe("storage for those who want nothing on disk", function ()
 	it("F1 memory works like the others, until a restart", function ()
 		local server = servers.start { options = 'storage = { receipts = "memory" }\nreceipts_flush_interval = 1' };
