@@ -116,25 +116,30 @@ local function forget(self, message)
 	self.count_of[from] = self.count_of[from] > 1 and self.count_of[from] - 1 or nil;
 end
 
--- Forgets all that are kept for which `which` holds.
-local function forget_those(self, which)
-	local list = {};
-	for _, of_id in pairs(self.kept) do
-		for _, message in pairs(of_id) do
-			if which(message.content) then table.insert(list, message); end
-		end
+-- Forgets those of these messages for which `which` holds.
+-- @param messages  as in `kept`; nil: none
+local function forget_those(self, messages, which)
+	for _, message in pairs(messages or {}) do
+		if which(message) then forget(self, message); end
 	end
-	for _, message in ipairs(list) do forget(self, message); end
+end
+
+-- The same of all that are kept.
+local function forget_all_those(self, which)
+	for _, messages in pairs(self.kept) do forget_those(self, messages, which); end
 end
 
 --- Nothing is sent again any more.
 function methods:stop()
-	forget_those(self, function () return true; end);
+	forget_all_those(self, function () return true; end);
 end
 
 --- The user is gone, and what they sent, or were sent, is not sent again: a namesake is somebody else.
 function methods:forget(account)
-	forget_those(self, function (content) return jid_bare(content.attr.from) == account or jid_bare(content.attr.to) == account; end);
+	forget_all_those(self, function (message)
+		local attr = message.content.attr;
+		return jid_bare(attr.from) == account or jid_bare(attr.to) == account;
+	end);
 end
 
 local function is_pending(self, message)
@@ -144,11 +149,7 @@ end
 
 --- Something has come of a message with this id: if it is not awaited any more it makes room for others.
 function methods:settled(requester, id)
-	local list = {};
-	for _, message in pairs(self.kept[key_of(requester, id)] or {}) do table.insert(list, message); end
-	for _, message in ipairs(list) do
-		if not is_pending(self, message) then forget(self, message); end
-	end
+	forget_those(self, self.kept[key_of(requester, id)], function (message) return not is_pending(self, message); end);
 end
 
 local function is_kept(self, message)
@@ -224,11 +225,7 @@ end
 
 -- Forgets what a requester has sent to a person with this id.
 local function forget_between(self, requester, id, person)
-	local list = {};
-	for to, message in pairs(self.kept[key_of(requester, id)] or {}) do
-		if jid_bare(to) == person then table.insert(list, message); end
-	end
-	for _, message in ipairs(list) do forget(self, message); end
+	forget_those(self, self.kept[key_of(requester, id)], function (message) return jid_bare(message.content.attr.to) == person; end);
 end
 
 --- What this sender has said by an earlier message to the same person is no longer so: that is not sent again, nor what has corrected it
