@@ -67,8 +67,11 @@ local function keep(parts, event)
 	if parts.options.resend_attempts > 0 then parts.resend:keep_after(event, datetime()); end
 end
 
-local function settled(parts, verdict, requester, id)
-	if parts.options.resend_attempts > 0 and (verdict == "delivered" or verdict == "failed") then parts.resend:settled(requester, id); end
+-- An ack has come, or a bounce: what the pending table says of it.
+local function tell_outcome(parts, account, stanza, verdict, id, age, injected, occupant)
+	if parts.options.resend_attempts > 0 and (verdict == "delivered" or verdict == "failed") then parts.resend:settled(account, id); end
+	local by = stanza.attr.from or account;
+	parts.reports:outcome(verdict, account, occupant and by, id, age, by, injected);
 end
 
 -- Is a room occupant addressed, if it is a full JID?
@@ -189,11 +192,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 			end
 		end
 	end
-	if verdict then
-		settled(parts, verdict, account, id);
-		local by = stanza.attr.from or account;
-		parts.reports:outcome(verdict, account, occupant and by, id, age, by, injected);
-	end
+	if verdict then tell_outcome(parts, account, stanza, verdict, id, age, injected, occupant); end
 	if what & bits.bounce ~= 0 and not verdict and is_delivered(parts, account, stanza) then
 		parts.record(stanza, "E6 bounced after its ack"); -- as often as whoever was asked likes
 	end
@@ -230,10 +229,7 @@ function traffic.bounced(parts, stanza)
 	if is_bounced_answer(parts, stanza) then return true; end
 	local _, verdict, id, age, injected, _, occupant = parts.pending:incoming(stanza, time_now());
 	if verdict ~= "failed" then return; end
-	local requester = bare_of(stanza.attr.to);
-	local by = stanza.attr.from or requester;
-	settled(parts, verdict, requester, id);
-	parts.reports:outcome(verdict, requester, occupant and by, id, age, by, injected);
+	tell_outcome(parts, bare_of(stanza.attr.to), stanza, verdict, id, age, injected, occupant);
 	parts.record(stanza, "E6 bounced", id, true);
 end
 
