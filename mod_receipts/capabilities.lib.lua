@@ -295,8 +295,7 @@ end
 
 --- A client of this host that has hibernated is back.
 function methods:resumed(jid)
-	local client = self.here[jid];
-	if client then want(self, jid, client); end
+	want_again(self, jid);
 end
 
 --- Nothing of this person (or room) is shown to that account any more.
@@ -394,10 +393,7 @@ function methods:take_over(other)
 	self.people:each(function (jid, client)
 		if client.ver and client.asker then table.insert(all, jid); end
 	end);
-	for _, jid in ipairs(all) do
-		local client = client_of(self, jid);
-		if client then want(self, jid, client); end
-	end
+	for _, jid in ipairs(all) do want_again(self, jid); end
 end
 
 --- The full JIDs of a person's clients that are known to be capable.
