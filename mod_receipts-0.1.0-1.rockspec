@@ -43,6 +43,7 @@ build = {
 		},
 		["mod_receipts.mod_receipts"] = "mod_receipts/mod_receipts.lua",
 		-- Prosody's module:require "x" finds mod_receipts/x.lua where it finds no x.lib.lua.
+		["mod_receipts.accounts"] = "mod_receipts/accounts.lib.lua",
 		["mod_receipts.answering"] = "mod_receipts/answering.lib.lua",
 		["mod_receipts.answers"] = "mod_receipts/answers.lib.lua",
 		["mod_receipts.asleep"] = "mod_receipts/asleep.lib.lua",

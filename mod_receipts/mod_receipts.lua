@@ -39,13 +39,13 @@ end
 
 if not engine then refuse(problem); end
 
-local user_exists = require "core.usermanager".user_exists;
 local sleep = require "socket".sleep;
 local jid_join = require "util.jid".join;
 local st = require "util.stanza";
 local time_now = require "util.time".now;
 local add_task = require "util.timer".add_task;
 
+local accounts = module:require "accounts";
 local asleep = module:require "asleep";
 local capabilities_lib = module:require "capabilities";
 local guards = module:require "guard";
@@ -146,27 +146,9 @@ local limits = {
 };
 local pending = engine.pending(limits);
 
--- Whoever is online does: anonymous users are in no list.
-local function exists(user) return user_exists(user, module.host); end
-
--- Are accounts in Prosody's own storage? That tells when it fails; others may say of everybody then that there is no such user.
-local function has_accounts()
-	local name = prosody.hosts[module.host].users.name;
-	return name == "internal_plain" or name == "internal_hashed";
-end
-
--- Has this user an account? That of who is online may be gone: another process that deletes it ends no session.
-local accounts;
-local function has_account(user)
-	if not has_accounts() then return exists(user); end
-	accounts = accounts or module:open_store("accounts");
-	local account, err = retries.attempt(accounts, "get", user);
-	return account ~= nil or err ~= nil;
-end
-
 local parts = lineage.first {
 	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports;
-	exists = exists, has_account = has_account;
+	exists = accounts.exists, has_account = accounts.has;
 	own = setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
 };
 -- Deals with the entries that were evicted to make room.
@@ -179,14 +161,14 @@ local function complaint() -- one for each store: what is said of one is not to 
 	end;
 end
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
-	now = time_now, cpu = os.clock, log = log, drain = parts.drain, exists = has_account;
+	now = time_now, cpu = os.clock, log = log, drain = parts.drain, exists = accounts.has;
 	failed = complaint();
 	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
-	deleted = function (user) parts.deleted(user); end;
+	deleted = function (user) accounts.deleted(parts, user); end;
 });
 local rooms = rooms_lib.new();
 local answering;
-local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, exists, time_now, function (user)
+local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, accounts.exists, time_now, function (user)
 	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
 end, complaint());
 local decisions = asleep.later(function ()
@@ -281,7 +263,7 @@ parts.late = setmetatable({}, { __mode = "k" }); -- set of events whose message 
 
 for name, part in pairs {
 	store = store, decisions = decisions, rooms = rooms, capabilities = capabilities, queries = queries, preferences = preferences;
-	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, record = record;
+	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, blocks = sleeping.blocks, record = record;
 } do parts[name] = part; end
 
 -- Rule E7. A hook costs every message: so there is none before an ack passes that is not of type chat.
@@ -323,58 +305,6 @@ reports:watch(function ()
 	parts.drain();
 	return uncounted();
 end);
-
--- Rule F1: an account and its data go together.
-local function forget(user)
-	local account = jid_join(user, module.host);
-	preferences:forget(user);
-	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(user); end
-	for _, part in ipairs { decisions, answering, resend } do
-		if asleep.is_awake(part) then part:forget(account); end
-	end
-	capabilities:gone(account);
-end
-
-function parts.deleted(user)
-	store:forget(user);
-	forget(user);
-end
-
-local function user_deleted(event)
-	if event.host == module.host then
-		parts.deleted(event.username);
-	elseif asleep.is_awake(resend) then
-		resend:forget(jid_join(event.username, event.host));
-	end
-end
-
--- The account is a new one. Of one of that name, which another process has deleted, something may be in memory.
-local function registered(event)
-	parts.deleted(event.username);
-end
-
--- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
-local function bound(event)
-	preferences:forget(event.session.username);
-end
-
--- A session outlives its account when another process deletes that. With the last one at the latest goes what a namesake would get.
-local function unbound(event)
-	local account, user = jids.account_of(event.session), event.session.username;
-	local has_something = pending:count(account) > 0 or asleep.is_awake(resend);
-	if bare_sessions[account] or not has_something or not has_accounts() then return; end
-	later(0, "who has gone", function ()
-		if not bare_sessions[account] then store:look_up(user); end
-	end);
-end
-
--- An anonymous user is gone with the last session: the next one has another name.
-local function anonymous_unbound(event)
-	local session = event.session;
-	if bare_sessions[jids.account_of(session)] then return; end
-	store:leave(session.username);
-	forget(session.username);
-end
 
 -- Chapter B: who supports receipts
 
@@ -438,10 +368,7 @@ local function blocking(handlers, name, event)
 	return result;
 end
 for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end
-hook_in_thread("user-registered", registered);
-hook("resource-bind", bound);
--- Behind all that deals with the session's end.
-hook("resource-unbind", module:get_option_string("authentication") == "anonymous" and anonymous_unbound or unbound, -10);
+accounts.listen(parts, hook, hook_in_thread, guard, later); -- rule F1
 hook("presence/initial", available);
 hook_in_thread("account-disco-info", account_disco);
 local function lost(stanza)
@@ -491,7 +418,6 @@ hook("sasl2/c2s/success", function (event)
 	local request = event.session.sasl2_sm_request;
 	if request and request.name == "resume" then resumes(event.session, request); end
 end, 115);
-module:hook_global("user-deleted", guard("user-deleted", user_deleted));
 
 if not module.reloading then look_around(); end -- else restore() brings it
 

@@ -40,6 +40,7 @@ local C_FILES = {
 	["csrc/xml_handlers.c"] = { "test_xml", "engine", "test_single", "test_edges" };
 };
 local LUA_FILES = {
+	["accounts.lib"] = "wire/store wire/lifetime wire/privacy wire/resend";
 	["answering.lib"] = "wire/answers wire/lifetime wire/privacy wire/reports wire/remote";
 	["answers.lib"] = "module/answers wire/answers";
 	["asleep.lib"] = "module/asleep wire/advertise wire/adhoc";

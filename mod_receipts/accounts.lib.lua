@@ -1,0 +1,92 @@
+-- SPDX-License-Identifier: MIT
+-- Rule F1: an account and its data go together. Which accounts there are, and what is forgotten of one that is gone: an account of the same
+-- name that comes later is somebody else's.
+
+local user_exists = require "core.usermanager".user_exists;
+local jid_join = require "util.jid".join;
+
+local is_awake = module:require "asleep".is_awake;
+local jids = module:require "jids";
+local retries = module:require "retries";
+
+local bare_sessions = prosody.bare_sessions;
+
+local accounts = {};
+
+--- Is there such a user? Whoever is online is one: anonymous users are in no list.
+function accounts.exists(user)
+	return user_exists(user, module.host);
+end
+
+-- Are accounts in Prosody's own storage? That tells when it fails; others may say of everybody then that there is no such user.
+local function are_stored()
+	local name = prosody.hosts[module.host].users.name;
+	return name == "internal_plain" or name == "internal_hashed";
+end
+
+local store;
+
+--- Has this user an account? That of who is online may be gone: another process that deletes it ends no session.
+function accounts.has(user)
+	if not are_stored() then return accounts.exists(user); end
+	store = store or module:open_store("accounts");
+	local account, err = retries.attempt(store, "get", user);
+	return account ~= nil or err ~= nil;
+end
+
+-- Forgets what is kept in memory alone.
+local function forget(parts, user)
+	local account = jid_join(user, module.host);
+	parts.preferences:forget(user);
+	if is_awake(parts.blocks) then parts.blocks.forget(user); end
+	for _, part in ipairs { parts.decisions, parts.answering, parts.resend } do
+		if is_awake(part) then part:forget(account); end
+	end
+	parts.capabilities:gone(account);
+end
+
+--- An account is gone.
+-- @param parts  store, pending, preferences, blocks, decisions, answering, resend, capabilities
+function accounts.deleted(parts, user)
+	parts.store:forget(user);
+	forget(parts, user);
+end
+
+-- A session outlives its account when another process deletes that. With the last one at the latest goes what a namesake would get.
+local function unbound(parts, session, later)
+	local account, user = jids.account_of(session), session.username;
+	local has_something = parts.pending:count(account) > 0 or is_awake(parts.resend);
+	if bare_sessions[account] or not has_something or not are_stored() then return; end
+	later(0, "who has gone", function ()
+		if not bare_sessions[account] then parts.store:look_up(user); end
+	end);
+end
+
+-- An anonymous user is gone with the last session: the next one has another name.
+local function anonymous_unbound(parts, session)
+	if bare_sessions[jids.account_of(session)] then return; end
+	parts.store:leave(session.username);
+	forget(parts, session.username);
+end
+
+--- Listens from now on.
+-- @param hook            function (event name, handler, priority): hooks an event of the host, guarded
+-- @param hook_in_thread  the same, in a thread in which others may run meanwhile
+-- @param guard           of guard.lib.lua, and later
+function accounts.listen(parts, hook, hook_in_thread, guard, later)
+	module:hook_global("user-deleted", guard("user-deleted", function (event)
+		if event.host == module.host then
+			accounts.deleted(parts, event.username);
+		elseif is_awake(parts.resend) then
+			parts.resend:forget(jid_join(event.username, event.host));
+		end
+	end));
+	-- The account is a new one. Of one of that name, which another process has deleted, something may be in memory.
+	hook_in_thread("user-registered", function (event) accounts.deleted(parts, event.username); end);
+	-- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
+	hook("resource-bind", function (event) parts.preferences:forget(event.session.username); end);
+	local left = module:get_option_string("authentication") == "anonymous" and anonymous_unbound or unbound;
+	hook("resource-unbind", function (event) left(parts, event.session, later); end, -10); -- behind all that deals with the session's end
+end
+
+return accounts;
