@@ -203,7 +203,7 @@ end
 -- Events
 
 --- From now on it is heard what becomes of what is remembered. The events that prove something are heard without that, in
--- mod_receipts.lua: what comes from offline storage is remembered by nobody before it is proven.
+-- proof.lib.lua: what comes from offline storage is remembered by nobody before it is proven.
 -- @param self  what this is going to be, see asleep.lib.lua
 -- @param hook  function (event name, handler): hooks an event of the host, guarded
 function answering.listen(self, hook)

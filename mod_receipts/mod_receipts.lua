@@ -383,41 +383,7 @@ hook("delivery/failure", function (event)
 	if is_ours and sleeping.elements.is_copy(stanza) then return lost(stanza); end
 end, 10); -- behind answering.lib.lua, before mod_smacks
 if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, PRIORITY, lost); end
-local sm_namespaces = { "urn:xmpp:sm:2", "urn:xmpp:sm:3" };
-local proven_by = guard("<a/>", function (session, stanza)
-	local user, queue = session.username, session.smacks and session.outgoing_stanza_queue;
-	return user and queue and preferences:may_answer_for(user) and proof.of(queue, stanza.attr.h) or nil;
-end);
-local arrived = guard("what has arrived", function (session, stanzas)
-	if not preferences:answers_for(session.username) then return; end -- also of those who have got nothing to answer: it is known then
-	for _, content in ipairs(stanzas) do answering:arrived(session, content); end
-end);
--- Answers come after mod_smacks' turn. They may wait, and meanwhile the session may be resumed: an <a/> from before that would end it.
-local function stream_acked(handlers, name, event)
-	local session, proven = event.origin, proven_by(event.origin, event.stanza);
-	local result = handlers(name, event);
-	if proven and session.username then arrived(session, proven); end -- an <a/> that is wrong ends it
-	return result;
-end
-for _, xmlns in ipairs(sm_namespaces) do module:wrap_event("stanza/"..xmlns..":a", stream_acked); end
--- Nothing may wait while a connection is lost, which no thread deals with, nor while a session is resumed: 13.0 reads no more from a
--- connection on which something did. What users want, where it must be read for that, is read when there is something to answer.
-hook("smacks-hibernation-start", function (event)
-	local session = event.origin;
-	local user, queue = session.username, session.outgoing_stanza_queue;
-	if user and queue and preferences:may_answer_for(user) then answering:hibernating(session, queue); end
-end);
-local function resumes(session, stanza)
-	local user = session.username;
-	if user and preferences:may_answer_for(user) then answering:stream_resuming(session, stanza); end
-end
-local resume = guard("<resume/>", resumes);
-for _, xmlns in ipairs(sm_namespaces) do module:hook_tag(xmlns, "resume", resume, 10); end
--- A resumption while logging in (XEP-0388) passes no such event. mod_sasl2 says at 1000 whose session it is, mod_sasl2_sm resumes at 110.
-hook("sasl2/c2s/success", function (event)
-	local request = event.session.sasl2_sm_request;
-	if request and request.name == "resume" then resumes(event.session, request); end
-end, 115);
+proof.listen(preferences, answering, hook, guard); -- rule D2
 
 if not module.reloading then look_around(); end -- else restore() brings it
 

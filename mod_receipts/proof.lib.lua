@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What stream management (XEP-0198) proves: mod_smacks' queue of a session holds what has been sent to its client, until that says how far it
--- has got.
+-- Rule D2: what stream management (XEP-0198) proves. mod_smacks' queue of a session holds what has been sent to its client, until that says
+-- how far it has got.
 
 local proof = {};
 
@@ -31,6 +31,50 @@ function proof.unproven(session, content, counts)
 		if attr.id == content.attr.id and attr.from == content.attr.from and (not counts or counts(stanza)) then count = count + 1; end
 	end
 	return count;
+end
+
+--- Listens from now on to what proves something. Whether a resumption has come about answering.lib.lua hears.
+-- @param preferences, answering  of those libs; answering may sleep, see asleep.lib.lua
+-- @param hook                    function (event name, handler, priority): hooks an event of the host, guarded
+-- @param guard                   of guard.lib.lua
+function proof.listen(preferences, answering, hook, guard)
+	local proven_by = guard("<a/>", function (session, stanza)
+		local user, queue = session.username, session.smacks and session.outgoing_stanza_queue;
+		return user and queue and preferences:may_answer_for(user) and proof.of(queue, stanza.attr.h) or nil;
+	end);
+	local arrived = guard("what has arrived", function (session, stanzas)
+		if not preferences:answers_for(session.username) then return; end -- also of those who have got nothing to answer: it is known then
+		for _, content in ipairs(stanzas) do answering:arrived(session, content); end
+	end);
+	-- Answers come after mod_smacks' turn. They may wait, and meanwhile the session may be resumed: an <a/> from before that would end it.
+	local function acked(handlers, name, event)
+		local session, proven = event.origin, proven_by(event.origin, event.stanza);
+		local result = handlers(name, event);
+		if proven and session.username then arrived(session, proven); end -- an <a/> that is wrong ends it
+		return result;
+	end
+
+	-- Nothing may wait while a connection is lost, which no thread deals with, nor while a session is resumed: 13.0 reads no more from a
+	-- connection on which something did. What users want, where it must be read for that, is read when there is something to answer.
+	hook("smacks-hibernation-start", function (event)
+		local session = event.origin;
+		local user, queue = session.username, session.outgoing_stanza_queue;
+		if user and queue and preferences:may_answer_for(user) then answering:hibernating(session, queue); end
+	end);
+	local function resumes(session, stanza)
+		local user = session.username;
+		if user and preferences:may_answer_for(user) then answering:stream_resuming(session, stanza); end
+	end
+	local resume = guard("<resume/>", resumes);
+	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
+		module:wrap_event("stanza/"..xmlns..":a", acked);
+		module:hook_tag(xmlns, "resume", resume, 10);
+	end
+	-- A resumption while logging in (XEP-0388) passes no such event. mod_sasl2 says at 1000 whose session it is, mod_sasl2_sm resumes at 110.
+	hook("sasl2/c2s/success", function (event)
+		local request = event.session.sasl2_sm_request;
+		if request and request.name == "resume" then resumes(event.session, request); end
+	end, 115);
 end
 
 return proof;
