@@ -20,6 +20,10 @@ function fates.new()
 	return setmetatable({ accounts = new_cache(MAX_ALL + 1), count = 0 }, mt);
 end
 
+local function new_account()
+	return { count = 0, of = new_cache(MAX_OF_ACCOUNT + 1), most = "" };
+end
+
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.accounts, self.count = other.accounts, other.count;
@@ -38,7 +42,6 @@ function methods:forget(account)
 end
 
 local function remove(self, theirs, bare, list, k)
-	if list:get(k) == nil then return; end
 	list:set(k, nil);
 	if list:count() == 0 then theirs.of:set(bare, nil); end
 	theirs.count, self.count = theirs.count - 1, self.count - 1;
@@ -76,16 +79,15 @@ end
 -- @param requester  full JID, or bare where only that is known
 -- @param fate       anything; nil forgets it
 function methods:set(account, requester, id, fate)
-	local theirs = self.accounts:get(account) or { count = 0, of = new_cache(MAX_OF_ACCOUNT + 1), most = "" };
-	local bare, k = bare_of(requester), key(requester, id);
-	local list = theirs.of:get(bare) or new_cache(MAX_OF_ACCOUNT + 1);
-	if fate == nil then
-		remove(self, theirs, bare, list, k);
-		if theirs.count == 0 then self.accounts:set(account, nil); end
-	elseif list:get(k) ~= nil then
+	local theirs, bare, k = self.accounts:get(account), bare_of(requester), key(requester, id);
+	local list = theirs and theirs.of:get(bare);
+	if not list or list:get(k) == nil then
+		if fate ~= nil then add(self, account, theirs or new_account(), bare, list or new_cache(MAX_OF_ACCOUNT + 1), k, fate); end
+	elseif fate ~= nil then
 		list:set(k, fate);
 	else
-		add(self, account, theirs, bare, list, k, fate);
+		remove(self, theirs, bare, list, k);
+		if theirs.count == 0 then self.accounts:set(account, nil); end
 	end
 end
 
