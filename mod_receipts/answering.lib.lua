@@ -35,7 +35,8 @@ local function is_stored(content)
 	return content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil;
 end
 
---- @param parts  options, engine, preferences, capabilities, waiting, reports; record (function (stanza, why)): takes note of a decision
+--- @param parts  options, engine, preferences, capabilities, waiting, reports, own (see hooks.lib.lua); record (function (stanza, why)): takes
+--                note of a decision
 -- @param guard  of guard.lib.lua, and later
 function answering.new(parts, guard, later)
 	local self = setmetatable({

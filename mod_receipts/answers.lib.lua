@@ -12,6 +12,7 @@
 -- earlier: resource -> how many earlier messages with this id have not been proven there: theirs comes first, and proves nothing of this one.
 -- again: of an earlier message with this id nobody has been told that it arrived; nor is anybody by what becomes of this one.
 -- outcome: "answered", "acked" or "refused", in the moment in which a room may send it to another device yet, or where it is `again`.
+-- direct_at: when it came, to a full JID, as what a room sends does.
 
 local st = require "util.stanza";
 local short_id = require "util.id".short;

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Chapter E: what becomes of the receipt elements in a message.
 --
--- Both functions are pure. They get the message's bits from the engine and return a plan:
+-- `outgoing` and `incoming` get the names of the message's bits, and what else they may have to know as functions. They return a plan:
 --   request   "keep" or "take": what to do with <request/>
 --   received  "keep", "take", "first" (all but the first go) or "mend" (the first gets the message's id; the others go)
 --   type      the type that the message gets, nil when it keeps its own

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- mod_receipts: Message Delivery Receipts (XEP-0184) done by the server.
 --
--- This file wires Prosody's events to the libs beside it, one a chapter of the rulebook, and to the C engine. It decides nothing:
--- the engine says what a message is, a lib says what is to become of it, and here that is done and logged.
+-- This file wires Prosody's events to the libs beside it, and to the C engine. It decides nothing: the engine says what a message is, a lib
+-- says what is to become of it, and one that meets Prosody does that (traffic.lib.lua, answering.lib.lua).
 --
 -- For Prosody, which since 13.0 loads it on no other Lua and says so:
 --% lua: 5.4

@@ -72,7 +72,7 @@ local function load_adhoc()
 end
 
 --- Makes the offers for this host.
--- @param inspection  inspection.lib.lua's; parts: preferences, options
+-- @param inspection  inspection.lib.lua's; parts: as forms.lib.lua takes them
 -- @param libs        shell, manual and forms: the libs; guard: of guard.lib.lua
 -- @return function that takes those away which Prosody does not take away by itself
 function offers.make(inspection, parts, libs, guard)
