@@ -167,15 +167,15 @@ local function new_incoming(engine, env)
 	-- @param what  its bits; nil where it has an ack as it should be, and they have not been read
 	local function comes(event, what, verdict, id, age, injected, kind, occupant)
 		local stanza = event.stanza;
-		local own = stanza.attr.type;
-		if (not what or what & BIT_RECEIVED ~= 0) and is_other(own) then env.other_ack(); end
+		local type = stanza.attr.type;
+		if (not what or what & BIT_RECEIVED ~= 0) and is_other(type) then env.other_ack(); end
 		if (verdict == "delivered" or verdict == "duplicate") and not injected and (not what or what & ODD == 0) then
 			if verdict == "duplicate" then
 				duplicate = duplicate + 1;
 				return;
 			end
 			if not listening("receipts/delivered")
-				and (kind == (own or "normal") or (what or examine(stanza)) & BIT_MORE ~= 0) then
+				and (kind == (type or "normal") or (what or examine(stanza)) & BIT_MORE ~= 0) then
 				delivered = delivered + 1;
 				ages[delivered] = age;
 				return;

@@ -369,9 +369,9 @@ local function write_changed(self, round, young)
 	local last_failed;
 	while true do
 		local time = self.actions.now();
-		local jid, entries = self.pending:changed(time, young);
-		local user = jid and jid_node(jid);
-		if not jid or jid == last_failed or user and self.written[user] then return true; end
+		local account, entries = self.pending:changed(time, young);
+		local user = account and jid_node(account);
+		if not account or account == last_failed or user and self.written[user] then return true; end
 		local ok = not user; -- the server itself has no records
 		if user and not has_to_wait(self, user) then
 			local changes, any_kept = changes_of(self, user, entries);
@@ -384,7 +384,7 @@ local function write_changed(self, round, young)
 			self.written[user] = true;
 			round.longest = math.max(round.longest, waited(entries, time));
 		end
-		last_failed = last_failed or not ok and jid;
+		last_failed = last_failed or not ok and account;
 		if not goes_on(self, round, ok) then return false; end
 	end
 end
