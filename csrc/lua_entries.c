@@ -28,7 +28,7 @@ static unsigned index_of(lua_State *L, const char *const names[], unsigned n)
 {
 	const struct rcpt_str name = rcpt_arg_str(L, -1);
 	unsigned i = 0;
-	while (i < n && !rcpt_str_eq(name, (struct rcpt_str){names[i], strlen(names[i])}))
+	while (i < n && !rcpt_str_eq(name, rcpt_str_of(names[i])))
 		i++;
 	return i;
 }

@@ -68,7 +68,7 @@ bool rcpt_flag_field(lua_State *L, int table, const char *key)
 static bool is_among(struct rcpt_str s, const char *const names[])
 {
 	for (; *names; names++)
-		if (rcpt_str_eq(s, (struct rcpt_str){*names, strlen(*names)}))
+		if (rcpt_str_eq(s, rcpt_str_of(*names)))
 			return true;
 	return false;
 }

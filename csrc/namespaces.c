@@ -260,7 +260,7 @@ static enum XML_Error declare(struct rcpt_namespaces *s, unsigned depth, const c
 		if (!rcpt_namespaces_declares(attributes[0]) || !split(attributes[0], &name))
 			continue;
 		const struct rcpt_str prefix = {name.local.p, name.prefix.n ? name.local.n : 0};
-		const enum XML_Error error = bind(s, depth, prefix, (struct rcpt_str){attributes[1], strlen(attributes[1])});
+		const enum XML_Error error = bind(s, depth, prefix, rcpt_str_of(attributes[1]));
 		if (error != XML_ERROR_NONE)
 			return error;
 	}
@@ -291,7 +291,7 @@ enum XML_Error rcpt_namespaces_open(struct rcpt_namespaces *s, unsigned depth, c
 		return XML_ERROR_INVALID_TOKEN;
 	for (const char **a = attributes; *a; a += 2) {
 		if (**a == 'x' && strcmp(*a, "xmlns") == 0)
-			own = (struct rcpt_str){a[1], strlen(a[1])};
+			own = rcpt_str_of(a[1]);
 		else if (strchr(*a, ':') && !(split(*a, &attribute) && is_xml(attribute.prefix)))
 			prefixed = true;
 	}

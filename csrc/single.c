@@ -44,14 +44,9 @@ struct attributes {
 	const char *ns, *value[RCPT_ATTRIBUTES]; /* NULL where absent */
 };
 
-static struct rcpt_str text_of(const char *value)
-{
-	return (struct rcpt_str){value, value ? strlen(value) : 0};
-}
-
 static struct rcpt_str copy(struct rcpt_single *s, const char *value)
 {
-	const struct rcpt_str text = text_of(value);
+	const struct rcpt_str text = rcpt_str_of(value);
 	if (!text.p)
 		return text;
 	char *at = s->text + s->used;
@@ -63,7 +58,7 @@ static struct rcpt_str copy(struct rcpt_single *s, const char *value)
 /* A name without prefix, with its length; absent where there is a prefix. */
 static struct rcpt_str plain(const char *name)
 {
-	return strchr(name, ':') ? (struct rcpt_str){NULL, 0} : text_of(name);
+	return strchr(name, ':') ? (struct rcpt_str){NULL, 0} : rcpt_str_of(name);
 }
 
 /* Two namespaces may not be declared. Most are told from those by their first letter. */
@@ -106,7 +101,7 @@ static void XMLCALL on_inner_text(void *ud, const char *text, int n)
 
 static void begin_message(struct rcpt_single *s, struct rcpt_str name, const struct attributes *a)
 {
-	if (!rcpt_str_eq(name, RCPT_STR("message")) || !rcpt_stanza_ns(text_of(a->ns)) || s->messages++ > 0) {
+	if (!rcpt_str_eq(name, RCPT_STR("message")) || !rcpt_stanza_ns(rcpt_str_of(a->ns)) || s->messages++ > 0) {
 		give_up(s);
 		return;
 	}
@@ -121,7 +116,7 @@ static void begin_child(struct rcpt_single *s, struct rcpt_str name, const struc
 {
 	if (!rcpt_child_receipt(name) && !rcpt_child_content(name))
 		return;
-	const enum rcpt_child kind = rcpt_child_kind(name, text_of(a->ns));
+	const enum rcpt_child kind = rcpt_child_kind(name, rcpt_str_of(a->ns));
 	const bool first = kind == RCPT_CHILD_RECEIVED && !(s->facts->has & RCPT_HAS_RECEIVED);
 	rcpt_facts_child(s->facts, kind, copy(s, first ? a->value[RCPT_ATTR_ID] : NULL), true);
 	if (rcpt_child_inside_matters(kind)) {

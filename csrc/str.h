@@ -14,6 +14,12 @@ struct rcpt_str {
 
 #define RCPT_STR(literal) ((struct rcpt_str){"" literal, sizeof(literal) - 1})
 
+/* A C string; NULL is absent. */
+static inline struct rcpt_str rcpt_str_of(const char *text)
+{
+	return (struct rcpt_str){text, text ? strlen(text) : 0};
+}
+
 static inline bool rcpt_str_eq(struct rcpt_str a, struct rcpt_str b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
