@@ -6,6 +6,7 @@
 
 local st = require "util.stanza";
 local jid_host = require "util.jid".host;
+local new_set = require "util.set".new;
 
 local MAX_ID = (module:require "answers").MAX_ID;
 local elements = module:require "elements";
@@ -43,7 +44,6 @@ function components.watch(parts, guard, later)
 		later(0, "an answer for a component", function () answer(host, content); end);
 	end
 
-	local listed = {};
 	local function watch(host)
 		local component = module:context(host);
 		for _, kind in ipairs { "bare", "full", "host" } do
@@ -52,12 +52,12 @@ function components.watch(parts, guard, later)
 			end), LAST);
 		end
 	end
-	for _, host in ipairs(parts.options.answer_components) do
-		if prosody.hosts[host] and not listed[host] then watch(host); end
-		listed[host] = true;
+	local listed = new_set(parts.options.answer_components);
+	for host in listed do
+		if prosody.hosts[host] then watch(host); end
 	end
 	module:hook_global("host-activated", guard("host-activated", function (host)
-		if listed[host] then watch(host); end
+		if listed:contains(host) then watch(host); end
 	end));
 end
 
