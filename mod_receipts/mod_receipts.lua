@@ -92,7 +92,7 @@ end
 
 -- State
 
-local function log(...) module:log(...); end
+local log = module._log;
 
 local reports;
 local guard, tell_error = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
@@ -146,6 +146,7 @@ local limits = {
 };
 local pending = engine.pending(limits);
 
+-- What the libs take of each other: each says which of these. A reload hands it over.
 local parts = lineage.first {
 	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports;
 	exists = accounts.exists, has_account = accounts.has;
