@@ -164,6 +164,11 @@ local function recipients(to, type)
 	return list;
 end
 
+-- Prosody 13.0 lets go of what would end a session that sleeps before it refuses to resume it, for a queue that ran over, say.
+local function sleeps_for_ever(session)
+	return session.hibernating and not session.hibernating_watchdog;
+end
+
 --- A content message that asks is on its way to an account for which the server answers. To who may not see that anybody
 -- of it is online there will be no answer: so strangers cannot fill what is remembered.
 -- @param late  it has gone there already
@@ -172,7 +177,11 @@ function methods:delivering(account, content, late)
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	local is_copy, sessions = elements.is_copy(content), {};
 	for _, session in ipairs(recipients(content.attr.to or account, content.attr.type)) do
-		if not is_own(session, content) then table.insert(sessions, session); end
+		if sleeps_for_ever(session) then
+			self:gone(session);
+		elseif not is_own(session, content) then
+			table.insert(sessions, session);
+		end
 	end
 	self.answers:delivering(account, sessions, content, function (session)
 		return support_of(self, session);
@@ -209,6 +218,7 @@ end
 -- @param hook  function (event name, handler): hooks an event of the host, guarded
 function answering.listen(self, hook)
 	hook("resource-unbind", function (event) self:gone(event.session); end);
+	hook("resource-bind", function (event) self:bound(event.session); end);
 	hook("delivery/failure", function (event) self:delivery_failed(event); end);
 	hook("delivery/failure", function (event) return self:has_told(event); end, -1); -- behind mod_smacks, which may store it: then all is well
 	hook("smacks-hibernation-end", function (event) self:stream_resumed(event); end);
@@ -217,7 +227,12 @@ end
 --- resource-unbind
 function methods:gone(session)
 	self.unsure[session] = nil;
-	answer_all(self, self.answers:gone(session));
+	answer_all(self, self.answers:gone(session, session.smacks ~= nil)); -- false: it is about to end
+end
+
+--- resource-bind: whoever had this resource is gone, also where Prosody has not said so, as of one that slept and had come by WebSocket or BOSH.
+function methods:bound(session)
+	answer_all(self, self.answers:gone(session, true));
 end
 
 --- smacks-hibernation-start

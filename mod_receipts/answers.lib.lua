@@ -295,14 +295,14 @@ end
 --- A session is gone: what has arrived there is not answered from there, and the session need not be kept in memory for it. If nothing
 -- is known of its client, or it has never proved that it has got a message and could have, an ack of it is not waited for any more: lost()
 -- is told of what mod_smacks' queue holds, and not of what that had no room for.
+-- @param managed  could it have proved that?
 -- @return as lost()
-function methods:gone(session)
-	local managed = session.smacks ~= nil; -- it is false for one that is about to end
+function methods:gone(session, managed)
 	return each_undecided(self, session, function (fate)
 		local arrived = false;
 		if fate.earlier then fate.earlier[session.resource] = nil; end
 		for i = #fate.proven, 1, -1 do
-			if fate.proven[i] == session then
+			if fate.proven[i].resource == session.resource then
 				table.remove(fate.proven, i);
 				arrived = true;
 			end

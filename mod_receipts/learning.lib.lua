@@ -134,6 +134,7 @@ function learning.listen(capabilities, rooms, libs, hiding, hook)
 		local query = libs.disco.result(event.stanza);
 		if query then capabilities:overheard(event.stanza.attr.from, query); end
 	end);
+	hook("resource-bind", function (event) capabilities:forget(event.session.full_jid); end); -- what Prosody has dropped without a word
 	hook("resource-unbind", function (event)
 		local jid = event.session.full_jid;
 		capabilities:forget(jid);

@@ -301,7 +301,7 @@ describe("answers", function ()
 		end);
 
 		it("D4 come when the client that was waited for is gone, if it can, and could have proved that it has got it and has not", function ()
-			local managed = { username = "b", host = "h", resource = "laptop", smacks = false };
+			local managed = { username = "b", host = "h", resource = "laptop" };
 			local function can(session) return session == phone and "incapable" or "capable"; end
 			for id, client in pairs { ["never"] = false, ["it has"] = "capable", ["it has, and was not known any more"] = "silent" } do
 				all:delivering("b@h", { phone, managed }, content(id), can);
@@ -309,12 +309,14 @@ describe("answers", function ()
 				if client then arrived(managed, id, client); end
 				assert.same({}, all:learned(managed, "capable"));
 				if client == "capable" then assert.same({}, all:lost(managed, content(id)), "a copy of it"); end
-				assert.equal(client and 0 or 1, #all:gone(managed), id);
+				assert.equal(client and 0 or 1, #all:gone(managed, true), id);
 				assert.equal(not client, arrived(phone, id), id);
 			end
 			all:delivering("b@h", { phone, laptop }, content("it may have"), can);
 			arrived(phone, "it may have");
-			for _, session in ipairs { laptop, managed } do assert.same({}, all:gone(session), "nor when another one with that resource is gone"); end
+			for _, session in ipairs { laptop, managed } do
+				assert.same({}, all:gone(session, session == managed), "nor when another one with that resource is gone");
+			end
 		end);
 
 		it("D4 do not wait for a client that can't and shows nothing any more, but for one that shows something else, or comes in its place", function ()
@@ -395,8 +397,8 @@ describe("answers", function ()
 					arrived(session, tostring(i), session == phone and "unknown" or "incapable");
 				end
 			end
-			all:gone({ username = "nobody", host = "h" });
-			all:gone(dead);
+			all:gone({ username = "nobody", host = "h", resource = "dead" });
+			all:gone({ username = "b", host = "h", resource = "dead" }); -- whoever comes in its place tells as well
 			dead = nil; -- luacheck: ignore 311
 			collectgarbage();
 			assert.is_nil(next(weak));

@@ -1697,6 +1697,49 @@ suite("with offline storage", { options = 'receipts_answer = "opt-out"',
 	end);
 end);
 
+suite("where a session that sleeps is left behind", { options = 'receipts_answer = "opt-out"\nsmacks_hibernation_time = 1\n' }, function (on)
+	local web, phone;
+	before_each(function ()
+		on.friends("alice", "bob");
+		on.alice, phone, web = on.client("alice", RECEIPTS), on.client("bob@localhost/phone", NONE), on.client("bob@localhost/web", RECEIPTS);
+	end);
+	local function goes_to_both(id)
+		web:sync();
+		on.ask("bob@localhost", id);
+		on.proves(phone);
+		assert.same({}, on.acks(), "the other one can ack it");
+	end
+
+	it("D4 do not wait for one that 13.0 leaves asleep for ever, once it has refused to resume it", function ()
+		goes_to_both("before");
+		web:drop();
+		servers.wait(function () return on.server:run("return tostring(prosody.full_sessions['bob@localhost/web'].hibernating)") ~= "nil"; end);
+		local _, _, resumed = pcall(on.server.resume, on.server, web, web.handled + 100);
+		assert.is_not_true(resumed);
+		local acks = {};
+		servers.wait(function ()
+			on.ask("bob@localhost", "later");
+			on.proves(phone);
+			table.move(on.acks(), 1, 9, #acks + 1, acks);
+			return #acks >= 2;
+		end);
+		table.sort(acks);
+		assert.same({ "before", "later" }, { acks[1], acks[2] });
+	end);
+
+	it("D4 B1 do not wait for one whose resource somebody else binds, of whom nothing is known, though Prosody has let go of it without a word",
+		function ()
+			goes_to_both("both");
+			-- As mod_websocket's of 0.12 is once the connection is lost.
+			on.server:run("prosody.full_sessions['bob@localhost/web'].close = function () end");
+			web:drop();
+			servers.wait(function () return on.server:run("return tostring(prosody.full_sessions['bob@localhost/web'].hibernating)") ~= "nil"; end);
+			local again = on.server:connect("bob@localhost/web", { presence = false });
+			assert.equal("silent", on.server:support_of(again.jid));
+			assert.same({ "both" }, on.acks());
+		end);
+end);
+
 local slow = storages.slow();
 suite("where users' choices are in a storage that lets others run", { options = slow.options..'receipts_answer = "opt-out"',
 	modules = { "receipts", "smacks", "offline" } }, function (on)
@@ -1730,7 +1773,7 @@ suite("where users' choices are in a storage that lets others run", { options = 
 		local bob = on.client("bob", NONE); -- whose choice is read anew from here on
 		on.ask("bob@localhost", "acked");
 		servers.wait(function () return bob:messages()[1]; end);
-		on.server:run("module:context('localhost'):fire_event('resource-bind', { session = prosody.full_sessions['bob@localhost/bob'] })");
+		on.server:run("prosody.hosts.localhost.modules.receipts.module.save().preferences:forget('bob')");
 		slow.take(on.server, 0.3);
 		bob:acknowledge(bob.handled - 1):drop();
 		local again, resumed = on.server:resume(bob, bob.handled);
