@@ -20,6 +20,7 @@ local jid_bare = require "util.jid".bare;
 local time_now = require "util.time".now;
 
 local account_of = (module:require "jids").account_of;
+local elements = module:require "elements";
 local fates_lib = module:require "fates";
 local proof = module:require "proof";
 
@@ -177,12 +178,13 @@ function answers.decide(fate, support, visible, stored)
 	return true, "D2 proven";
 end
 
--- Is this message not for archives (XEP-0334)? And is it a private one in a room (XEP-0045 §7.5)?
+-- Is this message not for archives (XEP-0334)? A copy is not, but what it is a copy of may have been (rule G1). And is it a private one in a
+-- room (XEP-0045 §7.5)?
 local function marks(content)
 	local unarchived, private = false, false;
 	for _, tag in ipairs(content.tags) do
 		local name, xmlns = tag.name, tag.attr.xmlns;
-		unarchived = unarchived or xmlns == xmlns_hints and (name == "no-store" or name == "no-permanent-store");
+		unarchived = unarchived or xmlns == xmlns_hints and (name == "no-permanent-store" or name == "no-store" and not elements.is_copy(content));
 		private = private or xmlns == xmlns_muc_user and name == "x";
 	end
 	return unarchived, private;

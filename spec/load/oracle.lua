@@ -176,7 +176,7 @@ function methods:ticked(client, stanza)
 	local list, asks = about(key, to), false;
 	for _, message in ipairs(key.messages) do asks = asks or message.asks or message.forgotten; end
 	if not asks and not late and not self.world.has_able(client.bare) then blame("C6: its client has not asked", stanza); end
-	if stanza:get_child("store", HINTS) then
+	if stanza:get_child("store", HINTS) or stanza:get_child("no-permanent-store", HINTS) then -- one of the server's has either
 		judge_answer(self, key, list, stanza, late);
 	else
 		key.ticks[client] = (key.ticks[client] or 0) + 1;

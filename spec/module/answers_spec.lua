@@ -2,7 +2,7 @@
 -- answers.lib.lua: whether a delivery is answered.
 
 local paths = require "spec.support.paths";
-local lib = paths.lib("answers");
+local elements, lib = paths.lib("elements"), paths.lib("answers");
 local st = require "util.stanza";
 
 describe("answers", function ()
@@ -436,6 +436,16 @@ describe("answers", function ()
 				local names = {};
 				for i, tag in ipairs(answer.tags) do names[i] = tag.name.." "..tag.attr.xmlns; end
 				assert.same({ "received urn:xmpp:receipts", "no-permanent-store urn:xmpp:hints", "x http://jabber.org/protocol/muc#user" }, names);
+			end
+		end);
+
+		it("D5 are marked as what a copy is a copy of: that archives are not to keep it once more is not the sender's word", function ()
+			for first, name in pairs { [false] = "store", ["no-permanent-store"] = "no-permanent-store" } do
+				local copy = st.message({ id = "1", from = "a@h/1" }):tag("body"):text("again"):up();
+				if first then copy:tag(first, { xmlns = "urn:xmpp:hints" }):up(); end
+				copy:tag("delay", { xmlns = "urn:xmpp:delay", from = "h" }):text(elements.SENT_AGAIN):up()
+					:tag("no-store", { xmlns = "urn:xmpp:hints" }):up();
+				assert.equal(name, all:make("b@h/phone", copy).tags[2].name);
 			end
 		end);
 
