@@ -17,8 +17,10 @@ local mt = { __index = methods };
 function retries.new(now, unread)
 	return setmetatable({
 		now = now, unread = unread;
-		put_off = bounded.new(MAX); -- user -> { since = time, wait = seconds that this is put off for, err = why, served = as below }
-		served = 0; -- how often the store has done what it was asked for
+		put_off = bounded.new(MAX); -- user -> { since = time, wait = seconds that this is put off for, err = why, writing = was it that?
+		-- served, written = as below }
+		served = 0; -- how often the store has done what it was asked for,
+		written = 0; -- and how often that was to write
 		reading = {}; -- user -> { readers = how many read now }; to who finds another one there when done, what was read may be old
 	}, mt);
 end
@@ -38,16 +40,24 @@ function methods:why(user)
 	return passed >= 0 and passed < last.wait and last.err or nil; -- the clock may be set back
 end
 
-function methods:failed(user, err)
+--- @param writing  optional: was it that which failed? A full disk can still be read. Who cannot be read can hardly be written, though
+function methods:failed(user, err, writing)
 	local last = self.put_off.at[user];
+	writing = writing and not (last and not last.writing);
 	-- Longer only while others are served: else it may well be the store.
-	local wait = last and last.served ~= self.served and math.min(last.wait * LONGER, LONGEST) or AFTER;
-	self.put_off:set(user, { since = self.now(), wait = wait, err = err or "no reason given", served = self.served });
+	local served = writing and "written" or "served";
+	local wait = last and last[served] ~= self[served] and math.min(last.wait * LONGER, LONGEST) or AFTER;
+	self.put_off:set(user, {
+		since = self.now(), wait = wait, err = err or "no reason given", writing = writing, served = self.served, written = self.written;
+	});
 end
 
-function methods:worked(user)
-	self.put_off:set(user, nil);
+--- @param writing  optional: was it that which worked? Else it says nothing of whether that does
+function methods:worked(user, writing)
+	local last = self.put_off.at[user];
+	if writing or not (last and last.writing) then self.put_off:set(user, nil); end
 	self.served = self.served + 1;
+	if writing then self.written = self.written + 1; end
 end
 
 --- It may be tried at once: of this user, or of all. What is being read is read again, as the store may have changed.

@@ -63,8 +63,9 @@ function store.new(host, pending, stores, actions)
 		rests = {}; -- user -> until when their records are not written, as they take long
 		written = {}; -- set of users who have been written since flush() said "more"
 		began = nil; -- when it said so first
-		failures = 0, failed_user = nil; -- how many users in a row could not be served, and the last of them
-		down = nil; -- when the store was last found to be down; nil while it is not
+		-- What it fails at, as a full disk can still be read: failures = how many users in a row could not be served; user = the last of
+		-- them; down = when it was last found to be down, nil while it is not
+		reading = { failures = 0 }, writing = { failures = 0 };
 		patient_until = -math.huge; -- until when all are tried though it is
 	}, mt));
 end
@@ -89,19 +90,22 @@ local function attempt(self, storage, method, user, ...)
 end
 
 local function complain(self, what, user, err)
-	if user ~= self.failed_user then self.failures = self.failures + 1; end
-	self.failed_user = user;
-	if self.failures >= GIVE_UP_AFTER then
-		self.down = self.actions.now();
+	local writing = what ~= "read";
+	local trouble = writing and self.writing or self.reading;
+	if user ~= trouble.user then trouble.failures = trouble.failures + 1; end
+	trouble.user = user;
+	if trouble.failures >= GIVE_UP_AFTER then
+		trouble.down = self.actions.now();
 	else
-		self.put_off:failed(user, err);
+		self.put_off:failed(user, err, writing);
 	end
 	self.actions.failed("What is pending of "..user.." cannot be "..what..", and is tried again later", err);
 end
 
 -- Is this user not to be dealt with now? While the store is down for all, whoever is next may find out that it works again.
-local function is_put_off(self, user)
-	return self.busy[user] or not self.down and self.put_off:why(user) ~= nil;
+-- @param trouble  self.reading or self.writing
+local function is_put_off(self, user, trouble)
+	return self.busy[user] or not trouble.down and self.put_off:why(user) ~= nil;
 end
 
 -- Is it too soon after that to try again? The clock may be set back.
@@ -109,10 +113,17 @@ local function is_recent(since, now)
 	return since ~= nil and math.abs(now - since) < RETRY_AFTER;
 end
 
-local function worked(self, user)
-	self.put_off:worked(user);
-	if self.down then self.actions.log("info", "The store of what is pending works again"); end
-	self.failures, self.failed_user, self.down = 0, nil, nil;
+local function forgive(trouble)
+	trouble.failures, trouble.user, trouble.down = 0, nil, nil;
+end
+
+-- What can be written can be read, but not the other way round.
+local function worked(self, user, writing)
+	self.put_off:worked(user, writing);
+	local was_down = self.reading.down or self.writing.down;
+	forgive(self.reading);
+	if writing then forgive(self.writing); end
+	if was_down and not self.writing.down then self.actions.log("info", "The store of what is pending works again"); end
 end
 
 local function remove_record(self, user, entry)
@@ -219,7 +230,7 @@ function methods:load(user)
 		return self:load(user);
 	end
 	if is_recent(self.no_room.at[user], time) then return false, NO_ROOM; end
-	if is_recent(self.down, time) or is_put_off(self, user) then return false; end
+	if is_recent(self.reading.down, time) or is_put_off(self, user, self.reading) then return false; end
 	return read(self, user, loaded);
 end
 
@@ -237,7 +248,7 @@ local function purge(self, user)
 		complain(self, "removed", user, err);
 		return false;
 	end
-	worked(self, user);
+	worked(self, user, true);
 	self.purged[user], self.damaged[user] = nil, nil;
 	return true;
 end
@@ -290,7 +301,7 @@ local function write(self, user, changes, any_kept)
 		complain(self, "written", user, err);
 		return false;
 	end
-	worked(self, user);
+	worked(self, user, true);
 	return true;
 end
 
@@ -320,7 +331,7 @@ end
 
 -- Have this user's records to wait, be it that they could not be written?
 local function has_to_wait(self, user)
-	return is_put_off(self, user) or is_resting(self, user);
+	return is_put_off(self, user, self.writing) or is_resting(self, user);
 end
 
 local function rest(self, user, cpu)
@@ -343,7 +354,7 @@ end
 
 -- Is nobody to be tried any more?
 local function gives_up(self)
-	return self.down ~= nil and self.actions.now() >= self.patient_until;
+	return self.writing.down ~= nil and self.actions.now() >= self.patient_until;
 end
 
 -- For how long the oldest of these entries has waited. Those that were in the store already, with the same time, do not tell.

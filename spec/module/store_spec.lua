@@ -6,7 +6,7 @@ local lib, records = paths.lib("store"), paths.lib("records");
 local receipts = require "receipts";
 
 describe("store", function ()
-	local pending, data, broken, store, now, lines, failures, writes, evicted, expired, no_account, looked_up, deleted, cpu, dear;
+	local pending, data, broken, unwritable, store, now, lines, failures, writes, evicted, expired, no_account, looked_up, deleted, cpu, dear;
 
 	local function time() return now; end
 	local function log(level, format, ...) table.insert(lines, level..": "..format:format(...)); end
@@ -19,13 +19,13 @@ describe("store", function ()
 		return data[user];
 	end
 	function keyval.set(_, user, value)
-		if broken then return nil, "disk full"; end
+		if broken or unwritable then return nil, "disk full"; end
 		data[user] = value;
 		return true;
 	end
 	function keyval.users() return pairs(data); end
 	function map.set_keys(_, user, keys)
-		if broken and (broken == true or broken[user]) then return nil, "disk full"; end
+		if broken and (broken == true or broken[user]) or unwritable and (unwritable == true or unwritable[user]) then return nil, "disk full"; end
 		writes = writes + 1;
 		cpu = cpu + (dear[user] or 0);
 		data[user] = data[user] or {};
@@ -65,7 +65,7 @@ describe("store", function ()
 	end
 
 	before_each(function ()
-		data, broken, now, lines, failures, writes, evicted, expired = {}, false, 1764000000, {}, 0, 0, {}, {};
+		data, broken, unwritable, now, lines, failures, writes, evicted, expired = {}, false, false, 1764000000, {}, 0, 0, {}, {};
 		no_account, looked_up, deleted, cpu, dear = {}, {}, {}, 0, {};
 		store = new_store();
 	end);
@@ -457,6 +457,73 @@ describe("store", function ()
 		assert.equal("1", ids("a"));
 	end);
 
+	-- Half an hour in which others are read, each of them once. Returns when anything failed.
+	local function while_others_are_read(work)
+		local began, tried, last = now, {}, failures;
+		for i = 1, 1800 / 2.5 do
+			now = now + 2.5;
+			store:load("reader"..i);
+			if work then work(); end
+			store:flush(10);
+			if failures > last then table.insert(tried, now - began); end
+			last = failures;
+		end
+		return tried;
+	end
+
+	it("F1 what is read while the disk is full says nothing of whether it can be written: who writes alone is tried as often as of others",
+	function ()
+		unwritable = true;
+		ask("a", "1");
+		store:flush(10);
+		store.known:set("a", nil); -- as when very many users have been seen since
+		assert.equal(360, #while_others_are_read(function () store:load("a"); end));
+		unwritable = false;
+		now = now + 5;
+		assert.equal("done", store:flush(10));
+		assert.equal("1", ids("a"));
+	end);
+
+	it("F1 a disk that is full is down for who is to be written, and for nobody who is to be read", function ()
+		unwritable = true;
+		for _, user in ipairs { "a", "b", "c", "d" } do ask(user, "1"); end
+		store:flush(10);
+		assert.equal(3, failures);
+		assert.is_true(store:load("e"));
+		assert.equal(720, #while_others_are_read(), "one is tried each time");
+		assert.is_true(store:knows("reader1") and store:knows("reader720"));
+		assert.same({}, lines);
+		broken = true;
+		for _, user in ipairs { "r", "s", "t" } do assert.is_false(store:load(user)); end
+		broken, now = false, now + 5;
+		assert.is_true(store:load("r"));
+		assert.same({}, lines, "it does not work yet");
+		unwritable = false;
+		assert.equal("done", store:flush(10));
+		for _, user in ipairs { "a", "b", "c", "d" } do assert.equal("1", ids(user)); end
+		assert.same({ "info: The store of what is pending works again" }, lines);
+	end);
+
+	it("F1 who alone cannot be written is tried less and less often, though they can be read", function ()
+		unwritable = { a = true };
+		ask("a", "1");
+		ask("b", "1");
+		store:flush(10);
+		store.known:set("a", nil);
+		assert.same({ 5, 55, 555, 1155, 1755 }, while_others_are_read(function ()
+			store:load("a");
+			ask("b", tostring(now));
+		end));
+		assert.is_true(store:knows("a"));
+	end);
+
+	it("F1 who cannot be read is tried less and less often though nobody else is written", function ()
+		broken = { a = true };
+		assert.is_false(store:load("a"));
+		ask("a", "1");
+		assert.same({ 5, 55, 555, 1155, 1755 }, while_others_are_read());
+	end);
+
 	it("F1 while the store is down whoever is next finds out that it works again, though they have been put off for longer", function ()
 		broken = { a = true };
 		for i = 1, 3 do
@@ -465,7 +532,7 @@ describe("store", function ()
 		end
 		broken = true;
 		for _, user in ipairs { "b", "c", "d" } do assert.is_false((store:load(user))); end
-		assert.equal(now, store.down);
+		assert.equal(now, store.reading.down);
 		broken, now = false, now + 6;
 		assert.is_true((store:load("a")));
 	end);
