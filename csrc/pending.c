@@ -316,7 +316,10 @@ enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entr
 	const rcpt_ref jid = rcpt_jid_find(t, q.from, q.from_hash);
 	if (jid && is_surplus(t, jid, entry->state, time, query_bytes(&q)))
 		return turn_away(t, &q, entry->id, entry->state, time, flags & SHOWN);
-	return add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
+	const enum rcpt_status status = add_new(t, &q, entry->state, time, (flags & SHOWN) | STORED);
+	if (status == RCPT_OK && entry->time > now)
+		rcpt_journal_note(t, rcpt_query_find(t, &q)); /* the store has another time */
+	return status;
 }
 
 uint32_t rcpt_pending_count(const struct rcpt_pending *t)

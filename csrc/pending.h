@@ -141,10 +141,10 @@ void rcpt_pending_each(const struct rcpt_pending *t, struct rcpt_str from, bool 
 
 /* Puts back an entry as each() showed it, and takes it for stored. RCPT_OK, or why not: RCPT_KNOWN when it is there already,
  * which only counts as changed, and as `stored` as that says: so what could not be written is put back as changed() showed it. A
- * time to come counts as now. Among the requester's entries it comes in its order of time; among all it comes last, so that a
- * walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. A full table gives up
- * nothing that is awaited for it: RCPT_FULL. Where the requester has too many, or too long ones, others make room as for a new
- * entry; or this one does, where any of those is younger. */
+ * time to come counts as now, and the entry as changed. Among the requester's entries it comes in its order of time; among all it
+ * comes last, so that a walk over all of them (expire, overdue) may reach it late, and one over the requester's own does not. A
+ * full table gives up nothing that is awaited for it: RCPT_FULL. Where the requester has too many, or too long ones, others make
+ * room as for a new entry; or this one does, where any of those is younger. */
 enum rcpt_status rcpt_pending_put(struct rcpt_pending *t, const struct rcpt_entry *entry, double now);
 
 /* Forgets everything that a requester has asked. Returns how many entries that were; none is shown. */

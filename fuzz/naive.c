@@ -202,7 +202,7 @@ static enum rcpt_status make_room(struct naive *t, const struct naive_entry *fre
 	return RCPT_OK;
 }
 
-static enum rcpt_status add_new(struct naive *t, struct naive_entry fresh)
+static enum rcpt_status add_new(struct naive *t, struct naive_entry fresh, bool changed)
 {
 	const enum rcpt_status status = make_room(t, &fresh, fresh.stored);
 	if (status != RCPT_OK)
@@ -213,7 +213,7 @@ static enum rcpt_status add_new(struct naive *t, struct naive_entry fresh)
 	*e = fresh;
 	e->born = ++t->born;
 	link_in(t, e, e->stored);
-	if (!e->stored || !to_be_kept(e))
+	if (changed || !to_be_kept(e))
 		note(t, e);
 	return RCPT_OK;
 }
@@ -296,7 +296,7 @@ enum rcpt_status naive_add(struct naive *t, struct rcpt_str from, struct rcpt_st
 		return RCPT_TOO_LONG;
 	struct naive_entry *e = find_exact(t, &fresh);
 	if (!e)
-		return add_new(t, fresh);
+		return add_new(t, fresh, true);
 	if (e->state != RCPT_PENDING) {
 		e->flags = fresh.flags;
 		enter_state(t, e, RCPT_PENDING, fresh.time);
@@ -448,7 +448,7 @@ enum rcpt_status naive_put(struct naive *t, const struct rcpt_entry *entry, doub
 		return RCPT_TOO_OLD;
 	fresh.time = ticks(entry->time < now ? entry->time : now);
 	if (!is_surplus(t, &fresh))
-		return add_new(t, fresh);
+		return add_new(t, fresh, entry->time > now);
 	if (t->evicted)
 		show(&fresh, t->evicted, t->ud);
 	return RCPT_OK;

@@ -1507,6 +1507,25 @@ static void what_is_put_back_holds_up_nobody_after_a_clock_that_was_ahead(void *
 	rcpt_pending_free(t);
 }
 
+static void what_is_put_back_of_a_time_to_come_is_to_be_written_with_that_of_now(void **state)
+{
+	(void)state;
+	struct rcpt_pending *t = make_journal(10, 10);
+	put(t, "1", 100);
+	assert_string_equal(changed(t), " ");
+	put(t, "2", 100.5);
+	put(t, "3", 1e9);
+	assert_string_equal(changed(t), "a@h 3:11 2:11 ");
+	rcpt_pending_saved(t, true);
+	assert_string_equal(changed(t), " ");
+	double time = 0;
+	rcpt_pending_each(t, text("a@h"), false, see_time, &time);
+	assert_true(time == 100);
+	sound(t);
+	rcpt_pending_free(t);
+	assert_int_equal(rcpt_mem_held(), 0);
+}
+
 /* A store of 600 records, by what they are about. */
 static struct record {
 	bool there;
@@ -1755,6 +1774,7 @@ int main(void)
 		cmocka_unit_test(an_age_below_zero_ends_too),
 		cmocka_unit_test(put_back_in_order_and_clean),
 		cmocka_unit_test(what_is_put_back_holds_up_nobody_after_a_clock_that_was_ahead),
+		cmocka_unit_test(what_is_put_back_of_a_time_to_come_is_to_be_written_with_that_of_now),
 		cmocka_unit_test(the_store_follows_the_table),
 		cmocka_unit_test(grows_and_gives_memory_back),
 		cmocka_unit_test(running_out_of_memory_leaves_the_table_whole),

@@ -480,6 +480,19 @@ describe("receipts.pending", function ()
 		assert.is_nil(pending:evicted());
 	end);
 
+	it("F1 has a record of a time to come written with that of now", function ()
+		pending:journal();
+		local function put(id, time) pending:import("a@h", { { to = "x@h", id = id, state = "pending", time = time } }, 1764000000); end
+		put("1", 1764000000);
+		assert.is_nil((pending:changed()));
+		put("2", 1764000000 + 365 * 86400);
+		local user, changes = pending:changed();
+		assert.same({ "a@h", 1, "2", 1764000000, true, true },
+			{ user, #changes, changes[1].id, changes[1].time, changes[1].keep, changes[1].stored });
+		pending:saved(true);
+		assert.is_nil((pending:changed()));
+	end);
+
 	it("lets a store wait with what is young", function ()
 		pending:journal();
 		pending:add("a@h", "x@h", "1", 100);

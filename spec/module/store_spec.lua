@@ -837,6 +837,40 @@ describe("store", function ()
 		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end } }, { now = time }):sweep(1)());
 	end);
 
+	it("F2 has records of a time to come, as a clock that was ahead leaves them, written with that of today, so that they expire", function ()
+		local today = now;
+		now = now + 1e6;
+		ask("a", "1");
+		ask("b", "1");
+		ask("b", "2");
+		store:flush(10);
+		now = today;
+		data.b[records.key("x@h", "2")].time = now - 900;
+		restart();
+		store:load("a");
+		store:flush(10);
+		restart();
+		now = now + 500;
+		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		assert.is_false(store:knows("a"));
+		assert.is_true(store:knows("b"));
+		store:flush(10);
+		local function time_of(user) return data[user][records.key("x@h", "1")].time; end
+		assert.same({ today, today + 500 }, { time_of("a"), time_of("b") });
+		assert.same({ "b@h 2 pending" }, expired);
+		assert.equal("1", ids("b"));
+		restart();
+		for _, seconds in ipairs { 499, 1 } do
+			now = now + seconds;
+			for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		end
+		assert.same({ "b@h 2 pending", "a@h 1 pending" }, expired);
+		now = now + 500;
+		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		assert.equal("b@h 1 pending", expired[3]);
+		assert.is_false(store:knows("b"));
+	end);
+
 	it("F2 F3 leaves to the table what that has, though of a user whose records have not been read", function ()
 		ask("a", "1");
 		store:flush(10);
