@@ -91,7 +91,7 @@ return function (data)
 	store = lib.new("h", pending, { keyval = keyval, map = map }, {
 		now = function () return now; end, cpu = os.clock, log = log, failed = failed, drain = drain;
 		expired = function (entry) assert(type(entry.from) == "string" and type(entry.id) == "string" and entry.time < now); end;
-		exists = function (user) return not gone[user]; end;
+		exists = function (user) return not gone[user]; end, any_exist = function () return true; end;
 		deleted = function (user)
 			assert(gone[user] and stored[user] == nil, "taken for deleted");
 			store:forget(user);

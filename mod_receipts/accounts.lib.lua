@@ -34,6 +34,16 @@ function accounts.has(user)
 	return account ~= nil or err ~= nil;
 end
 
+local somebody;
+
+--- Are there any? Asked when somebody has none: so the store is open. SQL reads all names to tell the first: so that is kept, and looked up.
+function accounts.any()
+	if not are_stored() or somebody and store:get(somebody) then return true; end
+	local next_user, state, first = store:users();
+	somebody = next_user(state, first);
+	return somebody ~= nil;
+end
+
 -- Forgets what is kept in memory alone.
 local function forget(parts, user)
 	local account = jid_join(user, module.host);

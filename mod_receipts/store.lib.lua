@@ -43,6 +43,7 @@ local mt = { __index = methods };
 --                 before anything is read, written, or forgotten;
 --                 expired(entry): what only the store knew of is over its time, and removed;
 --                 exists(user): is there an account of that name? That of a user who is online may be gone, too
+--                 any_exist(): are there any accounts? Files that are gone for a while, as with a mount that is lost, tell of nobody
 --                 deleted(user): there is not any more, as another process may have deleted an account. It is to call forget()
 function store.new(host, pending, stores, actions)
 	pending:journal();
@@ -254,13 +255,20 @@ local function purge(self, user)
 end
 
 -- Has another process deleted this account, as prosodyctl does? It tells nobody. Where accounts are looked up may fail, and not say so:
--- so it counts only if the store has nothing either, for what it had went with the account. Some authentication cannot tell, nor can
--- any that is unloaded, as all modules of a host are when it is deactivated.
+-- so it counts only if the store has nothing either, for what it had went with the account, and if others have theirs still. Some
+-- authentication cannot tell, nor can any that is unloaded, as all modules of a host are when it is deactivated.
 local function is_deleted(self, user)
 	local ok, exists, why = pcall(self.actions.exists, user);
 	if not ok or exists or why == "method not implemented" then return false; end
 	local data, err = attempt(self, self.keyval, "get", user);
-	return data == nil and err == nil;
+	if data ~= nil or err ~= nil then return false; end
+	local listed, any = pcall(self.actions.any_exist);
+	return listed and any;
+end
+
+local function take_for_deleted(self, user)
+	self.actions.log("info", "The account %s was deleted by another process: what was pending of it is forgotten", user);
+	self.actions.deleted(user);
 end
 
 --- Forgets the user if another process has deleted the account. Returns whether it has. While a storage is at work for the user, that is not
@@ -270,7 +278,7 @@ function methods:look_up(user)
 	self.busy[user] = true;
 	local deleted = is_deleted(self, user);
 	self.busy[user] = nil;
-	if deleted then self.actions.deleted(user); end
+	if deleted then take_for_deleted(self, user); end
 	return deleted;
 end
 
@@ -290,7 +298,7 @@ local function write(self, user, changes, any_kept)
 	self.busy[user] = true;
 	local any, forgotten = next(changes) ~= nil, self.forgotten.times;
 	if any_kept and is_deleted(self, user) then
-		self.actions.deleted(user);
+		take_for_deleted(self, user);
 		return true;
 	end
 	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end

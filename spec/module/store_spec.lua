@@ -55,6 +55,10 @@ describe("store", function ()
 				if no_account[user] == "untold" then return nil, "method not implemented"; end
 				return not no_account[user];
 			end;
+			any_exist = function ()
+				if no_account.any == "error" then error("no connection"); end
+				return not no_account.any;
+			end;
 			deleted = function (user)
 				table.insert(deleted, user);
 				assert(pending:check());
@@ -742,6 +746,30 @@ describe("store", function ()
 		assert.same({}, deleted);
 	end);
 
+	it("F1 takes nobody for deleted where nobody has an account, as while a mount is lost, and says of whom it does", function ()
+		for _, user in ipairs { "a", "b" } do
+			store:load(user);
+			ask(user, "1");
+		end
+		store:flush(10);
+		local stored = data;
+		data, no_account.a, no_account.b = {}, true, true;
+		for _, answer in ipairs { true, "error" } do
+			no_account.any = answer;
+			ask("a", tostring(answer));
+			assert.equal("done", store:flush(10));
+			data = {};
+			assert.is_false(store:look_up("a"));
+			for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		end
+		assert.same({ 3, 1, 0, 0 }, { pending:count("a@h"), pending:count("b@h"), #deleted, #lines });
+		data, no_account.any = stored, nil;
+		assert.is_false(store:look_up("a"), "its records are there");
+		data.a = nil;
+		assert.is_true(store:look_up("a"));
+		assert.same({ "info: The account a was deleted by another process: what was pending of it is forgotten" }, lines);
+	end);
+
 	it("F1 looks up no account for what is removed, and none of who is put off", function ()
 		ask("a", "1");
 		ask("b", "1");
@@ -1069,6 +1097,7 @@ describe("store", function ()
 		no_account.a, broken = true, { set = true };
 		for _ in store:sweep(1000) do end -- luacheck: ignore 542
 		assert.same({ "a" }, deleted);
+		lines = {};
 		broken = true;
 		for _, user in ipairs { "b", "c", "d" } do assert.is_false(store:load(user)); end
 		now = now + 5;

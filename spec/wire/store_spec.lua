@@ -489,6 +489,37 @@ describe("an account that another process deletes while its user is online", fun
 		assert.equal("1 1", kept());
 	end);
 
+	it("F1 is told from a folder that is gone for a while, as with a mount that is lost: then nothing is forgotten", function ()
+		local function sh(command) assert(os.execute("cd "..server.dir.." && "..command)); end
+		local function told() return select(2, server:log():gsub("The account alice was deleted", "")); end
+		ask(alice, "bob", "before");
+		write();
+		sh "mv data away && mkdir data";
+		ask(alice, "bob", "while it is away");
+		write();
+		assert.equal("2 2", kept());
+		go(alice);
+		assert.equal("2 2", kept());
+		sh "rm -r data && mv away data";
+		assert.equal(0, told());
+		alice = server:connect("alice");
+		ask(alice, "bob", "after");
+		write();
+		assert.equal("3 3", kept());
+		unregister();
+		ask(alice, "bob", "forgotten");
+		write();
+		assert.equal("0 0", kept());
+		assert.equal(1, told());
+		ask(bob, "alice", "again");
+		write();
+		sh "mv data away && mkdir data";
+		ask(bob, "alice", "and again");
+		write();
+		assert.equal("2", server:run(STATE.."return tostring(r.pending:count('bob@localhost'))"));
+		sh "rm -r data && mv away data";
+	end);
+
 	it("F1 leaves alone the user of an account that is there, or that cannot be looked up", function ()
 		ask(alice, "bob", "1");
 		assert.equal("true", write());
