@@ -86,7 +86,7 @@ end
 
 -- Has this client been asked, and is not to be asked again? What has not come back from a client here is not to be had.
 local function was_asked(self, client)
-	return client.asked and (client.is_local or self.actions.now() - client.asked < PATIENCE);
+	return client.asked and (client.is_local or math.abs(self.actions.now() - client.asked) < PATIENCE); -- the clock may be set back
 end
 
 -- May this client be asked now, in this flight?

@@ -699,6 +699,22 @@ describe("capabilities", function ()
 		assert.equal(5, #asked);
 	end);
 
+	it("B1 B3 of a client elsewhere that did not answer are asked for again when it shows itself, and the clock was set back by a year", function ()
+		local function come() caps:presence(presence("b@far/1", info(R)), "u@h"); end
+		come();
+		asked[1].done(nil);
+		clock = clock - 300; -- by less makes no difference yet
+		come();
+		assert.equal(1, #asked);
+		clock = clock - 365 * 86400;
+		come();
+		assert.equal(2, #asked);
+		asked[2].done(nil);
+		clock = clock + 300;
+		come();
+		assert.equal(2, #asked);
+	end);
+
 	it("B1 of a client that comes again do not wait for the answer of the one that went", function ()
 		caps:presence(presence("a@h/r"));
 		caps:forget("a@h/r");
