@@ -310,7 +310,7 @@ end);
 -- Chapter B: who supports receipts
 
 local hashes = open_store("receipts_caps");
-learning.recall(capabilities, hashes);
+if not module.saved_state then learning.recall(capabilities, hashes); end -- else restore() brings it
 learning.listen(capabilities, rooms, sleeping, hiding, hook_in_thread);
 
 local function look_around() guards.in_thread(guard("looking around", learning.look_around), capabilities, rooms); end
@@ -420,7 +420,7 @@ function module.unload()
 	-- First: while a storage is at work others may run, and all of us is still there for them. What is handed over is written only in case
 	-- the new module cannot be loaded, and nobody is to wait long for that.
 	local works = store:flush_all(handed_over and HANDING_OVER or nil);
-	save_hashes();
+	if not handed_over then save_hashes(); end -- in SQL a row each, while all wait. Of what is lost clients can be asked again
 	catch_up(); -- before what it needs goes
 	unloaded = true;
 	function module.hook() end -- what waits for a storage goes on later, and nobody would take away what it hooks then

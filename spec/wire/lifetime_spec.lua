@@ -142,6 +142,11 @@ describe("a reload", function ()
 end);
 
 describe("a module that comes late", function ()
+	-- What is known of a client that is online, as the shell shows it: save() is for Prosody to call, when it reloads.
+	local function known_of(server, jid)
+		return server:run(("return module:shared('/*/receipts/hosts').localhost.inspection:clients(%q)[1].support"):format(jid));
+	end
+
 	it("knows the rooms of this server that its users are in already", function ()
 		local server = servers.start { hosts = servers.rooms };
 		finally(function () server:stop(); end);
@@ -161,7 +166,7 @@ describe("a module that comes late", function ()
 		local server = servers.start { hosts = servers.rooms, options = "force_module_reload = true" };
 		finally(function () server:stop(); end);
 		local alice = server:connect("alice", { features = { R } });
-		local function known() return server:run(STATE.."return r.capabilities:of('alice@localhost/alice')"); end
+		local function known() return known_of(server, "alice@localhost/alice"); end
 		servers.wait(function () alice:sync(); return known() == "capable"; end);
 		alice:send(st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
 		alice:send(stanzas.ask { to = "bob@localhost", id = "1" });
@@ -178,6 +183,49 @@ describe("a module that comes late", function ()
 		assert.equal("delivered", server:run(STATE.."return (r.pending:state('alice@localhost', 'bob@localhost', '1'))"), "from the store");
 	end);
 
+	it("A3 reads what was known of clients' software, and writes it when it goes; a reload hands it over, and does neither", function ()
+		local server = servers.start { options = "force_module_reload = true" };
+		finally(function () server:stop(); end);
+		server:run([[
+			local storagemanager = require "core.storagemanager";
+			local open = storagemanager.open;
+			function storagemanager.open(host, name, ...)
+				if name ~= "receipts_caps" then return open(host, name, ...); end
+				local store, counted = open(host, name, ...), {};
+				for _, method in ipairs { "get", "set" } do
+					counted[method] = function (_, ...)
+						table.insert(prosody.spec_asked, method);
+						return store[method](store, ...);
+					end
+				end
+				return counted;
+			end
+		]]);
+		local function asked_by(how)
+			return server:run(([[
+				prosody.spec_asked = {};
+				assert(require "core.modulemanager".%s("localhost", "receipts"));
+				return table.concat(prosody.spec_asked, " ");
+			]]):format(how));
+		end
+		asked_by("unload");
+		assert.equal("get", asked_by("load"));
+		local bob = server:connect("bob", { features = { R } });
+		local function known() return known_of(server, "bob@localhost/bob"); end
+		servers.wait(function () bob:sync(); return known() == "capable"; end);
+		bob.mute = true;
+		for _ = 1, 2 do
+			assert.equal("", asked_by("reload"));
+			assert.equal("capable", known());
+		end
+		server:run("prosody.hosts.localhost.modules.receipts.module.save = function () error('no memory'); end");
+		assert.equal("set get", asked_by("reload"));
+		assert.equal("capable", known());
+		assert.equal("set", asked_by("unload"));
+		assert.equal("get", asked_by("load"));
+		assert.equal("capable", known());
+	end);
+
 	it("says so when it cannot store what is known of clients, and not when it can", function ()
 		local server = servers.start {};
 		finally(function () server:stop(); end);
@@ -187,12 +235,14 @@ describe("a module that comes late", function ()
 			bob:sync();
 			return server:run(STATE.."return r.capabilities:of('bob@localhost/bob')") == "capable";
 		end);
-		server:reload();
+		local function unload() server:run("assert(require 'core.modulemanager'.unload('localhost', 'receipts'))"); end
+		unload();
 		assert.is_nil(server:log():find(COMPLAINT, 1, true));
+		server:run("assert(require 'core.modulemanager'.load('localhost', 'receipts'))");
 		local file = server.dir.."/data/localhost/receipts_caps.dat";
 		assert(os.remove(file));
 		assert(os.execute("mkdir "..file));
-		server:reload();
+		unload();
 		assert.truthy(server:log():find(COMPLAINT, 1, true));
 	end);
 
@@ -208,9 +258,10 @@ describe("a module that comes late", function ()
 				return open(host, name, ...);
 			end
 		]]);
-		server:reload();
+		for _, how in ipairs { "unload", "load", "unload" } do
+			server:run(("assert(require 'core.modulemanager'.%s('localhost', 'receipts'))"):format(how));
+		end
 		assert.truthy(server:log():find("What was known of clients could not be read: disk on fire", 1, true));
-		server:reload();
 		assert.truthy(server:log():find("What is known of clients could not be stored: disk on fire", 1, true));
 		assert.is_nil(server:log():match("error[^\n]*disk on fire[^\n]*"));
 	end);
