@@ -6,7 +6,7 @@ return {
 	commands = {
 		stats = {
 			args = { { name = "host", type = "string" } };
-			desc = "Show what became of messages: of a host, or of all and in total";
+			desc = "Show what became of messages: of a host, or of each (up to eight) and in total";
 		};
 		pending = {
 			args = { { name = "jid", type = "string" } };

@@ -9,6 +9,7 @@ local jid_split = require "util.jid".prepped_split;
 local views = module:require "views";
 
 local MOST = 1000; -- messages in a list: the server waits while it is made
+local MOST_COLUMNS = 8; -- hosts side by side: of more only the sum is shown, as the lines would be too long to be read
 
 -- The hosts that the module is on, see offers.lib.lua.
 local hosts = module:shared("/*/receipts/hosts");
@@ -51,7 +52,13 @@ function shell.stats(self, host)
 		if not inspection then return nil, err; end
 		table.insert(list, inspection:statistics());
 	end
-	if #list > 1 then table.insert(list, views.sum(list)); end
+	local hint = "";
+	if #list > MOST_COLUMNS then
+		hint = (", on all %d hosts; for one of them: prosodyctl shell receipts stats %s"):format(#list, list[1].host);
+		list = { views.sum(list) };
+	elseif #list > 1 then
+		table.insert(list, views.sum(list));
+	end
 	local titles, rows, row_of = { "", numbers = true }, {}, {};
 	for column, statistics in ipairs(list) do
 		titles[column + 1] = statistics.host;
@@ -68,7 +75,7 @@ function shell.stats(self, host)
 		for column = 2, #titles do row[column] = row[column] or "0"; end
 	end
 	print_table(self.session, titles, rows);
-	return true, "Counted since the module was loaded";
+	return true, "Counted since the module was loaded"..hint;
 end
 
 function shell.version()

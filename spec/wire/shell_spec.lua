@@ -75,6 +75,21 @@ describe("the shell", function ()
 		end
 	end);
 
+	it("F4 stats without a host has the total alone where there are more than eight, and says how to see one", function ()
+		local hosts = {};
+		for i = 1, 7 do hosts[i] = ('VirtualHost "h%d.localhost"'):format(i); end
+		local many = servers.start { modules = { "receipts", "admin_shell" }, hosts = table.concat(hosts, "\n") };
+		finally(function () many:stop(); end);
+		many:connect("alice"):send(stanzas.ask { to = "bob@localhost", id = "1" }):sync();
+		local text = many:prosodyctl("shell", "receipts", "stats");
+		assert.equal(9, #line(text, ""), text);
+		many:run("require 'core.hostmanager'.activate('h8.localhost')");
+		text = many:prosodyctl("shell", "receipts", "stats");
+		assert.same({ { "all" }, { "1" } }, { line(text, ""), line(text, "Asked for by clients") });
+		says(text, "OK: Counted since the module was loaded, on all 9 hosts; for one of them: prosodyctl shell receipts stats h1.localhost");
+		assert.same({ "h1.localhost" }, line(many:prosodyctl("shell", "receipts", "stats", "h1.localhost"), ""));
+	end);
+
 	it("F4 pending lists a user's messages without receipt", function ()
 		local text, ok = shell("pending", "alice@localhost");
 		assert.is_true(ok, text);
