@@ -45,6 +45,7 @@ function answering.new(parts, guard, later)
 		sent_at_hibernation = setmetatable({}, { __mode = "k" }); -- session that hibernates -> how many stanzas of its queue were sent before
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
 		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
+		left = setmetatable({}, { __mode = "k" }); -- set of sessions that sleep for ever, and that nobody waits for any more
 		resumption_tokens = module:shared("/*/smacks/resumption-tokens");
 	}, mt);
 	self.answers = answers_lib.new(function (stanza) return asks(self, stanza); end, is_stored);
@@ -178,7 +179,8 @@ function methods:delivering(account, content, late)
 	local is_copy, sessions = elements.is_copy(content), {};
 	for _, session in ipairs(recipients(content.attr.to or account, content.attr.type)) do
 		if sleeps_for_ever(session) then
-			self:gone(session);
+			if not self.left[session] then self:gone(session); end
+			self.left[session] = true;
 		elseif not is_own(session, content) then
 			table.insert(sessions, session);
 		end
@@ -253,7 +255,7 @@ end
 function methods:stream_resumed(event)
 	local session = event.resumed;
 	local proven = self.resuming[session];
-	self.resuming[session], self.sent_at_hibernation[session] = nil, nil;
+	self.resuming[session], self.sent_at_hibernation[session], self.left[session] = nil, nil, nil;
 	for _, content in ipairs(proven or {}) do self:arrived(session, content); end
 end
 

@@ -33,17 +33,19 @@ local function is_file(path)
 	return problem ~= ENOENT and problem ~= ENOTDIR;
 end
 
--- The engine from the first of these files that is there; or nil and, if there is one, why it is of no use.
+-- The engine from the first of these files that can be loaded; or nil and, if there is one, why the first is of no use.
 local function from_file(paths)
+	local problem;
 	for _, path in ipairs(paths) do
 		if is_file(path) then
 			local open, err = package.loadlib(path, "luaopen_receipts");
 			local ok, engine = false, err;
 			if open then ok, engine = pcall(open); end
 			if ok then return engine; end
-			return nil, path.." cannot be loaded: "..tostring(engine):gsub("%s+", " ");
+			problem = problem or path.." cannot be loaded: "..tostring(engine):gsub("%s+", " ");
 		end
 	end
+	return nil, problem;
 end
 
 -- The one that `require` finds; or nil and, if there is one, why it is of no use.

@@ -24,12 +24,11 @@ if module.host == "*" and prosody.process_type == "prosody" then -- which would 
 	refuse("mod_receipts is for VirtualHosts, not for \"*\": without a host it is loaded on all of them");
 end
 
-local engine_lib = module:require "engine";
-local engine, problem = engine_lib.load(VERSION, module:get_directory(), prosody.paths.installer);
+local engine_lib, directory = module:require "engine", module:get_directory();
+local engine, problem = engine_lib.load(VERSION, directory, prosody.paths.installer);
 local libs = debug.getinfo(engine_lib.load, "S").source:match("^@(.*)/"); -- where module:require finds them: not only beside this file
-if libs and libs ~= module:get_directory() then
-	engine, problem = nil, "mod_receipts is installed twice, in "..module:get_directory().." and in "..libs
-		..": remove one of them, then restart Prosody";
+if libs and libs ~= directory and libs ~= directory.."/mod_receipts" then
+	engine, problem = nil, "mod_receipts is installed twice, in "..directory.." and in "..libs..": remove one of them, then restart Prosody";
 end
 
 if module.host == "*" then -- prosodyctl mod_receipts …

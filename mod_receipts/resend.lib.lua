@@ -235,7 +235,7 @@ function methods:overtake(attr, id)
 	local requester, person = jid_bare(attr.from), jid_bare(attr.to);
 	local correction = self.corrections[key_between(requester, id, person)];
 	forget_between(self, requester, id, person);
-	if correction then forget_between(self, requester, correction, person); end
+	if correction and correction ~= attr.id then forget_between(self, requester, correction, person); end -- it may be sent once more
 end
 
 -- Stream management will deliver it to this session by itself.

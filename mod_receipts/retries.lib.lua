@@ -33,9 +33,10 @@ function retries.attempt(storage, method, ...)
 end
 
 --- Why it failed for this user; nil when it may be tried.
-function methods:why(user)
+-- @param writing  optional: is it to be written? Who could not be can be read
+function methods:why(user, writing)
 	local last = self.put_off.at[user];
-	if not last then return nil; end
+	if not last or last.writing and not writing then return nil; end
 	local passed = self.now() - last.since;
 	return passed >= 0 and passed < last.wait and last.err or nil; -- the clock may be set back
 end

@@ -106,7 +106,7 @@ end
 -- Is this user not to be dealt with now? While the store is down for all, whoever is next may find out that it works again.
 -- @param trouble  self.reading or self.writing
 local function is_put_off(self, user, trouble)
-	return self.busy[user] or not trouble.down and self.put_off:why(user) ~= nil;
+	return self.busy[user] or not trouble.down and self.put_off:why(user, trouble == self.writing) ~= nil;
 end
 
 -- Is it too soon after that to try again? The clock may be set back.

@@ -62,6 +62,11 @@ describe("engine", function ()
 		local engine, problem = lib.load("0.1.0", dir, nil);
 		assert.is_nil(engine);
 		assert.truthy(problem:find(dir.."/receipts.so cannot be loaded: ", 1, true), problem);
+		local tree = dir.."/share/lua/5.4/mod_receipts";
+		os.execute(("mkdir -p %s %s/lib/lua/5.4 && ln -s receipts.so %s/receipts.so && cp %s/build/receipts.so %s/lib/lua/5.4/")
+			:format(tree, dir, tree, paths.root, dir));
+		assert.is_table(lib.load("0.1.0", tree, nil), "nor is it in the way of one that can");
+		package.loaded.receipts = nil;
 		engine, problem = lib.load("0.1.0", paths.root.."/README.md/none", "/dev/null");
 		assert.is_nil(engine);
 		assert.truthy(problem:find("it is neither with the module nor where Lua looks", 1, true), problem);

@@ -58,6 +58,14 @@ describe("retries", function ()
 		end
 	end);
 
+	it("put off for writing alone who cannot be written", function ()
+		one:failed("bob", "disk full", true);
+		assert.equal("disk full", one:why("bob", true));
+		assert.is_nil(one:why("bob"));
+		one:failed("eve", "disk on fire");
+		for _, writing in ipairs { true, false } do assert.equal("disk on fire", one:why("eve", writing)); end
+	end);
+
 	it("begin anew with what has worked since", function ()
 		broken.bob = true;
 		for _, expected in ipairs { 5, 50, 500 } do

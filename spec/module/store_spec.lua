@@ -414,7 +414,7 @@ describe("store", function ()
 			if failures > last then table.insert(tried, now - began); end
 			last = failures;
 		end
-		assert.same({ 5, 55, 555, 1155, 1755 }, tried);
+		assert.same({ 2.5, 52.5, 552.5, 1152.5, 1752.5 }, tried, "who could not be written may be read: that is found out at once");
 		assert.is_nil(data.a);
 		assert.is_false(store:flush_all());
 		assert.equal(last + 1, failures, "at the end of all it is tried again");
@@ -519,6 +519,15 @@ describe("store", function ()
 			ask("b", tostring(now));
 		end));
 		assert.is_true(store:knows("a"));
+	end);
+
+	it("F1 who alone cannot be written is read all the same", function ()
+		unwritable = { a = true };
+		ask("a", "1");
+		ask("b", "1");
+		store:flush(10);
+		store.known:set("a", nil);
+		assert.is_true(store:load("a"));
 	end);
 
 	it("F1 who cannot be read is tried less and less often though nobody else is written", function ()

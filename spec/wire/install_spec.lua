@@ -101,6 +101,14 @@ describe("installed", function ()
 		assert.falsy((log..said):find("traceback", 1, true));
 	end);
 
+	it("once, with the libs in a folder of the module's name beside it, it is loaded", function ()
+		run("mkdir -p %s/flat/mod_receipts && cp %s/mod_receipts/*.lib.lua %s/flat/mod_receipts/ && cp %s/mod_receipts/mod_receipts.lua %s/flat/",
+			dir, paths.root, dir, paths.root, dir);
+		local server = servers.start { plugin_paths = { dir.."/flat" } };
+		finally(function () server:stop(); end);
+		acks_are_matched(server);
+	end);
+
 	it("on another Lua than 5.4, it is not loaded, and Prosody 13.0 says why", function ()
 		local server = servers.start();
 		finally(function () server:stop(); end);

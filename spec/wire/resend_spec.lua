@@ -125,6 +125,18 @@ describe("sending again", function ()
 		assert.equal("true", says("next(saved.resend.corrections) == nil"));
 	end);
 
+	it("G1 keeps a correction that its client sends once more, as after a lost connection", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		for _ = 1, 2 do
+			alice:send(stanzas.ask({ to = "bob@localhost", id = "corrected" }):tag("replace", { xmlns = "urn:xmpp:message-correct:0", id = "first" }):up());
+			alice:sync();
+			assert.equal("1", says("saved.resend.count"));
+		end
+		bob:send(stanzas.ack("alice@localhost/alice", "corrected"));
+		bob:sync();
+		assert.equal("0", says("saved.resend.count"));
+	end);
+
 	it("G1 keeps nothing that is not to be stored, not even for a while", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		for _, hint in ipairs { "no-store", "no-permanent-store" } do
