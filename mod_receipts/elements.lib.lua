@@ -2,6 +2,7 @@
 -- What the elements of a stanza say, and changes to its receipt elements, all in place: callers clone first where the stanza is not theirs.
 
 local jid_host = require "util.jid".host;
+local new_set = require "util.set".new;
 local st = require "util.stanza";
 
 local xmlns_receipts = "urn:xmpp:receipts";
@@ -26,16 +27,10 @@ function elements.acked(stanza)
 	return id;
 end
 
-local function set(list)
-	local out = {};
-	for _, item in ipairs(list) do out[item] = true; end
-	return out;
-end
-
-local CALLS = set { "urn:xmpp:jingle-message:0", "urn:xmpp:call-invites:0" };
+local CALLS = new_set { "urn:xmpp:jingle-message:0", "urn:xmpp:call-invites:0" };
 local xmlns_states = "http://jabber.org/protocol/chatstates";
 -- What says nothing by itself, and so may be beside a chat state alone.
-local BESIDE = set { xmlns_receipts, xmlns_states, "urn:xmpp:hints", "urn:xmpp:sid:0", "urn:xmpp:occupant-id:0", "urn:xmpp:delay",
+local BESIDE = new_set { xmlns_receipts, xmlns_states, "urn:xmpp:hints", "urn:xmpp:sid:0", "urn:xmpp:occupant-id:0", "urn:xmpp:delay",
 	"http://jabber.org/protocol/muc#user" };
 
 --- Does this message matter for a moment only, as a call that rings does (XEP-0353, XEP-0482), or that somebody is typing (XEP-0085)? To be
@@ -45,9 +40,9 @@ function elements.is_passing(stanza)
 	for _, tag in ipairs(stanza.tags) do
 		local name, xmlns = tag.name, tag.attr.xmlns;
 		if name == "body" or name == "encrypted" then return false; end
-		call = call or CALLS[xmlns] or false;
+		call = call or CALLS:contains(xmlns) or false;
 		state = state or xmlns == xmlns_states;
-		more = more or not BESIDE[xmlns] and not (name == "thread" and not xmlns);
+		more = more or not BESIDE:contains(xmlns) and not (name == "thread" and not xmlns);
 	end
 	return call or state and not more;
 end

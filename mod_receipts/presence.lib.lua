@@ -80,12 +80,17 @@ local function shown_to(session, bare, subscribed)
 	return session.presence and subscribed and not hiding.is_from(session, bare) or directed_to(session, bare);
 end
 
+-- Is it the same account, or its server?
+local function knows_anyway(bare, account)
+	return not bare or bare == account or bare == module.host;
+end
+
 --- May `jid` know that this session is online?
 -- @param session  the session of a local user
 -- @param jid      any JID; nil stands for the user's own
 function presence.visible(session, jid)
 	local bare = jids.bare(jid);
-	if not bare or bare == jids.account_of(session) or bare == module.host then return true; end -- the same account, or its server
+	if knows_anyway(bare, jids.account_of(session)) then return true; end
 	return shown_to(session, bare, presence.subscribed(session, bare)) and not blocks.has(session.username, jid);
 end
 
@@ -94,7 +99,7 @@ function presence.account_visible(account, jid)
 	local online, bare = bare_sessions[account], jids.bare(jid);
 	local _, one = next(online and online.sessions or {});
 	if not one then return false; end
-	if not bare or bare == account or bare == module.host then return true; end
+	if knows_anyway(bare, account) then return true; end
 	local subscribed = presence.subscribed(one, bare);
 	for _, session in next, online.sessions do
 		if shown_to(session, bare, subscribed) then return not blocks.has(one.username, jid); end

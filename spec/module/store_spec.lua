@@ -400,22 +400,32 @@ describe("store", function ()
 		assert.same({ "done", 1 }, { store:flush(10), writes });
 	end);
 
+	-- Half an hour in which others are read, each of them once. Returns when anything failed.
+	local function while_others_are_read(work)
+		local began, tried, last = now, {}, failures;
+		for i = 1, 1800 / 2.5 do
+			now = now + 2.5;
+			store:load("reader"..i);
+			if work then work(); end
+			store:flush(10);
+			if failures > last then table.insert(tried, now - began); end
+			last = failures;
+		end
+		return tried;
+	end
+
 	it("F1 one user whose records are of no use is tried less and less often, up to every ten minutes", function ()
 		broken = { a = true };
 		ask("a", "1");
 		ask("b", "1");
 		store:flush(10);
-		local began, tried, last = now, {}, failures;
-		for _ = 1, 1800 / 2.5 do
-			now = now + 2.5;
+		local tried = while_others_are_read(function ()
 			store:load("a");
 			ask("b", tostring(now)); -- the store works
-			store:flush(10);
-			if failures > last then table.insert(tried, now - began); end
-			last = failures;
-		end
+		end);
 		assert.same({ 2.5, 52.5, 552.5, 1152.5, 1752.5 }, tried, "who could not be written may be read: that is found out at once");
 		assert.is_nil(data.a);
+		local last = failures;
 		assert.is_false(store:flush_all());
 		assert.equal(last + 1, failures, "at the end of all it is tried again");
 		broken = false;
@@ -460,20 +470,6 @@ describe("store", function ()
 		store:flush(10);
 		assert.equal("1", ids("a"));
 	end);
-
-	-- Half an hour in which others are read, each of them once. Returns when anything failed.
-	local function while_others_are_read(work)
-		local began, tried, last = now, {}, failures;
-		for i = 1, 1800 / 2.5 do
-			now = now + 2.5;
-			store:load("reader"..i);
-			if work then work(); end
-			store:flush(10);
-			if failures > last then table.insert(tried, now - began); end
-			last = failures;
-		end
-		return tried;
-	end
 
 	it("F1 what is read while the disk is full says nothing of whether it can be written: who writes alone is tried as often as of others",
 	function ()
