@@ -24,6 +24,14 @@ if module.host == "*" and prosody.process_type == "prosody" then -- which would 
 	refuse("mod_receipts is for VirtualHosts, not for \"*\": without a host it is loaded on all of them");
 end
 
+-- Prosody loads a lib anew for each who requires it. Here those that are awake share theirs: the collector has fewer to look at.
+local require_anew, loaded = module.require, setmetatable({}, { __mode = "v" });
+function module:require(name)
+	local lib = loaded[name] or require_anew(self, name);
+	loaded[name] = lib;
+	return lib;
+end
+
 local engine_lib, directory = module:require "engine", module:get_directory();
 local engine, problem = engine_lib.load(VERSION, directory, prosody.paths.installer);
 local libs = debug.getinfo(engine_lib.load, "S").source:match("^@(.*)/"); -- where module:require finds them: not only beside this file
@@ -141,7 +149,7 @@ local limits = {
 	per_user = options.max_pending_per_user;
 	ttl = options.expire_after;
 	remember = math.min(options.expire_after, 86400); -- a second device may come online the next day
-	told = 524288; -- the collector walks over our objects in each round: so many fewer rounds make up for that (docs/performance.md)
+	told = 1048576; -- so many fewer rounds of the collector make up for what we take: its walks over our objects, our handlers (docs/performance.md)
 };
 local pending = engine.pending(limits);
 
@@ -396,10 +404,9 @@ if #options.answer_components > 0 then sleeping.components.watch(parts, guard, l
 
 local bounced = guard("a bounce", function (stanza) return sleeping.traffic.bounced(parts, stanza); end);
 local unwatch = { outlet.watch(hook, function (stanza)
-	local attr = stanza.attr;
-	if attr and attr.type == "error" and stanza.name == "message" and bounced(stanza) then return nil; end
+	if stanza.name == "message" and bounced(stanza) then return nil; end
 	return stanza;
-end, 1000) };
+end, 1000, "error") };
 if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, answering:sent(), -1000)); end
 
 -- Last, when nothing can fail any more: from a module that could not be loaded nobody takes these away.

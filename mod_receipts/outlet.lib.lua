@@ -11,11 +11,12 @@ local outlet = {};
 -- @param hook      function (event name, handler [, priority]): hooks an event of the host, guarded
 -- @param filter    function (stanza, session): returns the stanza, or nil if it is not to go out, and raises no errors
 -- @param priority  higher ones come first: stream management has -999
+-- @param type      optional: only at those of this type; all others cost no more than being asked for it
 -- @return function that takes the filters away again
-function outlet.watch(hook, filter, priority)
-	-- Prosody holds on to the filters that a resumption has replaced, for as long as the session lives.
+function outlet.watch(hook, filter, priority, type)
 	local function pass(stanza, session)
-		if not filter then return stanza; end
+		local attr = type and stanza.attr; -- text may go out as well
+		if type and not (attr and attr.type == type) or not filter then return stanza; end
 		return filter(stanza, session);
 	end
 	local function watch(session) filters.add_filter(session, "stanzas/out", pass, priority); end
@@ -31,7 +32,7 @@ function outlet.watch(hook, filter, priority)
 	each(watch);
 	return function ()
 		each(function (session) filters.remove_filter(session, "stanzas/out", pass); end);
-		filter = nil;
+		filter = nil; -- Prosody holds on to the filters that a resumption has replaced, for as long as the session lives
 	end;
 end
 
