@@ -31,6 +31,7 @@ local stanza_ns = { [""] = true, ["jabber:client"] = true, ["jabber:server"] = t
 -- Namespaces of what says nothing by itself
 local meta_ns = {
 	["urn:xmpp:hints"] = true, ["urn:xmpp:sid:0"] = true, ["urn:xmpp:occupant-id:0"] = true, ["urn:xmpp:delay"] = true, ["jabber:x:delay"] = true;
+	["http://jabber.org/protocol/nick"] = true;
 };
 -- Names of children of a message that somebody sends, which are looked at
 local SEES_BODY <const>, SEES_REQUEST <const>, SEES_RECEIVED <const>, SEES_X <const>, SEES_ENCRYPTED <const> = 1, 2, 3, 4, 5;

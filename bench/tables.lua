@@ -12,8 +12,9 @@ local tables = {
 	BATCH = 32; -- messages that ask before the first is acked
 };
 
--- What is acked is forgotten soon, to make room: the tables are as large from the first round to the last.
-local limits = { capacity = tables.LIVE + 2 * tables.BATCH, per_user = 1000, ttl = 7 * 86400, remember = 3600 };
+-- What is acked is forgotten soon, to make room: the tables are as large from the first round to the last. The collector is told of as much
+-- as by mod_receipts.lua.
+local limits = { capacity = tables.LIVE + 2 * tables.BATCH, per_user = 1000, ttl = 7 * 86400, remember = 3600, told = 1048576 };
 
 -- Who sends all of it, and a set of all users.
 tables.session = { username = "user0000000", full_jid = "user0000000@example.net.x/gajim.RU3R8QMB" };

@@ -29,7 +29,7 @@ static bool is_meta(struct rcpt_str name, struct rcpt_str ns)
 		return rcpt_str_eq(name, RCPT_STR("thread"));
 	return rcpt_str_eq(ns, RCPT_STR("urn:xmpp:hints")) || rcpt_str_eq(ns, RCPT_STR("urn:xmpp:sid:0")) ||
 		   rcpt_str_eq(ns, RCPT_STR("urn:xmpp:occupant-id:0")) || rcpt_str_eq(ns, RCPT_STR("urn:xmpp:delay")) ||
-		   rcpt_str_eq(ns, RCPT_STR("jabber:x:delay")) ||
+		   rcpt_str_eq(ns, RCPT_STR("jabber:x:delay")) || rcpt_str_eq(ns, RCPT_STR("http://jabber.org/protocol/nick")) ||
 		   (rcpt_str_eq(ns, RCPT_STR("urn:xmpp:carbons:2")) && rcpt_str_eq(name, RCPT_STR("private")));
 }
 

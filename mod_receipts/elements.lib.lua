@@ -27,11 +27,11 @@ function elements.acked(stanza)
 	return id;
 end
 
-local CALLS = new_set { "urn:xmpp:jingle-message:0", "urn:xmpp:call-invites:0" };
+local CALLS = new_set { "urn:xmpp:jingle-message:0", "urn:xmpp:jingle-message:1", "urn:xmpp:call-invites:0" };
 local xmlns_states = "http://jabber.org/protocol/chatstates";
 -- What says nothing by itself, and so may be beside a chat state alone.
 local BESIDE = new_set { xmlns_receipts, xmlns_states, "urn:xmpp:hints", "urn:xmpp:sid:0", "urn:xmpp:occupant-id:0", "urn:xmpp:delay",
-	"http://jabber.org/protocol/muc#user" };
+	"http://jabber.org/protocol/muc#user", "http://jabber.org/protocol/nick" };
 
 --- Does this message matter for a moment only, as a call that rings does (XEP-0353, XEP-0482), or that somebody is typing (XEP-0085)? To be
 -- told that it arrived says that there is a client that rings; sent again it would ring once more.

@@ -189,6 +189,13 @@ function methods:keep_after(event, stamp)
 	self.passing[event] = function () self:keep(stanza, stamp); end;
 end
 
+-- Is this of no use later? A headline is kept for nobody who is offline (RFC 6121 §8.5.2.2.1), what is not to be stored not even for a while
+-- (XEP-0334). And a reaction that its sender has changed would come after what has taken its place (XEP-0444).
+local function is_fleeting(stanza)
+	return stanza.attr.type == "headline" or elements.is_passing(stanza) or stanza:get_child("no-store", xmlns_hints) ~= nil
+		or stanza:get_child("reactions", "urn:xmpp:reactions:0") ~= nil;
+end
+
 --- Keeps a content message that asks, as it is sent, in place of an earlier one with the same id, which has come to something by now.
 -- Too many, or one that is too large, are not kept.
 -- @param stanza  the message
@@ -196,8 +203,7 @@ end
 function methods:keep(stanza, stamp)
 	local attr = stanza.attr;
 	local from = jid_bare(attr.from);
-	if not attr.to or attr.to == from or elements.is_passing(stanza) then return; end -- to oneself; mod_carbons puts in the address
-	if stanza:get_child("no-store", xmlns_hints) then return; end -- XEP-0334: not even for who comes online later
+	if not attr.to or attr.to == from or is_fleeting(stanza) then return; end -- to oneself; mod_carbons puts in the address
 	local key = key_of(from, attr.id);
 	local earlier = self.kept[key] and self.kept[key][attr.to];
 	if earlier then forget(self, earlier); end

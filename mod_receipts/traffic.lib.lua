@@ -96,6 +96,7 @@ end
 function traffic.content(parts, event, what)
 	local origin, stanza = event.origin, event.stanza;
 	local attr, user = stanza.attr, origin.username;
+	if not origin.full_jid then return; end -- no client's: a gateway's, in its user's name (XEP-0356), which asks where it wants to
 	local sender = parts.capabilities:of(origin.full_jid);
 	local yes, why = requests.decide(parts.options.request, sender, support_of, parts, attr.from, attr.to);
 	if yes then

@@ -31,14 +31,14 @@ describe("receipt elements", function ()
 			for _, tag in ipairs { { "request", R }, ... } do stanza:tag(tag[1], { xmlns = tag[2] }):up(); end
 			return elements.is_passing(stanza);
 		end
-		for _, call in ipairs { CALL, "urn:xmpp:call-invites:0" } do
+		for _, call in ipairs { CALL, "urn:xmpp:jingle-message:1", "urn:xmpp:call-invites:0" } do
 			assert.is_true(is_passing { "invite", call });
 			assert.is_true(is_passing({ "invite", call }, { "x", "urn:example:more" }));
 			assert.is_false(is_passing({ "invite", call }, { "body" }));
 		end
 		assert.is_true(is_passing { "composing", STATE });
 		for name, xmlns in pairs { thread = false, store = "urn:xmpp:hints", ["stanza-id"] = "urn:xmpp:sid:0", delay = "urn:xmpp:delay",
-			["occupant-id"] = "urn:xmpp:occupant-id:0", x = "http://jabber.org/protocol/muc#user" } do
+			["occupant-id"] = "urn:xmpp:occupant-id:0", nick = "http://jabber.org/protocol/nick", x = "http://jabber.org/protocol/muc#user" } do
 			assert.is_true(is_passing({ name, xmlns or nil }, { "composing", STATE }), name);
 		end
 		for name, xmlns in pairs { body = false, encrypted = "urn:xmpp:omemo:2", ["file-sharing"] = "urn:xmpp:sfs:0", openpgp = "urn:xmpp:openpgp:0",

@@ -58,6 +58,18 @@ describe("requests put in", function ()
 		for i = 1, 2 do assert.equal(1, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "capable"..i })), i); end
 	end);
 
+	it("C1 do not go into what a gateway sends in a user's name (XEP-0356), who has sent it elsewhere", function ()
+		local function from(origin)
+			server:run(([[
+				local st = require "util.stanza";
+				prosody.core_post_stanza(%s, st.message({ from = "alice@localhost", to = "bob@localhost", type = "chat", id = "elsewhere" },
+					"typed on another network"), true);]]):format(origin));
+			return count_requests(bob:messages()[1]);
+		end
+		assert.equal(0, from("{ type = 'c2s', username = 'alice', host = 'localhost', log = module._log }"));
+		assert.equal(1, from("prosody.full_sessions['alice@localhost/alice']"));
+	end);
+
 	it("C2 do not go into headlines, errors, chat states, acks, or where there is one", function ()
 		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost", id = "1", type = "headline" })));
 		assert.equal(0, count_requests(sent(stanzas.chat { to = "bob@localhost/bob", id = "2", type = "error" })));

@@ -148,6 +148,16 @@ describe("sending again", function ()
 		bob:sync();
 	end);
 
+	it("G1 keeps no headline, nor a reaction, which its sender may have changed by then", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "news", type = "headline" }));
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "thumb" }):tag("reactions", { xmlns = "urn:xmpp:reactions:0", id = "m" })
+			:tag("reaction"):text("thumb"):up():up():tag("fallback", { xmlns = "urn:xmpp:fallback:0", ["for"] = "urn:xmpp:reactions:0" }):up());
+		alice:sync();
+		assert.equal("0", says("saved.resend.count"));
+		assert.equal("pending", says("saved.pending:state('alice@localhost', 'bob@localhost', 'thumb')"));
+	end);
+
 	it("G1 does not keep what matters for a moment only", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		local function ask(name, xmlns, body)
