@@ -89,7 +89,7 @@ return function (data)
 	local function drain() dropped(pending:evicted() or {}); end
 	local gone = { a = input:number(8) == 7, b = input:number(8) == 7 }; -- accounts that another process has deleted
 	store = lib.new("h", pending, { keyval = keyval, map = map }, {
-		now = function () return now; end, cpu = os.clock, log = log, failed = failed, drain = drain;
+		now = function () return now; end, monotonic = function () return now; end, cpu = os.clock, log = log, failed = failed, drain = drain;
 		expired = function (entry) assert(type(entry.from) == "string" and type(entry.id) == "string" and entry.time < now); end;
 		exists = function (user) return not gone[user]; end, any_exist = function () return true; end;
 		deleted = function (user)

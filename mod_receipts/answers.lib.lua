@@ -17,7 +17,7 @@
 local st = require "util.stanza";
 local short_id = require "util.id".short;
 local jid_bare = require "util.jid".bare;
-local time_now = require "util.time".now;
+local monotonic = require "util.time".monotonic;
 
 local account_of = (module:require "jids").account_of;
 local elements = module:require "elements";
@@ -68,7 +68,7 @@ local function is_open(fate)
 end
 
 local function is_moment(fate)
-	return fate.direct_at ~= nil and math.abs(time_now() - fate.direct_at) <= AT_ONCE; -- the clock may be set back
+	return fate.direct_at ~= nil and monotonic() - fate.direct_at <= AT_ONCE;
 end
 
 local function settle(self, account, requester, id, outcome)
@@ -117,7 +117,7 @@ function methods:delivering(account, sessions, content, support_of, is_copy, lat
 	local direct = to ~= nil and to ~= jid_bare(to);
 	if not is_copy and not goes_on(fate, sessions, direct) then
 		local again = is_open(before) or type(before) == "table" and before.again;
-		fate = { waits = {}, proven = {}, direct_at = direct and time_now() or nil, again = again or nil };
+		fate = { waits = {}, proven = {}, direct_at = direct and monotonic() or nil, again = again or nil };
 	end
 	for _, session in ipairs(sessions) do
 		await(fate, session.resource, support_of(session));

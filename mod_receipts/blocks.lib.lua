@@ -3,7 +3,7 @@
 -- tells; so its store is read, once a user.
 
 local new_cache = require "util.cache".new;
-local time_now = require "util.time".now;
+local monotonic = require "util.time".monotonic;
 
 local jids = module:require "jids";
 local retries = module:require "retries";
@@ -12,7 +12,7 @@ local MAX_USERS = 1000;
 
 local blocks = {};
 local lists = new_cache(MAX_USERS);
-local failures = retries.new(time_now);
+local failures = retries.new(monotonic);
 local store;
 
 local function list_of(user)

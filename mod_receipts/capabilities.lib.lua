@@ -135,7 +135,7 @@ end
 --                 is_shown_all(account, bare): is it subscribed to that one's presence, so that all clients there show themselves?
 --                 sessions(account): its sessions, by resource; an empty table where there are none
 --                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
---                 now(): the time in seconds;
+--                 monotonic(): seconds, that nobody sets;
 --                 learned(jid, ver): something is known that was not, of this client, or (jid is nil) of all that show this ver
 function capabilities.new(disco, actions)
 	local function is_stranger(account, bare, jid)

@@ -12,14 +12,14 @@ local LOG_INTERVAL = 60; -- seconds between two lines about errors of a kind
 local guards = {};
 
 --- A function that logs errors, but once a minute at most.
--- @param log  function (level, format, ...)
--- @param now  function (): seconds
+-- @param log        function (level, format, ...)
+-- @param monotonic  function (): seconds, that nobody sets
 -- @return complain(what, err)
-function guards.throttled(log, now)
+function guards.throttled(log, monotonic)
 	local unlogged, last_logged = 0, -math.huge;
 	return function (what, err)
-		local time = now();
-		if time >= last_logged and time - last_logged < LOG_INTERVAL then
+		local time = monotonic();
+		if time - last_logged < LOG_INTERVAL then
 			unlogged = unlogged + 1;
 			return;
 		end

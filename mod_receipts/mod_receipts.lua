@@ -49,7 +49,8 @@ if not engine then refuse(problem); end
 local sleep = require "socket".sleep;
 local jid_join = require "util.jid".join;
 local st = require "util.stanza";
-local time_now = require "util.time".now;
+-- What is told or kept of times is the clock's. Spans are measured by what nobody sets.
+local time_now, monotonic = require "util.time".now, require "util.time".monotonic;
 local add_task = require "util.timer".add_task;
 
 local accounts = module:require "accounts";
@@ -102,7 +103,7 @@ end
 local log = module._log;
 
 local reports;
-local guard, tell_error = guards.new(guards.throttled(log, time_now), function () reports:count("errors", "hook"); end);
+local guard, tell_error = guards.new(guards.throttled(log, monotonic), function () reports:count("errors", "hook"); end);
 local get_handlers = prosody.hosts[module.host].events.get_handlers;
 -- Timers that have not run out hold on to what they are for: an unload stops them.
 local timers, unloaded = setmetatable({}, { __mode = "k" }), false;
@@ -162,21 +163,21 @@ local parts = lineage.first {
 -- Deals with the entries that were evicted to make room.
 parts.drain = guard("what made room", upkeep_lib.drain(parts));
 local function complaint() -- one for each store: what is said of one is not to hide what there is to say of the other
-	local complain = guards.throttled(log, time_now);
+	local complain = guards.throttled(log, monotonic);
 	return function (...)
 		reports:count("errors", "store");
 		complain(...);
 	end;
 end
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
-	now = time_now, cpu = os.clock, log = log, drain = parts.drain, exists = accounts.has, any_exist = accounts.any;
+	now = time_now, monotonic = monotonic, cpu = os.clock, log = log, drain = parts.drain, exists = accounts.has, any_exist = accounts.any;
 	failed = complaint();
 	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
 	deleted = function (user) accounts.deleted(parts, user); end;
 });
 local rooms = rooms_lib.new();
 local answering;
-local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, accounts.exists, time_now, function (user)
+local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, accounts.exists, monotonic, function (user)
 	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
 end, complaint());
 local decisions = asleep.later(function ()
@@ -218,7 +219,7 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		local session = full_sessions[jid];
 		return session ~= nil and session.hibernating ~= nil;
 	end;
-	now = time_now;
+	monotonic = monotonic;
 	learned = guard("what was learned", function (jid, ver)
 		if asleep.is_awake(answering) then answering:learned(jid, ver); end
 	end);
@@ -414,7 +415,7 @@ if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 local inspection = asleep.later(function () return sleeping.inspection.new(module.host, time_now, parts); end);
 local withdraw = offers.make(inspection, parts, sleeping, guard);
-parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, parts); -- rules F2, F1: what happens without a stanza
+parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, monotonic, parts); -- rules F2, F1: what happens without a stanza
 reports:start();
 
 local function tell_lost()
@@ -445,6 +446,6 @@ module:hook_global("server-stopped", guard("server-stopped", function ()
 	if stopped then return; end -- 0.12 stops once more when it is told so meanwhile
 	stopped = true;
 	local all_hosts = module:shared("/*/receipts/stop");
-	all_hosts.began = all_hosts.began or time_now();
+	all_hosts.began = all_hosts.began or monotonic();
 	if not store:flush_at_stop(all_hosts.began, sleep) then tell_lost(); end
 end));

@@ -18,13 +18,13 @@ local NOTHING_SAID = { answer = "default", ask = "default" };
 --- @param store    a keyval store
 -- @param mode     the option receipts_answer
 -- @param exists   function (user): is there such a user?
--- @param now      function (): seconds
+-- @param monotonic  as of retries.lib.lua
 -- @param changed  function (user): from now on the server answers for that user, or no longer does
 -- @param failed   function (what, err): called for each failure to read
-function preferences.new(store, mode, exists, now, changed, failed)
+function preferences.new(store, mode, exists, monotonic, changed, failed)
 	return setmetatable({
 		store = store, mode = mode, exists = exists, changed = changed;
-		retries = retries.new(now, function (user, err) failed("What "..user.." chose cannot be read, and is tried again later", err); end);
+		retries = retries.new(monotonic, function (user, err) failed("What "..user.." chose cannot be read, and is tried again later", err); end);
 		wanted = bounded.new(MAX_CACHED);
 		no_answers = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
 	}, mt);

@@ -12,11 +12,11 @@ local retries = { AFTER = AFTER };
 local methods = {};
 local mt = { __index = methods };
 
---- @param now     function (): seconds
--- @param unread  optional: function (user, err): told each time that read() has tried and failed
-function retries.new(now, unread)
+--- @param monotonic  function (): seconds, that nobody sets
+-- @param unread     optional: function (user, err): told each time that read() has tried and failed
+function retries.new(monotonic, unread)
 	return setmetatable({
-		now = now, unread = unread;
+		monotonic = monotonic, unread = unread;
 		put_off = bounded.new(MAX); -- user -> { since = time, wait = seconds that this is put off for, err = why, writing = was it that?
 		-- served, written = as below }
 		served = 0; -- how often the store has done what it was asked for,
@@ -37,8 +37,7 @@ end
 function methods:why(user, writing)
 	local last = self.put_off.at[user];
 	if not last or last.writing and not writing then return nil; end
-	local passed = self.now() - last.since;
-	return passed >= 0 and passed < last.wait and last.err or nil; -- the clock may be set back
+	return self.monotonic() - last.since < last.wait and last.err or nil;
 end
 
 --- @param writing  optional: was it that which failed? A full disk can still be read. Who cannot be read can hardly be written, though
@@ -49,7 +48,7 @@ function methods:failed(user, err, writing)
 	local served = writing and "written" or "served";
 	local wait = last and last[served] ~= self[served] and math.min(last.wait * LONGER, LONGEST) or AFTER;
 	self.put_off:set(user, {
-		since = self.now(), wait = wait, err = err or "no reason given", writing = writing, served = self.served, written = self.written;
+		since = self.monotonic(), wait = wait, err = err or "no reason given", writing = writing, served = self.served, written = self.written;
 	});
 end
 

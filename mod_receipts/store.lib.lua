@@ -37,7 +37,8 @@ local mt = { __index = methods };
 --- @param host     whose users these are
 -- @param pending  the pending table
 -- @param stores   { keyval =, map = } of the store's name: two views of the same data
--- @param actions  now(): seconds; cpu(): seconds of CPU time so far; log(level, format, ...);
+-- @param actions  now(): seconds since the epoch; monotonic(): seconds, that nobody sets; cpu(): seconds of CPU time so far;
+--                 log(level, format, ...);
 --                 failed(what, err): called for each failure;
 --                 drain(): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to be
 --                 before anything is read, written, or forgotten;
@@ -50,7 +51,7 @@ function store.new(host, pending, stores, actions)
 	return lineage.first(setmetatable({
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, actions = actions;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
-		put_off = retries.new(actions.now); -- users whose records could not be read or written
+		put_off = retries.new(actions.monotonic); -- users whose records could not be read or written
 		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> when the table was too full for their records
 		busy = {}; -- set of users with whose records a storage is dealing
 		loading = {}; -- user whose records it reads -> functions that have those go on who wait for that
@@ -96,7 +97,7 @@ local function complain(self, what, user, err)
 	if user ~= trouble.user then trouble.failures = trouble.failures + 1; end
 	trouble.user = user;
 	if trouble.failures >= GIVE_UP_AFTER then
-		trouble.down = self.actions.now();
+		trouble.down = self.actions.monotonic();
 	else
 		self.put_off:failed(user, err, writing);
 	end
@@ -109,9 +110,9 @@ local function is_put_off(self, user, trouble)
 	return self.busy[user] or not trouble.down and self.put_off:why(user, trouble == self.writing) ~= nil;
 end
 
--- Is it too soon after that to try again? The clock may be set back.
-local function is_recent(since, now)
-	return since ~= nil and math.abs(now - since) < RETRY_AFTER;
+-- Is it too soon after that to try again?
+local function is_recent(self, since)
+	return since ~= nil and self.actions.monotonic() - since < RETRY_AFTER;
 end
 
 local function forgive(trouble)
@@ -196,7 +197,7 @@ local function loaded(self, user, data, err)
 		local complete = take_in(self, user, data);
 		self.actions.drain();
 		if not complete then
-			self.no_room:set(user, self.actions.now());
+			self.no_room:set(user, self.actions.monotonic());
 			return false, NO_ROOM;
 		end
 	end
@@ -223,15 +224,15 @@ end
 -- @return true; false when they cannot be read now, so that what the table says is not all there is; and why, where that is not logged
 function methods:load(user)
 	if self.known.at[user] then return true; end
-	local waiting, time = self.loading[user], self.actions.now();
+	local waiting = self.loading[user];
 	if waiting and #waiting < MAX_WAITING and coroutine.isyieldable() then
 		local wait, done = async.waiter();
 		table.insert(waiting, done);
 		wait();
 		return self:load(user);
 	end
-	if is_recent(self.no_room.at[user], time) then return false, NO_ROOM; end
-	if is_recent(self.reading.down, time) or is_put_off(self, user, self.reading) then return false; end
+	if is_recent(self, self.no_room.at[user]) then return false, NO_ROOM; end
+	if is_recent(self, self.reading.down) or is_put_off(self, user, self.reading) then return false; end
 	return read(self, user, loaded);
 end
 
@@ -333,8 +334,8 @@ end
 -- Prosody's files are written anew for each change, and nothing else is done meanwhile: a user of whom very much is pending would hold up all
 -- others with each message. Of others it is not to be measured: where a storage lets others run, the time is that of all.
 local function is_resting(self, user)
-	local till, now = self.rests[user], self.actions.now();
-	return till ~= nil and now < till and till - now < MAX_REST + 1; -- the clock may be set back
+	local till = self.rests[user];
+	return till ~= nil and self.actions.monotonic() < till;
 end
 
 -- Have this user's records to wait, be it that they could not be written?
@@ -345,7 +346,7 @@ end
 local function rest(self, user, cpu)
 	local seconds = math.min(MAX_REST, REST * cpu);
 	local rests = seconds > MIN_REST and self.pending:count(jid_join(user, self.host)) > MUCH;
-	self.rests[user] = rests and self.actions.now() + seconds or nil;
+	self.rests[user] = rests and self.actions.monotonic() + seconds or nil;
 end
 
 -- Writes one user's changes, which the journal takes for written already. Returns whether that worked; else it is as if nobody had tried.
@@ -362,7 +363,7 @@ end
 
 -- Is nobody to be tried any more?
 local function gives_up(self)
-	return self.writing.down ~= nil and self.actions.now() >= self.patient_until;
+	return self.writing.down ~= nil and self.actions.monotonic() >= self.patient_until;
 end
 
 -- For how long the oldest of these entries has waited. Those that were in the store already, with the same time, do not tell.
@@ -380,7 +381,7 @@ end
 local function goes_on(self, round, ok)
 	round.left = round.left - 1;
 	round.failing = round.failing or not ok;
-	return round.left > 0 and self.actions.now() < round.deadline and not gives_up(self);
+	return round.left > 0 and self.actions.monotonic() < round.deadline and not gives_up(self);
 end
 
 -- Writes what the table says has changed, as flush() does. Returns whether to go on.
@@ -434,8 +435,8 @@ end
 --         what was written and waited longest
 function methods:flush(max, seconds, young)
 	self.actions.drain();
-	local started = self.actions.now();
-	if self.began and young and math.abs(started - self.began) >= young then self.written, self.began = {}, nil; end
+	local started = self.actions.monotonic();
+	if self.began and young and started - self.began >= young then self.written, self.began = {}, nil; end
 	local round = { left = max, deadline = seconds and started + seconds or math.huge, failing = false, longest = 0 };
 	local all = write_changed(self, round, young) and remove_gone(self, round);
 	if not all and not gives_up(self) then
@@ -456,22 +457,22 @@ end
 -- @param seconds  optional: time that this may take, about
 -- @return whether all is written
 function methods:flush_all(seconds)
-	self.patient_until = self.actions.now() + PATIENCE;
+	self.patient_until = self.actions.monotonic() + PATIENCE;
 	return write_all(self, seconds);
 end
 
 --- The same when Prosody stops. What fails is tried again, as a database may be locked for a moment, by a backup perhaps.
--- @param began  when the first host began with that: its time is that of all, so that Prosody stops no later where there are many
+-- @param began  when the first host began with that, by monotonic(): its time is that of all, so that Prosody stops no later where there are
+--               many
 -- @param sleep  function (seconds): nobody else runs meanwhile, nor has to any more
 -- @return whether all is written
 function methods:flush_at_stop(began, sleep)
-	self.patient_until = math.min(began, self.actions.now()) + PATIENCE; -- the clock may be set back
-	for _ = 1, PATIENCE / PAUSE do
-		if write_all(self) then return true; end
-		if self.actions.now() + PAUSE >= began + PATIENCE then break; end
+	self.patient_until = began + PATIENCE;
+	while not write_all(self) do
+		if self.actions.monotonic() + PAUSE >= self.patient_until then return false; end
 		sleep(PAUSE);
 	end
-	return false;
+	return true;
 end
 
 --- The user is gone, and nothing of theirs is to come back.

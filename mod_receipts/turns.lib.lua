@@ -23,7 +23,7 @@ local turns = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param actions  send, later, soon, may_see, hibernates, now: as of capabilities.lib.lua
+--- @param actions  send, later, soon, may_see, hibernates, monotonic: as of capabilities.lib.lua
 -- @param clients   of(jid): the client at a full JID, or nil; is_known(client): is it known what it supports?
 --                  answered(jid, client, query): it has answered, and has shown nothing else since;
 --                  want(jid): it is to be asked, where there is something to learn of who is there by now
@@ -86,7 +86,7 @@ end
 
 -- Has this client been asked, and is not to be asked again? What has not come back from a client here is not to be had.
 local function was_asked(self, client)
-	return client.asked and (client.is_local or math.abs(self.actions.now() - client.asked) < PATIENCE); -- the clock may be set back
+	return client.asked and (client.is_local or self.actions.monotonic() - client.asked < PATIENCE);
 end
 
 -- May this client be asked now, in this flight?
@@ -117,7 +117,7 @@ end
 function ask(self, flight, jid)
 	local client = self.clients.of(jid);
 	if not may_be_asked(self, flight, jid, client) then return ask_next(self, flight, jid); end
-	client.asked, flight.is_sent = self.actions.now(), true;
+	client.asked, flight.is_sent = self.actions.monotonic(), true;
 	self.asking[jid] = flight;
 	self.actions.send(jid, client.asker, turns.node_of(client), function (query)
 		if query and client.asked then self.clients.answered(jid, client, query); end -- else it has shown something else since

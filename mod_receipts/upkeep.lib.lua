@@ -101,17 +101,16 @@ end
 -- Is the store late? Then there are no pauses, and only between two steps do others have their turn. If that has not helped in a whole
 -- interval it is told.
 -- @return function (waited): says so, given for how long has waited what was just written
-local function new_lateness(flush_interval, log, time_now)
+local function new_lateness(flush_interval, log, monotonic)
 	local late_since, told_at = nil, -math.huge;
 	return function (waited)
 		if waited < flush_interval * LATE then
 			late_since = nil;
 			return false;
 		end
-		local now = time_now();
+		local now = monotonic();
 		late_since = late_since or now;
-		if waited > flush_interval and math.abs(now - late_since) >= flush_interval
-			and math.abs(now - told_at) >= TELL_EVERY then -- the clock may be set back
+		if waited > flush_interval and now - late_since >= flush_interval and now - told_at >= TELL_EVERY then
 			log("warn", "The store of what is pending is too slow for what is asked: what has just been written had waited for %.0f s, "
 				.."and a crash would lose as much (receipts_flush_interval is %g s)", waited, flush_interval);
 			told_at = now;
@@ -150,9 +149,10 @@ end
 --- Starts the timers.
 -- @param add_timer  function (seconds, callback): as module:add_timer
 -- @param log        function (level, format, ...)
+-- @param time_now   function (): seconds since the epoch; monotonic: seconds, that nobody sets
 -- @param parts      options, pending, store, reports, decisions
 -- @return expire_now: function (): number of entries that expired at once; the rest follows
-function upkeep.start(add_timer, log, guard, time_now, parts)
+function upkeep.start(add_timer, log, guard, time_now, monotonic, parts)
 	local options, every, every_async = parts.options, new_timers(add_timer, guard);
 	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
 	local expiry = every(expire_every, "expiry", function ()
@@ -166,16 +166,16 @@ function upkeep.start(add_timer, log, guard, time_now, parts)
 		return select(2, look_at_restored(time_now(), parts)) and SOON or restored_every;
 	end);
 	local young, flush_every = options.flush_interval * YOUNG, options.flush_interval * FLUSH_EVERY;
-	local is_late = new_lateness(options.flush_interval, log, time_now);
+	local is_late = new_lateness(options.flush_interval, log, monotonic);
 	local next_flush = nil; -- counted from the first step of the last time, however long that took
 	every_async(flush_every, "writing to the store", function ()
-		next_flush = next_flush or time_now() + flush_every;
+		next_flush = next_flush or monotonic() + flush_every;
 		local result, waited = parts.store:flush(USERS, BUDGET, young);
 		local pause = is_late(waited) and 0 or SOON;
 		if result == "more" then return pause; end
-		local left = next_flush - time_now();
+		local left = next_flush - monotonic();
 		next_flush = nil;
-		return math.max(pause, math.min(left, flush_every));
+		return math.max(pause, left);
 	end);
 	local sweep;
 	local sweeper = every_async(SWEEP_AFTER, "sweeping the store", function ()

@@ -66,7 +66,7 @@ describe("capabilities, whatever comes when,", function ()
 			is_contact = function () return true; end;
 			sessions = function () return {}; end;
 			hibernates = function (jid) return clients[jid] ~= nil and clients[jid].sleeps; end;
-			now = function () return clock; end;
+			monotonic = function () return clock; end;
 			learned = function () end;
 		});
 	end

@@ -81,14 +81,6 @@ describe("retries", function ()
 		assert.equal(5, pause("bob"));
 	end);
 
-	it("do not wait for a clock that was set back", function ()
-		broken.bob = true;
-		one:read(store, "bob");
-		now = now - 3600;
-		one:read(store, "bob");
-		assert.equal(2, tries);
-	end);
-
 	it("forget one, or all", function ()
 		broken = { bob = true, eve = true };
 		one:read(store, "bob");

@@ -658,7 +658,7 @@ describe("errors of others", function ()
 			.."prosody.spec_get = store.get; store.get = function () return nil, 'down'; end");
 		assert.is_false(answered("down"));
 		server:run(STATE.."local preferences = r.preferences; preferences.store.get = prosody.spec_get; "
-			.."local now = preferences.retries.now; preferences.retries.now = function () return now() + 10; end");
+			.."local monotonic = preferences.retries.monotonic; preferences.retries.monotonic = function () return monotonic() + 10; end");
 		assert.is_true(answered("up"));
 		server:run(STATE.."assert(r.preferences:set('bob', { answer = 'no', ask = 'default' }))");
 		assert.is_false(answered("no longer wanted"));

@@ -366,7 +366,8 @@ describe("contacts elsewhere whose server could not be reached when they were as
 		start_with { modules = {}, disabled = { "pep" } };
 		shows();
 		assert.same({ 1, "unknown" }, { gateway.queries, server:support_of("friend@gateway.example/1") });
-		server:run(SAVED.."saved.capabilities.actions.now = function () return os.time() + 601; end");
+		server:run(SAVED.."local actions = saved.capabilities.actions; local monotonic = actions.monotonic; "
+			.."actions.monotonic = function () return monotonic() + 601; end");
 		shows();
 		expect_asked_for();
 		assert.equal(2, gateway.queries);
