@@ -130,26 +130,21 @@ local function look_again(self, session)
 	answer_all(self, self.answers:learned(session, support_of(self, session)));
 end
 
---- Something was learned about a client: perhaps about one that is waited for. That is looked at in a moment, when presence that it was
--- learned from has come about, once for all that is learned till then.
--- @param jid  its full JID; nil when it may be any that shows `ver`
--- @param ver  nil, too, when it may be any at all
-function methods:learned(jid, ver)
-	local session = jid and full_sessions[jid];
-	if jid and not (session and self.unsure[session]) or next(self.unsure) == nil then return; end
-	if not self.look_at then
-		self.look_at = {};
-		self.later(MOMENT, "what was learned", function ()
-			local which, list = self.look_at, {};
-			self.look_at = nil;
-			for one in pairs(self.unsure) do
-				local matters = which.all or which[one] or which[self.parts.capabilities:ver_of(one.full_jid)];
-				if matters then table.insert(list, one); end
-			end
-			for _, one in ipairs(list) do look_again(self, one); end
-		end);
-	end
-	self.look_at[session or ver or "all"] = true; -- a ver that was verified is no such word
+--- Something was learned about a client: perhaps about one that is waited for. Those of which it is known by then are looked at in a moment,
+-- when presence that it was learned from has come about, once for all that is learned till then.
+-- @param jid  its full JID; nil when it may be any
+function methods:learned(jid)
+	local matters = jid == nil or self.unsure[full_sessions[jid]];
+	if not matters or self.looks_soon or next(self.unsure) == nil then return; end
+	self.looks_soon = true;
+	self.later(MOMENT, "what was learned", function ()
+		self.looks_soon = nil;
+		local list = {};
+		for session in pairs(self.unsure) do
+			if self.parts.capabilities:knows(session.full_jid) then table.insert(list, session); end
+		end
+		for _, session in ipairs(list) do look_again(self, session); end
+	end);
 end
 
 -- The sessions that mod_message will hand this to.

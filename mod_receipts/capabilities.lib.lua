@@ -91,7 +91,7 @@ local function verified(self, client, query)
 	local before, capable = meaning(self, client.key), self.disco.lists_receipts(query);
 	local hashes = client.is_local and self.by_hash or self.by_hash_elsewhere;
 	hashes:set(client.key, capable);
-	if before ~= capable then self.actions.learned(nil, client.key); end
+	if before ~= capable then self.actions.learned(); end
 	return true;
 end
 
@@ -136,7 +136,7 @@ end
 --                 sessions(account): its sessions, by resource; an empty table where there are none
 --                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
 --                 monotonic(): seconds, that nobody sets;
---                 learned(jid, ver): something is known that was not, of this client, or (jid is nil) of all that show this ver
+--                 learned(jid): something is known that was not, of this client, or (jid is nil) of all that show some ver
 function capabilities.new(disco, actions)
 	local function is_stranger(account, bare, jid)
 		return not actions.is_contact(account, bare) and not actions.may_see(account, jid);
@@ -350,10 +350,10 @@ function methods:of(jid)
 	return capable and "capable" or "incapable";
 end
 
---- The ver that a client shows, as `learned` is told of it; nil where it shows none that can be verified.
-function methods:ver_of(jid)
+--- Is it known of the client at a full JID whether it is capable?
+function methods:knows(jid)
 	local client = client_of(self, jid);
-	return client and client.key;
+	return client ~= nil and known(self, client) ~= nil;
 end
 
 -- Are all clients of this person, or the one that has this full JID, known of to the one that asks? Of strangers elsewhere, and where there

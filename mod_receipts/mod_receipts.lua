@@ -220,8 +220,8 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		return session ~= nil and session.hibernating ~= nil;
 	end;
 	monotonic = monotonic;
-	learned = guard("what was learned", function (jid, ver)
-		if asleep.is_awake(answering) then answering:learned(jid, ver); end
+	learned = guard("what was learned", function (jid)
+		if asleep.is_awake(answering) then answering:learned(jid); end
 	end);
 });
 

@@ -24,7 +24,7 @@ local function presence(from, query, attr)
 end
 
 describe("capabilities", function ()
-	local caps, asked, hides, strangers, unsubscribed, online, sleeping, learned, of, learned_ver, clock;
+	local caps, asked, hides, strangers, unsubscribed, online, sleeping, learned, of, clock;
 
 	-- Everybody may see everybody, and is in their roster, but for whom a spec excepts.
 	local function new(send, later)
@@ -37,7 +37,7 @@ describe("capabilities", function ()
 			sessions = function (user) return online[user] or {}; end;
 			hibernates = function (jid) return sleeping[jid] == true; end;
 			monotonic = function () return clock; end;
-			learned = function (...) learned, of, learned_ver = learned + 1, ...; end;
+			learned = function (jid) learned, of = learned + 1, jid; end;
 		});
 	end
 
@@ -885,22 +885,24 @@ describe("capabilities", function ()
 		assert.equal("capable", other:of("phone@h/1"));
 	end);
 
-	it("are told of when something is learned, and of which client or ver", function ()
+	it("are told of when something is learned, and of which client", function ()
 		local query = info(R);
 		caps:presence(presence("a@h/1"));
 		caps:presence(presence("b@h/1", query));
 		assert.equal(0, learned);
+		for _, jid in ipairs { "a@h/1", "b@h/1", "nobody@h/1" } do assert.is_false(caps:knows(jid)); end
 		asked[1].done(info(R));
 		assert.same({ 1, "a@h/1" }, { learned, of });
+		assert.same({ true, false }, { caps:knows("a@h/1"), caps:knows("b@h/1") });
 		asked[2].done(query);
-		assert.same({ 2, (calculate_hash(query.tags)) }, { learned, learned_ver });
-		assert.is_nil(of);
-		assert.equal(learned_ver, caps:ver_of("b@h/1"));
-		for _, jid in ipairs { "a@h/1", "nobody@h/1" } do assert.is_nil(caps:ver_of(jid)); end
+		assert.same({ 2 }, { learned, of });
+		assert.is_true(caps:knows("b@h/1"));
 		caps:presence(presence("b@h/1", info("urn:x")));
+		assert.is_false(caps:knows("b@h/1"));
 		caps:overheard("b@h/1", info("urn:x"));
 		caps:overheard("b@h/1", info("urn:x"));
-		assert.same({ 3, (calculate_hash(info("urn:x").tags)) }, { learned, learned_ver }, "once");
+		assert.same({ 3 }, { learned, of }, "once");
+		assert.is_true(caps:knows("b@h/1"), "incapable");
 		caps:presence(presence("a@h/1", query));
 		assert.same({ 4, "a@h/1" }, { learned, of });
 		caps:presence(presence("a@h/1", query));
