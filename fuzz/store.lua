@@ -89,7 +89,8 @@ return function (data)
 	local function drain() dropped(pending:evicted() or {}); end
 	local gone = { a = input:number(8) == 7, b = input:number(8) == 7 }; -- accounts that another process has deleted
 	store = lib.new("h", pending, { keyval = keyval, map = map }, {
-		now = function () return now; end, monotonic = function () return now; end, cpu = os.clock, log = log, failed = failed, drain = drain;
+		ttl = TTL, now = function () return now; end, monotonic = function () return now; end, cpu = os.clock;
+		log = log, failed = failed, drain = drain;
 		expired = function (entry) assert(type(entry.from) == "string" and type(entry.id) == "string" and entry.time < now); end;
 		exists = function (user) return not gone[user]; end, any_exist = function () return true; end;
 		deleted = function (user)
@@ -109,7 +110,7 @@ return function (data)
 	now = now + input:number(256) * 10;
 	dropped(select(2, pending:expire(now, 100)));
 	assert(pending:check());
-	for _ in store:sweep(TTL) do end -- luacheck: ignore 542
+	for _ in store:sweep() do end -- luacheck: ignore 542
 	assert(store:flush_all());
 	for user in pairs(gone) do
 		for _, entry in ipairs(pending:list(user.."@h")) do

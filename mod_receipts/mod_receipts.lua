@@ -170,7 +170,8 @@ local function complaint() -- one for each store: what is said of one is not to 
 	end;
 end
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
-	now = time_now, monotonic = monotonic, cpu = os.clock, log = log, drain = parts.drain, exists = accounts.has, any_exist = accounts.any;
+	ttl = options.expire_after, now = time_now, monotonic = monotonic, cpu = os.clock, log = log;
+	drain = parts.drain, exists = accounts.has, any_exist = accounts.any;
 	failed = complaint();
 	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
 	deleted = function (user) accounts.deleted(parts, user); end;

@@ -15,10 +15,20 @@ local setup = module:require "setup";
 local stored = module:require "stored";
 
 -- As prosodyctl itself does before it touches a host's data.
-local function open(host, name)
+local function prepare(host)
 	prosody.hosts[host] = prosody.hosts[host] or make_host(host); -- luacheck: ignore 122
 	storagemanager.initialize_host(host);
+end
+
+local function open(host, name)
+	prepare(host);
 	return storagemanager.open(host, name);
+end
+
+-- The name of the driver that a store has in the end: "null" where the configured one cannot be loaded.
+local function driver(host, name)
+	prepare(host);
+	return select(2, storagemanager.get_driver(host, name));
 end
 
 -- As prosodyctl's own commands look for a user. Not every kind of authentication can tell; one that asks a server would have to be waited
@@ -40,7 +50,7 @@ local prosodyctl = {};
 function prosodyctl.new(engine, problem)
 	local system = {
 		configmanager = configmanager, modulemanager = modulemanager, module_exists = module_exists;
-		open = open, may_exist = may_exist, now = time_now;
+		open = open, driver = driver, may_exist = may_exist, now = time_now;
 		out = io.stdout, err = io.stderr;
 	};
 	return command.new({

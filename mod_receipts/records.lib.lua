@@ -22,9 +22,9 @@ end
 
 --- A user's records as entries, oldest first.
 -- @param data  what the keyval store holds
--- @return array of entries, and the number of records that are none
+-- @return array of entries; the number of records that are none; and of those the times, by key, where they have one
 function records.entries(data)
-	local entries, damaged = {}, 0;
+	local entries, damaged, times = {}, 0, {};
 	for key, record in pairs(data) do
 		if type(record) == "table" and type(record.time) == "number" and type(record.to) == "string" and type(record.id) == "string"
 			and records.key(record.to, record.id) == key then
@@ -34,13 +34,14 @@ function records.entries(data)
 			});
 		else
 			damaged = damaged + 1;
+			if type(key) == "string" and type(record) == "table" and type(record.time) == "number" then times[key] = record.time; end
 		end
 	end
 	table.sort(entries, function (a, b)
 		if a.time ~= b.time then return a.time < b.time; end
 		return a.id < b.id;
 	end);
-	return entries, damaged;
+	return entries, damaged, times;
 end
 
 return records;

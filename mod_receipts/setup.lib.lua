@@ -63,6 +63,7 @@ local STORES = { "receipts", "receipts_preferences", "receipts_caps" };
 --   disabled   function (module name): is it in modules_disabled, so that this host does not have it?
 --   exists     function (module name): does Prosody find such a module?
 --   open       function (store name): a store; or nil and why not
+--   loads      function (store name): can the module of its storage be loaded? Else "null" stands in for it
 --   component  function (host): the name of the Component's module; nil where there is none that is enabled
 
 local function is_there(config, driver)
@@ -91,7 +92,8 @@ function setup.idle(values, config)
 	for _, loss in ipairs(LOSSES) do
 		local store, outcomes = table.unpack(loss);
 		local driver = setup.driver(config.get, store);
-		local outcome = outcomes[driver] or not is_there(config, driver) and "Prosody has no such storage, so "..outcomes.null;
+		local outcome = outcomes[driver] or not is_there(config, driver) and "Prosody has no such storage, so "..outcomes.null
+			or not config.loads(store) and "Prosody cannot load it, as it says above, so "..outcomes.null;
 		if outcome then table.insert(list, ("the storage of %q is %q: %s"):format(store, driver, outcome)); end
 	end
 	if values.overdue_after >= values.expire_after then
@@ -224,12 +226,14 @@ local function config_of(host, hosts, modules_of, names, system)
 		disabled = function (name) return disabled:contains(name) and not modules:contains(name); end;
 		exists = system.module_exists;
 		open = function (name) return system.open(host, name); end;
+		loads = function (name) return system.driver(host, name) == setup.driver(function (option) return get(host, option); end, name); end;
 		component = function (other) return new_set(hosts):contains(other) and get(other, "component_module") or nil; end;
 	};
 end
 
 --- The subcommand, see command.lib.lua.
 -- @param system   configmanager, modulemanager: core's; module_exists: see above; open: see stored.lib.lua; out: file
+--                 driver: function (host, store name): the name of the driver that it has in the end
 -- @param problem  optional: why the module cannot be loaded, whatever the configuration says
 function setup.command(system, problem)
 	local configmanager, modulemanager, out = system.configmanager, system.modulemanager, system.out;
@@ -263,7 +267,7 @@ function setup.command(system, problem)
 		return all_well and 0 or 1;
 	end
 	return {
-		usage = "", summary = "Shows the options in force on each host, and what in the configuration keeps a feature from working";
+		usage = "", summary = "Shows the options of each host, and what in the configuration keeps a feature from working";
 		can_do_without = true, run = run;
 	};
 end

@@ -37,8 +37,8 @@ local mt = { __index = methods };
 --- @param host     whose users these are
 -- @param pending  the pending table
 -- @param stores   { keyval =, map = } of the store's name: two views of the same data
--- @param actions  now(): seconds since the epoch; monotonic(): seconds, that nobody sets; cpu(): seconds of CPU time so far;
---                 log(level, format, ...);
+-- @param actions  ttl: seconds for which records are kept; now(): seconds since the epoch; monotonic(): seconds, that nobody sets;
+--                 cpu(): seconds of CPU time so far; log(level, format, ...);
 --                 failed(what, err): called for each failure;
 --                 drain(): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to be
 --                 before anything is read, written, or forgotten;
@@ -128,9 +128,13 @@ local function worked(self, user, writing)
 	if was_down and not self.writing.down then self.actions.log("info", "The store of what is pending works again"); end
 end
 
-local function remove_record(self, user, entry)
+local function remove_key(self, user, key)
 	self.gone[user] = self.gone[user] or {};
-	self.gone[user][records.key(entry.to, entry.id)] = true;
+	self.gone[user][key] = true;
+end
+
+local function remove_record(self, user, entry)
+	remove_key(self, user, records.key(entry.to, entry.id));
 end
 
 -- A record that is not in the table is over its time.
@@ -140,13 +144,23 @@ local function expire(self, user, entry)
 	self.actions.expired(entry);
 end
 
+-- What is no record of ours is left alone, be it of another version, or of a host that has got another name. But nothing is kept for longer
+-- than a record is.
+-- @param times  as records.entries() returns them
+local function expire_others(self, user, times)
+	for key, time in pairs(times) do
+		if self.actions.now() - time >= self.actions.ttl then remove_key(self, user, key); end
+	end
+end
+
 local function is_gone(self, user, entry)
 	return self.gone[user] ~= nil and self.gone[user][records.key(entry.to, entry.id)] ~= nil;
 end
 
 -- Puts a user's records into the table. Returns whether there was room for all.
 local function take_in(self, user, data)
-	local entries, damaged = records.entries(data);
+	local entries, damaged, times = records.entries(data);
+	expire_others(self, user, times);
 	local account, alive, others = jid_join(user, self.host), {}, {};
 	-- First those that the table has: what makes room for the others is not to come back with its own record.
 	for _, entry in ipairs(entries) do
@@ -325,10 +339,7 @@ local function take_back(self, user, entries, gone)
 		end
 	end
 	self.pending:import(account, left, self.actions.now()); -- those that it has: so they only count as changed
-	for key in pairs(gone or {}) do
-		self.gone[user] = self.gone[user] or {};
-		self.gone[user][key] = true;
-	end
+	for key in pairs(gone or {}) do remove_key(self, user, key); end
 end
 
 -- Prosody's files are written anew for each change, and nothing else is done meanwhile: a user of whom very much is pending would hold up all
@@ -520,13 +531,15 @@ end
 --- Removes the expired records of users who have not been seen since the start, and what is kept of who has been deleted since; one
 -- user a call.
 -- @return iterator: a function that deals with one user and returns that user's name; nil when all are dealt with
-function methods:sweep(ttl)
+function methods:sweep()
 	local function expire_old(_, user, data)
-		local entries = type(data) == "table" and not self.known.at[user] and records.entries(data) or {};
+		if type(data) ~= "table" or self.known.at[user] then return; end
+		local entries, _, times = records.entries(data);
+		expire_others(self, user, times);
 		local last = entries[#entries];
 		if last and last.time > self.actions.now() then return loaded(self, user, data); end -- a clock was ahead: the table sets it right
 		for _, entry in ipairs(entries) do
-			local is_over = self.actions.now() - entry.time >= ttl and not is_gone(self, user, entry);
+			local is_over = self.actions.now() - entry.time >= self.actions.ttl and not is_gone(self, user, entry);
 			if is_over and not self.pending:state(jid_join(user, self.host), entry.to, entry.id) then expire(self, user, entry); end
 		end
 	end

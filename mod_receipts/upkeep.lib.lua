@@ -179,7 +179,7 @@ function upkeep.start(add_timer, log, guard, time_now, monotonic, parts)
 	end);
 	local sweep;
 	local sweeper = every_async(SWEEP_AFTER, "sweeping the store", function ()
-		sweep = sweep or parts.store:sweep(options.expire_after);
+		sweep = sweep or parts.store:sweep();
 		if sweep() then return SOON; end
 		sweep = nil;
 		return SWEEP_EVERY;

@@ -11,6 +11,8 @@ end
 
 local REFUSES = "xep0227"; -- a storage that takes no store of ours
 
+local BROKEN = "sql9"; -- one whose module cannot be loaded
+
 local COMPONENTS = { ["sms.example.org"] = "component", ["rooms.example.org"] = "muc" };
 
 -- What is said of a host with these modules, in a configuration like this.
@@ -26,6 +28,7 @@ local function check(options_set, ...)
 		disabled = function (name) return disabled[name] or false; end;
 		component = function (host) return COMPONENTS[host]; end;
 		exists = function (name) return name ~= "storage_memmory" and name ~= "storage_5"; end;
+		loads = function (store) return setup.driver(getter(options_set), store) ~= BROKEN; end;
 		open = function (store)
 			local driver = setup.driver(getter(options_set), store);
 			assert.not_equal("memmory", driver);
@@ -208,6 +211,7 @@ describe("F5 setup", function ()
 		for driver, wanted in pairs {
 			memory = { pending, chosen }, none = { unwritten, "users can choose nothing" }, null = { unwritten, unknown };
 			memmory = { "Prosody has no such storage, so "..unwritten, "Prosody has no such storage, so "..unknown };
+			[BROKEN] = { "Prosody cannot load it, as it says above, so "..unwritten, "Prosody cannot load it, as it says above, so "..unknown };
 		} do
 			for i, store in ipairs { "receipts", "receipts_preferences" } do
 				local text = check({ storage = { [store] = driver } }, "smacks", "carbons");
@@ -223,7 +227,7 @@ describe("F5 setup", function ()
 			local command = setup.command({
 				configmanager = { getconfig = function () return { ["*"] = {}, ["one.example"] = {} }; end, get = function () end };
 				modulemanager = { get_modules_for_host = function () return require "util.set".new { module, "smacks", "carbons" }; end };
-				module_exists = function () return true; end, open = function () return {}; end;
+				module_exists = function () return true; end, open = function () return {}; end, driver = function () return "internal"; end;
 				out = { write = function (_, ...) table.insert(said, table.concat { ... }); end };
 			}, "no engine");
 			assert.equal(1, command.run {});
@@ -244,7 +248,7 @@ describe("F5 setup", function ()
 				asked = asked + 1;
 				return require "util.set".new { "receipts" };
 			end };
-			module_exists = function () return true; end, open = function () return {}; end;
+			module_exists = function () return true; end, open = function () return {}; end, driver = function () return "internal"; end;
 			out = { write = function (_, ...) table.insert(said, table.concat { ... }); end };
 		};
 		command.run {};

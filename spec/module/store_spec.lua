@@ -7,6 +7,7 @@ local receipts = require "receipts";
 
 describe("store", function ()
 	local pending, data, broken, unwritable, store, now, lines, failures, writes, evicted, expired, no_account, looked_up, deleted, cpu, dear;
+	local ttl; -- of the store's records
 	local set_by; -- by so many seconds the clock on the wall has been set
 
 	local function time() return now + set_by; end
@@ -40,7 +41,7 @@ describe("store", function ()
 		pending = receipts.pending { capacity = 100, per_user = 10, ttl = 1000, remember = 100 };
 		local self;
 		self = lib.new("h", pending, { keyval = keyval, map = map }, {
-			now = time, monotonic = monotonic, log = log, failed = failed, cpu = function () return cpu; end;
+			ttl = ttl, now = time, monotonic = monotonic, log = log, failed = failed, cpu = function () return cpu; end;
 			drain = function ()
 				local gone = pending:evicted();
 				if not gone then return; end
@@ -72,7 +73,7 @@ describe("store", function ()
 
 	before_each(function ()
 		data, broken, unwritable, now, lines, failures, writes, evicted, expired = {}, false, false, 1764000000, {}, 0, 0, {}, {};
-		no_account, looked_up, deleted, cpu, dear, set_by = {}, {}, {}, 0, {}, 0;
+		no_account, looked_up, deleted, cpu, dear, set_by, ttl = {}, {}, {}, 0, {}, 0, 1000;
 		store = new_store();
 	end);
 
@@ -670,7 +671,7 @@ describe("store", function ()
 		assert.is_false(store:load("a"));
 		assert.is_true(store:forget("a"));
 		no_account.a = true;
-		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		for _ in store:sweep() do end -- luacheck: ignore 542
 		no_account.a = nil;
 		assert.is_false(store:knows("a"));
 		assert.is_true(store:load("a"));
@@ -766,7 +767,7 @@ describe("store", function ()
 			assert.equal("done", store:flush(10));
 			data = {};
 			assert.is_false(store:look_up("a"));
-			for _ in store:sweep(1000) do end -- luacheck: ignore 542
+			for _ in store:sweep() do end -- luacheck: ignore 542
 		end
 		assert.same({ 3, 1, 0, 0 }, { pending:count("a@h"), pending:count("b@h"), #deleted, #lines });
 		data, no_account.any = stored, nil;
@@ -801,12 +802,12 @@ describe("store", function ()
 		data.a, no_account.a = nil, true;
 		no_account.b = true; -- and its data are there still
 		looked_up = {};
-		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		for _ in store:sweep() do end -- luacheck: ignore 542
 		assert.same({ "a" }, deleted);
 		assert.same({ 0, 1, 1 }, { pending:count("a@h"), pending:count("b@h"), pending:count("c@h") });
 		assert.equal(3, #looked_up, "once each");
 		assert.is_false(store:knows("a"));
-		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		for _ in store:sweep() do end -- luacheck: ignore 542
 		assert.same({ "a" }, deleted);
 	end);
 
@@ -859,16 +860,34 @@ describe("store", function ()
 		store:load("a");
 		now = now + 600;
 		data.c = "damaged";
-		local step, seen = store:sweep(1000), {};
+		local step, seen = store:sweep(), {};
 		for user in step do seen[user] = true; end
 		assert.is_true(seen.b and seen.c and seen.a);
 		assert.same({ "b@h 1 pending" }, expired);
-		for _ in store:sweep(1000) do end
+		for _ in store:sweep() do end
 		assert.equal(1, #expired, "once, though the store has it still");
 		store:flush(10);
 		assert.equal("2", ids("b"));
 		assert.equal("1", ids("a"), "who is in memory is dealt with there");
-		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end } }, { now = time }):sweep(1)());
+		assert.is_nil(lib.new("h", pending, { keyval = { users = function () return false, "no" end } }, { ttl = 1, now = time }):sweep()());
+	end);
+
+	it("F2 keeps nothing for longer than a record, be it no record of ours, as those of a host that was renamed are", function ()
+		local function other(asked) return { to = "x@new.name", id = "1", time = asked }; end
+		local function left(user)
+			local keys = {};
+			for key in pairs(data[user] or {}) do table.insert(keys, key); end
+			table.sort(keys);
+			return table.concat(keys, " ");
+		end
+		for _, user in ipairs { "seen", "unseen" } do
+			data[user] = { old = other(now - 1000), young = other(now - 999), text = "rubbish", timeless = { time = "soon" } };
+		end
+		store:load("seen");
+		for _ in store:sweep() do end -- luacheck: ignore 542
+		store:flush(10);
+		assert.same({ "text timeless young", "text timeless young" }, { left("seen"), left("unseen") });
+		assert.same({}, expired);
 	end);
 
 	it("F2 has records of a time to come, as a clock that was ahead leaves them, written with that of today, so that they expire", function ()
@@ -885,7 +904,7 @@ describe("store", function ()
 		store:flush(10);
 		restart();
 		now = now + 500;
-		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		for _ in store:sweep() do end -- luacheck: ignore 542
 		assert.is_false(store:knows("a"));
 		assert.is_true(store:knows("b"));
 		store:flush(10);
@@ -896,11 +915,11 @@ describe("store", function ()
 		restart();
 		for _, seconds in ipairs { 499, 1 } do
 			now = now + seconds;
-			for _ in store:sweep(1000) do end -- luacheck: ignore 542
+			for _ in store:sweep() do end -- luacheck: ignore 542
 		end
 		assert.same({ "b@h 2 pending", "a@h 1 pending" }, expired);
 		now = now + 500;
-		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		for _ in store:sweep() do end -- luacheck: ignore 542
 		assert.equal("b@h 1 pending", expired[3]);
 		assert.is_false(store:knows("b"));
 	end);
@@ -910,7 +929,7 @@ describe("store", function ()
 		store:flush(10);
 		store.known:clear(); -- as when there are too many users
 		now = now + 1000;
-		for _ in store:sweep(1000) do end
+		for _ in store:sweep() do end
 		assert.same({}, expired);
 		assert.equal(1, pending:count("a@h"));
 	end);
@@ -923,7 +942,7 @@ describe("store", function ()
 		assert.is_false(store:forget("a"));
 		store.known:clear();
 		broken, now = false, now + 1000;
-		for _ in store:sweep(1000) do end
+		for _ in store:sweep() do end
 		assert.same({}, expired);
 	end);
 
@@ -1101,7 +1120,7 @@ describe("store", function ()
 	it("F1 of a namesake nothing is known while the store is down, and still fails to delete, nor is it said to work", function ()
 		store:load("a");
 		no_account.a, broken = true, { set = true };
-		for _ in store:sweep(1000) do end -- luacheck: ignore 542
+		for _ in store:sweep() do end -- luacheck: ignore 542
 		assert.same({ "a" }, deleted);
 		lines = {};
 		broken = true;
@@ -1306,8 +1325,8 @@ describe("store", function ()
 		end
 
 		-- Sweeps the whole store, and returns the users that it has come to.
-		local function sweep(ttl)
-			local step, users = store:sweep(ttl), {};
+		local function sweep()
+			local step, users = store:sweep(), {};
 			local user;
 			repeat
 				user = finish { thread = coroutine.create(step), results = {} };
@@ -1383,7 +1402,7 @@ describe("store", function ()
 			finish(writing);
 			assert.equal("1", ids("a"));
 			local reading, too = start("load", "a"), start("load", "a");
-			assert.same({ "a", "b" }, sweep(1000)); -- of whom one is being read
+			assert.same({ "a", "b" }, sweep()); -- of whom one is being read
 			assert.equal("failing", (do_it("flush", 10)));
 			assert.is_true(waits(too));
 			assert.is_true((finish(reading)));
@@ -1411,7 +1430,7 @@ describe("store", function ()
 			assert.is_nil(data.a);
 
 			data.b = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now - 2000 } };
-			local step = { thread = coroutine.create(store:sweep(1000)), results = {} };
+			local step = { thread = coroutine.create(store:sweep()), results = {} };
 			go_on(step);
 			assert.is_false((do_it("forget", "b")));
 			finish(step);
@@ -1459,7 +1478,7 @@ describe("store", function ()
 
 		it("E1 what is being read for a sweep is waited for", function ()
 			data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now }, [records.key("x@h", "2")] = { to = "x@h", id = "2", time = 1 } };
-			local step = { thread = coroutine.create(store:sweep(1000)), results = {} };
+			local step = { thread = coroutine.create(store:sweep()), results = {} };
 			go_on(step);
 			local reading = start("load", "a");
 			assert.is_true(waits(reading));
@@ -1482,7 +1501,7 @@ describe("store", function ()
 		it("F1 the store follows the table whatever happens meanwhile", function ()
 			for seed = 1, 20 do
 				math.randomseed(seed);
-				data, broken = {}, false;
+				data, broken, ttl = {}, false, 50;
 				store = new_store();
 				no_account.wait = true;
 				local flushing, step;
@@ -1503,7 +1522,7 @@ describe("store", function ()
 						store.known:set(user, nil);
 						table.insert(others, start("load", user));
 					elseif n == 25 then
-						step = math.random(5) > 1 and step or store:sweep(50);
+						step = math.random(5) > 1 and step or store:sweep();
 						table.insert(others, { thread = coroutine.create(step), results = {} });
 					elseif waits(flushing) then
 						go_on(flushing);

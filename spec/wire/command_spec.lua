@@ -170,6 +170,20 @@ certificates = %q
 			end
 		end);
 
+		it("says where the module of a storage cannot be loaded", function ()
+			os.execute("mkdir -p "..dir.."/plugins");
+			write(dir.."/plugins/mod_storage_broken.lua", "error('No SQL library available')");
+			local code, out = check(([[
+				modules_enabled = { "receipts", "smacks", "carbons" }
+				plugin_paths = { %q, %q }
+				storage = { receipts = "broken" }
+				VirtualHost "one.example"
+			]]):format(paths.root, dir.."/plugins"));
+			assert.equal(1, code);
+			assert.truthy(out:find("idle: the storage of \"receipts\" is \"broken\": Prosody cannot load it", 1, true), out);
+			assert.falsy(out:find("receipts_preferences", 1, true));
+		end);
+
 		it("says where the storage does not take our stores, so that the module does not load", function ()
 			local code, out = check [[
 				modules_enabled = { "receipts", "smacks", "carbons" }
