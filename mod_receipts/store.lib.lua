@@ -51,6 +51,7 @@ function store.new(host, pending, stores, actions)
 	return lineage.first(setmetatable({
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, actions = actions;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
+		others = bounded.new(MAX_KNOWN); -- set of those of them who had records that are none of ours
 		put_off = retries.new(actions.monotonic); -- users whose records could not be read or written
 		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> when the table was too full for their records
 		busy = {}; -- set of users with whose records a storage is dealing
@@ -75,6 +76,7 @@ end
 --- What another one knew, after a reload.
 function methods:take_over(other)
 	self.known:take_over(other.known);
+	self.others:take_over(other.others);
 	self.busy, self.loading, self.gone, self.purged = other.busy, other.loading, other.gone, other.purged;
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
 	self.forgotten = other.forgotten;
@@ -178,8 +180,10 @@ local function take_in(self, user, data)
 			complete = false;
 		else
 			damaged = damaged + 1;
+			if self.actions.now() - alive[i].time >= self.actions.ttl then remove_record(self, user, alive[i]); end
 		end
 	end
+	self.others:set(user, damaged > 0 or nil);
 	if damaged > 0 then
 		self.actions.log("warn", "%d stored records of what is pending of %s are damaged, or not of this version: they are left alone", damaged, user);
 	end
@@ -528,8 +532,8 @@ function methods:restored_user()
 	return account;
 end
 
---- Removes the expired records of users who have not been seen since the start, and what is kept of who has been deleted since; one
--- user a call.
+--- Removes the expired records of users who have not been seen since the start, what is none of ours and would have expired, and what is
+-- kept of who has been deleted since; one user a call.
 -- @return iterator: a function that deals with one user and returns that user's name; nil when all are dealt with
 function methods:sweep()
 	local function expire_old(_, user, data)
@@ -553,7 +557,11 @@ function methods:sweep()
 	return function ()
 		local user = table.remove(users);
 		if user and self.known.at[user] then
-			if self:look_up(user) then self.known:set(user, nil); end
+			if self:look_up(user) then
+				self.known:set(user, nil);
+			elseif self.others.at[user] and not self.busy[user] and not self.purged[user] then
+				read(self, user, loaded); -- they may be over their time by now
+			end
 		elseif user and not self.busy[user] and not self.purged[user] then
 			read(self, user, expire_old);
 		end

@@ -2,12 +2,15 @@
 -- Rule E4: an ack that a client sends before its user can be seen online waits until the client is available, if its addressee may see
 -- that then. Clients that fetch the archive before they send presence do so, and do not send the ack again.
 
+local new_set = require "util.set".new;
 local st = require "util.stanza";
 
 local elements = module:require "elements";
 local bare_of = (module:require "jids").bare;
 
 local MAX_WAITING, MAX_SIZE = 100, 4096; -- acks of one session, and bytes in each
+
+local BESIDE = new_set { "urn:xmpp:hints", "http://jabber.org/protocol/nick" }; -- what goes with an ack
 
 local waiting = {};
 local methods = {};
@@ -24,14 +27,14 @@ function methods:take_over(other)
 end
 
 --- Keeps an ack back. Returns false when there are too many, or it is too large.
--- @param stanza  the message; nothing of it but the ack waits
+-- @param stanza  the message; nothing of it but the ack waits, and what says how to treat it, or who sends it
 function methods:keep(session, stanza)
 	local acks = self.acks[session] or {};
 	if #acks == MAX_WAITING then return false; end
 	local attr = stanza.attr;
 	local ack = st.message({ from = attr.from, to = attr.to, id = attr.id, type = attr.type });
 	for _, tag in ipairs(stanza.tags) do
-		if elements.is_received(tag) or tag.attr.xmlns == "urn:xmpp:hints" then ack:add_child(st.clone(tag)); end
+		if elements.is_received(tag) or BESIDE:contains(tag.attr.xmlns) then ack:add_child(st.clone(tag)); end
 	end
 	if #tostring(ack) > MAX_SIZE then return false; end
 	table.insert(acks, ack);

@@ -880,13 +880,28 @@ describe("store", function ()
 			table.sort(keys);
 			return table.concat(keys, " ");
 		end
+		local function sweep_and_write()
+			for _ in store:sweep() do end -- luacheck: ignore 542
+			store:flush(10);
+			return left("seen"), left("unseen");
+		end
+		local key = records.key("x@h", "1");
 		for _, user in ipairs { "seen", "unseen" } do
 			data[user] = { old = other(now - 1000), young = other(now - 999), text = "rubbish", timeless = { time = "soon" } };
 		end
 		store:load("seen");
-		for _ in store:sweep() do end -- luacheck: ignore 542
-		store:flush(10);
-		assert.same({ "text timeless young", "text timeless young" }, { left("seen"), left("unseen") });
+		assert.same({ "text timeless young", "text timeless young" }, { sweep_and_write() });
+		now = now + 1;
+		assert.same({ "text timeless", "text timeless" }, { sweep_and_write() }, "also of who has been read by now");
+		data.seen = { [key] = { to = "x@h", id = "1", time = now, state = "of another version" } };
+		restart();
+		store:load("seen");
+		assert.equal(key, (sweep_and_write()));
+		local before = store;
+		store = new_store();
+		store:take_over(before);
+		now = now + 1000;
+		assert.equal("", (sweep_and_write()));
 		assert.same({}, expired);
 	end);
 

@@ -27,17 +27,18 @@ describe("acks that wait", function ()
 		assert.equal(3, #sent);
 	end);
 
-	it("E4 are all that waits of a message, with what says how to treat it", function ()
+	it("E4 are all that waits of a message, with what says how to treat it, and who sends it", function ()
 		local session, got = {}, nil;
 		waiting = lib.new(function (_, stanza) got = stanza; end);
 		local message = stanzas.ack("a@h/1", "x", { from = "b@h/2", id = "1", type = "chat", ["xml:lang"] = "en" })
-			:text_tag("body", "hi"):tag("store", { xmlns = "urn:xmpp:hints" }):up():tag("request", { xmlns = stanzas.xmlns }):up();
+			:text_tag("body", "hi"):tag("store", { xmlns = "urn:xmpp:hints" }):up()
+			:tag("nick", { xmlns = "http://jabber.org/protocol/nick" }):text("Bob"):up():tag("request", { xmlns = stanzas.xmlns }):up();
 		local ack = message:get_child("received", stanzas.xmlns);
 		waiting:keep(session, message);
 		ack.attr.id = "changed later";
 		waiting:available(session);
 		assert.same({ from = "b@h/2", to = "a@h/1", id = "1", type = "chat" }, got.attr);
-		assert.same({ "received", "store" }, { got.tags[1].name, got.tags[2].name, got.tags[3] });
+		assert.same({ "received", "store", "nick" }, { got.tags[1].name, got.tags[2].name, got.tags[3].name, got.tags[4] });
 		assert.equal("x", got:get_child("received", stanzas.xmlns).attr.id);
 	end);
 
