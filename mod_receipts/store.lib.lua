@@ -183,8 +183,8 @@ local function take_in(self, user, data)
 			if self.actions.now() - alive[i].time >= self.actions.ttl then remove_record(self, user, alive[i]); end
 		end
 	end
-	self.others:set(user, damaged > 0 or nil);
 	if damaged > 0 then
+		self.others:set(user, true);
 		self.actions.log("warn", "%d stored records of what is pending of %s are damaged, or not of this version: they are left alone", damaged, user);
 	end
 	if #alive > 0 and not self.is_restored[user] then
@@ -207,6 +207,7 @@ local function loaded(self, user, data, err)
 	end
 	worked(self, user);
 	if self.purged[user] then data = nil; end -- they are still to be removed
+	self.others:set(user, nil);
 	if data and type(data) ~= "table" then
 		self.actions.log("warn", "What is stored as pending of %s is damaged altogether: it is replaced when there is something to store", user);
 		self.damaged[user] = true;

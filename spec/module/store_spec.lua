@@ -903,6 +903,8 @@ describe("store", function ()
 		now = now + 1000;
 		assert.equal("", (sweep_and_write()));
 		assert.same({}, expired);
+		sweep_and_write();
+		assert.is_nil(store.others.at.seen, "and nothing is read for that any more");
 	end);
 
 	it("F2 has records of a time to come, as a clock that was ahead leaves them, written with that of today, so that they expire", function ()
