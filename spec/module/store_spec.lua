@@ -686,6 +686,21 @@ describe("store", function ()
 		assert.is_true(store:load("d"));
 	end);
 
+	it("F1 a store that cannot be written works again when it has removed all of one user", function ()
+		unwritable = true;
+		for _, user in ipairs { "a", "b", "c" } do ask(user, "1"); end
+		assert.equal("failing", store:flush(10));
+		unwritable, lines = false, {};
+		assert.is_true(store:forget("e"));
+		assert.same({ "info: The store of what is pending works again" }, lines);
+	end);
+
+	it("F1 what cannot be removed says nothing of whether others can be read", function ()
+		unwritable = true;
+		for _, user in ipairs { "a", "b", "c" } do assert.is_false(store:forget(user)); end
+		assert.is_true(store:load("d"));
+	end);
+
 	it("F1 who is deleted is not put off for as long as what could not be read of them", function ()
 		data.a = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now } };
 		broken = { a = true };
