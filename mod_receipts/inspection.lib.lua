@@ -11,7 +11,7 @@ local mt = { __index = methods };
 
 --- @param host   the host
 -- @param now    function (): seconds
--- @param parts  pending (the table), preferences, store, reports, decisions, capabilities; exists (function (user)): is there such
+-- @param parts  pending (the table), preferences, blocks, store, reports, decisions, capabilities; exists (function (user)): is there such
 --               a user? drain (function): deals with what the table has evicted; expire_now (function): of upkeep.lib.lua
 function inspection.new(host, now, parts)
 	return setmetatable({ host = host, now = now, parts = parts }, mt);
@@ -64,7 +64,9 @@ local function outcome(self, entry)
 		why = why.."; E6 bounced";
 	elseif user and host == self.host then
 		local answers, problem = self.parts.preferences:answers_for(user);
-		why = why..", and awaited; "..(answers and "D2 the server answers when there is proof, unless a client does"
+		local blocked = self.parts.blocks.has(user, entry.from); -- mod_blocklist has dropped it, mostly in silence
+		why = why..", and awaited; "..(blocked and "D3 this user has blocked the requester"
+			or answers and "D2 the server answers when there is proof, unless a client does"
 			or problem and "D1 the user's choice cannot be read now" or "D1 the server does not answer for this user");
 	else
 		why = why..", and awaited";

@@ -14,6 +14,7 @@ describe("inspection", function ()
 			store = { load = function () return true; end };
 			pending = { export = function () return {}; end };
 			preferences = { answers_for = function () return false; end };
+			blocks = { has = function () return false; end };
 			decisions = { about = function () return {}; end };
 		};
 		inspection = lib.new("h", function () return 100; end, parts);
@@ -59,6 +60,15 @@ describe("inspection", function ()
 		} do
 			parts.preferences.answers_for = function () return table.unpack(case, 2); end;
 			assert.equal("asked for by the client, and awaited; "..case[1], inspection:why("a@h")[1].why);
+		end
+	end);
+
+	it("F4 why says of a local recipient that the sender is blocked, whatever the server would answer", function ()
+		parts.pending.export = function () return { { time = 5, id = "1", from = "a@h", to = "b@h", state = "pending" } }; end;
+		parts.blocks.has = function (user, jid) return user == "b" and jid == "a@h"; end;
+		for _, answers in ipairs { true, false } do
+			parts.preferences.answers_for = function () return answers; end;
+			assert.equal("asked for by the client, and awaited; D3 this user has blocked the requester", inspection:why("a@h")[1].why);
 		end
 	end);
 

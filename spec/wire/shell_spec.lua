@@ -177,6 +177,16 @@ describe("the shell", function ()
 		says(shell("why", "mallory@localhost", "awaited"), "asked for by the client, and awaited\n");
 	end);
 
+	it("F4 why tells that the recipient has blocked the sender, of which Prosody says nothing to the client", function ()
+		local dave = server:connect("dave");
+		bob:iq(st.stanza("iq", { type = "set" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "dave@localhost" }));
+		dave:send(stanzas.ask { to = "bob@localhost/bob", id = "blocked" });
+		assert.same({}, dave:messages());
+		says(shell("why", "dave@localhost", "blocked"), "asked for by the client, and awaited; D3 this user has blocked the requester\n");
+		bob:iq(st.stanza("iq", { type = "set" }):tag("unblock", { xmlns = "urn:xmpp:blocking" }));
+		says(shell("why", "dave@localhost", "blocked"), "and awaited; D1 the server does not answer for this user\n");
+	end);
+
 	it("F4 why and stats tell at once what has made room", function ()
 		local flood = server:connect("flood");
 		for i = 1, 6 do flood:send(stanzas.ask { to = "bob@localhost", id = "f"..i }); end
