@@ -104,7 +104,7 @@ function answer(self, session, content)
 	if is_awake(waiting) and waiting:keeps(session, content) then return; end -- its client has acked it, and is just not available yet
 	local yes, why = self.answers:arrived(session, content, support_of(self, session), visible);
 	if yes then
-		send_answer(self, session, content, why);
+		send_answer(self, session, content, session.smacks and why or "D2 written to the connection");
 	else
 		self.parts.record(content, "not answered for "..session.full_jid..", "..why);
 	end

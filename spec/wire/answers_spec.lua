@@ -1247,6 +1247,22 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 		assert.same({ "managed" }, on.acks());
 	end);
 
+	it("D2 F4 are told apart by why: what was written, and what is proven", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local bob = on.client("bob", NONE, { managed = false });
+		on.alice:send(stanzas.ask { to = "bob@localhost", id = "written" });
+		servers.wait(function ()
+			return on.server:why("alice@localhost", "written") == "answered for bob@localhost/bob, D2 written to the connection";
+		end);
+		bob:close();
+		bob = on.client("bob", NONE);
+		on.ask("bob@localhost", "proven");
+		bob:sync();
+		on.proves(bob);
+		assert.equal("answered for bob@localhost/bob, D2 proven", on.server:why("alice@localhost", "proven"));
+	end);
+
 	it("A3 leave no filter behind", function ()
 		on.client("bob", NONE, { managed = false });
 		local count = [[
