@@ -18,7 +18,7 @@ SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fram
 
 PENDING = mem siphash uuid slab lhash pending pending_table pending_find pending_walk pending_journal pending_check
 CORE = $(PENDING) facts namespaces parser messages tags lines xml xml_handlers single
-BINDING = lua_values lua_facts lua_parse lua_scanner lua_stanza lua_entries lua_collector lua_pending receipts
+BINDING = lua_values lua_facts lua_parse lua_scanner lua_stanza lua_entries lua_pending receipts
 HEADERS = $(wildcard csrc/*.h)
 C_TESTS = $(patsubst csrc/test/%.c,%,$(wildcard csrc/test/test_*.c))
 

@@ -30,7 +30,7 @@ build = {
 		receipts = {
 			sources = {
 				"csrc/receipts.c", "csrc/lua_values.c", "csrc/lua_facts.c", "csrc/lua_parse.c", "csrc/lua_scanner.c",
-				"csrc/lua_stanza.c", "csrc/lua_entries.c", "csrc/lua_collector.c", "csrc/lua_pending.c",
+				"csrc/lua_stanza.c", "csrc/lua_entries.c", "csrc/lua_pending.c",
 				"csrc/mem.c", "csrc/siphash.c", "csrc/uuid.c", "csrc/slab.c", "csrc/lhash.c",
 				"csrc/pending.c", "csrc/pending_table.c", "csrc/pending_find.c", "csrc/pending_walk.c", "csrc/pending_journal.c",
 				"csrc/pending_check.c",

@@ -150,17 +150,6 @@ bool rcpt_read_type(lua_State *L, int table, unsigned *flags);
 const char *rcpt_state_name(enum rcpt_state state);
 const char *rcpt_type_name(unsigned flags);
 
-/* -- lua_collector.c ------------------------------------------------------------------------------------------------- */
-
-/* Bytes of which the collector is told, at the most: as much as Lua's own memory in a small server, which halves the rounds. More
- * would let more wait to be collected, a twentieth of it in Prosody, for ever fewer rounds that are saved. */
-#define RCPT_TOLD_MOST 4194304
-
-/* Tells Lua's collector how many bytes the handle at 1 holds. The handle has an array as its user value, for this alone; in
- * `told` it keeps how many bytes have been told. May raise an error, and run finalizers. Those may have the handle hold less, or
- * more, or what another one held, with its array and count: so after each step all is looked at again. */
-void rcpt_tell_collector(lua_State *L, size_t (*held)(const void *handle), size_t *told);
-
 /* -- lua_pending.c --------------------------------------------------------------------------------------------------- */
 
 int rcpt_l_pending(lua_State *L);

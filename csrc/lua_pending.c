@@ -5,38 +5,14 @@
 /* So many evicted entries are worth a call of evicted(). */
 #define EVICTED_MANY 256
 
-/* So many adds are worth a look at how many bytes there are. */
-#define LOOK_AFTER 128u
-
 struct pending_handle {
 	const char *const *kind; /* &rcpt_handle_names[PENDING_HANDLE] */
 	struct rcpt_pending *t;  /* NULL once closed */
 	/* What has happened to entries and Lua has not been told yet: that which made room for others since the last call of
 	 * evicted(), and what the last calls of expire() and overdue() had no memory to tell. */
 	struct rcpt_collection evicted, expired, overdue;
-	size_t told;       /* bytes that Lua's collector was told of */
-	size_t told_least; /* bytes that it is to be told of, though the table holds less */
-	uint32_t adds;     /* since that was last looked at */
-	bool unsaved;      /* changed() has told of a requester, and saved() has not been called since */
+	bool unsaved; /* changed() has told of a requester, and saved() has not been called since */
 };
-
-/* As many as the collector is to be told of. */
-static size_t bytes_of(const void *handle)
-{
-	const struct pending_handle *h = handle;
-	if (!h->t)
-		return 0;
-	const size_t held = rcpt_pending_bytes(h->t);
-	return held < h->told_least ? h->told_least : held;
-}
-
-/* Of the handle at 1: only for where nothing is half done. */
-static void tell_collector(lua_State *L)
-{
-	struct pending_handle *h = lua_touserdata(L, 1);
-	h->adds = 0; /* first: where there is no memory for it, not each add is to fail */
-	rcpt_tell_collector(L, bytes_of, &h->told);
-}
 
 static struct rcpt_pending *open_table(lua_State *L, const struct pending_handle *h)
 {
@@ -54,17 +30,12 @@ static struct rcpt_pending *check_pending(lua_State *L)
 static struct rcpt_pending *table_at(lua_State *L, double now)
 {
 	struct pending_handle *h = lua_touserdata(L, 1);
-	if (++h->adds > LOOK_AFTER)
-		tell_collector(L);
 	h->evicted.now = now;
 	return open_table(L, h);
 }
 
-static struct rcpt_pending_limits check_limits(lua_State *L, int arg, size_t *told_least)
+static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
 {
-	static const char *const names[] = {"capacity", "per_user", "ttl", "remember", "told", NULL};
-	rcpt_check_options(L, arg, names);
-	*told_least = (size_t)rcpt_option(L, arg, "told", 0, RCPT_TOLD_MOST, 0);
 	return (struct rcpt_pending_limits){
 		.capacity = (uint32_t)rcpt_option(L, arg, "capacity", 1, RCPT_CAPACITY_MAX, 1000000),
 		.per_user = (uint32_t)rcpt_option(L, arg, "per_user", 1, RCPT_CAPACITY_MAX, 1000),
@@ -73,34 +44,29 @@ static struct rcpt_pending_limits check_limits(lua_State *L, int arg, size_t *to
 	};
 }
 
+static const char *const option_names[] = {"told", "capacity", "per_user", "ttl", "remember", NULL};
+
 int rcpt_l_pending(lua_State *L)
 {
-	size_t told_least;
-	const struct rcpt_pending_limits limits = check_limits(L, 1, &told_least);
-	struct pending_handle *h = lua_newuserdata(L, sizeof *h);
-	*h = (struct pending_handle){.kind = &rcpt_handle_names[PENDING_HANDLE], .told_least = told_least};
-	lua_insert(L, 1);
-	lua_settop(L, 1);
-	lua_newtable(L);
-	lua_setuservalue(L, -2);
+	rcpt_check_options(L, 1, option_names);
+	const struct rcpt_pending_limits limits = check_limits(L, 1);
+	/* Lua has no call to tell its collector of memory outside, so the handle is so much longer. Nothing is written there: it is
+	 * addresses, and a page or two of memory. */
+	const size_t told = (size_t)rcpt_option(L, 1, "told", 0, 4194304, 65536);
+	struct pending_handle *h = lua_newuserdata(L, sizeof *h + told);
+	*h = (struct pending_handle){.kind = &rcpt_handle_names[PENDING_HANDLE]};
 	lua_pushvalue(L, lua_upvalueindex(UP_PENDING));
 	lua_setmetatable(L, -2);
 	h->t = rcpt_pending_new(&limits, &rcpt_module(L)->key);
-	if (!h->t)
-		return luaL_error(L, "out of memory");
-	tell_collector(L);
-	h->adds = LOOK_AFTER - 1; /* the second one looks: the first takes much at once */
-	return 1;
+	return h->t ? 1 : luaL_error(L, "out of memory");
 }
 
 static int l_pending_limit(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
-	size_t told_least;
-	const struct rcpt_pending_limits limits = check_limits(L, 2, &told_least);
-	rcpt_pending_limit(open_table(L, h), &limits);
-	h->told_least = told_least;
-	tell_collector(L);
+	check_pending(L);
+	rcpt_check_options(L, 2, option_names + 1);
+	const struct rcpt_pending_limits limits = check_limits(L, 2);
+	rcpt_pending_limit(open_table(L, lua_touserdata(L, 1)), &limits);
 	return 0;
 }
 
@@ -318,7 +284,6 @@ static int l_pending_expire(lua_State *L)
 	const uint32_t max = check_max(L, 3);
 	const struct rcpt_str from = opt_from(L, 4);
 	lua_pushinteger(L, (lua_Integer)rcpt_pending_expire(t, from, now, max, rcpt_collect, &h->expired));
-	tell_collector(L);
 	rcpt_tell_entries(L, &h->expired, 1);
 	return 2;
 }
@@ -355,8 +320,6 @@ static void close_table(lua_State *L)
 {
 	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
 	rcpt_pending_free(h->t);
-	h->t = NULL;
-	tell_collector(L);
 	rcpt_forget_entries(&h->evicted);
 	rcpt_forget_entries(&h->expired);
 	rcpt_forget_entries(&h->overdue);
@@ -373,10 +336,6 @@ static int l_pending_take_over(lua_State *L)
 	if (h == other)
 		return 0;
 	close_table(L);
-	lua_getuservalue(L, 1);
-	lua_getuservalue(L, 2);
-	lua_setuservalue(L, 1);
-	lua_setuservalue(L, 2);
 	*h = *other;
 	*other = (struct pending_handle){.kind = h->kind};
 	if (h->evicted.journal)

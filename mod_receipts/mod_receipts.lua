@@ -150,9 +150,10 @@ local limits = {
 	per_user = options.max_pending_per_user;
 	ttl = options.expire_after;
 	remember = math.min(options.expire_after, 86400); -- a second device may come online the next day
-	told = 1048576; -- so many fewer rounds of the collector make up for what we take: its walks over our objects, our handlers (docs/performance.md)
 };
-local pending = engine.pending(limits);
+-- So many fewer rounds of the collector make up for what we take: its walks over our objects, our handlers (docs/performance.md).
+local pending = engine.pending { told = 1048576 };
+pending:limit(limits);
 
 -- What the libs take of each other: each says which of these. A reload hands it over.
 local parts = lineage.first {

@@ -26,7 +26,6 @@ local C_FILES = {
 	["csrc/uuid.c"] = { "test_uuid" };
 	["csrc/slab.c"] = { "test_pending", "test_check" };
 	["csrc/single.c"] = { "test_single", "spec/engine/parse_spec.lua" };
-	["csrc/lua_collector.c"] = { "engine", "test_binding" };
 	["csrc/lua_entries.c"] = { "engine", "test_binding" };
 	["csrc/lua_facts.c"] = { "engine", "test_binding" };
 	["csrc/lua_parse.c"] = { "engine", "test_binding" };

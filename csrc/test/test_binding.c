@@ -360,37 +360,10 @@ static void each_allocation_fails(void **unused)
 	assert_true(runs > 1000);
 }
 
-/* What Lua's collector is told of the table (lua_collector.c) takes userdata of 16 KiB and more. */
-static void *refuse_pieces(void *ud, void *ptr, size_t old_size, size_t size)
-{
-	return size >= 16384 ? NULL : allocate(ud, ptr, old_size, size);
-}
-
-static void telling_costs_few_adds(void **unused)
-{
-	(void)unused;
-	static const struct operation op = {"adds while the collector cannot be told", 0, "t, lost = receipts.pending {}, 0",
-										"for i = 1, 600 do "
-										"if not pcall(t.add, t, 'a@h/r', 'b@h', ('m'):rep(400)..i, now) then lost = lost + 1 end "
-										"end return lost, t:count(), t:bytes() > 200000"};
-	lua_State *L = prepare(&op);
-	lua_setallocf(L, refuse_pieces, NULL);
-	int status;
-	char *error = operate(L, &status);
-	if (error)
-		fail_msg("%s: %s", op.name, error);
-	char *result = text_of(L, &op, "note", 0);
-	assert_string_equal(result, "{1=5 2=595 3=true}");
-	free(result);
-	lua_close(L);
-	assert_int_equal(rcpt_mem_held(), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_allocation_fails),
-		cmocka_unit_test(telling_costs_few_adds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
