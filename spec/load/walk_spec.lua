@@ -60,7 +60,8 @@ describe("a random walk", function ()
 	-- May they see that device's presence?
 	local function sees(person, device)
 		local pair = both(device.bare, person);
-		return not blocked[pair] and (device.available and friends[pair] or next(device.shown[person] or {}) ~= nil);
+		local subscribed = device.available and friends[pair] and not device.hidden[person];
+		return not blocked[pair] and (subscribed or next(device.shown[person] or {}) ~= nil);
 	end
 
 	-- Clients for which that holds, in an order that is the same each time.
@@ -137,6 +138,11 @@ describe("a random walk", function ()
 		device = function (jid) return latest[jid]; end;
 	};
 
+	-- Prosody shows that person these devices' presence again, whatever they did: to a new subscriber, to who is blocked no more, or comes.
+	local function shown_anew(person, devices)
+		for _, one in ipairs(devices) do one.hidden[person] = nil; end
+	end
+
 	-- It is not certain any more that the senders of what has come to this account are told.
 	local function disturb(account)
 		for message, devices in pairs(due) do
@@ -147,7 +153,7 @@ describe("a random walk", function ()
 	-- Who comes and goes
 
 	local function show(one, kind)
-		one.available = true;
+		one.available, one.hidden = true, {};
 		if kind == "" and one.client.info then -- which unsays nothing
 			one.client:send("<presence/>");
 			return;
@@ -164,11 +170,12 @@ describe("a random walk", function ()
 	local function come(jid, kind, how)
 		note("come", jid, kind, how.managed and "managed");
 		local one = { jid = jid, bare = jid_bare(jid), kind = kind, had_kind = kind, managed = how.managed, mute = how.mute;
-			changes = 0, shown = {}, seen_by = {}, sent = {}, asked = {}, todo = {}, count = latest[jid] and latest[jid].count or 0 };
+			changes = 0, shown = {}, hidden = {}, seen_by = {}, sent = {}, asked = {}, todo = {}, count = latest[jid] and latest[jid].count or 0 };
 		how.presence = false;
 		one.client = server:connect(jid, how);
 		clients[jid], latest[jid] = one, one;
 		show(one, kind);
+		if is_writer(one) then shown_anew(one.bare, those(is_device)); end
 		return one;
 	end
 
@@ -379,6 +386,7 @@ describe("a random walk", function ()
 		disturb(device.bare);
 		device.client:iq(st.stanza("iq", { type = "set" }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = jid }));
 		blocked[both(device.bare, jid)] = action == "block" or nil;
+		if action == "unblock" then shown_anew(jid, those(of(device.bare))); end
 	end
 
 	local function direct_presence(device)
@@ -389,9 +397,10 @@ describe("a random walk", function ()
 		if blocked[pair] or friends[pair] and not device.available then return; end
 		note("directed presence", device.jid, to, type);
 		device.client:send(device.client:presence({ to = to, type = type }));
+		device.hidden[person] = type;
 		if type and to == person then
 			device.shown[person] = nil;
-		else
+		elseif type or not friends[pair] then
 			device.shown[person] = device.shown[person] or {};
 			device.shown[person][to] = not type or nil;
 		end
@@ -408,7 +417,9 @@ describe("a random walk", function ()
 			writer.client:sync();
 		end
 		device.client:send(st.presence { to = writer.bare, type = cancels and "unsubscribed" or "subscribed" });
-		for _, one in ipairs(cancels and friends[pair] and those(of(device.bare)) or {}) do
+		local devices = those(of(device.bare));
+		if not cancels then shown_anew(writer.bare, devices); end
+		for _, one in ipairs(cancels and friends[pair] and devices or {}) do
 			if one.available then one.shown[writer.bare] = nil; end
 		end
 		friends[pair] = not cancels or nil;
