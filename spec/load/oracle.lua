@@ -5,8 +5,8 @@
 --   message  by, asked: who sent it (full JID), and to whom: an account or a room's occupant; stanza: as it left; asks: by its client's will;
 --            is_private: it goes through a room; by_able: that client asks by itself; was_visible: its user saw whom it went to; is_first: of
 --            that client's with this id; injected: the server asked; came: device that got it -> how often that had changed what it
---            can; at: set of their JIDs; told, acked, ticked: the steps in which the server's ack, a client's own, and any came; bounced;
---            excused: nobody need get it; forgotten: the server may know nothing of it
+--            can; at: set of their JIDs; proven: of those that have said so on the stream; told, acked, ticked: the steps in which the server's ack,
+--            a client's own, and any came; bounced; excused: nobody need get it; forgotten: the server may know nothing of it
 --   key      what acks are matched on, a requester's account, an id and who was asked: messages; acks, answers: how many clients sent, and how
 --            many of the server's came; ticks: client -> how many acks of clients came there; awaited: none has been sent
 
@@ -52,7 +52,7 @@ end
 --- Somebody sends a message.
 -- @param asked  an account, or a room's occupant
 function methods:sent(by, stanza, asked)
-	local message = { by = by, asked = asked, stanza = st.clone(stanza), asks = stanzas.asks(stanza), came = {}, at = {} };
+	local message = { by = by, asked = asked, stanza = st.clone(stanza), asks = stanzas.asks(stanza), came = {}, at = {}, proven = {} };
 	message.stanza.attr.from, message.stanza.attr["xml:lang"] = by, "en"; -- as the server does
 	self.by_body[stanza:get_child_text("body")] = message;
 	table.insert(self.list, message);
@@ -141,16 +141,16 @@ local function judge_answer(self, key, list, stanza, late)
 	key.answers, key.awaited = key.answers + 1, false;
 	local arrived = 0;
 	for _, message in ipairs(key.messages) do
-		if next(message.at) or self.rules.proof == "sent" then arrived = arrived + 1; end
+		if next(message.proven) or self.rules.proof == "sent" then arrived = arrived + 1; end
 	end
 	if key.answers > arrived then blame("D4: told too often", stanza); end
 	local there, acked = self.rules.proof == "sent" or not device, #list > 0;
 	for _, message in ipairs(list) do
-		there = there or message.at[device.jid];
+		there = there or message.proven[device.jid];
 		acked = acked and message.acked and message.acked < self.step and not message.excused;
 		message.told = message.told or self.step;
 	end
-	if not there then blame("D2: it has not arrived there", stanza); end
+	if not there then blame("D2: it is not proven that it has arrived there", stanza); end
 	if acked and not late then blame("D4: the client has acked it by itself", stanza); end
 	if not device then return; end
 	if self.world.able(device) then blame("D4: that client acks by itself", stanza); end

@@ -98,6 +98,7 @@ describe("a random walk", function ()
 			oracle:ticked(one, stanza);
 		elseif stanza:get_child("body") then
 			local message = oracle:came(one, stanza);
+			if stanza.nth then table.insert(one.got, { message = message, nth = stanza.nth }); end
 			local other = due[message] and not due[message][one]; -- it was sent again (rule G1)
 			if other and server:support_of(one.jid, jid_host(one.jid)) ~= "incapable" then due[message] = nil; end -- that one may ack it
 			if stanzas.asks(stanza) and not one.asked[message] then
@@ -112,6 +113,14 @@ describe("a random walk", function ()
 		table.move(inbox, 1, #inbox, #list + 1, list); -- what followed the reply has been counted as handled, too
 		one.client.inbox = {};
 		for _, stanza in ipairs(list) do judge(one, stanza); end
+	end
+
+	-- A device says how many stanzas it has got.
+	local function proves(one, h)
+		one.acked = h;
+		for _, got in ipairs(one.got) do
+			if got.nth <= h then got.message.proven[one.jid] = true; end
+		end
 	end
 
 	-- Everybody reads what has come. What was so before counts until then.
@@ -170,7 +179,8 @@ describe("a random walk", function ()
 	local function come(jid, kind, how)
 		note("come", jid, kind, how.managed and "managed");
 		local one = { jid = jid, bare = jid_bare(jid), kind = kind, had_kind = kind, managed = how.managed, mute = how.mute;
-			changes = 0, shown = {}, hidden = {}, seen_by = {}, sent = {}, asked = {}, todo = {}, count = latest[jid] and latest[jid].count or 0 };
+			changes = 0, shown = {}, hidden = {}, seen_by = {}, sent = {}, asked = {}, todo = {}, got = {}, acked = 0;
+			count = latest[jid] and latest[jid].count or 0 };
 		how.presence = false;
 		one.client = server:connect(jid, how);
 		clients[jid], latest[jid] = one, one;
@@ -302,11 +312,13 @@ describe("a random walk", function ()
 
 	local function acknowledge(device)
 		if not device.managed then return; end
-		note("acknowledge", device.jid);
-		device.client:acknowledge();
+		local h = once_in(3) and math.random(device.acked, device.client.handled) or device.client.handled;
+		note("acknowledge", device.jid, h);
+		proves(device, h);
+		device.client:acknowledge(h);
 		settle();
 		for message, devices in pairs(due) do
-			if devices[device] then
+			if devices[device] and message.proven[device.jid] then
 				due[message] = nil;
 				if not message.told then error("D2: who sent this was not told: "..tostring(message.stanza), 0); end
 			end
@@ -350,6 +362,7 @@ describe("a random walk", function ()
 			disturb(device.bare);
 			oracle:excuse(function (message) return message.asked == device.bare and not next(message.at); end);
 		end
+		proves(device, device.client.handled + miscount);
 		local ok, again, resumed = pcall(server.resume, server, device.client, device.client.handled + miscount);
 		note("resume", ok and resumed, miscount);
 		if not resumed then -- the server may have cut them off for it

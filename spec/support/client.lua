@@ -30,6 +30,7 @@ function callbacks.handlestanza(self, stanza)
 	if stanza.name == "enabled" then self.managed, self.handled = true, 0; end -- what came before does not count
 	if self.managed and (stanza.name == "message" or stanza.name == "presence" or stanza.name == "iq") then
 		self.handled = self.handled + 1;
+		stanza.nth = self.handled; -- what an `h` has to say to prove it
 	end
 	if not self:answer_disco(stanza) then table.insert(self.inbox, stanza); end
 end
