@@ -162,6 +162,11 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 	if changes(plan) then elements.apply(plan, stanza); end
 end
 
+-- Does Prosody refuse this with an error, whoever is online? Silence in its place would tell what is pending, or who can ack.
+local function is_refused(stanza)
+	return stanza.attr.type == "groupchat" and not full_sessions[stanza.attr.to];
+end
+
 -- Rule D8: is this the bounce of an answer of ours?
 local function is_bounced_answer(parts, stanza)
 	if not is_awake(parts.answering) or not parts.answering:bounced(stanza) then return false; end
@@ -215,11 +220,12 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 		return parts.capabilities:of_person(account, getting(stanza.attr.to or account, occupant)) == "capable";
 	end
 	local plan = checks.incoming(has, verdict, injected, wanted, options);
-	plan.type = checks.type(plan, has, verdict, type, stanza.attr.type);
+	local refused = is_refused(stanza);
+	plan.type = not refused and checks.type(plan, has, verdict, type, stanza.attr.type) or nil;
 	if plan.type then parts.other_ack(); end
 	if plan.why then parts.record(stanza, plan.why, id or elements.acked(stanza), verdict == "delivered" or verdict == "failed"); end
 	rejected(parts, plan, has, stanza, account);
-	if checks.empty(plan, has) then return true; end
+	if checks.empty(plan, has) and not refused then return true; end
 	if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
 end
 

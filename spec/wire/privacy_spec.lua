@@ -296,6 +296,43 @@ describe("a stranger", function ()
 		end
 	end);
 
+	it("E2 C6 who acks in group chat is refused alike, whatever is pending and whoever is online", function ()
+		local server = servers.start { modules = { "smacks", "offline" }, disabled = { "pep" }, hosts = [[
+			modules_enabled = { "receipts" }
+			VirtualHost "far.example"
+		]] };
+		finally(function () server:stop(); end);
+		local far = server:connect("eve@far.example/far", { presence = false, features = RECEIPTS });
+		local alice = client(server, "alice", NONE);
+		server:roster("eve", "alice@localhost", "from");
+		local eve = client(server, "eve", RECEIPTS);
+		server:roster("alice", "eve@localhost", "to");
+		for _, one in ipairs { eve, alice } do one:sync(); end
+		local function ack(one, id, to)
+			one:send(stanzas.ack(to or "alice@localhost", id, { type = "groupchat", id = "ack" }));
+			local got = one:messages();
+			return #got == 1 and got[1].attr.type or #got;
+		end
+		local function ask(id)
+			alice:send(stanzas.chat { to = "eve@localhost", id = id }):sync();
+			assert.is_true(stanzas.asks(eve:messages()[1]));
+		end
+		ask("1");
+		assert.equal("error", ack(far, "2"), "unknown");
+		assert.equal("error", ack(far, "1"), "forged");
+		assert.equal("error", ack(eve, "1"), "delivered");
+		assert.equal("error", ack(eve, "1"), "duplicate");
+		assert.equal("error", ack(eve, "1", "alice@localhost/none"));
+		ask("2");
+		local phone = client(server, "alice@localhost/phone", RECEIPTS);
+		assert.equal("error", ack(eve, "1"), "there is a client that can ack");
+		assert.equal("error", ack(eve, "2"));
+		assert.same({}, phone:messages());
+		ask("3");
+		assert.equal(0, ack(far, "3", phone.jid), "which Prosody would deliver, and we drop");
+		assert.same({}, phone:messages());
+	end);
+
 	it("sees less than a contact does", function ()
 		local offline = view("alice", "offline");
 		assert.not_equal(offline, view("alice", "with receipts"));
