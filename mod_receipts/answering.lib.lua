@@ -81,11 +81,13 @@ local function send_answer(self, session, content, why)
 	end
 end
 
--- What is known of a session's client; where that is nothing, it matters once it is learned, for what has arrived until then.
-local function support_of(self, session)
+-- What is known of a session's client; where that is nothing, it matters once it is learned, for what has arrived until then. A client whose
+-- ack would be held back (rule E4) can't ack: to wait for it would tell the requester that it is there.
+local function support_of(self, session, requester)
 	local support = self.parts.capabilities:of(session.full_jid);
-	if support ~= "capable" and support ~= "incapable" then self.unsure[session] = true; end
-	return support;
+	if support == "incapable" then return support; end
+	if support ~= "capable" then self.unsure[session] = true; end
+	return self.parts.options.protect_presence and not presence.visible(session, requester) and "incapable" or support;
 end
 
 -- Does a session get what it has sent itself, to the user's bare JID, say? That proves nothing, and its client won't ack it.
@@ -102,7 +104,7 @@ function answer(self, session, content)
 	if session.destroyed then return; end
 	local waiting = self.parts.waiting;
 	if is_awake(waiting) and waiting:keeps(session, content) then return; end -- its client has acked it, and is just not available yet
-	local yes, why = self.answers:arrived(session, content, support_of(self, session), visible);
+	local yes, why = self.answers:arrived(session, content, support_of(self, session, content.attr.from), visible);
 	if yes then
 		send_answer(self, session, content, session.smacks and why or "D2 written to the connection");
 	else
@@ -181,7 +183,7 @@ function methods:delivering(account, content, late)
 		end
 	end
 	self.answers:delivering(account, sessions, content, function (session)
-		return support_of(self, session);
+		return support_of(self, session, content.attr.from);
 	end, is_copy, late);
 end
 

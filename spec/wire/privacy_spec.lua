@@ -340,6 +340,51 @@ describe("a stranger", function ()
 	end);
 end);
 
+describe("somebody to whom one client of a user has shown itself, by presence to them alone,", function ()
+	-- What carol gets for what she asks while another client of bob's is online, which she may not see, and after that has gone.
+	-- @param features  of the other client; nil: there is none, false: it does not say
+	-- @param first     which of the two says first that it has got the message: "other" | "bob"
+	local function answers(features, first, options)
+		local server = servers.start { modules = { "receipts", "smacks" }, disabled = { "pep" },
+			options = 'receipts_answer = "opt-out"\n'..(options or "") };
+		local _ <close> = setmetatable({}, { __close = function () server:stop(); end });
+		local carol, bob = server:connect("carol"), client(server, "bob", NONE, { managed = true });
+		bob:send(bob:presence { to = "carol@localhost" }):sync();
+		local devices, other = { bob = bob }, nil;
+		if features then
+			other = client(server, "bob@localhost/other", features, { managed = true });
+		elseif features == false then
+			other = server:connect("bob@localhost/other", { presence = false, managed = true });
+			other.mute = true;
+			other:show { "urn:example:new" }:send(other:presence()):sync();
+		end
+		devices.other = other;
+		carol:sync();
+		carol:send(stanzas.ask { to = "bob@localhost", id = "1" }):sync();
+		for _, name in ipairs(first == "other" and { "other", "bob" } or { "bob", "other" }) do
+			local one = devices[name];
+			for _, message in ipairs(one and one:messages() or {}) do
+				if features and features[1] == R and one == other then one:send(stanzas.ack(message.attr.from, message.attr.id)); end
+			end
+			if one then one:acknowledge():sync(); end
+		end
+		local acks = #carol:messages();
+		if other then other:close(); end
+		bob:sync();
+		return acks.." "..#carol:messages();
+	end
+
+	it("D4 is answered for that one the same, whatever other clients are online that they may not see", function ()
+		assert.equal("1 0", answers());
+		for _, first in ipairs { "other", "bob" } do
+			assert.equal("1 0", answers(RECEIPTS, first), first);
+			assert.equal("1 0", answers(NONE, first), first);
+			assert.equal("1 0", answers(false, first), first);
+		end
+		assert.equal("1 0", answers(RECEIPTS, "bob", "receipts_protect_presence = false"), "it acks, and is waited for");
+	end);
+end);
+
 describe("a contact from whom a user has hidden, by unavailable presence to them alone,", function ()
 	local server, alice, bob, carol;
 	before_each(function ()
