@@ -198,6 +198,8 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 			end
 		end
 	end
+	-- Prosody writes white space in attributes as it is, and clients read each as a space: so they will see an id that has not been judged.
+	if verdict == "unknown" and (elements.acked(stanza) or ""):find("[\t\n\r]") then verdict = "forged"; end
 	if verdict then tell_outcome(parts, account, stanza, verdict, id, age, injected, occupant); end
 	if what & bits.bounce ~= 0 and not verdict and is_delivered(parts, account, stanza) then
 		parts.record(stanza, "E6 bounced after its ack"); -- as often as whoever was asked likes

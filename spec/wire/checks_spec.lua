@@ -89,6 +89,15 @@ suite("", function (on)
 		assert.equal("e1bare", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost", "e1bare"))[1]));
 	end);
 
+	it("E1 takes an id for forged that is another one to the server than to the client that reads it", function ()
+		on.asked("with space");
+		for _, white in ipairs { "&#9;", "&#10;", "&#13;", " " } do
+			local ack = "<message to='alice@localhost' type='chat'><received xmlns='%s' id='with%sspace'/></message>";
+			assert.same({}, on.alice_gets("mallory", ack:format(R, white)), white);
+		end
+		assert.equal("with space", stanzas.acked(on.alice_gets("bob", stanzas.ack("alice@localhost", "with space"))[1]));
+	end);
+
 	it("E1 takes an id asked of several people from each of them", function ()
 		on.asked("same");
 		on.asked("same", "mallory@localhost");
