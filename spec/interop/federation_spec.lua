@@ -81,7 +81,7 @@ end
 -- What came to a client, of which nothing is lost while waiting.
 local function come(client)
 	client.got = client.got or {};
-	for _, stanza in ipairs(client:sync()) do table.insert(client.got, stanza); end
+	for _, stanza in ipairs(client:stanzas()) do table.insert(client.got, stanza); end
 	return client.got;
 end
 

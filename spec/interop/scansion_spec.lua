@@ -108,12 +108,12 @@ for _, version in ipairs { "0.12", "13.0" } do
 				one:send(st.presence());
 				if server == with then
 					process.wait(function ()
-						for _, stanza in ipairs(one:sync()) do
+						for _, stanza in ipairs(one:stanzas()) do
 							if question(stanza) then return true; end
 						end
 					end, function () return "nothing was asked"; end);
 				end
-				for _, stanza in ipairs(one:sync()) do assert.falsy(question(stanza)); end
+				for _, stanza in ipairs(one:stanzas()) do assert.falsy(question(stanza)); end
 			end
 		end);
 

@@ -2,7 +2,7 @@
 -- A small XMPP client over Prosody's own util.xmppstream, for specs and the demo.
 --
 -- Nothing here waits for a fixed time. Prosody handles what one session sends in order, so a reply to a ping means that everything
--- sent before it has been handled; sync() is that ping, and returns what came in before its reply.
+-- sent before it has been handled; sync() is that ping, and stanzas() and messages() return what came in before its reply.
 
 require "spec.support.paths";
 local socket = require "socket";
@@ -106,10 +106,22 @@ function client:iq(iq)
 	return self:expect(function (stanza) return stanza.name == "iq" and stanza.attr.id == id; end);
 end
 
---- Everything that came in until the server had handled all that we sent; the inbox is empty then.
-function client:sync()
+-- Asks for an answer that comes when the server has handled all that we sent before; returns its id.
+local function ping(self)
 	local id = next_id();
 	self:send(st.iq({ type = "get", from = self.from, to = self.host, id = id }):tag("ping", { xmlns = "urn:xmpp:ping" }));
+	return id;
+end
+
+--- Waits until the server has handled all that we sent; what came in stays in the inbox.
+function client:sync()
+	local id = ping(self);
+	self:expect(function (stanza) return stanza.attr.id == id; end);
+end
+
+--- Everything that came in until the server had handled all that we sent, taken out of the inbox.
+function client:stanzas()
+	local id = ping(self);
 	local before = {};
 	wait(self, function ()
 		while self.inbox[1] do
@@ -121,10 +133,10 @@ function client:sync()
 	return before;
 end
 
---- The messages among what sync() returns.
+--- The messages among that; as a statement it throws away what the spec itself has brought about.
 function client:messages()
 	local list = {};
-	for _, stanza in ipairs(self:sync()) do
+	for _, stanza in ipairs(self:stanzas()) do
 		if stanza.name == "message" then table.insert(list, stanza); end
 	end
 	return list;

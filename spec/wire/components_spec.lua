@@ -21,6 +21,12 @@ describe("a component", function ()
 		};
 		alice = server:connect("alice");
 	end
+	local function activate_anew(host)
+		server:run(([[
+			local hostmanager, configmanager = require "core.hostmanager", require "core.configmanager";
+			hostmanager.deactivate(%q);
+			hostmanager.activate(%q, configmanager.getconfig()[%q]);]]):format(host, host, host));
+	end
 	before_each(function () start 'receipts_answer_components = { "sms.localhost", "not.there" }'; end);
 	after_each(function ()
 		if gateway then gateway:drop(); end
@@ -119,9 +125,8 @@ describe("a component", function ()
 		local listed = client.component(port, "sms.localhost");
 		local stranger = client.connect(server.port, "carol@elsewhere.localhost/r");
 		stranger:send(stanzas.ask { to = "+1555@sms.localhost", id = "3" });
-		stranger:sync();
+		assert.equal("3", stanzas.acked(stranger:expect(function (stanza) return stanza.name == "message"; end)), "by their own host");
 		assert.equal("3", listed:messages()[1].attr.id);
-		stranger:sync();
 		assert.same({}, stranger:messages());
 		stranger:close();
 		listed:drop();
@@ -158,11 +163,19 @@ describe("a component", function ()
 		]]);
 	end);
 
+	it("is left alone where it is not in the list, though it comes later, and what is in the list and not there is not watched", function ()
+		assert.equal("nil", server:run "return tostring(prosody.events.get_handlers('message/bare'))"); -- what hooks of unknown hosts end as
+		activate_anew("other.localhost");
+		gateway = client.component(port, "other.localhost");
+		alice:send(stanzas.ask { to = "+1555@other.localhost", id = "1" });
+		alice:sync();
+		assert.equal("1", gateway:messages()[1].attr.id);
+		alice:sync();
+		assert.same({}, alice:messages());
+	end);
+
 	it("A3 is answered for again after its host or the module was loaded anew, and no more once the module is unloaded", function ()
-		server:run [[
-			local hostmanager, configmanager = require "core.hostmanager", require "core.configmanager";
-			hostmanager.deactivate("sms.localhost");
-			hostmanager.activate("sms.localhost", configmanager.getconfig()["sms.localhost"]);]];
+		activate_anew("sms.localhost");
 		gateway = client.component(port, "sms.localhost");
 		for i = 1, 2 do
 			alice:send(stanzas.ask { to = "+1555@sms.localhost", id = tostring(i) });

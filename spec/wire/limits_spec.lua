@@ -98,7 +98,7 @@ describe("limits", function ()
 		flood:sync();
 		for i = 1, 3 do second:send(stanzas.ask { to = "bob@localhost", id = "s"..i }); end
 		second:sync();
-		bob:sync();
+		bob:messages();
 		local function counted()
 			return server:run([[
 				local reports = prosody.hosts.localhost.modules.receipts.module.save().reports;

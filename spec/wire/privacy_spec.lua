@@ -43,7 +43,7 @@ describe("a stranger", function ()
 		local seen = {};
 		local function look()
 			for i, one in ipairs(devices) do
-				for _, stanza in ipairs(one:sync()) do
+				for _, stanza in ipairs(one:stanzas()) do
 					if stanza.name ~= "presence" then
 						for element in stanza:childtags("received", R) do element.attr.id = element.attr.id and "some" or nil; end
 						stanza.attr.id = nil;
@@ -61,7 +61,7 @@ describe("a stranger", function ()
 				sender:send(stanza);
 				sender:sync();
 				if bob then
-					for _, got in ipairs(bob:sync()) do
+					for _, got in ipairs(bob:stanzas()) do
 						if bob_is == "with receipts" and got.name == "message" and stanzas.asks(got) then
 							bob:send(stanzas.ack(got.attr.from, got.attr.id, { type = got.attr.type or "none" }));
 						end
@@ -463,7 +463,7 @@ describe("an answer", function ()
 	local function archived(one)
 		one:send(st.stanza("iq", { type = "set", id = "mam" }):tag("query", { xmlns = "urn:xmpp:mam:2" }));
 		local ids = {};
-		for _, stanza in ipairs(one:sync()) do
+		for _, stanza in ipairs(one:stanzas()) do
 			local result = stanza:get_child("result", "urn:xmpp:mam:2");
 			local id = result and stanzas.acked(result:get_child("forwarded", "urn:xmpp:forward:0"):get_child("message", "jabber:client"));
 			if id then ids[id] = (ids[id] or 0) + 1; end
@@ -527,7 +527,7 @@ describe("two clients that do receipts themselves", function ()
 			for jid in pairs(clients) do table.insert(order, jid); end
 			table.sort(order);
 			for _, jid in ipairs(order) do
-				for _, stanza in ipairs(clients[jid]:sync()) do
+				for _, stanza in ipairs(clients[jid]:stanzas()) do
 					local is_stanza = stanza.name == "message" or stanza.name == "presence" or stanza.name == "iq";
 					if is_stanza and not stanza:get_child("query", "http://jabber.org/protocol/disco#info") then
 						table.insert(lines, jid.." "..stanzas.canonical(stanza, function (element) return element.name == "stanza-id"; end));
@@ -536,7 +536,7 @@ describe("two clients that do receipts themselves", function ()
 				clients[jid]:acknowledge();
 			end
 		end
-		look();
+		for _, one in pairs(clients) do one:stanzas(); end -- what logging in brings, in any order
 		local function chat(from, to, id)
 			from:send(stanzas.ask({ to = to, id = id }):tag("active", { xmlns = "http://jabber.org/protocol/chatstates" }):up()
 				:tag("markable", { xmlns = "urn:xmpp:chat-markers:0" }):up());

@@ -97,9 +97,8 @@ describe("requests put in", function ()
 	it("C2 do not go into groupchat", function ()
 		for _, who in ipairs { alice, bob } do
 			who:send(st.presence({ to = "room@rooms.localhost/"..who.bare:match("^%w+") }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
-			who:sync();
+			who:messages();
 		end
-		alice:sync();
 		assert.equal(0, count_requests(sent(stanzas.chat { to = "room@rooms.localhost", id = "1", type = "groupchat" })));
 	end);
 
@@ -147,7 +146,7 @@ describe("requests put in", function ()
 		client:send(st.stanza("iq", { type = "set", id = "mam" }):tag("query", { xmlns = "urn:xmpp:mam:2" })
 			:tag("set", { xmlns = "http://jabber.org/protocol/rsm" }):tag("before"):up():up()); -- the latest
 		local list = {};
-		for _, stanza in ipairs(client:sync()) do
+		for _, stanza in ipairs(client:stanzas()) do
 			local result = stanza:get_child("result", "urn:xmpp:mam:2");
 			if result then
 				table.insert(list, result:get_child("forwarded", "urn:xmpp:forward:0"):get_child("message", "jabber:client"));
@@ -205,10 +204,9 @@ describe("requests put in", function ()
 		local mallory = server:connect("mallory");
 		for name, one in pairs { alice = alice, bob = bob, mallory = mallory } do
 			one:send(st.presence({ to = "pm@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
-			one:sync();
+			one:messages();
 		end
 		for _, mark in ipairs { st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" }), st.stanza("thread") } do
-			for _, one in ipairs { alice, bob, mallory } do one:sync(); end
 			alice:send(stanzas.chat({ to = "pm@rooms.localhost/bob" }):add_child(mark));
 			alice:sync();
 			local got = bob:messages()[1];
@@ -250,9 +248,8 @@ describe("requests put in", function ()
 		assert.equal(1, acks("alice@localhost/alice"));
 		for name, one in pairs { alice = alice, bob = bob } do
 			one:send(st.presence({ to = "c6@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
-			one:sync();
+			one:messages();
 		end
-		for _, one in ipairs { alice, bob } do one:sync(); end
 		local private = sent(stanzas.chat { to = "c6@rooms.localhost/bob" });
 		bob:send(stanzas.ack("c6@rooms.localhost/alice", private.attr.id));
 		bob:sync();

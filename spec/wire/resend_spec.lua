@@ -224,7 +224,7 @@ describe("sending again", function ()
 		local id = servers.swiftly(SOON, function (n)
 			alice:send(stanzas.ask({ to = "bob@localhost", id = tostring(n) }, "old"));
 			alice:sync();
-			bob:sync();
+			bob:messages();
 			bob:send(stanzas.ack("alice@localhost/alice", tostring(n)));
 			bob:sync();
 			return tostring(n);
@@ -327,7 +327,7 @@ describe("sending again", function ()
 		local carol = client("carol", NONE);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "streamed" }));
 		alice:sync();
-		bob:sync();
+		bob:messages();
 		bob:acknowledge();
 		-- What it does not ack: another message of hers, one of somebody else's with that id, and the replies to its pings.
 		for id, one in pairs { another = alice, streamed = carol } do one:send(stanzas.chat { to = bob.jid, id = id }):sync(); end

@@ -623,7 +623,7 @@ describe("kill -9 in the middle of traffic", function ()
 		end
 	end
 
-	-- A while of traffic. What alice's sync() covers has been handled by the server; what she sent after it she sends again.
+	-- A while of traffic. What alice's messages() covers has been handled by the server; what she sent after it she sends again.
 	local function traffic(one, round, seconds)
 		local until_then = socket.gettime() + seconds;
 		local n = 0;
@@ -636,7 +636,7 @@ describe("kill -9 in the middle of traffic", function ()
 				table.insert(one.unhandled, id);
 			end
 			if math.random() < 0.9 or n < 10 then
-				one.alice:sync();
+				one.alice:messages();
 				for _, id in ipairs(one.unhandled) do one.sent[id] = socket.gettime(); end
 				one.unhandled = {};
 			end

@@ -213,7 +213,7 @@ describe("messages", function ()
 		local alice = server:connect("alice");
 		alice:send(st.presence({ to = "room@rooms.localhost/alice" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
 		local joined = false;
-		for _, stanza in ipairs(alice:sync()) do joined = joined or stanza.attr.from == "room@rooms.localhost/alice"; end
+		for _, stanza in ipairs(alice:stanzas()) do joined = joined or stanza.attr.from == "room@rooms.localhost/alice"; end
 		assert.is_true(joined);
 		assert.truthy(server:log():find("Error in pre-presence/full", 1, true));
 	end);
