@@ -10,7 +10,8 @@ local process = require "spec.support.process";
 local servers = require "spec.support.server";
 
 local QUICK = arg[1] == "quick";
-local SERVERS, ROUNDS = QUICK and 1 or 3, QUICK and 6 or 18;
+local SERVERS = QUICK and 1 or 3;
+local ROUNDS = { [2] = QUICK and 6 or 54, [100] = QUICK and 6 or 18, [1000] = 18 }; -- of each server, by sessions: those of 2 are short
 local MESSAGES = 6000; -- in a round, about
 local EACH = 400; -- of one session, at most: more would await acks than receipts_max_pending_per_user allows
 
@@ -58,7 +59,7 @@ for _, sessions in ipairs(QUICK and { 2, 100 } or { 2, 100, 1000 }) do
 	local times, ratio, added = { without = {}, with = {}, peer = {} }, {}, { with = {}, peer = {} };
 	for _ = 1, SERVERS do
 		local server, traffic = start(sessions);
-		for round = 1, ROUNDS do
+		for round = 1, ROUNDS[sessions] do
 			local now = {};
 			for _, name in ipairs(TURNS[round % #TURNS + 1]) do
 				if MODULES[name] then server:run(MODULE:format("load", MODULES[name])); end
