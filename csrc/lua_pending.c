@@ -44,6 +44,7 @@ static struct rcpt_pending_limits check_limits(lua_State *L, int arg)
 	};
 }
 
+/* limit() knows all but the first: a handle keeps its length. */
 static const char *const option_names[] = {"told", "capacity", "per_user", "ttl", "remember", NULL};
 
 int rcpt_l_pending(lua_State *L)

@@ -27,6 +27,14 @@ describe("a component", function ()
 			hostmanager.deactivate(%q);
 			hostmanager.activate(%q, configmanager.getconfig()[%q]);]]):format(host, host, host));
 	end
+	-- The gateway gets a message for this component, and nobody answers for it.
+	local function is_left_alone(host)
+		alice:send(stanzas.ask { to = "+1555@"..host, id = "unanswered" });
+		alice:sync();
+		assert.equal("unanswered", gateway:messages()[1].attr.id);
+		alice:sync(); -- what is done a moment later is done
+		assert.same({}, alice:messages());
+	end
 	before_each(function () start 'receipts_answer_components = { "sms.localhost", "not.there" }'; end);
 	after_each(function ()
 		if gateway then gateway:drop(); end
@@ -167,11 +175,7 @@ describe("a component", function ()
 		assert.equal("nil", server:run "return tostring(prosody.events.get_handlers('message/bare'))"); -- what hooks of unknown hosts end as
 		activate_anew("other.localhost");
 		gateway = client.component(port, "other.localhost");
-		alice:send(stanzas.ask { to = "+1555@other.localhost", id = "1" });
-		alice:sync();
-		assert.equal("1", gateway:messages()[1].attr.id);
-		alice:sync();
-		assert.same({}, alice:messages());
+		is_left_alone("other.localhost");
 	end);
 
 	it("A3 is answered for again after its host or the module was loaded anew, and no more once the module is unloaded", function ()
@@ -184,10 +188,6 @@ describe("a component", function ()
 		end
 		server:run("require 'core.modulemanager'.unload('localhost', 'receipts')");
 		gateway:messages();
-		alice:send(stanzas.ask { to = "+1555@sms.localhost", id = "3" });
-		alice:sync();
-		assert.equal("3", gateway:messages()[1].attr.id);
-		alice:sync();
-		assert.same({}, alice:messages());
+		is_left_alone("sms.localhost");
 	end);
 end);
