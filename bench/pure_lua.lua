@@ -81,8 +81,8 @@ local function read(stanza)
 			local name = tag.name;
 			if ns == RECEIPTS and name == "received" then
 				bits = bits | (received and SEVERAL_RECEIVED or RECEIVED);
+				if not received and #tag > 0 and not is_empty(tag) then bits = bits | RECEIVED_NOT_EMPTY; end
 				received = received or tag;
-				if #tag > 0 and not is_empty(tag) then bits = bits | RECEIVED_NOT_EMPTY; end
 			elseif ns == RECEIPTS and name == "request" then
 				bits = bits | REQUEST;
 				if #tag > 0 and not is_empty(tag) then bits = bits | REQUEST_NOT_EMPTY; end

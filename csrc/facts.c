@@ -60,8 +60,10 @@ void rcpt_facts_not_empty(struct rcpt_facts *f, enum rcpt_child kind)
 {
 	if (kind == RCPT_CHILD_OCCUPANT)
 		f->has |= RCPT_HAS_MORE; /* an invitation, say */
-	else
-		f->problems |= kind == RCPT_CHILD_REQUEST ? RCPT_REQUEST_NOT_EMPTY : RCPT_RECEIVED_NOT_EMPTY;
+	else if (kind == RCPT_CHILD_REQUEST)
+		f->problems |= RCPT_REQUEST_NOT_EMPTY;
+	else if (!(f->problems & RCPT_SEVERAL_RECEIVED)) /* of several the first counts */
+		f->problems |= RCPT_RECEIVED_NOT_EMPTY;
 }
 
 void rcpt_facts_child(struct rcpt_facts *f, enum rcpt_child kind, struct rcpt_str id, bool empty)

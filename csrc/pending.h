@@ -17,7 +17,8 @@
  *
  * Adding, matching, failing, and expiring one entry are O(1) amortised and touch few others; nothing rehashes. (But one id asked
  * of n people is a chain of n.) What shows or forgets a requester's entries takes as long as those are many; rcpt_pending_put()
- * as many as are younger, rcpt_pending_changed() as many requesters as wait. An operation that fails leaves the table as it was.
+ * as many as are younger, rcpt_pending_changed() as many requesters as wait, and what of theirs is not written. An operation that
+ * fails leaves the table as it was.
  *
  * Journal. A table with `journal` set remembers for whom something has to be written to a store, and which entries of theirs:
  * those awaited, and delivered ones whose request was injected, so that an ack nobody's client asked for is known for that after

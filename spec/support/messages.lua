@@ -101,6 +101,9 @@ case("E3 a received in an error", "<message type='error'><received "..R.." id='1
 	{ type = "error", received = true, received_id = "1", problems = { "received-in-error" } });
 case("E3 several received", "<message><received "..R.." id='1'/><received "..R.." id='2'/></message>",
 	{ received = true, received_id = "1", problems = { "several-received" } });
+case("E3 several received, of which another than the first has something in it",
+	"<message><received "..R.." id='1'/><received "..R.." id='2'>x</received><received "..R.."><x/></received></message>",
+	{ received = true, received_id = "1", problems = { "several-received" } });
 case("E3 everything at once", "<message type='error'><request "..R..">x</request><received "..R.."><x/></received>"
 	.."<received "..R.." id='2'/></message>",
 	{ type = "error", request = true, received = true, problems = { "request-without-id", "request-in-ack", "request-not-empty",
