@@ -14,6 +14,10 @@ local KEPT = 32768; -- messages that await an ack
 local KEPT_BYTES = 8 * 1024 * 1024; -- or fewer, when their ids and addresses are long
 local ADDRESSES = 4096; -- whose prepared form is known
 local NO_LIMIT = 16 * KEPT; -- of one requester, for whom the table has 256 bytes each: the longest id and address have fewer than 16 times as many
+local YEAR = 365 * 86400; -- seconds
+-- What is over its time at once: all, or only what has been answered.
+local ALL = { capacity = KEPT, per_user = NO_LIMIT, ttl = 0, remember = 0 };
+local ANSWERED = { capacity = KEPT, per_user = NO_LIMIT, ttl = YEAR, remember = 0 };
 local ADDRESS_MAX = 3071; -- bytes (RFC 7622 §3.1); what is longer is no address, and the table does not take it
 
 local TICKS = 64; -- the table keeps times to a 64th, so a millisecond is told it as that
@@ -42,7 +46,7 @@ end
 function tracker.new(engine)
 	return setmetatable({
 		bits = engine.bits;
-		pending = engine.pending { capacity = KEPT, per_user = NO_LIMIT, ttl = 0, remember = 0 };
+		pending = engine.pending(ANSWERED);
 		clock = 0; -- the latest stamp, for what has none
 		counts = { asked = 0, delivered = 0, duplicate = 0, forged = 0, unknown = 0, forgotten = 0 };
 		latencies = {}; -- seconds -> how many
@@ -70,12 +74,15 @@ function methods:time(stamp)
 	return time, true;
 end
 
--- Room for one more. The oldest go first, whosever they are: they are the least likely to be acked.
+-- Room for one more. What is answered goes first, and then the oldest, whosever they are: they are the least likely to be acked.
 function methods:make_room()
-	while self.pending:count() >= KEPT or self.pending:bytes() >= KEPT_BYTES do
-		local _, gone = self.pending:expire(self.clock, 2);
-		for _, entry in ipairs(gone) do
-			if entry.state == "pending" then self.counts.forgotten = self.counts.forgotten + 1; end
+	local pending = self.pending;
+	while pending:count() >= KEPT or pending:bytes() >= KEPT_BYTES do
+		if pending:expire(self.clock, 2) == 0 then
+			pending:limit(ALL);
+			local _, gone = pending:expire(self.clock, 2);
+			pending:limit(ANSWERED);
+			self.counts.forgotten = self.counts.forgotten + #gone;
 		end
 	end
 end

@@ -189,6 +189,18 @@ describe("F5 lint", function ()
 			assert.same({ 40001, 0, 0, 0 }, { summary.delivered, summary.unknown, summary.unanswered, summary.forgotten });
 		end);
 
+		it("what is awaited is not forgotten for what is answered, nor where long ids fill the memory", function ()
+			local tracker = trackers.new(engine);
+			tracker:message(facts_of(ask("a@h", "b@h", "first"))[1]);
+			for i = 1, 10000 do
+				local id = ("x"):rep(1000)..i;
+				for _, facts in ipairs(facts_of(ask("a@h", "b@h", id)..ack("b@h", "a@h", id))) do tracker:message(facts); end
+			end
+			tracker:message(facts_of(ack("b@h", "a@h", "first"))[1]);
+			local summary = tracker:summary();
+			assert.same({ 10001, 0, 0, 0 }, { summary.delivered, summary.unknown, summary.unanswered, summary.forgotten });
+		end);
+
 		it("in bounded memory: the oldest are forgotten", function ()
 			local tracker = trackers.new(engine);
 			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
