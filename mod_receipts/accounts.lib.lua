@@ -44,6 +44,8 @@ function accounts.any()
 	return somebody ~= nil;
 end
 
+local to_look_up = {}; -- set of users whose last session has just ended, unless by this process's deleting them
+
 -- Forgets what is kept in memory alone.
 local function forget(parts, user)
 	local account = jid_join(user, module.host);
@@ -58,6 +60,7 @@ end
 --- An account is gone.
 -- @param parts  store, pending, preferences, blocks, decisions, answering, resend, capabilities
 function accounts.deleted(parts, user)
+	to_look_up[user] = nil;
 	parts.store:forget(user);
 	forget(parts, user);
 end
@@ -67,8 +70,10 @@ local function unbound(parts, session, later)
 	local account, user = jids.account_of(session), session.username;
 	local has_something = parts.pending:count(account) > 0 or is_awake(parts.resend);
 	if bare_sessions[account] or not has_something or not are_stored() then return; end
+	to_look_up[user] = true;
 	later(0, "who has gone", function ()
-		if not bare_sessions[account] then parts.store:look_up(user); end
+		if to_look_up[user] and not bare_sessions[account] then parts.store:look_up(user); end
+		to_look_up[user] = nil;
 	end);
 end
 
@@ -95,8 +100,10 @@ function accounts.listen(parts, hook, hook_in_thread, guard, later)
 	hook_in_thread("user-registered", function (event) accounts.deleted(parts, event.username); end);
 	-- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
 	hook("resource-bind", function (event) parts.preferences:forget(event.session.username); end);
-	local left = module:get_option_string("authentication") == "anonymous" and anonymous_unbound or unbound;
-	hook("resource-unbind", function (event) left(parts, event.session, later); end, -10); -- behind all that deals with the session's end
+	hook("resource-unbind", function (event)
+		local left = prosody.hosts[module.host].users.name == "anonymous" and anonymous_unbound or unbound;
+		left(parts, event.session, later);
+	end, -10); -- behind all that deals with the session's end
 end
 
 return accounts;

@@ -484,10 +484,10 @@ end);
 describe("the end of an anonymous user's last session", function ()
 	local GUESTS = "local r = prosody.hosts['guests.localhost'].modules.receipts.module.save(); ";
 	local server, bob;
-	local function start(options)
+	local function start(options, authentication)
 		server = servers.start { modules = { "receipts", "smacks" };
 			options = "receipts_flush_interval = 1\nreceipts_max_pending = 2\nreceipts_protect_presence = false";
-			hosts = 'VirtualHost "guests.localhost"\n\tauthentication = "anonymous"\n'..(options or "") };
+			hosts = 'VirtualHost "guests.localhost"\n\t'..(authentication or 'authentication = "anonymous"').."\n"..(options or "") };
 		bob = server:connect("bob@guests.localhost/r", { anonymous = true });
 	end
 	after_each(function () server:stop(); end);
@@ -577,6 +577,14 @@ describe("the end of an anonymous user's last session", function ()
 		assert.equal("0", pending());
 		server:run(GUESTS.."r.store:flush_all()");
 		assert.equal("2", writes());
+	end);
+
+	it("F1 F2 is noticed where they are let in in the old way", function ()
+		start(nil, "anonymous_login = true");
+		local one = guest();
+		ask(one, "1");
+		one:close();
+		assert.equal("0", pending());
 	end);
 
 	it("F1 is no end of users of another kind, who come back", function ()

@@ -534,6 +534,21 @@ describe("an account that another process deletes while its user is online", fun
 	end);
 end);
 
+describe("an account that Prosody itself deletes while its user is online", function ()
+	it("F1 is not taken for one that another process has deleted", function ()
+		local server = servers.start { options = 'authentication = "internal_plain" receipts_resend_attempts = 1 receipts_resend_after = "1h"' };
+		finally(function () server:stop(); end);
+		for _, user in ipairs { "controller", "alice" } do server:prosodyctl("register", user, "localhost", "secret"); end
+		local alice = server:connect("alice");
+		alice:send(stanzas.ask { to = "controller@localhost", id = "1" }):sync();
+		server:run("require 'core.usermanager'.delete_user('alice', 'localhost')");
+		servers.wait(function () return server:run("return tostring(prosody.bare_sessions['alice@localhost'])") == "nil"; end);
+		server:run("return 'and a moment later'");
+		assert.falsy(server:log():find("another process", 1, true));
+		assert.equal("0", server:run(STATE.."return r.pending:count('alice@localhost')"));
+	end);
+end);
+
 describe("an account that another process deletes while its user is online, and who then goes,", function ()
 	-- Whether something is pending of alice, or may be sent again to her.
 	local KEPT = STATE..[[
