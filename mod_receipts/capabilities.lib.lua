@@ -200,6 +200,13 @@ local function shown_here(self, stanza, jid)
 	want(self, jid, client); -- without caps too (rule D4)
 end
 
+-- Does a room show its occupant themselves (XEP-0045 §7.2.2)? Each of several clients with one nick is shown its own presence, and others that
+-- of one of them: what it says is not what others are shown.
+local function is_self(stanza)
+	local x = stanza:get_child("x", xmlns_muc_user);
+	return x ~= nil and x:get_child_with_attr("status", nil, "code", "110") ~= nil;
+end
+
 -- Is this presence from elsewhere dealt with when no more has been looked at than what is at hand? It is where it shows nothing new, as most
 -- does that contacts send; in a crowd; and while the client is asked or has to wait for that: whoever shows another ver with each presence
 -- would only cost time.
@@ -215,7 +222,7 @@ local function is_glance_enough(self, stanza, jid, bare, to)
 	end
 	if not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
 	local has_caps, ver, node, key = caps_of(stanza);
-	local is_new = shows_other(client, has_caps, ver, node, key);
+	local is_new = shows_other(client, has_caps, ver, node, key) and not is_self(stanza);
 	if self.turns:has(jid, bare) then
 		if is_new then show_other(client, ver, node, key); end
 		return true;
@@ -226,6 +233,7 @@ end
 -- A client elsewhere shows itself to a user of this host. Nobody is kept who has nothing to do with that user, and of whom nothing is known,
 -- or who comes after so many others: in a flood they would only cost time. (Rule C3: to that user, not all of theirs are known in any case.)
 local function shown_to(self, stanza, jid, bare, to)
+	if is_self(stanza) then return; end
 	local client = self.people:client(jid, bare);
 	local has_caps, ver, node, key = caps_of(stanza);
 	local unknown = meaning(self, key) == nil;

@@ -361,6 +361,33 @@ describe("capabilities", function ()
 		assert.same({ 2, {} }, { #asked, caps.turns.flight }, "before it was asked");
 	end);
 
+	it("B4 of a room's occupant are what others are shown, and not what each of the occupant's own clients is", function ()
+		local able, unable = info(R), info("urn:x");
+		for i, shown in ipairs { able, unable } do
+			caps:presence(presence("teacher@far/"..i, shown), "u@h");
+			asked[i].done(shown);
+		end
+		local function shows(shown, to, own)
+			local stanza = presence("room@far/bob", shown):tag("x", { xmlns = "http://jabber.org/protocol/muc#user" });
+			if own then stanza:tag("status", { code = "110" }):up(); end
+			stanza:up();
+			if not caps:glance(stanza, to) then caps:presence(stanza, to); end
+		end
+		local never = info("urn:y");
+		for _, own in ipairs { unable, never } do
+			shows(own, "bob@h", true);
+			shows(able, "alice@h");
+			for _ = 1, 2 do
+				shows(able, "bob@h", true);
+				shows(own, "bob@h", true);
+				assert.equal("capable", caps:of("room@far/bob"));
+			end
+			shows(unable, "alice@h");
+			assert.equal("incapable", caps:of("room@far/bob"));
+			caps:hidden("room@far", "alice@h");
+		end
+	end);
+
 	it("C1 of clients here that can ask by themselves are at hand, once they have been told", function ()
 		local query, other = info(R), info("urn:x");
 		for jid, what in pairs { ["able@h/1"] = query, ["unable@h/1"] = other } do caps:presence(presence(jid, what)); end
