@@ -366,15 +366,16 @@ for _, kind in ipairs { "bare", "full", "host" } do
 	module:hook("pre-message/"..kind, outgoing, PRIORITY); -- those of hooks.lib.lua guard themselves
 end
 for _, kind in ipairs { "bare", "full" } do module:hook("message/"..kind, incoming, PRIORITY); end
-local forget_blocks = guard("blocking", function (event)
-	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(event.origin.username); end
+local forget_blocks = guard("blocking", function (user)
+	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(user); end
 end);
 -- Afterwards too: mod_blocklist changes the list in the last of all handlers, and until then it may have been looked at. It tells others
 -- then, which may fail, as it does when the client has gone while the list was written.
 local function blocking(handlers, name, event)
-	forget_blocks(event);
+	local user = event.origin.username; -- it has none any more then
+	forget_blocks(user);
 	local ok, result = xpcall(handlers, debug.traceback, name, event);
-	forget_blocks(event);
+	forget_blocks(user);
 	if not ok then error(result, 0); end
 	return result;
 end

@@ -86,6 +86,26 @@ describe("a stranger", function ()
 		assert.equal(offline, view("stranger", "without receipts"));
 	end);
 
+	it("B4 who is blocked is known, though whoever has blocked them was gone when Prosody had written that", function ()
+		local server = servers.start();
+		finally(function () server:stop(); end);
+		assert.equal("false true", server:run([[
+			local name, before, after = "iq-set/self/urn:xmpp:blocking:block", nil, nil;
+			local blocks = prosody.hosts.localhost.modules.receipts.module.save().blocks;
+			local origin = { username = "bob", host = "localhost" };
+			module:hook(name, function (event)
+				if event.origin ~= origin then return; end
+				before = blocks.has("bob", "eve@localhost"); -- by a message that comes meanwhile
+				require "core.storagemanager".open("localhost", "blocklist"):set("bob", { ["eve@localhost"] = true });
+				origin.username = nil; -- as sessionmanager leaves it
+				error("mod_blocklist fails then");
+			end, 1000);
+			pcall(prosody.hosts.localhost.events.fire_event, name, { origin = origin, stanza = require "util.stanza".iq { type = "set", id = "1" } });
+			after = blocks.has("bob", "eve@localhost");
+			return tostring(before).." "..tostring(after);
+		]]));
+	end);
+
 	it("B4 who is blocked sees no request of the server's that comes of being online", function ()
 		for _, policy in ipairs { "auto", "always" } do
 			for _, features in ipairs { RECEIPTS, NONE } do
