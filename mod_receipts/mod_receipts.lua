@@ -261,13 +261,11 @@ end);
 -- Chapters C and E
 
 local waiting = asleep.later(function ()
-	return sleeping.waiting.new(guard("an ack that has waited", function (session, stanza) prosody.core_post_stanza(session, stanza, true); end));
+	return sleeping.waiting.new(guard("an ack that has waited", function (session, stanza) prosody.core_post_stanza(session, stanza, true); end), later);
 end);
 
--- Prosody sets session.presence after this event: so a moment later.
 local function available(event)
-	if not asleep.is_awake(waiting) then return; end
-	later(0, "acks that wait", function () waiting:available(event.origin); end);
+	if asleep.is_awake(waiting) then waiting:available(event.origin, 0); end
 end
 
 parts.late = setmetatable({}, { __mode = "k" }); -- set of events whose message has gone on, while what we do about it waits

@@ -16,9 +16,10 @@ local waiting = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param send  function (session, stanza): as if the client sent it now
-function waiting.new(send)
-	return setmetatable({ send = send, acks = setmetatable({}, { __mode = "k" }) }, mt);
+--- @param send   function (session, stanza): as if the client sent it now
+-- @param later  of guard.lib.lua
+function waiting.new(send, later)
+	return setmetatable({ send = send, later = later, acks = setmetatable({}, { __mode = "k" }) }, mt);
 end
 
 --- What another one remembered, after a reload.
@@ -50,14 +51,22 @@ function methods:keeps(session, content)
 	return false;
 end
 
---- The client is available: what waits is sent.
-function methods:available(session)
+local function send_all(self, session)
 	local acks = self.acks[session];
 	self.acks[session] = nil;
-	for _, ack in ipairs(acks or {}) do
+	for _, ack in ipairs(acks) do
 		if session.destroyed then return; end
 		self.send(session, ack);
 	end
+end
+
+--- The client becomes available: what waits is sent. Prosody sets session.presence after that event, whose other handlers may wait.
+-- @param seconds  until that is looked at
+function methods:available(session, seconds)
+	self.later(seconds, "acks that wait", function ()
+		if not self.acks[session] or session.destroyed then return; end
+		if session.presence then send_all(self, session); else self:available(session, 1); end
+	end);
 end
 
 return waiting;

@@ -5,14 +5,26 @@ local lib = require "spec.support.paths".lib("waiting");
 local stanzas = require "spec.support.stanzas";
 
 describe("acks that wait", function ()
-	local waiting, sent;
+	local waiting, sent, timers;
+	local function later(seconds, _, work) table.insert(timers, { seconds = seconds, work = work }); end
 	before_each(function ()
-		sent = {};
+		sent, timers = {}, {};
 		waiting = lib.new(function (session, stanza)
 			table.insert(sent, stanza.attr.id or true);
 			if session.dies then session.destroyed = true; end
-		end);
+		end, later);
 	end);
+	local function run(seconds)
+		local timer = table.remove(timers, 1);
+		assert.equal(seconds, timer.seconds);
+		timer.work();
+	end
+	-- As Prosody has it: it takes note of the presence after the event.
+	local function available(session, of)
+		(of or waiting):available(session, 0);
+		session.presence = true;
+		run(0);
+	end
 	local function keep(session, n)
 		return waiting:keep(session, stanzas.ack("a@h/1", "x"..n, { id = tostring(n) }));
 	end
@@ -21,22 +33,38 @@ describe("acks that wait", function ()
 		local session, other = {}, {};
 		for n = 1, 3 do assert.is_true(keep(session, n)); end
 		keep(other, 4);
-		waiting:available(session);
+		available(session);
 		assert.same({ "1", "2", "3" }, sent);
-		waiting:available(session);
+		available(session);
 		assert.equal(3, #sent);
+	end);
+
+	it("E4 are sent only once Prosody has taken note of the client's presence, however long that takes", function ()
+		local session, other = {}, {};
+		for _, one in ipairs { session, other } do
+			keep(one, 1);
+			waiting:available(one, 0);
+		end
+		run(0);
+		run(0);
+		assert.same({}, sent);
+		session.presence, other.destroyed = true, true;
+		run(1);
+		assert.same({ "1" }, sent);
+		run(1);
+		assert.same({ { "1" }, {} }, { sent, timers });
 	end);
 
 	it("E4 are all that waits of a message, with what says how to treat it, and who sends it", function ()
 		local session, got = {}, nil;
-		waiting = lib.new(function (_, stanza) got = stanza; end);
+		waiting = lib.new(function (_, stanza) got = stanza; end, later);
 		local message = stanzas.ack("a@h/1", "x", { from = "b@h/2", id = "1", type = "chat", ["xml:lang"] = "en" })
 			:text_tag("body", "hi"):tag("store", { xmlns = "urn:xmpp:hints" }):up()
 			:tag("nick", { xmlns = "http://jabber.org/protocol/nick" }):text("Bob"):up():tag("request", { xmlns = stanzas.xmlns }):up();
 		local ack = message:get_child("received", stanzas.xmlns);
 		waiting:keep(session, message);
 		ack.attr.id = "changed later";
-		waiting:available(session);
+		available(session);
 		assert.same({ from = "b@h/2", to = "a@h/1", id = "1", type = "chat" }, got.attr);
 		assert.same({ "received", "store", "nick" }, { got.tags[1].name, got.tags[2].name, got.tags[3].name, got.tags[4] });
 		assert.equal("x", got:get_child("received", stanzas.xmlns).attr.id);
@@ -53,16 +81,16 @@ describe("acks that wait", function ()
 		assert.is_false(keeps(session, "x3", "a@h/1"));
 		assert.is_false(keeps(session, "x1", "b@h/1"));
 		assert.is_false(keeps({}, "x1", "a@h/1"));
-		waiting:available(session);
+		available(session);
 		assert.is_false(keeps(session, "x1", "a@h/1"));
 	end);
 
 	it("E4 wait over a reload, and then go the new way", function ()
 		local session, sent_by_other = {}, {};
 		keep(session, 1);
-		local other = lib.new(function (_, stanza) table.insert(sent_by_other, stanza.attr.id); end);
+		local other = lib.new(function (_, stanza) table.insert(sent_by_other, stanza.attr.id); end, later);
 		other:take_over(waiting);
-		other:available(session);
+		available(session, other);
 		assert.same({ {}, { "1" } }, { sent, sent_by_other });
 	end);
 
@@ -86,7 +114,7 @@ describe("acks that wait", function ()
 	it("E4 are not sent for a session that has gone", function ()
 		local session = { dies = true };
 		for n = 1, 3 do keep(session, n); end
-		waiting:available(session);
+		available(session);
 		assert.same({ "1" }, sent);
 	end);
 

@@ -132,6 +132,23 @@ describe("beside a module that lets others run,", function ()
 		comes(alice, ack_of("waits"));
 	end);
 
+	it("E4 acks that wait are sent when the client is available, also where another module waits before Prosody takes note of that", function ()
+		server:run([[
+			local sleep = require "util.async".sleep;
+			local function slowly(event)
+				if event.stanza.attr.id == "slowly" then sleep(0.2); end
+			end
+			module:hook("presence/initial", slowly, -10);
+		]]);
+		local bob = server:connect("bob", { presence = false });
+		alice:send(stanzas.ask { to = bob.jid, id = "waits longer" });
+		servers.wait(function () return bob:messages()[1]; end);
+		bob:send(stanzas.ack(alice.jid, "waits longer")):sync();
+		assert.same({}, alice:messages());
+		bob:send(bob:presence { id = "slowly" });
+		comes(alice, ack_of("waits longer"));
+	end);
+
 	for what, to in pairs { ["that it sent to somebody"] = "somebody@localhost/here", ["to all"] = false } do
 		it("B1 nothing is kept of a client that has gone while presence "..what.." waited before it came to us", function ()
 			server:run([[
