@@ -246,10 +246,11 @@ answering = asleep.later(function (self)
 	return made;
 end);
 
--- Rule A2: the account's disco#info has the feature while the server answers for it.
+-- Rule A2: the account's disco#info has the feature while the server answers for it, which takes proof.
 local function account_disco(event)
 	local user = jids.node(event.reply.attr.from);
-	if user and preferences:answers_for(user) then event.reply:tag("feature", { var = xmlns_receipts }):up(); end
+	local can_answer = options.answer_proof == "sent" or prosody.hosts[module.host].modules.smacks ~= nil;
+	if user and can_answer and preferences:answers_for(user) then event.reply:tag("feature", { var = xmlns_receipts }):up(); end
 end
 
 -- Rule G1: send again
