@@ -84,6 +84,7 @@ build = {
 		["mod_receipts.resend"] = "mod_receipts/resend.lib.lua",
 		["mod_receipts.retries"] = "mod_receipts/retries.lib.lua",
 		["mod_receipts.rooms"] = "mod_receipts/rooms.lib.lua",
+		["mod_receipts.routing"] = "mod_receipts/routing.lib.lua",
 		["mod_receipts.setup"] = "mod_receipts/setup.lib.lua",
 		["mod_receipts.shell"] = "mod_receipts/shell.lib.lua",
 		["mod_receipts.store"] = "mod_receipts/store.lib.lua",

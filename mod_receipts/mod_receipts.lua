@@ -74,7 +74,7 @@ local store_lib = module:require "store";
 local upkeep_lib = module:require "upkeep";
 local sleeping = asleep.libs({
 	"answering", "answers", "blocks", "carbons", "checks", "components", "decisions", "disco", "elements", "fates", "forms",
-	"inspection", "manual", "presence", "queries", "requests", "resend", "shell", "traffic", "views", "waiting",
+	"inspection", "manual", "presence", "queries", "requests", "resend", "routing", "shell", "traffic", "views", "waiting",
 }, { asleep = asleep, guard = guards, hiding = hiding, jids = jids, proof = proof, retries = retries });
 
 local xmlns_receipts = "urn:xmpp:receipts";

@@ -80,6 +80,7 @@ local LUA_FILES = {
 	["requests.lib"] = "module/requests";
 	["resend.lib"] = "module/resend wire/resend";
 	["retries.lib"] = "module/retries module/store";
+	["routing.lib"] = "wire/requests wire/capabilities wire/answers";
 	["rooms.lib"] = "module/rooms wire/checks wire/answers wire/capabilities wire/privacy";
 	["setup.lib"] = "module/setup wire/command";
 	["shell.lib"] = "wire/shell";

@@ -1,0 +1,26 @@
+-- SPDX-License-Identifier: MIT
+-- Which sessions of a local account a message goes to, as mod_message has it (RFC 6121 §8.5).
+
+local bare_of = (module:require "jids").bare;
+
+local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+
+local routing = {};
+
+--- The sessions that mod_message will hand a message to. What is for a client that is gone goes to the account.
+-- @param to    bare or full JID of a local account
+-- @param type  the message's type attribute
+-- @return array
+function routing.recipients(to, type)
+	local session = full_sessions[to];
+	if session then return { session }; end
+	local online = bare_sessions[bare_of(to)];
+	if type ~= "headline" then return online and online.top_resources or {}; end
+	local list = {};
+	for _, one in pairs(online and online.sessions or {}) do
+		if one.presence and one.priority >= 0 then table.insert(list, one); end
+	end
+	return list;
+end
+
+return routing;
