@@ -3,18 +3,19 @@
 -- the other.
 
 local st = require "util.stanza";
-local jid_bare = require "util.jid".bare;
 local jid_join = require "util.jid".join;
 
 local answers_lib = module:require "answers";
-local account_of = (module:require "jids").account_of;
+local jids = module:require "jids";
 local is_awake = module:require "asleep".is_awake;
 local elements = module:require "elements";
 local in_thread = (module:require "guard").in_thread;
 local presence = module:require "presence";
 local proof = module:require "proof";
+local routing = module:require "routing";
 
-local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_sessions;
+local full_sessions = prosody.full_sessions;
+local account_of = jids.account_of;
 
 local MOMENT = 0.1; -- seconds
 
@@ -35,7 +36,7 @@ local function is_stored(content)
 	return content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil;
 end
 
---- @param parts  options, engine, preferences, capabilities, waiting, reports, own (see hooks.lib.lua); record (function (stanza, why)): takes
+--- @param parts  options, engine, preferences, capabilities, rooms, waiting, reports, own (see hooks.lib.lua); record (function (stanza, why)): takes
 --                note of a decision
 -- @param guard  of guard.lib.lua, and later
 function answering.new(parts, guard, later)
@@ -46,6 +47,7 @@ function answering.new(parts, guard, later)
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
 		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
 		left = setmetatable({}, { __mode = "k" }); -- set of sessions that sleep for ever, and that nobody waits for any more
+		written = setmetatable({}, { __mode = "k" }); -- set of messages that were written to a connection, which proves no more
 		resumption_tokens = module:shared("/*/smacks/resumption-tokens");
 	}, mt);
 	self.answers = answers_lib.new(function (stanza) return asks(self, stanza); end, is_stored);
@@ -55,14 +57,16 @@ end
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.answers:take_over(other.answers, self.parts.options.answer == other.parts.options.answer);
-	self.sent_at_hibernation, self.unsure = other.sent_at_hibernation, other.unsure;
+	self.sent_at_hibernation, self.unsure, self.written = other.sent_at_hibernation, other.unsure, other.written;
 end
 
 -- The answer takes the way of the client's own stanzas. Like those it is not sent again when another module fails on that way: that may
 -- have been behind those that stored or sent it.
 local function send_answer(self, session, content, why)
 	local account, client = account_of(session), session.full_jid; -- it may end while another module waits
-	local made, own = self.answers:make(client, content), self.parts.own;
+	local joined = self.parts.rooms:of(session);
+	local occupant = joined ~= nil and joined[jids.bare(content.attr.from)] == true;
+	local made, own = self.answers:make(client, content, occupant), self.parts.own;
 	own[made] = true;
 	self.answers:watch(made);
 	local ok, err = pcall(prosody.core_post_stanza, session, made, true);
@@ -106,7 +110,7 @@ function answer(self, session, content)
 	if is_awake(waiting) and waiting:keeps(session, content) then return; end -- its client has acked it, and is just not available yet
 	local yes, why = self.answers:arrived(session, content, support_of(self, session, content.attr.from), visible);
 	if yes then
-		send_answer(self, session, content, session.smacks and why or "D2 written to the connection");
+		send_answer(self, session, content, self.written[content] and "D2 written to the connection" or why);
 	else
 		self.parts.record(content, "not answered for "..session.full_jid..", "..why);
 	end
@@ -149,19 +153,6 @@ function methods:learned(jid)
 	end);
 end
 
--- The sessions that mod_message will hand this to.
-local function recipients(to, type)
-	local session = full_sessions[to];
-	if session then return { session }; end
-	local online = bare_sessions[jid_bare(to)];
-	if type ~= "headline" then return online and online.top_resources or {}; end
-	local list = {};
-	for _, one in pairs(online and online.sessions or {}) do
-		if one.presence and one.priority >= 0 then table.insert(list, one); end
-	end
-	return list;
-end
-
 -- Prosody 13.0 lets go of what would end a session that sleeps before it refuses to resume it, for a queue that ran over, say.
 local function sleeps_for_ever(session)
 	return session.hibernating and not session.hibernating_watchdog;
@@ -174,7 +165,7 @@ function methods:delivering(account, content, late)
 	if not content.attr.from or elements.is_passing(content) then return; end -- some module's, or will not be answered
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	local is_copy, sessions = elements.is_copy(content), {};
-	for _, session in ipairs(recipients(content.attr.to or account, content.attr.type)) do
+	for _, session in ipairs(routing.recipients(content.attr.to or account, content.attr.type)) do
 		if sleeps_for_ever(session) then
 			if not self.left[session] then self:gone(session); end
 			self.left[session] = true;
@@ -278,6 +269,7 @@ function methods:sent()
 	local sent = self.guard("a stanza that goes out", function (stanza, session)
 		if session.smacks or not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
 		local content = st.clone(stanza);
+		self.written[content] = true; -- whatever has become of the session when it is answered for
 		self.later(0, "an answer for what was sent", function () self:answer(session, content); end);
 	end);
 	return function (stanza, session)

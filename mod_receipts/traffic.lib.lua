@@ -11,6 +11,7 @@
 
 local st = require "util.stanza";
 local new_id = require "util.id".medium;
+local set = require "util.set";
 local datetime = require "util.datetime".datetime;
 local time_now = require "util.time".now;
 
@@ -20,19 +21,20 @@ local elements = module:require "elements";
 local jids = module:require "jids";
 local presence = module:require "presence";
 local requests = module:require "requests";
+local routing = module:require "routing";
 
 local full_sessions = prosody.full_sessions;
 local bare_of, account_of = jids.bare, jids.account_of;
 
 local traffic = {};
 
--- Which clients of an account get what comes to this address of it? mod_carbons copies an ack, but for one of a room's private message.
+-- Which clients of an account get such a message? mod_carbons copies an ack, but for one of a room's private message.
 -- @return function (by, full JID): does that one?
-local function getting(to, occupant)
+local function getting(to, type, occupant)
+	local recipients = set.new(routing.recipients(to, type));
 	return function (_, jid)
-		if jid == to or to == bare_of(to) then return true; end
 		local session = full_sessions[jid];
-		return not occupant and session ~= nil and session.want_carbons ~= nil;
+		return session ~= nil and (recipients:contains(session) or not occupant and session.want_carbons ~= nil);
 	end;
 end
 
@@ -63,10 +65,6 @@ local function rejected(parts, plan, has, stanza, to)
 	parts.reports:rejected(plan.rejected, bare_of(from), to, id, by);
 end
 
-local function keep(parts, event)
-	if parts.options.resend_attempts > 0 then parts.resend:keep_after(event, datetime()); end
-end
-
 -- An ack has come, or a bounce: what the pending table says of it.
 local function tell_outcome(parts, account, stanza, verdict, id, age, injected, occupant)
 	if parts.options.resend_attempts > 0 and (verdict == "delivered" or verdict == "failed") then parts.resend:settled(account, id); end
@@ -78,6 +76,12 @@ end
 local function to_occupant(parts, origin, to, what)
 	local joined = parts.rooms:of(origin);
 	return what & parts.engine.bits.occupant ~= 0 or joined ~= nil and joined[bare_of(to)] == true;
+end
+
+-- Rule G1. To a room occupant nothing is sent again.
+local function keep(parts, event, what)
+	if parts.options.resend_attempts == 0 or to_occupant(parts, event.origin, event.stanza.attr.to, what) then return; end
+	parts.resend:keep_after(event, datetime());
 end
 
 -- A receipt has been asked for: what is over a limit has made room for it.
@@ -123,7 +127,7 @@ function traffic.content(parts, event, what)
 	elements.ask(stanza);
 	if problem == "known" then return parts.record(stanza, "C1 asked for again, "..why); end
 	asked(parts, origin, stanza, what, true, true);
-	keep(parts, event);
+	keep(parts, event, what);
 	parts.record(stanza, "C1 asked for, "..why);
 end
 
@@ -137,7 +141,7 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 	local bits = parts.engine.bits;
 	if tracked == "asked" then
 		asked(parts, origin, stanza, what, false, evicted);
-		keep(parts, event);
+		keep(parts, event, what);
 	elseif tracked and tracked ~= "known" then
 		parts.reports:untracked();
 		parts.record(stanza, "F2 not tracked: "..tracked);
@@ -219,7 +223,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 
 	local has = checks.named(what, bits);
 	local function wanted() -- rule C6
-		return parts.capabilities:of_person(account, getting(stanza.attr.to or account, occupant)) == "capable";
+		return parts.capabilities:of_person(account, getting(stanza.attr.to or account, stanza.attr.type, occupant)) == "capable";
 	end
 	local plan = checks.incoming(has, verdict, injected, wanted, options);
 	local refused = is_refused(stanza);

@@ -536,6 +536,20 @@ describe("sending again", function ()
 		assert.same({}, with_id(id, within(1.5)));
 	end);
 
+	it("G1 nor is what is asked of an occupant kept, in place of what could be sent again", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		for nick, one in pairs { alice = alice, bob = bob } do
+			one:send(one:presence({ to = "kept@rooms.localhost/"..nick }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up()):sync();
+		end
+		alice:sync();
+		local KEPT = "saved.resend.count_of['alice@localhost'] or 0";
+		local before = says(KEPT);
+		alice:send(stanzas.ask { to = "kept@rooms.localhost/bob", id = "private" }):sync();
+		assert.equal(before, says(KEPT));
+		alice:send(stanzas.ask { to = "bob@localhost", id = "public" }):sync();
+		assert.equal(tonumber(before) + 1, tonumber(says(KEPT)));
+	end);
+
 	-- bob, of that host, is answered for, though a copy has gone to his other client, which has not got it.
 	local function answers_for_first(at, host)
 		local contact = "bob@"..host;
