@@ -15,7 +15,8 @@
 -- direct_at: when it came, to a full JID, as what a room sends does.
 
 local st = require "util.stanza";
-local short_id = require "util.id".short;
+local hmac_sha256 = require "util.hashes".hmac_sha256;
+local long_id, short_id = require "util.id".long, require "util.id".short;
 local jid_bare = require "util.jid".bare;
 local monotonic = require "util.time".monotonic;
 
@@ -39,17 +40,18 @@ local mt = { __index = methods };
 --- @param asks    optional: function (stanza): is it a message that asks?
 -- @param stored  function (stanza): was it in offline storage, and so has gone to nobody else?
 function answers.new(asks, stored)
-	-- prefix: all answers' ids begin with it, so that until a restart a bounce is known however late it comes, and there is no list of them. Who
-	-- gets one knows it, and can make up bounces: they end with us.
+	-- An answer's id tells us that it is one, so that until a restart a bounce is known however late it comes, and there is no list of them.
+	-- prefix: of most ids, for that is the cheapest. Who gets one knows it, and can make up bounces: they end with us.
+	-- secret: of those for room occupants, to whom two answers shall not tell that they come from one server. The second half is a hash of the first.
 	-- sending: ids of answers that are being sent -> "sent" | "bounced"
-	return setmetatable({ asks = asks, stored = stored, fates = fates_lib.new(), prefix = short_id(), sending = {} }, mt);
+	return setmetatable({ asks = asks, stored = stored, fates = fates_lib.new(), prefix = short_id(), secret = long_id(), sending = {} }, mt);
 end
 
 --- What another one remembered, after a reload.
 -- @param same  answers were given for the same users: else some of what it remembers of messages may be of earlier ones
 function methods:take_over(other, same)
 	if same then self.fates:take_over(other.fates); end
-	self.prefix, self.sending = other.prefix, other.sending;
+	self.prefix, self.secret, self.sending = other.prefix, other.secret, other.sending;
 end
 
 --- The user is gone.
@@ -334,13 +336,20 @@ for _, unarchived in ipairs { true, false } do
 	end
 end
 
+local function second_half(self, half)
+	return hmac_sha256(self.secret, half, true):sub(1, #half);
+end
+
 --- Makes the answer (rule D5).
--- @param from  full JID that the message has arrived at
-function methods:make(from, content)
+-- @param from      full JID that the message has arrived at
+-- @param occupant  the requester is known to be a room's; the message may say so, too
+function methods:make(from, content, occupant)
 	local unarchived, private = marks(content);
 	local made = st.clone(ANSWERS[unarchived][private]);
 	local attr = made.attr;
-	attr.from, attr.to, attr.type, attr.id = from, content.attr.from, content.attr.type, self.prefix..short_id();
+	local random = short_id();
+	attr.from, attr.to, attr.type = from, content.attr.from, content.attr.type;
+	attr.id = (occupant or private) and random..second_half(self, random) or self.prefix..random;
 	made.tags[1].attr.id = content.attr.id;
 	return made;
 end
@@ -348,7 +357,9 @@ end
 --- Is this the bounce of an answer of ours? (rule D8)
 function methods:bounced(stanza)
 	local id, prefix = stanza.attr.id, self.prefix;
-	if stanza.attr.type ~= "error" or not id or id:sub(1, #prefix) ~= prefix then return false; end
+	if stanza.attr.type ~= "error" or not id or #id ~= 2 * #prefix then return false; end
+	local first = id:sub(1, #prefix);
+	if first ~= prefix and id:sub(#prefix + 1) ~= second_half(self, first) then return false; end
 	if self.sending[id] then self.sending[id] = "bounced"; end
 	return true;
 end

@@ -486,6 +486,30 @@ describe("answers", function ()
 			for _, attr in ipairs { { type = "error" }, { id = id, type = "chat" }, { id = id } } do assert.is_false(all:bounced { attr = attr }); end
 		end);
 
+		it("D5 D8 to room occupants have ids that tell nobody that they come from one server, and are known by their bounces", function ()
+			local function private(id, from)
+				local made = content(id, from);
+				made.tags[1] = { name = "x", attr = { xmlns = "http://jabber.org/protocol/muc#user" } };
+				return made;
+			end
+			local made = { all:make("b@h/phone", content("1", "carol@far/1")), all:make("b@h/phone", private("2", "room@far/carol")),
+				all:make("b@h/phone", private("3", "room@far/carol")), all:make("b@h/phone", content("4", "other@far/carol"), true) };
+			local other, before = new(), {};
+			other:take_over(all, true);
+			for i, answer in ipairs(made) do
+				local id = answer.attr.id;
+				for _, half in ipairs { id:sub(1, 12), id:sub(13) } do
+					assert.is_nil(before[half], i);
+					before[half] = true;
+				end
+				assert.equal(#made[1].attr.id, #id);
+				assert.is_true(all:bounced(bounce(answer)));
+				assert.is_true(other:bounced(bounce(answer)), "after a reload");
+				assert.is_false(new():bounced(bounce(answer)));
+				assert.is_false(all:bounced { attr = { id = id:sub(1, 23)..(id:sub(24) == "0" and "1" or "0"), type = i > 1 and "error" or "chat" } });
+			end
+		end);
+
 		it("D8 that bounce while they are sent are known then, once", function ()
 			local one, other = all:make("b@h/phone", content("1")), all:make("b@h/phone", content("2"));
 			for _, answer in ipairs { one, other } do all:watch(answer); end

@@ -1005,8 +1005,17 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			carol:sync();
 			local elsewhere = on.client("bob@localhost/elsewhere", NONE, { carbons = true });
 			on.proves(bob);
-			assert.same({ "pm" }, on.acks(carol));
+			local function answer(one)
+				local got;
+				for _, message in ipairs(one:messages()) do got = stanzas.acked(message) and message or got; end
+				return got;
+			end
+			local private = answer(carol);
+			assert.equal("pm", stanzas.acked(private));
 			assert.same({}, elsewhere:messages(), "D5 E7 a device that is not in the room has no part in it");
+			on.ask("bob@localhost/bob", "directly");
+			on.proves(bob);
+			assert.not_equal(private.attr.id:sub(1, 12), answer(on.alice).attr.id:sub(1, 12), "D5 by which carol could tell who the occupant is");
 			carol:send(stanzas.ask { to = "d3@rooms.localhost/bob", id = "pm2" });
 			carol:sync();
 			bob:sync();
@@ -1077,6 +1086,17 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 		on.server:reload();
 		on.proves(two);
 		assert.same({}, on.acks());
+	end);
+end);
+
+suite("without stream management", { options = 'receipts_answer = "opt-out"', modules = { "receipts" } }, function (on)
+	it("A2 are not promised, as there are none", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS, { managed = false });
+		local answer = on.alice:iq(st.stanza("iq", { type = "get", to = "bob@localhost" })
+			:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
+		assert.equal("result", answer.attr.type);
+		assert.is_nil(answer.tags[1]:get_child_with_attr("feature", nil, "var", R));
 	end);
 end);
 
@@ -1285,6 +1305,21 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 end);
 
 -- With mod_pep, as it is by default: what it asks the clients itself, we ask a second later.
+suite("with receipts_answer_proof = \"sent\", and offline storage", { options = 'receipts_answer = "opt-out" receipts_answer_proof = "sent"',
+	modules = { "receipts", "smacks", "offline" } }, function (on)
+	it("D2 F4 are told for what was written, though the client begins to manage its stream right after that", function ()
+		on.friends("alice", "bob");
+		on.client("bob", NONE):close(); -- so that its ver is known
+		on.alice = on.client("alice", RECEIPTS);
+		on.alice:send(stanzas.ask { to = "bob@localhost", id = "both" }):sync();
+		local bob = on.server:connect("bob", { presence = false });
+		bob:show(NONE);
+		bob:send(tostring(bob:presence()).."<enable xmlns='urn:xmpp:sm:3'/>");
+		servers.wait(function () return on.server:why("alice@localhost", "both"):find("answered for", 1, true); end);
+		assert.equal("answered for bob@localhost/bob, D2 written to the connection", on.server:why("alice@localhost", "both"));
+	end);
+end);
+
 suite("for a client of which nothing is known yet", { options = 'receipts_answer = "opt-out" smacks_hibernation_time = 1', disabled = {},
 	modules = { "receipts", "smacks", "offline" } }, function (on)
 	before_each(function ()
