@@ -36,8 +36,8 @@ local function is_stored(content)
 	return content:get_child_with_attr("delay", "urn:xmpp:delay", "from", module.host) ~= nil;
 end
 
---- @param parts  options, engine, preferences, capabilities, rooms, waiting, reports, own (see hooks.lib.lua); record (function (stanza, why)): takes
---                note of a decision
+--- @param parts  options, engine, preferences, capabilities, rooms, waiting, reports, late, own (see hooks.lib.lua); record (function (stanza, why)):
+--                takes note of a decision
 -- @param guard  of guard.lib.lua, and later
 function answering.new(parts, guard, later)
 	local self = setmetatable({
@@ -160,8 +160,8 @@ end
 
 --- A content message that asks is on its way to an account for which the server answers. To who may not see that anybody
 -- of it is online there will be no answer: so strangers cannot fill what is remembered.
--- @param late  it has gone there already
-function methods:delivering(account, content, late)
+-- @param event  that it passes; late, as of traffic.lib.lua, tells whether it has gone there already
+function methods:delivering(account, content, event)
 	if not content.attr.from or elements.is_passing(content) then return; end -- some module's, or will not be answered
 	if not presence.account_visible(account, content.attr.from) then return self.answers:not_delivering(account, content); end
 	local is_copy, sessions = elements.is_copy(content), {};
@@ -175,7 +175,7 @@ function methods:delivering(account, content, late)
 	end
 	self.answers:delivering(account, sessions, content, function (session)
 		return support_of(self, session, content.attr.from);
-	end, is_copy, late);
+	end, is_copy, self.parts.late[event]); -- by now: a block list may have been read
 end
 
 --- A client of an account for which the server answers acks by itself.

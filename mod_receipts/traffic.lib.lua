@@ -209,7 +209,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 		parts.record(stanza, "E6 bounced after its ack"); -- as often as whoever was asked likes
 	end
 	if what & (odd | bits.received) == 0 then -- an ordinary ask
-		if parts.preferences:answers_for(user) then parts.answering:delivering(account, stanza, parts.late[event]); end
+		if parts.preferences:answers_for(user) then parts.answering:delivering(account, stanza, event); end
 		return;
 	end
 	if what & odd == 0 and not injected and (verdict == "delivered" or verdict == "duplicate")

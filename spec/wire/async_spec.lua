@@ -321,6 +321,21 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		comes(gateway, function (message) return stanzas.acked(message) == "first"; end);
 	end);
 
+	it("D2 D4 is answered though the message has gone on while a block list was read", function ()
+		local bob = server:connect("bob", { features = NONE, managed = true });
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
+		for _, id in ipairs { "all is read", "a list is not" } do
+			gateway:send(stanzas.ask { from = GATEWAY, to = "bob@localhost", id = id });
+			servers.wait(function () return bob:messages()[1]; end);
+			servers.wait(function ()
+				return server:run(STATE..("return r.answering.answers.fates:get('bob@localhost', %q, %q) ~= nil"):format(GATEWAY, id)) == "true";
+			end);
+			bob:acknowledge();
+			comes(gateway, function (message) return stanzas.acked(message) == id; end);
+			server:run(STATE.."r.blocks.forget('bob')"); -- as when he changes it
+		end
+	end);
+
 	it("A2 is told what the server does for a user", function ()
 		local bob = server:connect("bob", { features = NONE }); -- whose choice is read anew from here on
 		servers.wait(function ()
