@@ -254,7 +254,7 @@ function methods:not_sent(account, content)
 end
 
 -- This client is not waited for any more. Returns what is to be decided on again, now that there are none.
--- @param now  false: it is known that it can't; nil: it is gone, and whoever has its resource next is another one
+-- @param now  false: it is known that it can't, or hasn't got it; nil: it is gone, and whoever has its resource next is another one
 local function stop_waiting(fate, resource, now)
 	fate.waits[resource] = now;
 	local list = {};
@@ -269,8 +269,9 @@ end
 function methods:lost(session, content)
 	local fate = self.fates:get(account_of(session), content.attr.from, content.attr.id);
 	if not is_open(fate) or is_earlier(fate, session) then return {}; end
-	if fate.waits[session.resource] == "has it" then return {}; end -- that was a copy (rule G1)
-	return stop_waiting(fate, session.resource, nil);
+	local waiting = fate.waits[session.resource];
+	if waiting == nil or waiting == "has it" then return {}; end -- that was an earlier message, which went elsewhere; or a copy (rule G1)
+	return stop_waiting(fate, session.resource, false); -- it went there: told() is asked of that. gone() deals with who has the resource next
 end
 
 -- @param visit  function (fate): returns what is to be decided on again of a message that has neither been answered nor acked, or nil

@@ -152,6 +152,27 @@ describe("answers", function ()
 				assert.equal(1, #all:lost(slow, content("1")));
 			end);
 
+			it("E6 of the other client are word of the last one, which is lost at the one that was waited for, and of none before", function ()
+				local function able(session) return session == slow and "capable" or "incapable"; end
+				local function lost_then_told()
+					for _, one in ipairs(all:lost(slow, content("1"))) do assert.is_true(arrived(one.session, "1")); end
+					return all:told(slow, content("1"));
+				end
+				for _ = 1, 2 do
+					all:delivering("b@h", { slow, laptop }, content("1"), able);
+					table.insert(queue, content("1"));
+				end
+				assert.is_false(arrived(laptop, "1"));
+				assert.same({ false, true }, { lost_then_told(), lost_then_told() });
+				all, queue = new(), {};
+				all:delivering("b@h", { slow }, content("1"), able);
+				all:delivering("b@h", { phone, laptop }, content("1"), function (session) return session == phone and "capable" or "incapable"; end);
+				assert.is_false(arrived(laptop, "1"));
+				assert.is_false(lost_then_told(), "it went elsewhere");
+				for _, one in ipairs(all:lost(phone, content("1"))) do assert.is_true(arrived(one.session, "1")); end
+				assert.is_false(all:told(slow, content("1")), "still so");
+			end);
+
 			it("come of the first one that whoever has its resource next gets", function ()
 				send();
 				send { slow, phone };
@@ -314,7 +335,10 @@ describe("answers", function ()
 			end
 			for _, goes in ipairs {
 				function (one) all:gone(one); end;
-				function (one, message) all:lost(one, message); end;
+				function (one, message)
+					all:lost(one, message);
+					all:gone(one, true); -- as Prosody says right after that
+				end;
 			} do
 				all:delivering("b@h", { phone, laptop }, content("next"), unable);
 				goes(phone, content("next"));
