@@ -19,7 +19,9 @@ local mt = { __index = methods };
 --- @param send   function (session, stanza): as if the client sent it now
 -- @param later  of guard.lib.lua
 function waiting.new(send, later)
-	return setmetatable({ send = send, later = later, acks = setmetatable({}, { __mode = "k" }) }, mt);
+	local WEAK = { __mode = "k" };
+	-- looking: set of sessions that are looked at in a moment
+	return setmetatable({ send = send, later = later, acks = setmetatable({}, WEAK), looking = setmetatable({}, WEAK) }, mt);
 end
 
 --- What another one remembered, after a reload.
@@ -63,7 +65,10 @@ end
 --- The client becomes available: what waits is sent. Prosody sets session.presence after that event, whose other handlers may wait.
 -- @param seconds  until that is looked at
 function methods:available(session, seconds)
+	if self.looking[session] then return; end -- it comes and goes
+	self.looking[session] = true;
 	self.later(seconds, "acks that wait", function ()
+		self.looking[session] = nil;
 		if not self.acks[session] or session.destroyed then return; end
 		if session.presence then send_all(self, session); else self:available(session, 1); end
 	end);

@@ -55,6 +55,22 @@ describe("acks that wait", function ()
 		assert.same({ { "1" }, {} }, { sent, timers });
 	end);
 
+	it("E4 F2 have one timer, of a client that comes and goes again and again too", function ()
+		local session = {};
+		keep(session, 1);
+		for _ = 1, 3 do waiting:available(session, 0); end
+		run(0);
+		waiting:available(session, 0);
+		assert.equal(1, #timers);
+		session.presence = true;
+		run(1);
+		assert.same({ { "1" }, {} }, { sent, timers });
+		session.presence = nil;
+		keep(session, 2);
+		available(session);
+		assert.same({ "1", "2" }, sent);
+	end);
+
 	it("E4 are all that waits of a message, with what says how to treat it, and who sends it", function ()
 		local session, got = {}, nil;
 		waiting = lib.new(function (_, stanza) got = stanza; end, later);
