@@ -110,7 +110,9 @@ function answer(self, session, content)
 	if is_awake(waiting) and waiting:keeps(session, content) then return; end -- its client has acked it, and is just not available yet
 	local yes, why = self.answers:arrived(session, content, support_of(self, session, content.attr.from), visible);
 	if yes then
-		send_answer(self, session, content, self.written[content] and "D2 written to the connection" or why);
+		-- What has waited to be answered for is not in the set, and the client may have begun to manage its stream since it was written.
+		local written = self.written[content] or not session.smacks;
+		send_answer(self, session, content, written and "D2 written to the connection" or why);
 	else
 		self.parts.record(content, "not answered for "..session.full_jid..", "..why);
 	end

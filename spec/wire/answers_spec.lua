@@ -1283,6 +1283,21 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 		assert.equal("answered for bob@localhost/bob, D2 proven", on.server:why("alice@localhost", "proven"));
 	end);
 
+	it("D2 F4 are told for what was written, though it is learned only then that the client can't", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local bob = on.server:connect("bob", { presence = false });
+		bob:show { "urn:example:late" };
+		bob.held = {};
+		bob:send(bob:presence());
+		servers.wait(function () bob:sync(); return bob.queries; end);
+		on.ask("bob@localhost", "late");
+		servers.wait(function () return on.server:why("alice@localhost", "late"):find("not answered", 1, true); end);
+		bob:answer_held();
+		servers.wait(function () return on.acks()[1] == "late"; end);
+		assert.truthy(on.server:why("alice@localhost", "late"):find("; answered for bob@localhost/bob, D2 written to the connection", 1, true));
+	end);
+
 	it("A3 leave no filter behind", function ()
 		on.client("bob", NONE, { managed = false });
 		local count = [[
