@@ -136,7 +136,6 @@ end
 --- A content message that asks goes to nobody who could be answered for now.
 function methods:not_delivering(account, content)
 	local from, id = content.attr.from, content.attr.id;
-	if #id > MAX_ID or not self.fates:get(account, from, id) then return; end
 	self.fates:set(account, from, id, nil);
 	self.fates:set(account, jid_bare(from), id, nil);
 end
