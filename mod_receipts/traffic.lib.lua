@@ -34,7 +34,7 @@ local function getting(to, type, occupant)
 	local recipients = set.new(routing.recipients(to, type));
 	return function (_, jid)
 		local session = full_sessions[jid];
-		return session ~= nil and (recipients:contains(session) or not occupant and session.want_carbons ~= nil);
+		return session ~= nil and (recipients:contains(session) or not occupant and session.want_carbons);
 	end;
 end
 

@@ -252,6 +252,9 @@ describe("requests put in", function ()
 		capable:close();
 		connect("copies", true);
 		assert.equal(1, acks("alice@localhost/alice"));
+		capable:iq(st.stanza("iq", { type = "set" }):tag("disable", { xmlns = "urn:xmpp:carbons:2" }));
+		assert.equal(0, acks("alice@localhost/alice"));
+		capable:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
 		for name, one in pairs { alice = alice, bob = bob } do
 			one:send(st.presence({ to = "c6@rooms.localhost/"..name }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
 			one:messages();
