@@ -3,6 +3,8 @@
 
 local jid_resource = require "util.jid".resource;
 
+local elements = module:require "elements";
+
 local carbons = {};
 
 -- Is this an ack that mod_carbons leaves out for its type alone? What it leaves out for a reason it still does, and what is a content
@@ -10,7 +12,7 @@ local carbons = {};
 local function should_copy(stanza, engine)
 	local what, bits = engine.examine(stanza), engine.bits;
 	if not what or what & bits.acks == 0 or what & (bits.body | bits.encrypted) ~= 0 then return false; end
-	if stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints") then return false; end
+	if not elements.may_be_copied(stanza) then return false; end
 	local to = stanza.attr.to;
 	local is_pm = to and jid_resource(to) and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
 	return not is_pm and stanza.attr.type ~= "groupchat";

@@ -27,6 +27,11 @@ function elements.acked(stanza)
 	return id;
 end
 
+--- May other clients get copies of this message (XEP-0280 §6)?
+function elements.may_be_copied(stanza)
+	return not (stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints"));
+end
+
 local CALLS = new_set { "urn:xmpp:jingle-message:0", "urn:xmpp:jingle-message:1", "urn:xmpp:call-invites:0" };
 local xmlns_states = "http://jabber.org/protocol/chatstates";
 -- What says nothing by itself, and so may be beside a chat state alone.

@@ -28,13 +28,14 @@ local bare_of, account_of = jids.bare, jids.account_of;
 
 local traffic = {};
 
--- Which clients of an account get such a message? mod_carbons copies an ack, but for one of a room's private message.
+-- Which clients of an account get this ack? mod_carbons copies it, but for one of a room's private message.
 -- @return function (by, full JID): does that one?
-local function getting(to, type, occupant)
-	local recipients = set.new(routing.recipients(to, type));
+local function getting(stanza, account, occupant)
+	local recipients = set.new(routing.recipients(stanza.attr.to or account, stanza.attr.type));
+	local is_copied = not occupant and elements.may_be_copied(stanza);
 	return function (_, jid)
 		local session = full_sessions[jid];
-		return session ~= nil and (recipients:contains(session) or not occupant and session.want_carbons);
+		return session ~= nil and (recipients:contains(session) or is_copied and session.want_carbons);
 	end;
 end
 
@@ -223,7 +224,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 
 	local has = checks.named(what, bits);
 	local function wanted() -- rule C6
-		return parts.capabilities:of_person(account, getting(stanza.attr.to or account, stanza.attr.type, occupant)) == "capable";
+		return parts.capabilities:of_person(account, getting(stanza, account, occupant)) == "capable";
 	end
 	local plan = checks.incoming(has, verdict, injected, wanted, options);
 	local refused = is_refused(stanza);

@@ -228,10 +228,10 @@ describe("requests put in", function ()
 			servers.wait(function () capable:sync(); return server:support_of(capable.jid) == "capable"; end);
 		end
 		-- How many acks the capable one has got, or copies, when they come to this address.
-		local function acks(to)
+		local function acks(to, mark)
 			local got = sent(stanzas.chat { to = "bob@localhost" });
 			capable:messages();
-			bob:send(stanzas.ack(to, got.attr.id));
+			bob:send(stanzas.ack(to, got.attr.id):add_child(mark or st.stanza("store", { xmlns = "urn:xmpp:hints" })));
 			bob:sync();
 			local count = 0;
 			for _, message in ipairs(capable:messages()) do
@@ -252,6 +252,9 @@ describe("requests put in", function ()
 		capable:close();
 		connect("copies", true);
 		assert.equal(1, acks("alice@localhost/alice"));
+		for name, xmlns in pairs { ["no-copy"] = "urn:xmpp:hints", private = "urn:xmpp:carbons:2" } do
+			assert.equal(0, acks("alice@localhost/alice", st.stanza(name, { xmlns = xmlns })), name);
+		end
 		capable:iq(st.stanza("iq", { type = "set" }):tag("disable", { xmlns = "urn:xmpp:carbons:2" }));
 		assert.equal(0, acks("alice@localhost/alice"));
 		capable:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
