@@ -64,7 +64,7 @@ function store.new(host, pending, stores, actions)
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
 		is_restored = {}; -- the same as a set
 		rests = {}; -- user -> until when their records are not written, as they take long
-		written = {}; -- set of users who have been written since flush() said "more"
+		tried = {}; -- set of users who have had their turn in write_changed() since flush() said "more"
 		began = nil; -- when it said so first
 		-- What it fails at, as a full disk can still be read: failures = how many users in a row could not be served; user = the last of
 		-- them; down = when it was last found to be down, nil while it is not
@@ -400,14 +400,14 @@ local function goes_on(self, round, ok)
 	return round.left > 0 and self.actions.monotonic() < round.deadline and not gives_up(self);
 end
 
--- Writes what the table says has changed, as flush() does. Returns whether to go on.
+-- Writes what the table says has changed, as flush() does, until somebody's second turn would come: everybody has had theirs. Returns
+-- whether to go on.
 local function write_changed(self, round, young)
-	local last_failed;
 	while true do
 		local time = self.actions.now();
 		local account, entries = self.pending:changed(time, young);
 		local user = account and jid_node(account);
-		if not account or account == last_failed or user and self.written[user] then return true; end
+		if not account or user and self.tried[user] then return true; end
 		local ok = not user; -- the server itself has no records
 		if user and not has_to_wait(self, user) then
 			local changes, any_kept = changes_of(self, user, entries);
@@ -416,11 +416,8 @@ local function write_changed(self, round, young)
 		else
 			self.pending:saved(ok);
 		end
-		if ok and user then
-			self.written[user] = true;
-			round.longest = math.max(round.longest, waited(entries, time));
-		end
-		last_failed = last_failed or not ok and account;
+		if user then self.tried[user] = true; end
+		if ok and user then round.longest = math.max(round.longest, waited(entries, time)); end
 		if not goes_on(self, round, ok) then return false; end
 	end
 end
@@ -433,7 +430,7 @@ local function remove_gone(self, round)
 	end
 	while #self.going > 0 do
 		local user = table.remove(self.going);
-		if (self.gone[user] or self.purged[user]) and not self.written[user] then
+		if (self.gone[user] or self.purged[user]) and not self.tried[user] then
 			local ok = not has_to_wait(self, user) and save(self, user, {}, (changes_of(self, user, {})));
 			if not goes_on(self, round, ok) then return false; end
 		end
@@ -441,7 +438,7 @@ local function remove_gone(self, round)
 	return true;
 end
 
---- Writes what has changed, user by user, but for those who are put off. Until all have had their turn nobody is written twice: one
+--- Writes what has changed, user by user, but for those who are put off. Until all have had their turn nobody has a second one: one
 -- user who asks without end, and whose records take long to write, would have the store written all the time. When that takes longer
 -- than what is young may wait, a new turn begins, so that nobody waits for all records that are to be removed.
 -- @param max      users at the most
@@ -452,19 +449,19 @@ end
 function methods:flush(max, seconds, young)
 	self.actions.drain();
 	local started = self.actions.monotonic();
-	if self.began and young and started - self.began >= young then self.written, self.began = {}, nil; end
+	if self.began and young and started - self.began >= young then self.tried, self.began = {}, nil; end
 	local round = { left = max, deadline = seconds and started + seconds or math.huge, failing = false, longest = 0 };
 	local all = write_changed(self, round, young) and remove_gone(self, round);
 	if not all and not gives_up(self) then
 		self.began = self.began or started;
 		return "more", round.longest;
 	end
-	self.written, self.began = {}, nil;
+	self.tried, self.began = {}, nil;
 	return round.failing and "failing" or "done", round.longest;
 end
 
 local function write_all(self, seconds)
-	self.written, self.going, self.began, self.rests = {}, {}, nil, {};
+	self.tried, self.going, self.began, self.rests = {}, {}, nil, {};
 	self.put_off:forget();
 	return self:flush(math.huge, seconds) == "done";
 end

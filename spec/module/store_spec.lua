@@ -362,6 +362,39 @@ describe("store", function ()
 		assert.equal(4, slept, "whatever the clock says");
 	end);
 
+	it("F1 at the end nobody has a second turn, though of who could not be written first there was only something to be removed", function ()
+		ask("a", "1");
+		ask("a", "2");
+		store:flush(10);
+		pending:match("a@h", "x@h", "1", now);
+		ask("b", "1");
+		unwritable = true;
+		local looks, why = 0, store.put_off.why;
+		function store.put_off.why(...)
+			looks = looks + 1;
+			assert(looks < 10, "this has no end");
+			return why(...);
+		end
+		assert.is_false(store:flush_all());
+		assert.equal(2, failures);
+		unwritable = false;
+		assert.is_true(store:flush_all());
+		assert.same({ "2", "1" }, { ids "a", ids "b" });
+	end);
+
+	it("F1 records are removed though more users are put off than have their turn in one step", function ()
+		broken = {};
+		for i = 1, 5 do
+			broken["u"..i] = true;
+			ask("u"..i, "1");
+			ask("z", tostring(i)); -- others can be written: else the store would be down
+			store:flush(10);
+		end
+		dropped(select(2, pending:expire(now + 1000, 10, "z@h")));
+		for _ = 1, 2 do assert.equal("more", store:flush(3)); end
+		assert.equal("", ids "z");
+	end);
+
 	it("F1 when Prosody stops, all are tried, though more cannot be written than are tried again", function ()
 		broken = {};
 		for i = 1, 20 do
