@@ -536,6 +536,7 @@ end
 function methods:sweep()
 	local function expire_old(_, user, data)
 		if type(data) ~= "table" or self.known.at[user] then return; end
+		self.actions.drain();
 		local entries, _, times = records.entries(data);
 		expire_others(self, user, times);
 		local last = entries[#entries];

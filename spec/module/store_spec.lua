@@ -999,6 +999,15 @@ describe("store", function ()
 		assert.equal(1, pending:count("a@h"));
 	end);
 
+	it("F2 F3 tells once of what has made room and is over its time before somebody has said so", function ()
+		for i = 1, 10 do ask("a", tostring(i)); end
+		store:flush(10);
+		now = now + 1000;
+		ask("a", "11");
+		for _ in store:sweep() do end
+		assert.same({ { "1" }, {} }, { evicted, expired });
+	end);
+
 	it("F1 F2 tells nothing of who is forgotten and cannot be removed yet", function ()
 		ask("a", "1");
 		store:flush(10);
