@@ -36,23 +36,22 @@ end
 
 --- Directed presence is on its way.
 function presence.directed(session, jid, type)
-	local bare = jids.bare(jid);
-	-- At a bare JID it takes back what was sent to any JID there, of which mod_presence knows nothing. A subscription is cancelled so, too.
-	if type == "unavailable" and jid == bare and session.directed then
-		index_of(session)[bare] = nil;
-		return;
-	end
-	local bares = index[session];
-	if not bares then return; end
 	if not session.directed then
 		index[session] = nil; -- it has been unavailable
-	elseif not type then
+		return;
+	end
+	if type ~= "unavailable" and not index[session] then return; end
+	local bares, bare = index_of(session), jids.bare(jid);
+	if not type then
 		if not presence.subscribed(session, bare) then note(bares, jid); end -- as mod_presence does
 	elseif type == "unavailable" or type == "error" then
 		local set = bares[bare];
 		if not set then return; end
 		set[jid] = nil;
-		if next(set) == nil then bares[bare] = nil; end
+		-- At a bare JID it takes back what was sent to any JID there, and at a full one what was sent to all there: of neither mod_presence
+		-- knows. A subscription is cancelled so, too.
+		if type == "unavailable" then set[bare] = nil; end
+		if next(set) == nil or type == "unavailable" and jid == bare then bares[bare] = nil; end
 	end
 end
 

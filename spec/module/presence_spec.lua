@@ -10,7 +10,13 @@ describe("presence", function ()
 		math.randomseed(42);
 		for _ = 1, 50 do
 			local session, withdrawn = { username = "u", host = "h" }, {};
-			local function jid() return ("x%d@far/%d"):format(math.random(4), math.random(3)); end
+			local function jid() return ("x%d@far%s"):format(math.random(4), ({ "", "/1", "/2" })[math.random(3)]); end
+			-- Unavailable presence takes back what else they got of it, and mod_presence keeps that.
+			local function withdraw(to)
+				for directed in pairs(session.directed or {}) do
+					if directed == jid_bare(to) or to == jid_bare(directed) then withdrawn[directed] = true; end
+				end
+			end
 			for _ = 1, 100 do
 				local to, what = jid(), math.random(20);
 				if what <= 9 then
@@ -18,14 +24,14 @@ describe("presence", function ()
 					session.directed = session.directed or {};
 					session.directed[to], withdrawn[to] = true, nil;
 				elseif what <= 14 then
-					lib.directed(session, to, ({ "unavailable", "error" })[math.random(2)]);
+					local type = ({ "unavailable", "error" })[math.random(2)];
+					lib.directed(session, to, type);
 					session.directed = session.directed or {};
 					session.directed[to] = nil;
+					if type == "unavailable" then withdraw(to); end
 				elseif what == 15 then
-					lib.directed(session, jid_bare(to), "unavailable"); -- mod_presence keeps all others there
-					for directed in pairs(session.directed or {}) do
-						if jid_bare(directed) == jid_bare(to) then withdrawn[directed] = true; end
-					end
+					lib.directed(session, jid_bare(to), "unavailable");
+					withdraw(jid_bare(to));
 				elseif what == 16 then
 					session.directed, withdrawn = nil, {}; -- unavailable
 				elseif what == 17 then
