@@ -14,10 +14,10 @@ local KEPT = 32768; -- messages that await an ack
 local KEPT_BYTES = 8 * 1024 * 1024; -- or fewer, when their ids and addresses are long
 local ADDRESSES = 4096; -- whose prepared form is known
 local NO_LIMIT = 16 * KEPT; -- of one requester, for whom the table has 256 bytes each: the longest id and address have fewer than 16 times as many
-local YEAR = 365 * 86400; -- seconds
--- What is over its time at once: all, or only what has been answered.
+-- What is over its time at once: all; or what is answered, and what has waited for the longest time that the table takes, 365 days. As it
+-- takes a millisecond for a 64th of a second, that is 23 days.
 local ALL = { capacity = KEPT, per_user = NO_LIMIT, ttl = 0, remember = 0 };
-local ANSWERED = { capacity = KEPT, per_user = NO_LIMIT, ttl = YEAR, remember = 0 };
+local ANSWERED = { capacity = KEPT, per_user = NO_LIMIT, ttl = 365 * 86400, remember = 0 };
 local ADDRESS_MAX = 3071; -- bytes (RFC 7622 §3.1); what is longer is no address, and the table does not take it
 
 local TICKS = 64; -- the table keeps times to a 64th, so a millisecond is told it as that
@@ -74,15 +74,23 @@ function methods:time(stamp)
 	return time, true;
 end
 
+-- Drops two, if so many are over their time. Returns whether any were.
+local function drop(self)
+	local dropped, gone = self.pending:expire(self.clock, 2);
+	for _, entry in ipairs(gone) do
+		if entry.state == "pending" then self.counts.forgotten = self.counts.forgotten + 1; end
+	end
+	return dropped > 0;
+end
+
 -- Room for one more. What is answered goes first, and then the oldest, whosever they are: they are the least likely to be acked.
 function methods:make_room()
 	local pending = self.pending;
 	while pending:count() >= KEPT or pending:bytes() >= KEPT_BYTES do
-		if pending:expire(self.clock, 2) == 0 then
+		if not drop(self) then
 			pending:limit(ALL);
-			local _, gone = pending:expire(self.clock, 2);
+			drop(self);
 			pending:limit(ANSWERED);
-			self.counts.forgotten = self.counts.forgotten + #gone;
 		end
 	end
 end

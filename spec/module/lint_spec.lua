@@ -201,6 +201,20 @@ describe("F5 lint", function ()
 			assert.same({ 10001, 0, 0, 0 }, { summary.delivered, summary.unknown, summary.unanswered, summary.forgotten });
 		end);
 
+		it("what has been awaited for a month is forgotten then, and counted", function ()
+			local tracker = trackers.new(engine);
+			local function stamped(text, stamp) return (text:gsub("</message>", "<delay xmlns='urn:xmpp:delay' stamp='"..stamp.."'/></message>")); end
+			tracker:message(facts_of(stamped(ask("a@h", "b@h", "first"), "2026-01-01T00:00:00Z"))[1]);
+			for i = 1, 10000 do
+				local id = ("x"):rep(1000)..i;
+				local pair = stamped(ask("a@h", "b@h", id), "2026-02-01T00:00:00Z")..stamped(ack("b@h", "a@h", id), "2026-02-01T00:00:01Z");
+				for _, facts in ipairs(facts_of(pair)) do tracker:message(facts); end
+			end
+			tracker:message(facts_of(ack("b@h", "a@h", "first"))[1]);
+			local summary = tracker:summary();
+			assert.same({ 10000, 1, 1, 1 }, { summary.delivered, summary.unknown, summary.unanswered, summary.forgotten });
+		end);
+
 		it("in bounded memory: the oldest are forgotten", function ()
 			local tracker = trackers.new(engine);
 			local facts = facts_of(ask("a@x", "b@x", "1"))[1];
