@@ -123,8 +123,8 @@ function setup.off(config)
 	if config.disabled("adhoc") then
 		table.insert(list, "ad-hoc commands, and with them users' own choice: \"adhoc\" is in modules_disabled");
 	end
-	if config.get("authentication") == "anonymous" and not config.get("allow_anonymous_storage")
-		and setup.driver(config.get, "receipts_preferences") == "internal" then
+	local anonymous = config.get("authentication") == "anonymous" or config.get("anonymous_login"); -- that is the old way
+	if anonymous and not config.get("allow_anonymous_storage") and setup.driver(config.get, "receipts_preferences") == "internal" then
 		table.insert(list, "users' own choice: of anonymous users this storage keeps nothing, but with allow_anonymous_storage = true");
 	end
 	local provider = config.global("statistics");
