@@ -18,9 +18,14 @@ function accounts.exists(user)
 	return user_exists(user, module.host);
 end
 
+-- The name of the host's authentication provider.
+local function provider()
+	return prosody.hosts[module.host].users.name;
+end
+
 -- Are accounts in Prosody's own storage? That tells when it fails; others may say of everybody then that there is no such user.
 local function are_stored()
-	local name = prosody.hosts[module.host].users.name;
+	local name = provider();
 	return name == "internal_plain" or name == "internal_hashed";
 end
 
@@ -72,8 +77,9 @@ local function unbound(parts, session, later)
 	if bare_sessions[account] or not has_something or not are_stored() then return; end
 	to_look_up[user] = true;
 	later(0, "who has gone", function ()
-		if to_look_up[user] and not bare_sessions[account] then parts.store:look_up(user); end
+		local due = to_look_up[user];
 		to_look_up[user] = nil;
+		if due and not bare_sessions[account] then parts.store:look_up(user); end
 	end);
 end
 
@@ -101,7 +107,7 @@ function accounts.listen(parts, hook, hook_in_thread, guard, later)
 	-- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
 	hook("resource-bind", function (event) parts.preferences:forget(event.session.username); end);
 	hook("resource-unbind", function (event)
-		local left = prosody.hosts[module.host].users.name == "anonymous" and anonymous_unbound or unbound;
+		local left = provider() == "anonymous" and anonymous_unbound or unbound;
 		left(parts, event.session, later);
 	end, -10); -- behind all that deals with the session's end
 end

@@ -64,7 +64,7 @@ function store.new(host, pending, stores, actions)
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
 		is_restored = {}; -- the same as a set
 		rests = {}; -- user -> until when their records are not written, as they take long
-		tried = {}; -- set of users who have had their turn in write_changed() since flush() said "more"
+		tried = {}; -- set of users who have had their turn in write_changed() in this round, which goes on while flush() says "more"
 		began = nil; -- when it said so first
 		-- What it fails at, as a full disk can still be read: failures = how many users in a row could not be served; user = the last of
 		-- them; down = when it was last found to be down, nil while it is not
@@ -536,7 +536,7 @@ end
 function methods:sweep()
 	local function expire_old(_, user, data)
 		if type(data) ~= "table" or self.known.at[user] then return; end
-		self.actions.drain();
+		self.actions.drain(); -- what has made room is not told of as expired
 		local entries, _, times = records.entries(data);
 		expire_others(self, user, times);
 		local last = entries[#entries];

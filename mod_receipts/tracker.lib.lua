@@ -83,7 +83,8 @@ local function drop(self)
 	return dropped > 0;
 end
 
--- Room for one more. What is answered goes first, and then the oldest, whosever they are: they are the least likely to be acked.
+-- Room for one more. What is answered goes first, if nothing has waited for those 23 days, and then the oldest, whosever they are: they are the
+-- least likely to be acked. Memory is given back where all is gone that shares a page, so it may take many.
 function methods:make_room()
 	local pending = self.pending;
 	while pending:count() >= KEPT or pending:bytes() >= KEPT_BYTES do
