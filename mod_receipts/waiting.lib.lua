@@ -27,6 +27,7 @@ end
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.acks = other.acks;
+	for session in pairs(other.looking or {}) do self:available(session, 0); end
 end
 
 --- Keeps an ack back. Returns false when there are too many, or it is too large.

@@ -110,6 +110,18 @@ describe("acks that wait", function ()
 		assert.same({ {}, { "1" } }, { sent, sent_by_other });
 	end);
 
+	it("E4 that were about to be sent are, though a reload comes between", function ()
+		local session = {};
+		keep(session, 1);
+		waiting:available(session, 0);
+		timers = {}; -- as an unload stops them
+		local other = lib.new(function (_, stanza) table.insert(sent, stanza.attr.id); end, later);
+		other:take_over(waiting);
+		session.presence = true;
+		run(0);
+		assert.same({ { "1" }, {} }, { sent, timers });
+	end);
+
 	it("E4 are a hundred of one session at most", function ()
 		local session = {};
 		for n = 1, 100 do assert.is_true(keep(session, n)); end
