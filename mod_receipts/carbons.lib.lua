@@ -1,8 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Rule E7: all of the requester's devices show the tick. mod_carbons copies acks of type chat, and not of others.
 
-local jid_resource = require "util.jid".resource;
-
 local elements = module:require "elements";
 
 local carbons = {};
@@ -12,10 +10,7 @@ local carbons = {};
 local function should_copy(stanza, engine)
 	local what, bits = engine.examine(stanza), engine.bits;
 	if not what or what & bits.acks == 0 or what & (bits.body | bits.encrypted) ~= 0 then return false; end
-	if not elements.may_be_copied(stanza) then return false; end
-	local to = stanza.attr.to;
-	local is_pm = to and jid_resource(to) and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
-	return not is_pm and stanza.attr.type ~= "groupchat";
+	return elements.may_be_copied(stanza) and stanza.attr.type ~= "groupchat";
 end
 
 --- From now on such acks are copied.

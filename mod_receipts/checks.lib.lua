@@ -110,8 +110,8 @@ end
 -- @param asked  the content message's type
 -- @param own    the ack's type attribute
 -- @return the new type; nil where it keeps its own
-function checks.type(plan, has, verdict, asked, own)
-	if verdict ~= "delivered" or plan.received == "take" or has.more or asked == "headline" or asked == (own or "normal") then return nil; end
+function checks.type(has, verdict, asked, own)
+	if verdict ~= "delivered" or has.more or asked == "headline" or asked == (own or "normal") then return nil; end
 	return asked;
 end
 

@@ -29,9 +29,10 @@ local bare_of, account_of = jids.bare, jids.account_of;
 local traffic = {};
 
 -- Which clients of an account get this ack? mod_carbons copies it, but for one of a room's private message.
+-- @param type  that it will have
 -- @return function (by, full JID): does that one?
-local function getting(stanza, account, occupant)
-	local recipients = set.new(routing.recipients(stanza.attr.to or account, stanza.attr.type));
+local function getting(stanza, account, type, occupant)
+	local recipients = set.new(routing.recipients(stanza.attr.to or account, type));
 	local is_copied = not occupant and elements.may_be_copied(stanza);
 	return function (_, jid)
 		local session = full_sessions[jid];
@@ -222,13 +223,13 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 		return parts.record(stanza, "E1 unknown", elements.acked(stanza));
 	end
 
-	local has = checks.named(what, bits);
+	local has, refused = checks.named(what, bits), is_refused(stanza);
+	local new_type = not refused and checks.type(has, verdict, type, stanza.attr.type) or nil;
 	local function wanted() -- rule C6
-		return parts.capabilities:of_person(account, getting(stanza, account, occupant)) == "capable";
+		return parts.capabilities:of_person(account, getting(stanza, account, new_type or stanza.attr.type, occupant)) == "capable";
 	end
 	local plan = checks.incoming(has, verdict, injected, wanted, options);
-	local refused = is_refused(stanza);
-	plan.type = not refused and checks.type(plan, has, verdict, type, stanza.attr.type) or nil;
+	plan.type = plan.received ~= "take" and new_type or nil;
 	if plan.type then parts.other_ack(); end
 	if plan.why then parts.record(stanza, plan.why, id or elements.acked(stanza), verdict == "delivered" or verdict == "failed"); end
 	rejected(parts, plan, has, stanza, account);

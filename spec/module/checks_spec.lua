@@ -53,14 +53,12 @@ describe("checks", function ()
 		end);
 
 		it("E7 give a delivered ack the type of what it acks", function ()
-			local plan = { received = "keep" };
-			assert.equal("chat", checks.type(plan, {}, "delivered", "chat", nil));
-			assert.equal("normal", checks.type(plan, {}, "delivered", "normal", "chat"));
-			assert.is_nil(checks.type(plan, {}, "delivered", "normal", nil));
-			assert.is_nil(checks.type(plan, {}, "delivered", "headline", "chat"));
-			assert.is_nil(checks.type(plan, {}, "duplicate", "chat", nil));
-			assert.is_nil(checks.type({ received = "take" }, {}, "delivered", "chat", nil));
-			assert.is_nil(checks.type(plan, { more = true }, "delivered", "chat", nil), "there is more in it than an ack");
+			assert.equal("chat", checks.type({}, "delivered", "chat", nil));
+			assert.equal("normal", checks.type({}, "delivered", "normal", "chat"));
+			assert.is_nil(checks.type({}, "delivered", "normal", nil));
+			assert.is_nil(checks.type({}, "delivered", "headline", "chat"));
+			assert.is_nil(checks.type({}, "duplicate", "chat", nil));
+			assert.is_nil(checks.type({ more = true }, "delivered", "chat", nil), "there is more in it than an ack");
 		end);
 
 		it("E4 take an ack to who may not see the user's presence", function ()

@@ -183,6 +183,22 @@ describe("requests put in", function ()
 		assert.truthy(server:log():find("E1 duplicate; C6 the request was ours", 1, true));
 	end);
 
+	it("C6 E2 have no ack in the archive that was kept from all clients, nor has anybody one that was forged", function ()
+		local got = sent(stanzas.chat { to = "bob@localhost" });
+		bob:send(stanzas.ack("alice@localhost/alice", got.attr.id)):sync();
+		sent(stanzas.ask { to = "bob@localhost", id = "to be forged" });
+		server:connect("mallory"):send(stanzas.ack("alice@localhost/alice", "to be forged")):sync();
+		assert.same({}, alice:messages());
+		local function archived()
+			local acks = {};
+			for _, message in ipairs(archive(alice)) do acks[stanzas.acked(message) or ""] = true; end
+			return acks;
+		end
+		assert.same({ true, nil, nil }, { archived()[""], archived()[got.attr.id], archived()["to be forged"] });
+		bob:send(stanzas.ack("alice@localhost/alice", "to be forged")):sync();
+		assert.is_true(archived()["to be forged"]);
+	end);
+
 	it("C6 lose only the ack from a message that carries more", function ()
 		local got = sent(stanzas.chat { to = "bob@localhost" });
 		bob:send(stanzas.chat({ to = "alice@localhost/alice", id = "more" }, "and another thing")
@@ -218,6 +234,7 @@ describe("requests put in", function ()
 			bob:send(stanzas.ack("pm@rooms.localhost/alice", got.attr.id));
 			bob:sync();
 			assert.same({}, alice:messages());
+			assert.truthy(server:why("alice@localhost", got.attr.id):find("E1 delivered", 1, true));
 		end
 	end);
 
@@ -228,10 +245,10 @@ describe("requests put in", function ()
 			servers.wait(function () capable:sync(); return server:support_of(capable.jid) == "capable"; end);
 		end
 		-- How many acks the capable one has got, or copies, when they come to this address.
-		local function acks(to, mark)
+		local function acks(to, mark, type)
 			local got = sent(stanzas.chat { to = "bob@localhost" });
 			capable:messages();
-			bob:send(stanzas.ack(to, got.attr.id):add_child(mark or st.stanza("store", { xmlns = "urn:xmpp:hints" })));
+			bob:send(stanzas.ack(to, got.attr.id, { type = type }):add_child(mark or st.stanza("store", { xmlns = "urn:xmpp:hints" })));
 			bob:sync();
 			local count = 0;
 			for _, message in ipairs(capable:messages()) do
@@ -248,11 +265,13 @@ describe("requests put in", function ()
 		assert.equal(1, acks("alice@localhost/gone"), "Prosody takes that for the account's");
 		alice:send(alice:presence():text_tag("priority", "5")):sync();
 		for _, to in ipairs { "alice@localhost", "alice@localhost/gone" } do assert.equal(0, acks(to), "to who has a higher priority alone"); end
+		assert.equal(0, acks("alice@localhost", nil, "headline"), "which would become one of type chat");
+		assert.equal(0, acks("alice@localhost/gone", st.stanza("body"), "headline"), "which Prosody throws away");
 		alice:send(alice:presence()):sync();
 		capable:close();
 		connect("copies", true);
 		assert.equal(1, acks("alice@localhost/alice"));
-		for name, xmlns in pairs { ["no-copy"] = "urn:xmpp:hints", private = "urn:xmpp:carbons:2" } do
+		for name, xmlns in pairs { ["no-copy"] = "urn:xmpp:hints", private = "urn:xmpp:carbons:2", x = "http://jabber.org/protocol/muc#user" } do
 			assert.equal(0, acks("alice@localhost/alice", st.stanza(name, { xmlns = xmlns })), name);
 		end
 		capable:iq(st.stanza("iq", { type = "set" }):tag("disable", { xmlns = "urn:xmpp:carbons:2" }));
