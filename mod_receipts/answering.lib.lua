@@ -47,7 +47,6 @@ function answering.new(parts, guard, later)
 		resuming = setmetatable({}, { __mode = "k" }); -- session -> stanzas that a resumption proves, until it has come about
 		unsure = setmetatable({}, { __mode = "k" }); -- set of sessions that are waited for, of whose clients nothing is known yet
 		left = setmetatable({}, { __mode = "k" }); -- set of sessions that sleep for ever, and that nobody waits for any more
-		written = setmetatable({}, { __mode = "k" }); -- set of messages that were written to a connection, which proves no more
 		resumption_tokens = module:shared("/*/smacks/resumption-tokens");
 	}, mt);
 	self.answers = answers_lib.new(function (stanza) return asks(self, stanza); end, is_stored);
@@ -57,7 +56,7 @@ end
 --- What another one remembered, after a reload.
 function methods:take_over(other)
 	self.answers:take_over(other.answers, self.parts.options.answer == other.parts.options.answer);
-	self.sent_at_hibernation, self.unsure, self.written = other.sent_at_hibernation, other.unsure, other.written;
+	self.sent_at_hibernation, self.unsure = other.sent_at_hibernation, other.unsure;
 end
 
 -- The answer takes the way of the client's own stanzas. Like those it is not sent again when another module fails on that way: that may
@@ -110,9 +109,7 @@ function answer(self, session, content)
 	if is_awake(waiting) and waiting:keeps(session, content) then return; end -- its client has acked it, and is just not available yet
 	local yes, why = self.answers:arrived(session, content, support_of(self, session, content.attr.from), visible);
 	if yes then
-		-- What has waited to be answered for is not in the set, and the client may have begun to manage its stream since it was written.
-		local written = self.written[content] or not session.smacks;
-		send_answer(self, session, content, written and "D2 written to the connection" or why);
+		send_answer(self, session, content, content.written and "D2 written to the connection" or why);
 	else
 		self.parts.record(content, "not answered for "..session.full_jid..", "..why);
 	end
@@ -271,7 +268,7 @@ function methods:sent()
 	local sent = self.guard("a stanza that goes out", function (stanza, session)
 		if session.smacks or not st.is_stanza(stanza) or stanza.name ~= "message" or not asks(self, stanza) then return; end
 		local content = st.clone(stanza);
-		self.written[content] = true; -- whatever has become of the session when it is answered for
+		content.written = true; -- whatever has become of the session when it is answered for
 		self.later(0, "an answer for what was sent", function () self:answer(session, content); end);
 	end);
 	return function (stanza, session)

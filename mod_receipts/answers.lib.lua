@@ -15,6 +15,7 @@
 -- direct_at: when it came, to a full JID, as what a room sends does.
 
 local st = require "util.stanza";
+local base64 = require "util.encodings".base64.encode;
 local hmac_sha256 = require "util.hashes".hmac_sha256;
 local long_id, short_id = require "util.id".long, require "util.id".short;
 local jid_bare = require "util.jid".bare;
@@ -51,7 +52,7 @@ end
 -- @param same  answers were given for the same users: else some of what it remembers of messages may be of earlier ones
 function methods:take_over(other, same)
 	if same then self.fates:take_over(other.fates); end
-	self.prefix, self.secret, self.sending = other.prefix, other.secret, other.sending;
+	self.prefix, self.secret, self.sending = other.prefix, other.secret or self.secret, other.sending;
 end
 
 --- The user is gone.
@@ -197,10 +198,12 @@ local function mark(stanza, unarchived, private)
 	return stanza;
 end
 
--- What an answer needs.
+-- What an answer needs; and whether its proof is that it was written.
 local function brief(content)
 	local attr = content.attr;
-	return mark(st.message { from = attr.from, to = attr.to, type = attr.type, id = attr.id }, marks(content));
+	local made = mark(st.message { from = attr.from, to = attr.to, type = attr.type, id = attr.id }, marks(content));
+	made.written = content.written;
+	return made;
 end
 
 local function prove(fate, session, content)
@@ -336,8 +339,9 @@ for _, unarchived in ipairs { true, false } do
 	end
 end
 
+-- As util.id writes: else it could be told from another id.
 local function second_half(self, half)
-	return hmac_sha256(self.secret, half, true):sub(1, #half);
+	return (base64(hmac_sha256(self.secret, half)):sub(1, #half):gsub("[+/]", { ["+"] = "-", ["/"] = "_" }));
 end
 
 --- Makes the answer (rule D5).

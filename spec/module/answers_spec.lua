@@ -483,7 +483,9 @@ describe("answers", function ()
 				assert.is_true((all:arrived(phone, content("1"), "incapable", true)));
 				local answer, other = all:make("b@h/phone", content("1")), new();
 				all:watch(answer);
+				all.secret = not same and all.secret or nil; -- as before an upgrade
 				other:take_over(all, same);
+				assert.is_string(other.secret);
 				assert.is_true(other:bounced(bounce(answer)));
 				assert.is_true(all:refused(answer), "though it was sent before");
 				assert.same({ same, same and 1 or 0 }, { other:told(phone, content("1")), other.fates.count });
@@ -532,6 +534,10 @@ describe("answers", function ()
 				assert.is_false(new():bounced(bounce(answer)));
 				assert.is_false(all:bounced { attr = { id = id:sub(1, 23)..(id:sub(24) == "0" and "1" or "0"), type = i > 1 and "error" or "chat" } });
 			end
+			local letters = "";
+			for _ = 1, 50 do letters = letters..all:make("b@h/phone", private("2", "room@far/carol")).attr.id:sub(13); end
+			assert.truthy(letters:find("[G-Zg-z]"), "nor that they are made, and not drawn");
+			assert.falsy(letters:find("[^%w_-]"));
 		end);
 
 		it("D8 that bounce while they are sent are known then, once", function ()

@@ -1198,6 +1198,12 @@ suite("without the guard over clients' own acks", { options = 'receipts_answer =
 		bob:send(stanzas.ack(carol.jid, "d3"));
 		bob:sync();
 		assert.same({ "d3" }, on.acks(carol));
+		bob:send(bob:presence { to = carol.jid }):sync();
+		carol:send(stanzas.ask { to = "bob@localhost", id = "meanwhile" }):sync();
+		bob:sync();
+		bob:send(st.presence { to = carol.jid, type = "unavailable" }):sync();
+		on.proves(bob);
+		assert.same({}, on.acks(carol), "not even when that has changed since the message came");
 	end);
 end);
 
@@ -1293,6 +1299,7 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 		servers.wait(function () bob:sync(); return bob.queries; end);
 		on.ask("bob@localhost", "late");
 		servers.wait(function () return on.server:why("alice@localhost", "late"):find("not answered", 1, true); end);
+		bob:send("<enable xmlns='urn:xmpp:sm:3'/>"):sync(); -- which proves nothing of what came before
 		bob:answer_held();
 		servers.wait(function () return on.acks()[1] == "late"; end);
 		assert.truthy(on.server:why("alice@localhost", "late"):find("; answered for bob@localhost/bob, D2 written to the connection", 1, true));
@@ -1319,7 +1326,6 @@ suite("with receipts_answer_proof = \"sent\"", { options = 'receipts_answer = "o
 	end);
 end);
 
--- With mod_pep, as it is by default: what it asks the clients itself, we ask a second later.
 suite("with receipts_answer_proof = \"sent\", and offline storage", { options = 'receipts_answer = "opt-out" receipts_answer_proof = "sent"',
 	modules = { "receipts", "smacks", "offline" } }, function (on)
 	it("D2 F4 are told for what was written, though the client begins to manage its stream right after that", function ()
@@ -1335,6 +1341,7 @@ suite("with receipts_answer_proof = \"sent\", and offline storage", { options = 
 	end);
 end);
 
+-- With mod_pep, as it is by default: what it asks the clients itself, we ask a second later.
 suite("for a client of which nothing is known yet", { options = 'receipts_answer = "opt-out" smacks_hibernation_time = 1', disabled = {},
 	modules = { "receipts", "smacks", "offline" } }, function (on)
 	before_each(function ()
