@@ -509,8 +509,19 @@ describe("sending again", function ()
 			end);
 			bob:send(bob:presence());
 			assert.equal(1, #with_id(id, within(1.5)));
+			assert.falsy(server:why("alice@localhost", id):find("G1 sent again", 1, true));
 			set("unblock");
 		end
+	end);
+
+	it("G1 nor to whom the sender may not see", function ()
+		alice, bob = client("carol", RECEIPTS), client("bob", RECEIPTS);
+		local id = servers.swiftly(SOON, function (n)
+			alice:send(stanzas.ask { to = "bob@localhost", id = "stranger-"..n }):sync();
+			return "stranger-"..n;
+		end);
+		assert.equal(1, #with_id(id, within(1.5)));
+		assert.falsy(server:why("carol@localhost", id):find("G1 sent again", 1, true));
 	end);
 
 	it("G1 not to who has taken the nick of a room's occupant", function ()
@@ -520,20 +531,27 @@ describe("sending again", function ()
 			one:send(one:presence({ to = room..nick, type = type }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
 			one:sync();
 		end
-		local id = servers.swiftly(SOON, function (n)
-			local room = "room"..n.."@rooms.localhost/";
-			occupies(alice, room, "alice");
-			occupies(bob, room, "bob");
-			alice:sync();
-			alice:send(stanzas.ask({ to = room.."bob", id = "private-"..n }));
-			alice:sync();
-			assert.equal(1, #with_id("private-"..n, bob:messages()));
-			occupies(bob, room, "bob", "unavailable");
-			occupies(mallory, room, "bob");
-			return "private-"..n;
-		end);
-		bob = mallory;
-		assert.same({}, with_id(id, within(1.5)));
+		local first = bob;
+		for _, known in ipairs { true, false } do
+			bob = first;
+			local id = servers.swiftly(SOON, function (n)
+				local id = ("private-%d-%s"):format(n, known);
+				local room = ("room%d%s@rooms.localhost/"):format(n, known);
+				occupies(alice, room, "alice");
+				occupies(bob, room, "bob");
+				alice:sync();
+				if not known then server:run("local saved = prosody.hosts.localhost.modules.receipts.module.save(); "
+					.."saved.rooms.of_session[prosody.full_sessions['alice@localhost/alice']] = nil"); end -- joined before the module came
+				alice:send(stanzas.ask({ to = room.."bob", id = id }));
+				alice:sync();
+				assert.equal(1, #with_id(id, bob:messages()));
+				occupies(bob, room, "bob", "unavailable");
+				occupies(mallory, room, "bob");
+				return id;
+			end);
+			bob = mallory;
+			assert.same({}, with_id(id, within(1.5)));
+		end
 	end);
 
 	it("G1 nor is what is asked of an occupant kept, in place of what could be sent again", function ()
