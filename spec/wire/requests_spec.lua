@@ -266,7 +266,6 @@ describe("requests put in", function ()
 		alice:send(alice:presence():text_tag("priority", "5")):sync();
 		for _, to in ipairs { "alice@localhost", "alice@localhost/gone" } do assert.equal(0, acks(to), "to who has a higher priority alone"); end
 		assert.equal(0, acks("alice@localhost", nil, "headline"), "which would become one of type chat");
-		assert.equal(0, acks("alice@localhost/gone", st.stanza("body"), "headline"), "which Prosody throws away");
 		alice:send(alice:presence()):sync();
 		capable:close();
 		connect("copies", true);
