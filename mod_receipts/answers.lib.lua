@@ -4,11 +4,11 @@
 -- Proof is XEP-0198's: mod_smacks keeps what it sent to a client in a queue until the client says, with a number, how far it has
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived (proof.lib.lua): nothing else has to be
 -- counted or remembered. What is remembered (fates.lib.lua) is what has become of a message that asks, by account, the requester's full JID,
--- and id: "answered" | "acked" | "refused" | { waits = { resource -> … }, proven = { sessions }, content, outcome }
+-- and id: "answered" | "acked" | "refused" | { waits = { resource -> … }, proven = { { session, content } … }, outcome }
 --
 -- waits: the clients that it goes to, and whether one may answer by itself: "capable", "has it" (capable, and it has arrived there),
 -- "unknown" (nothing is known of it), or false. While one may, nobody is answered for.
--- proven: where it has arrived, and content: what an answer needs. It is decided on again when there is nobody to wait for.
+-- proven: where it has arrived, and as what: what an answer needs. It is decided on again when there is nobody to wait for.
 -- earlier: resource -> how many earlier messages with this id have not been proven there: theirs comes first, and proves nothing of this one.
 -- again: of an earlier message with this id nobody has been told that it arrived; nor is anybody by what becomes of this one.
 -- outcome: "answered", "acked" or "refused", in the moment in which a room may send it to another device yet, or where it is `again`.
@@ -77,7 +77,7 @@ end
 local function settle(self, account, requester, id, outcome)
 	local fate = self.fates:at(account, requester, id);
 	if is_open(fate) and (fate.again or is_moment(fate)) then
-		fate.outcome, fate.proven, fate.content = outcome, {}, nil;
+		fate.outcome, fate.proven = outcome, {};
 	else
 		self.fates:set(account, requester, id, outcome);
 	end
@@ -207,11 +207,10 @@ local function brief(content)
 end
 
 local function prove(fate, session, content)
-	fate.content = fate.content or brief(content);
-	for _, other in ipairs(fate.proven) do
-		if other == session then return; end
+	for _, one in ipairs(fate.proven) do
+		if one.session == session then return; end
 	end
-	if #fate.proven < MAX_PROVEN then table.insert(fate.proven, session); end
+	if #fate.proven < MAX_PROVEN then table.insert(fate.proven, { session = session, content = brief(content) }); end
 end
 
 -- Is what has arrived or died at this session an earlier message with the same id?
@@ -259,9 +258,8 @@ end
 -- @param now  false: it is known that it can't, or hasn't got it; nil: it is gone, and whoever has its resource next is another one
 local function stop_waiting(fate, resource, now)
 	fate.waits[resource] = now;
-	local list = {};
-	if waits(fate) then return list; end
-	for i, session in ipairs(fate.proven) do list[i] = { session = session, content = fate.content }; end
+	if waits(fate) then return {}; end
+	local list = fate.proven;
 	fate.proven = {};
 	return list;
 end
@@ -309,7 +307,7 @@ function methods:gone(session, managed)
 		local arrived = false;
 		if fate.earlier then fate.earlier[session.resource] = nil; end
 		for i = #fate.proven, 1, -1 do
-			if fate.proven[i].resource == session.resource then
+			if fate.proven[i].session.resource == session.resource then
 				table.remove(fate.proven, i);
 				arrived = true;
 			end

@@ -540,6 +540,33 @@ describe("answers", function ()
 			assert.falsy(letters:find("[^%w_-]"));
 		end);
 
+		it("D2 F4 that have waited know how each client's message has arrived", function ()
+			local tablet = { username = "b", host = "h", resource = "tablet" };
+			for _, written in ipairs { phone, laptop } do
+				all = new();
+				all:delivering("b@h", { phone, laptop, tablet }, content("1"), function (session) return session == tablet and "capable" or "incapable"; end);
+				for _, one in ipairs { phone, laptop } do
+					local came = content("1");
+					came.written = one == written or nil;
+					assert.is_false((all:arrived(one, came, "incapable", true)));
+				end
+				all:gone(phone, true);
+				local list = all:gone(tablet, true);
+				assert.same({ laptop, written == laptop or nil }, { list[1].session, list[1].content.written });
+			end
+		end);
+
+		it("D4 that could not be sent leave it to others, unless the client has acked meanwhile", function ()
+			for _, acked in ipairs { true, false } do
+				all = new();
+				all:delivering("b@h", { phone, laptop }, content("1"), unable);
+				assert.is_true(arrived(phone, "1"));
+				if acked then all:acked("b@h", "a@h/1", "1"); end
+				all:not_sent("b@h", content("1"));
+				assert.equal(not acked, arrived(laptop, "1"));
+			end
+		end);
+
 		it("D8 that bounce while they are sent are known then, once", function ()
 			local one, other = all:make("b@h/phone", content("1")), all:make("b@h/phone", content("2"));
 			for _, answer in ipairs { one, other } do all:watch(answer); end
