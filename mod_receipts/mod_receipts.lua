@@ -381,6 +381,9 @@ end
 for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end
 accounts.listen(parts, hook, hook_in_thread, guard, later); -- rule F1
 hook("presence/initial", available);
+hook("resource-unbind", function (event)
+	if asleep.is_awake(waiting) then waiting:gone(event.session); end
+end);
 hook_in_thread("account-disco-info", account_disco);
 local function lost(stanza)
 	record(stanza, "G1 what was sent again has not arrived");

@@ -9,6 +9,7 @@ local elements = module:require "elements";
 local bare_of = (module:require "jids").bare;
 
 local MAX_WAITING, MAX_SIZE = 100, 4096; -- acks of one session, and bytes in each
+local MAX_BYTES, MAX_BYTES_OF = 4194304, 32768; -- in all of the host, and in those of one session
 
 local BESIDE = new_set { "urn:xmpp:hints", "http://jabber.org/protocol/nick" }; -- what goes with an ack
 
@@ -20,29 +21,30 @@ local mt = { __index = methods };
 -- @param later  of guard.lib.lua
 function waiting.new(send, later)
 	local WEAK = { __mode = "k" };
-	-- looking: set of sessions that are looked at in a moment
-	return setmetatable({ send = send, later = later, acks = setmetatable({}, WEAK), looking = setmetatable({}, WEAK) }, mt);
+	-- acks: session -> array of acks, and their bytes; looking: set of sessions that are looked at in a moment; bytes: of all acks
+	return setmetatable({ send = send, later = later, acks = setmetatable({}, WEAK), looking = setmetatable({}, WEAK), bytes = 0 }, mt);
 end
 
 --- What another one remembered, after a reload.
 function methods:take_over(other)
-	self.acks = other.acks;
+	self.acks, self.bytes = other.acks, other.bytes;
 	for session in pairs(other.looking or {}) do self:available(session, 0); end
 end
 
 --- Keeps an ack back. Returns false when there are too many, or it is too large.
 -- @param stanza  the message; nothing of it but the ack waits, and what says how to treat it, or who sends it
 function methods:keep(session, stanza)
-	local acks = self.acks[session] or {};
+	local acks = self.acks[session] or { bytes = 0 };
 	if #acks == MAX_WAITING then return false; end
 	local attr = stanza.attr;
 	local ack = st.message({ from = attr.from, to = attr.to, id = attr.id, type = attr.type });
 	for _, tag in ipairs(stanza.tags) do
 		if elements.is_received(tag) or BESIDE:contains(tag.attr.xmlns) then ack:add_child(st.clone(tag)); end
 	end
-	if #tostring(ack) > MAX_SIZE then return false; end
+	local size = #tostring(ack);
+	if size > MAX_SIZE or acks.bytes + size > MAX_BYTES_OF or self.bytes + size > MAX_BYTES then return false; end
 	table.insert(acks, ack);
-	self.acks[session] = acks;
+	self.acks[session], acks.bytes, self.bytes = acks, acks.bytes + size, self.bytes + size;
 	return true;
 end
 
@@ -54,10 +56,21 @@ function methods:keeps(session, content)
 	return false;
 end
 
-local function send_all(self, session)
+-- Nothing of this session waits any more.
+local function take(self, session)
 	local acks = self.acks[session];
 	self.acks[session] = nil;
-	for _, ack in ipairs(acks) do
+	if acks then self.bytes = self.bytes - acks.bytes; end
+	return acks;
+end
+
+--- A session has ended.
+function methods:gone(session)
+	take(self, session);
+end
+
+local function send_all(self, session)
+	for _, ack in ipairs(take(self, session)) do
 		if session.destroyed then return; end
 		self.send(session, ack);
 	end

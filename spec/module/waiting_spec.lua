@@ -129,6 +129,31 @@ describe("acks that wait", function ()
 		assert.is_true(keep({}, 1));
 	end);
 
+	it("E4 F2 are so many bytes at most, of one session and of all that there are, until those have been sent or have gone", function ()
+		local function large(n) return stanzas.ack("a@h/1", ("x"):rep(3900)..n); end
+		local function fill(session)
+			local n = 0;
+			while waiting:keep(session, large(n)) do n = n + 1; end
+			return n;
+		end
+		local sessions, kept = {}, 0;
+		for i = 1, 500 do
+			sessions[i] = {};
+			kept = kept + fill(sessions[i]);
+		end
+		assert.equal(8, #waiting.acks[sessions[1]]);
+		assert.is_true(kept > 1000 and kept * 3900 < 4194304, kept);
+		waiting:gone(sessions[1]);
+		waiting:gone(sessions[1]);
+		assert.equal(8, fill(sessions[500]));
+		assert.equal(0, fill(sessions[1]));
+		available(sessions[2]);
+		assert.equal(8, fill(sessions[2]));
+		local other = lib.new(nil, later);
+		other:take_over(waiting);
+		assert.is_false(other:keep({}, large(1)));
+	end);
+
 	it("E4 are of four kilobytes at most, without what does not wait", function ()
 		local session = {};
 		assert.is_false(waiting:keep(session, stanzas.ack("a@h/1", ("x"):rep(4096))));
