@@ -74,7 +74,7 @@ end
 -- @param has       names of the message's bits
 -- @param verdict   what the pending table says of the ack or the bounce, nil when there is none
 -- @param injected  the request was ours
--- @param wanted    function (): does the requester's account have a client online that understands receipts?
+-- @param wanted    function (): does a client of the requester's that understands receipts get this one, or a copy of it?
 -- @param options   the module's options
 function checks.incoming(has, verdict, injected, wanted, options)
 	local plan = new_plan(has, options);

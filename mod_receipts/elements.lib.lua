@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What the elements of a stanza say, and changes to its receipt elements, all in place: callers clone first where the stanza is not theirs.
 
-local jid_host, jid_resource = require "util.jid".host, require "util.jid".resource;
+local jid_host = require "util.jid".host;
 local new_set = require "util.set".new;
 local st = require "util.stanza";
 
@@ -27,14 +27,10 @@ function elements.acked(stanza)
 	return id;
 end
 
--- Is this a private message of a room's?
-local function is_private(stanza)
-	return jid_resource(stanza.attr.to) ~= nil and stanza:get_child("x", "http://jabber.org/protocol/muc#user") ~= nil;
-end
-
---- May other clients get copies of this message, as mod_carbons sees it (XEP-0280 §6)?
+--- May other clients get copies of this message (XEP-0280 §6)? What has the mark of a room's private message mod_carbons takes for one.
 function elements.may_be_copied(stanza)
-	return not (stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints") or is_private(stanza));
+	return not (stanza:get_child("private", "urn:xmpp:carbons:2") or stanza:get_child("no-copy", "urn:xmpp:hints")
+		or stanza.attr.to and stanza:get_child("x", "http://jabber.org/protocol/muc#user"));
 end
 
 local CALLS = new_set { "urn:xmpp:jingle-message:0", "urn:xmpp:jingle-message:1", "urn:xmpp:call-invites:0" };

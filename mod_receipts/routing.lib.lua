@@ -7,16 +7,17 @@ local full_sessions, bare_sessions = prosody.full_sessions, prosody.bare_session
 
 local routing = {};
 
---- The sessions that mod_message will hand a message to. What is for a client that is gone goes to the account (but for headlines, which it
--- throws away: for them it does not matter what is said here).
+--- The sessions that mod_message will hand a message to. What is for a client that is gone goes to the account, but for headlines.
 -- @param to    bare or full JID of a local account
 -- @param type  the message's type attribute
 -- @return array
 function routing.recipients(to, type)
 	local session = full_sessions[to];
 	if session then return { session }; end
-	local online, list = bare_sessions[bare_of(to)], {};
+	local account, list = bare_of(to), {};
+	local online = bare_sessions[account];
 	if type ~= "headline" then return online and online.top_resources or list; end
+	if to ~= account then return list; end
 	for _, one in pairs(online and online.sessions or {}) do
 		if one.presence and one.priority >= 0 then table.insert(list, one); end
 	end

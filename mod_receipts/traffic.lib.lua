@@ -28,12 +28,12 @@ local bare_of, account_of = jids.bare, jids.account_of;
 
 local traffic = {};
 
--- Which clients of an account get this ack? mod_carbons copies it, but for one of a room's private message.
+-- Which clients of an account get this ack, or a copy of it?
 -- @param type  that it will have
 -- @return function (by, full JID): does that one?
-local function getting(stanza, account, type, occupant)
+local function getting(stanza, account, type)
 	local recipients = set.new(routing.recipients(stanza.attr.to or account, type));
-	local is_copied = not occupant and elements.may_be_copied(stanza);
+	local is_copied = elements.may_be_copied(stanza);
 	return function (_, jid)
 		local session = full_sessions[jid];
 		return session ~= nil and (recipients:contains(session) or is_copied and session.want_carbons);
@@ -191,7 +191,7 @@ end
 function traffic.incoming(parts, event, what, verdict, id, age, injected, type, occupant)
 	local origin, stanza = event.origin, event.stanza;
 	local options, bits, odd = parts.options, parts.engine.bits, parts.odd;
-	local account = bare_of(stanza.attr.to or origin.full_jid);
+	local account = bare_of(stanza.attr.to or origin.full_jid or stanza.attr.from); -- to oneself; a module that sends for a user has no JID
 	local user = jids.node(account);
 	if what & bits.bounce ~= 0 and is_bounced_answer(parts, stanza) then return true; end
 	-- What the table doesn't know may still be in the store: then the stanza is looked at again. What cannot be read is not judged.
@@ -226,7 +226,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 	local has, refused = checks.named(what, bits), is_refused(stanza);
 	local new_type = not refused and checks.type(has, verdict, type, stanza.attr.type) or nil;
 	local function wanted() -- rule C6
-		return parts.capabilities:of_person(account, getting(stanza, account, new_type or stanza.attr.type, occupant)) == "capable";
+		return parts.capabilities:of_person(account, getting(stanza, account, new_type or stanza.attr.type)) == "capable";
 	end
 	local plan = checks.incoming(has, verdict, injected, wanted, options);
 	plan.type = plan.received ~= "take" and new_type or nil;

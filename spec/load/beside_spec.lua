@@ -32,6 +32,9 @@ local function pick(list)
 	return list[math.random(#list)];
 end
 
+-- What may be in an ack that is not to be copied.
+local MARKS = { { "private", "urn:xmpp:carbons:2" }, { "no-copy", "urn:xmpp:hints" }, { "x", "http://jabber.org/protocol/muc#user" } };
+
 local function once_in(n)
 	return math.random(n) == 1;
 end
@@ -105,9 +108,11 @@ describe("beside a Prosody without the module", function ()
 			assert.same(expected_texts, texts, jid);
 			for ack in pairs(expected_acks) do count.kept = count.kept + (acks[ack] and 0 or 1); end
 			for ack, times in pairs(acks) do
-				count[able and "able" or "mute"] = count[able and "able" or "mute"] + 1;
 				assert.equal(1, times, jid.." "..ack);
-				if not ack:find("^sent") then (able and is_shown or mute)[jid_bare(jid)..ack:match(" .*")] = true; end
+				if not ack:find("^sent") then
+					(able and is_shown or mute)[jid_bare(jid)..ack:match(" .*")] = true;
+					count[able and "able" or "mute"] = count[able and "able" or "mute"] + 1;
+				end
 			end
 			for ack in pairs(able and expected_acks or {}) do assert.equal(1, acks[ack], jid.." lacks "..ack); end
 		end
@@ -153,9 +158,13 @@ describe("beside a Prosody without the module", function ()
 			for _, other in ipairs(online) do is_online = is_online or other == one.by; end
 			if not is_online then return; end
 			jid = one.by;
-			local to = once_in(4) and one.from:sub(1, #ROOM) ~= ROOM and jid_bare(one.from) or one.from;
+			local is_room, to = one.from:sub(1, #ROOM) == ROOM, one.from;
+			if not is_room and once_in(4) then to = jid_bare(to); elseif not is_room and once_in(6) then to = jid_bare(to).."/gone"; end
 			count.sent = count.sent + 1;
-			send(stanzas.ack(to, one.id, { id = "a"..n, type = pick { one.type, "chat", "normal" } }));
+			local ack = stanzas.ack(to, one.id, { id = "a"..n, type = pick { one.type, "chat", "normal", "headline" } });
+			local mark = not is_room and once_in(5) and pick(MARKS);
+			if mark then ack:tag(mark[1], { xmlns = mark[2] }):up(); end
+			send(ack);
 		end
 	end
 

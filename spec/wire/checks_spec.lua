@@ -295,6 +295,22 @@ suite("", function (on)
 		assert.equal("alice@localhost", on.server:run("return module.spec_by"));
 	end);
 
+	it("E1 F3 knows whose message it is also where a module sends in a user's name to the user", function ()
+		on.server:run("function module.spec_hears(event) module.spec_from = event.from; end; module:hook('receipts/delivered', module.spec_hears)");
+		finally(function () on.server:run("module:unhook('receipts/delivered', module.spec_hears)"); end);
+		on.server:connect("solo"); -- without carbons, for which mod_carbons puts in the address that Prosody has taken out
+		local function send(elements)
+			on.server:run(([[
+				local message = require "util.stanza".message({ type = "chat", from = "solo@localhost", to = "solo@localhost", id = "to oneself" })
+					:add_child(assert(require "util.xml".parse(%q)));
+				prosody.core_post_stanza({ type = "c2s", username = "solo", host = "localhost", log = module._log }, message, true);
+			]]):format(elements));
+		end
+		send("<request xmlns='"..R.."'/>");
+		send("<received xmlns='"..R.."' id='to oneself'/>");
+		assert.equal("solo@localhost", on.server:run("return module.spec_from"));
+	end);
+
 	it("E6 takes a bounce for a failure, and a later ack still wins", function ()
 		on.asked("e6");
 		on.alice_gets("mallory", stanzas.chat({ to = "alice@localhost/alice", id = "e6", type = "error" }):tag("error", { type = "cancel" }):up());

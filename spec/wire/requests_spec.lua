@@ -248,8 +248,9 @@ describe("requests put in", function ()
 		local function acks(to, mark, type)
 			local got = sent(stanzas.chat { to = "bob@localhost" });
 			capable:messages();
-			bob:send(stanzas.ack(to, got.attr.id, { type = type }):add_child(mark or st.stanza("store", { xmlns = "urn:xmpp:hints" })));
-			bob:sync();
+			local ack = stanzas.ack(to, got.attr.id, { type = type });
+			if mark then ack:add_child(mark); end
+			bob:send(ack):sync();
 			local count = 0;
 			for _, message in ipairs(capable:messages()) do
 				if tostring(message):find(got.attr.id, 1, true) then count = count + 1; end
@@ -273,6 +274,9 @@ describe("requests put in", function ()
 		for name, xmlns in pairs { ["no-copy"] = "urn:xmpp:hints", private = "urn:xmpp:carbons:2", x = "http://jabber.org/protocol/muc#user" } do
 			assert.equal(0, acks("alice@localhost/alice", st.stanza(name, { xmlns = xmlns })), name);
 		end
+		alice:send(alice:presence():text_tag("priority", "5")):sync();
+		assert.equal(0, acks("alice@localhost", st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" })), "to a bare JID, too");
+		alice:send(alice:presence()):sync();
 		capable:iq(st.stanza("iq", { type = "set" }):tag("disable", { xmlns = "urn:xmpp:carbons:2" }));
 		assert.equal(0, acks("alice@localhost/alice"));
 		capable:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
@@ -284,6 +288,21 @@ describe("requests put in", function ()
 		bob:send(stanzas.ack("c6@rooms.localhost/alice", private.attr.id));
 		bob:sync();
 		assert.same({}, alice:messages());
+	end);
+
+	it("C6 does not pass a second ack that Prosody gives nobody, and of which a client that did not ask would get a copy", function ()
+		local able = server:connect("alice@localhost/able", { features = { stanzas.xmlns } });
+		servers.wait(function () able:sync(); return server:support_of(able.jid) == "capable"; end);
+		alice:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
+		able:send(able:presence():text_tag("priority", "5")):sync();
+		local got = sent(stanzas.chat { to = "bob@localhost" });
+		for _, type in ipairs { "chat", "headline" } do bob:send(stanzas.ack("alice@localhost/gone", got.attr.id, { type = type })):sync(); end
+		local shown = 0;
+		for _, message in ipairs(able:messages()) do shown = shown + (stanzas.acked(message) and 1 or 0); end
+		assert.equal(1, shown, "the first one");
+		local copies = 0;
+		for _, message in ipairs(alice:messages()) do copies = copies + (tostring(message):find("<received ", 1, true) and 1 or 0); end
+		assert.equal(1, copies);
 	end);
 
 	it("C6 is remembered over a reload", function ()
