@@ -535,8 +535,8 @@ end
 -- @return iterator: a function that deals with one user and returns that user's name; nil when all are dealt with
 function methods:sweep()
 	local function expire_old(_, user, data)
-		if type(data) ~= "table" or self.known.at[user] then return; end
 		self.actions.drain(); -- what has made room is not told of as expired
+		if type(data) ~= "table" or self.known.at[user] then return; end
 		local entries, _, times = records.entries(data);
 		expire_others(self, user, times);
 		local last = entries[#entries];

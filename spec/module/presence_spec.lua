@@ -5,6 +5,17 @@ local paths = require "spec.support.paths";
 local lib = paths.lib("presence");
 local jid_bare = require "util.jid".bare;
 
+describe("hiding", function ()
+	it("F2 is noted from contacts only: others see nothing in any case", function ()
+		local hiding, session = paths.lib("hiding"), { roster = { ["a@far"] = {} } };
+		for i = 1, 10 do hiding.sent(session, "x"..i.."@far/1", "unavailable"); end
+		hiding.sent({}, "a@far", "unavailable");
+		assert.is_false(hiding.is_from(session, "x1@far"));
+		hiding.sent(session, "a@far/1", "unavailable");
+		assert.is_true(hiding.is_from(session, "a@far"));
+	end);
+end);
+
 describe("presence", function ()
 	it("D3 B4 is visible to who got it directly, for as long as that holds, whatever else was sent", function ()
 		math.randomseed(42);

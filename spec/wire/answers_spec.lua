@@ -1024,6 +1024,22 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 			assert.same({ "pm2" }, on.acks(carol));
 		end);
 
+		it("D5 a room that marks no private messages: the answer's id tells nothing", function ()
+			local bob = on.client("bob", NONE);
+			local function says(code) return on.server:run("local r = prosody.hosts.localhost.modules.receipts.module.save(); return "..code); end
+			local prefix = says("r.answering.answers.prefix");
+			local function begins_alike(id)
+				on.ask(bob.jid, id);
+				on.proves(bob);
+				for _, message in ipairs(on.alice:messages()) do
+					if stanzas.acked(message) == id then return message.attr.id:sub(1, #prefix) == prefix; end
+				end
+			end
+			assert.is_true(begins_alike("no room"));
+			says("r.rooms:join(prosody.full_sessions['bob@localhost/bob'], 'alice@localhost')");
+			assert.is_false(begins_alike("room"));
+		end);
+
 		it("a room that was left under another nick than it was joined under: neither", function ()
 			on.server:roster("bob", "carol@localhost", "none");
 			local bob = on.client("bob", NONE);
@@ -1155,6 +1171,22 @@ suite("with a choice that is taken back", { options = 'receipts_answer = "opt-in
 		local got = on.alice:messages();
 		assert.equal(1, #got);
 		assert.same({ "error", "1" }, { got[1].attr.type, got[1].attr.id });
+	end);
+
+	it("D4 what another server has delayed was not in offline storage, so that others may have it", function ()
+		on.friends("alice", "bob");
+		on.alice = on.client("alice", RECEIPTS);
+		local function choose(what)
+			on.server:run(("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = %q })"):format(what));
+		end
+		choose("no");
+		on.client("bob@localhost/can", RECEIPTS);
+		local cannot = on.client("bob@localhost/cannot", NONE);
+		on.alice:send(stanzas.ask({ to = "bob@localhost", id = "delayed" })
+			:tag("delay", { xmlns = "urn:xmpp:delay", from = "far.example", stamp = "2026-01-01T00:00:00Z" }):up()):sync();
+		choose("yes");
+		on.proves(cannot);
+		assert.same({}, on.acks());
 	end);
 
 	it("D1 what was answered is forgotten when receipts_answer is another, and else outlives a reload", function ()

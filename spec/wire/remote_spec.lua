@@ -17,7 +17,11 @@ local function start(how)
 	how.hosts = [[
 		modules_enabled = { "receipts" }
 		receipts_answer = "opt-out"
+		receipts_groupchat_requests = "strip"
 		VirtualHost "far.example"
+		Component "rooms.example" "muc"
+			restrict_room_creation = false
+			muc_room_locking = false
 		Component "gateway.example"
 			component_secret = "secret"
 	]];
@@ -70,6 +74,39 @@ describe("contacts elsewhere", function ()
 		alice:send(stanzas.chat { to = far.jid, id = "3" });
 		alice:sync();
 		assert.is_false(stanzas.asks(far:messages()[1]), "B4 nor for anybody once it is gone");
+	end);
+
+	it("B4 are not asked for by whom they have hidden from, though another user sees them", function ()
+		finally(befriend);
+		server:roster("carol", "far@far.example", "both");
+		server:roster("far@far.example", "carol@localhost", "both");
+		server:roster("far@far.example", "alice@localhost", "both");
+		alice = server:connect("alice", { features = { "urn:example:old" } });
+		local carol = server:connect("carol");
+		connect_far();
+		carol:sync();
+		far:send("<presence to='alice@localhost' type='unavailable'/>"):sync();
+		alice:send(stanzas.chat { to = "far@far.example", id = "hidden" }):sync();
+		assert.is_false(stanzas.asks(far:messages()[1]));
+		assert.equal("capable", server:support_of(far.jid));
+	end);
+
+	it("B1 a user of the host is asked, though so many elsewhere are", function ()
+		server:run(SAVED.."local turns = saved.capabilities.turns; turns.is_crowded = function () return true; end");
+		finally(function () server:run(SAVED.."saved.capabilities.turns.is_crowded = nil"); end);
+		local late = server:connect("late", { features = { "urn:example:late" } });
+		servers.wait(function () late:sync(); return server:support_of(late.jid) == "incapable"; end);
+	end);
+
+	it("E3 keep in a room what is taken out for users of the host", function ()
+		local occupants = { server:connect("alice") };
+		for i = 1, 5 do table.insert(occupants, server:connect("far"..i.."@far.example/r")); end
+		for i, one in ipairs(occupants) do
+			one:send(st.presence({ to = "all@rooms.example/nick"..i }):tag("x", { xmlns = "http://jabber.org/protocol/muc" })):sync();
+		end
+		for _, one in ipairs(occupants) do one:messages(); end
+		occupants[2]:send(stanzas.ask { to = "all@rooms.example", id = "gc", type = "groupchat" }):sync();
+		for i, one in ipairs(occupants) do assert.equal(i > 1, stanzas.asks(one:messages()[1]), i); end
 	end);
 
 	it("B4 are not asked for by who has unsubscribed from them, or has removed them from the roster", function ()

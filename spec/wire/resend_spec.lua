@@ -514,6 +514,14 @@ describe("sending again", function ()
 		end
 	end);
 
+	it("G1 F0 what a client sends is no bounce of a copy, though it has the copy's id", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		alice:send(stanzas.ask { to = bob.jid, id = "theirs" }):sync();
+		until_(function (got) return #with_id("theirs", got) == 2; end);
+		bob:send(stanzas.chat({ to = alice.jid, id = "theirs" }, "mine")):sync();
+		assert.equal("mine", alice:messages()[1]:get_child_text("body"));
+	end);
+
 	it("G1 nor to whom the sender may not see", function ()
 		alice, bob = client("carol", RECEIPTS), client("bob", RECEIPTS);
 		local id = servers.swiftly(SOON, function (n)
