@@ -262,7 +262,8 @@ end);
 -- Chapters C and E
 
 local waiting = asleep.later(function ()
-	return sleeping.waiting.new(guard("an ack that has waited", function (session, stanza) prosody.core_post_stanza(session, stanza, true); end), later);
+	local send = guard("an ack that has waited", function (session, stanza) prosody.core_post_stanza(session, stanza, true); end);
+	return sleeping.waiting.new(send, later, monotonic);
 end);
 
 local function available(event)
@@ -381,9 +382,6 @@ end
 for _, name in ipairs { "block", "unblock" } do module:wrap_event("iq-set/self/urn:xmpp:blocking:"..name, blocking); end
 accounts.listen(parts, hook, hook_in_thread, guard, later); -- rule F1
 hook("presence/initial", available);
-hook("resource-unbind", function (event)
-	if asleep.is_awake(waiting) then waiting:gone(event.session); end
-end);
 hook_in_thread("account-disco-info", account_disco);
 local function lost(stanza)
 	record(stanza, "G1 what was sent again has not arrived");

@@ -24,4 +24,11 @@ function routing.recipients(to, type)
 	return list;
 end
 
+--- The highest priority of an account's sessions; nil where none is available.
+function routing.top_priority(account)
+	local online = bare_sessions[account];
+	local top = online and online.top_resources and online.top_resources[1];
+	return top and top.priority;
+end
+
 return routing;

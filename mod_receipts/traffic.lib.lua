@@ -34,9 +34,10 @@ local traffic = {};
 local function getting(stanza, account, type)
 	local recipients = set.new(routing.recipients(stanza.attr.to or account, type));
 	local is_copied = elements.may_be_copied(stanza);
+	local top = full_sessions[stanza.attr.to] == nil and routing.top_priority(account); -- whom mod_carbons leaves to mod_message
 	return function (_, jid)
 		local session = full_sessions[jid];
-		return session ~= nil and (recipients:contains(session) or is_copied and session.want_carbons);
+		return session ~= nil and (recipients:contains(session) or is_copied and session.want_carbons and session.priority ~= top);
 	end;
 end
 

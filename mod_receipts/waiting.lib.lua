@@ -6,10 +6,13 @@ local new_set = require "util.set".new;
 local st = require "util.stanza";
 
 local elements = module:require "elements";
-local bare_of = (module:require "jids").bare;
+local jids = module:require "jids";
+
+local bare_sessions = prosody.bare_sessions;
+local bare_of = jids.bare;
 
 local MAX_WAITING, MAX_SIZE = 100, 4096; -- acks of one session, and bytes in each
-local MAX_BYTES, MAX_BYTES_OF = 4194304, 32768; -- in all of the host, and in those of one session
+local MAX_BYTES, MAX_BYTES_OF = 4194304, 65536; -- in all of the host, and in those of one user
 
 local BESIDE = new_set { "urn:xmpp:hints", "http://jabber.org/protocol/nick" }; -- what goes with an ack
 
@@ -17,17 +20,50 @@ local waiting = {};
 local methods = {};
 local mt = { __index = methods };
 
---- @param send   function (session, stanza): as if the client sent it now
--- @param later  of guard.lib.lua
-function waiting.new(send, later)
+--- @param send       function (session, stanza): as if the client sent it now
+-- @param later      of guard.lib.lua
+-- @param monotonic  function (): seconds, that nobody sets
+function waiting.new(send, later, monotonic)
 	local WEAK = { __mode = "k" };
-	-- acks: session -> array of acks, and their bytes; looking: set of sessions that are looked at in a moment; bytes: of all acks
-	return setmetatable({ send = send, later = later, acks = setmetatable({}, WEAK), looking = setmetatable({}, WEAK), bytes = 0 }, mt);
+	-- acks: session -> array of acks, and their bytes; looking: set of sessions that are looked at in a moment; bytes: of all acks, as far as is
+	-- known; counted: when it was
+	return setmetatable({ send = send, later = later, acks = setmetatable({}, WEAK), looking = setmetatable({}, WEAK),
+		bytes = 0, counted = -math.huge, monotonic = monotonic }, mt);
+end
+
+-- Sessions may go without a word: what they leave is the collector's, and not known until it is counted.
+local function recount(self)
+	self.bytes = 0;
+	for session, acks in pairs(self.acks) do
+		acks.bytes = acks.bytes or 0;
+		if session.destroyed then self.acks[session] = nil; else self.bytes = self.bytes + acks.bytes; end
+	end
+end
+
+local function bytes_of_user(self, session)
+	local online, bytes = bare_sessions[jids.account_of(session)], 0;
+	for _, one in next, online and online.sessions or {} do
+		local acks = self.acks[one];
+		bytes = bytes + (acks and acks.bytes or 0);
+	end
+	return bytes;
+end
+
+-- Is there room for so many bytes more?
+local function has_room(self, session, size)
+	if bytes_of_user(self, session) + size > MAX_BYTES_OF then return false; end
+	local time = self.monotonic();
+	if self.bytes + size > MAX_BYTES and time - self.counted >= 1 then
+		recount(self);
+		self.counted = time;
+	end
+	return self.bytes + size <= MAX_BYTES;
 end
 
 --- What another one remembered, after a reload.
 function methods:take_over(other)
-	self.acks, self.bytes = other.acks, other.bytes;
+	self.acks = other.acks;
+	recount(self);
 	for session in pairs(other.looking or {}) do self:available(session, 0); end
 end
 
@@ -42,7 +78,7 @@ function methods:keep(session, stanza)
 		if elements.is_received(tag) or BESIDE:contains(tag.attr.xmlns) then ack:add_child(st.clone(tag)); end
 	end
 	local size = #tostring(ack);
-	if size > MAX_SIZE or acks.bytes + size > MAX_BYTES_OF or self.bytes + size > MAX_BYTES then return false; end
+	if size > MAX_SIZE or not has_room(self, session, size) then return false; end
 	table.insert(acks, ack);
 	self.acks[session], acks.bytes, self.bytes = acks, acks.bytes + size, self.bytes + size;
 	return true;
@@ -56,21 +92,10 @@ function methods:keeps(session, content)
 	return false;
 end
 
--- Nothing of this session waits any more.
-local function take(self, session)
-	local acks = self.acks[session];
-	self.acks[session] = nil;
-	if acks then self.bytes = self.bytes - acks.bytes; end
-	return acks;
-end
-
---- A session has ended.
-function methods:gone(session)
-	take(self, session);
-end
-
 local function send_all(self, session)
-	for _, ack in ipairs(take(self, session)) do
+	local acks = self.acks[session];
+	self.acks[session], self.bytes = nil, self.bytes - acks.bytes;
+	for _, ack in ipairs(acks) do
 		if session.destroyed then return; end
 		self.send(session, ack);
 	end

@@ -1,18 +1,20 @@
 -- SPDX-License-Identifier: MIT
 -- waiting.lib.lua: acks that wait until their client is available (rule E4).
 
-local lib = require "spec.support.paths".lib("waiting");
+local paths = require "spec.support.paths";
+local lib = paths.lib("waiting");
 local stanzas = require "spec.support.stanzas";
 
 describe("acks that wait", function ()
 	local waiting, sent, timers;
+	local function clock() return 0; end
 	local function later(seconds, _, work) table.insert(timers, { seconds = seconds, work = work }); end
 	before_each(function ()
 		sent, timers = {}, {};
 		waiting = lib.new(function (session, stanza)
 			table.insert(sent, stanza.attr.id or true);
 			if session.dies then session.destroyed = true; end
-		end, later);
+		end, later, clock);
 	end);
 	local function run(seconds)
 		local timer = table.remove(timers, 1);
@@ -26,6 +28,7 @@ describe("acks that wait", function ()
 		run(0);
 	end
 	local function keep(session, n)
+		session.username, session.host = session.username or "u", "h";
 		return waiting:keep(session, stanzas.ack("a@h/1", "x"..n, { id = tostring(n) }));
 	end
 
@@ -72,8 +75,8 @@ describe("acks that wait", function ()
 	end);
 
 	it("E4 are all that waits of a message, with what says how to treat it, and who sends it", function ()
-		local session, got = {}, nil;
-		waiting = lib.new(function (_, stanza) got = stanza; end, later);
+		local session, got = { username = "u", host = "h" }, nil;
+		waiting = lib.new(function (_, stanza) got = stanza; end, later, clock);
 		local message = stanzas.ack("a@h/1", "x", { from = "b@h/2", id = "1", type = "chat", ["xml:lang"] = "en" })
 			:text_tag("body", "hi"):tag("store", { xmlns = "urn:xmpp:hints" }):up()
 			:tag("nick", { xmlns = "http://jabber.org/protocol/nick" }):text("Bob"):up():tag("request", { xmlns = stanzas.xmlns }):up();
@@ -104,7 +107,7 @@ describe("acks that wait", function ()
 	it("E4 wait over a reload, and then go the new way", function ()
 		local session, sent_by_other = {}, {};
 		keep(session, 1);
-		local other = lib.new(function (_, stanza) table.insert(sent_by_other, stanza.attr.id); end, later);
+		local other = lib.new(function (_, stanza) table.insert(sent_by_other, stanza.attr.id); end, later, clock);
 		other:take_over(waiting);
 		available(session, other);
 		assert.same({ {}, { "1" } }, { sent, sent_by_other });
@@ -115,7 +118,7 @@ describe("acks that wait", function ()
 		keep(session, 1);
 		waiting:available(session, 0);
 		timers = {}; -- as an unload stops them
-		local other = lib.new(function (_, stanza) table.insert(sent, stanza.attr.id); end, later);
+		local other = lib.new(function (_, stanza) table.insert(sent, stanza.attr.id); end, later, clock);
 		other:take_over(waiting);
 		session.presence = true;
 		run(0);
@@ -129,33 +132,48 @@ describe("acks that wait", function ()
 		assert.is_true(keep({}, 1));
 	end);
 
-	it("E4 F2 are so many bytes at most, of one session and of all that there are, until those have been sent or have gone", function ()
+	it("E4 F2 are so many bytes at most, of one user and of all, until they have been sent or their session has gone", function ()
+		local time = 0;
+		waiting = lib.new(function () end, later, function () return time; end);
 		local function large(n) return stanzas.ack("a@h/1", ("x"):rep(3900)..n); end
 		local function fill(session)
 			local n = 0;
 			while waiting:keep(session, large(n)) do n = n + 1; end
 			return n;
 		end
-		local sessions, kept = {}, 0;
-		for i = 1, 500 do
-			sessions[i] = {};
-			kept = kept + fill(sessions[i]);
+		local users, kept = {}, 0;
+		local function user(i)
+			local account = { sessions = { {}, {} } };
+			for _, session in ipairs(account.sessions) do session.username, session.host = "u"..i, "h"; end
+			paths.bare_sessions["u"..i.."@h"] = account;
+			return account.sessions;
 		end
-		assert.equal(8, #waiting.acks[sessions[1]]);
+		finally(function () for i in pairs(users) do paths.bare_sessions["u"..i.."@h"] = nil; end end);
+		for i = 1, 100 do
+			users[i] = user(i);
+			kept = kept + fill(users[i][1]) + fill(users[i][2]);
+		end
+		assert.same({ 16, nil }, { #waiting.acks[users[1][1]], waiting.acks[users[1][2]] }, "a user's other session has no more");
 		assert.is_true(kept > 1000 and kept * 3900 < 4194304, kept);
-		waiting:gone(sessions[1]);
-		waiting:gone(sessions[1]);
-		assert.equal(8, fill(sessions[500]));
-		assert.equal(0, fill(sessions[1]));
-		available(sessions[2]);
-		assert.equal(8, fill(sessions[2]));
-		local other = lib.new(nil, later);
+		assert.equal(0, fill(users[100][1]));
+		available(users[1][1]);
+		assert.equal(16, fill(users[100][1]));
+		users[2][1].destroyed = true;
+		assert.equal(0, fill(users[1][1]), "that was looked at a moment ago");
+		time = 1;
+		assert.equal(16, fill(users[1][1]));
+		paths.bare_sessions["u3@h"], users[3] = nil, {}; -- as a WebSocket's may go
+		collectgarbage();
+		collectgarbage();
+		time = 2;
+		assert.equal(16, fill(users[2][2]));
+		local other = lib.new(nil, later, function () return time; end);
 		other:take_over(waiting);
-		assert.is_false(other:keep({}, large(1)));
+		assert.same({ waiting.bytes, false }, { other.bytes, other:keep(users[4][2], large(1)) });
 	end);
 
 	it("E4 are of four kilobytes at most, without what does not wait", function ()
-		local session = {};
+		local session = { username = "u", host = "h" };
 		assert.is_false(waiting:keep(session, stanzas.ack("a@h/1", ("x"):rep(4096))));
 		local many = stanzas.ack("a@h/1", "x");
 		for _ = 1, 100 do many:tag("received", { xmlns = stanzas.xmlns, id = "x" }):up(); end

@@ -291,7 +291,7 @@ describe("requests put in", function ()
 	end);
 
 	it("C6 does not pass a second ack that Prosody gives nobody, and of which a client that did not ask would get a copy", function ()
-		local able = server:connect("alice@localhost/able", { features = { stanzas.xmlns } });
+		local able = server:connect("alice@localhost/able", { features = { stanzas.xmlns }, carbons = true });
 		servers.wait(function () able:sync(); return server:support_of(able.jid) == "capable"; end);
 		alice:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
 		able:send(able:presence():text_tag("priority", "5")):sync();
