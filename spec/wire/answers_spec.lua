@@ -1152,12 +1152,13 @@ suite("by default", {}, function (on)
 end);
 
 suite("with a choice that is taken back", { options = 'receipts_answer = "opt-in"' }, function (on)
+	local function choose(what)
+		on.server:run(("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = %q })"):format(what));
+	end
+
 	it("D1 E6 nobody takes a later message with the same id for the one that was answered", function ()
 		on.friends("alice", "bob");
 		on.alice = on.client("alice", RECEIPTS);
-		local function choose(what)
-			on.server:run(("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = %q })"):format(what));
-		end
 		choose("yes");
 		local one = on.client("bob@localhost/1", NONE);
 		on.ask("bob@localhost", "1");
@@ -1176,9 +1177,6 @@ suite("with a choice that is taken back", { options = 'receipts_answer = "opt-in
 	it("D4 what another server has delayed was not in offline storage, so that others may have it", function ()
 		on.friends("alice", "bob");
 		on.alice = on.client("alice", RECEIPTS);
-		local function choose(what)
-			on.server:run(("prosody.hosts.localhost.modules.receipts.module.save().preferences:set('bob', { answer = %q })"):format(what));
-		end
 		choose("no");
 		on.client("bob@localhost/can", RECEIPTS);
 		local cannot = on.client("bob@localhost/cannot", NONE);
