@@ -6,7 +6,7 @@ local st = require "util.stanza";
 local jid_join = require "util.jid".join;
 
 local answers_lib = module:require "answers";
-local jids = module:require "jids";
+local account_of = (module:require "jids").account_of;
 local is_awake = module:require "asleep".is_awake;
 local elements = module:require "elements";
 local in_thread = (module:require "guard").in_thread;
@@ -15,7 +15,6 @@ local proof = module:require "proof";
 local routing = module:require "routing";
 
 local full_sessions = prosody.full_sessions;
-local account_of = jids.account_of;
 
 local MOMENT = 0.1; -- seconds
 
@@ -63,9 +62,7 @@ end
 -- have been behind those that stored or sent it.
 local function send_answer(self, session, content, why)
 	local account, client = account_of(session), session.full_jid; -- it may end while another module waits
-	local joined = self.parts.rooms:of(session);
-	local occupant = joined ~= nil and joined[jids.bare(content.attr.from)] == true;
-	local made, own = self.answers:make(client, content, occupant), self.parts.own;
+	local made, own = self.answers:make(client, content, self.parts.rooms:has(session, content.attr.from)), self.parts.own;
 	own[made] = true;
 	self.answers:watch(made);
 	local ok, err = pcall(prosody.core_post_stanza, session, made, true);

@@ -58,8 +58,7 @@ end
 local function is_another_in(room, session, rooms)
 	local online = bare_sessions[bare_of(session.full_jid)]; -- none any more when this is its last session's end
 	for _, other in next, online and online.sessions or {} do
-		local joined = rooms:of(other);
-		if joined and joined[room] then return true; end
+		if rooms:has(other, room) then return true; end
 	end
 	return false;
 end

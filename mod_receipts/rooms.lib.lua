@@ -2,7 +2,7 @@
 -- Which rooms a session is in: rule E1 needs to know room occupants. Whoever joins a room says so in the presence that joins it
 -- (XEP-0045 §7.2); and a room tells whoever it puts out.
 
-local jid_bare = require "util.jid".bare;
+local jid_bare = (module:require "jids").bare;
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
@@ -16,6 +16,7 @@ local methods = {};
 local mt = { __index = methods };
 
 function rooms.new()
+	-- of_session: session -> set of rooms (bare JIDs)
 	return setmetatable({ of_session = setmetatable({}, { __mode = "k" }) }, mt);
 end
 
@@ -24,9 +25,10 @@ function methods:take_over(other)
 	for session, joined in next, other.of_session do self.of_session[session] = joined; end
 end
 
---- The set of the rooms (bare JIDs) that a session is in; nil when it is in none.
-function methods:of(session)
-	return self.of_session[session];
+--- Is this address (bare or full) that of a room that the session is in, or of an occupant there?
+function methods:has(session, jid)
+	local joined = self.of_session[session];
+	return joined ~= nil and joined[jid_bare(jid)] == true;
 end
 
 --- Takes note of a room.

@@ -77,8 +77,7 @@ end
 
 -- Is a room occupant addressed, if it is a full JID?
 local function to_occupant(parts, origin, to, what)
-	local joined = parts.rooms:of(origin);
-	return what & parts.engine.bits.occupant ~= 0 or joined ~= nil and joined[bare_of(to)] == true;
+	return what & parts.engine.bits.occupant ~= 0 or parts.rooms:has(origin, to);
 end
 
 -- Rule G1. To a room occupant nothing is sent again.

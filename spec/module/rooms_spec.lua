@@ -16,26 +16,28 @@ describe("rooms", function ()
 	end
 
 	it("are those that a session has joined and not left", function ()
-		assert.is_nil(rooms:of(session));
+		assert.is_nil(rooms.of_session[session]);
 		for _, type in ipairs { "unavailable", "error" } do
 			joins("one@muc/nick");
 			joins("two@muc/nick");
-			assert.same({ ["one@muc"] = true, ["two@muc"] = true }, rooms:of(session));
+			assert.same({ ["one@muc"] = true, ["two@muc"] = true }, rooms.of_session[session]);
+			assert.same({ true, true, false, false }, { rooms:has(session, "one@muc"), rooms:has(session, "two@muc/other"),
+				rooms:has(session, "three@muc/nick"), rooms:has({}, "one@muc") });
 			assert.equal("one@muc", sends("one@muc/nick", type));
-			assert.same({ ["two@muc"] = true }, rooms:of(session));
+			assert.same({ ["two@muc"] = true }, rooms.of_session[session]);
 		end
-		assert.is_nil(rooms:of {});
+		assert.is_nil(rooms.of_session[{}]);
 	end);
 
 	it("are neither joined nor left by other presence", function ()
 		assert.is_nil(sends("one@muc/nick", "unavailable"));
 		assert.is_nil(sends("one@muc/nick"));
 		assert.is_nil(joins("one@muc/nick", "subscribe"));
-		assert.is_nil(rooms:of(session));
+		assert.is_nil(rooms.of_session[session]);
 		joins("one@muc/nick");
 		assert.is_nil(sends("friend@h/r", "unavailable"));
 		assert.is_nil(sends("one@muc/other")); -- a change of nick, or of show
-		assert.same({ ["one@muc"] = true }, rooms:of(session));
+		assert.same({ ["one@muc"] = true }, rooms.of_session[session]);
 	end);
 
 	-- What a room sends of a nick, with these codes, to whoever has it.
@@ -53,12 +55,12 @@ describe("rooms", function ()
 			for _, codes in ipairs { code.." 110", "110 "..code } do
 				joins("one@muc/nick");
 				assert.equal("one@muc", rooms:told(session, says(codes)), codes);
-				assert.same({}, rooms:of(session));
+				assert.same({}, rooms.of_session[session]);
 			end
 		end
 		joins("one@muc/nick");
 		assert.equal("one@muc", rooms:told(session, says("110"):tag("destroy"):up()));
-		assert.same({}, rooms:of(session));
+		assert.same({}, rooms.of_session[session]);
 	end);
 
 	it("B4 are not left by who is told of anything else there, or of having left before", function ()
@@ -70,13 +72,13 @@ describe("rooms", function ()
 		} do
 			assert.is_nil(rooms:told(session, presence), what);
 		end
-		assert.same({ ["one@muc"] = true }, rooms:of(session));
+		assert.same({ ["one@muc"] = true }, rooms.of_session[session]);
 	end);
 
 	it("are taken over", function ()
 		joins("one@muc/nick");
 		local other = lib.new();
 		other:take_over(rooms);
-		assert.same({ ["one@muc"] = true }, other:of(session));
+		assert.same({ ["one@muc"] = true }, other.of_session[session]);
 	end);
 end);

@@ -66,7 +66,7 @@ describe("a reload", function ()
 		assert.equal("1 1", server:run(STATE.."return r.reports.counts.requests.client..' '..r.reports.counts.outcomes.delivered"));
 		assert.equal("true", server:run(STATE.."return #r.decisions:about('alice@localhost', 'noted') > 0"));
 		assert.equal("true", server:run(STATE..("return r.answering.answers:bounced { attr = { type = 'error', id = %q } }"):format(id)));
-		assert.equal("true", server:run(STATE.."local rooms = r.rooms:of(prosody.full_sessions['alice@localhost/alice']);"
+		assert.equal("true", server:run(STATE.."local rooms = r.rooms.of_session[prosody.full_sessions['alice@localhost/alice']];"
 			.."return rooms['room@rooms.localhost']"));
 	end);
 
@@ -165,8 +165,8 @@ describe("a module that comes late", function ()
 			alice:sync();
 		end
 		assert.equal("true", server:run("return "..modulemanager..".load('localhost', 'receipts') ~= nil"));
-		assert.equal("room@rooms.localhost", server:run(STATE.."local list = {}; for room in pairs(r.rooms:of(prosody.full_sessions["
-			.."'alice@localhost/alice'])) do table.insert(list, room); end return table.concat(list, ' ')"));
+		assert.equal("room@rooms.localhost", server:run(STATE.."local list = {}; for room in pairs(r.rooms.of_session[prosody.full_sessions["
+			.."'alice@localhost/alice']]) do table.insert(list, room); end return table.concat(list, ' ')"));
 	end);
 
 	it("A3 knows clients and rooms also after a reload that was forced where it could not save", function ()
@@ -181,7 +181,7 @@ describe("a module that comes late", function ()
 		server:run("prosody.hosts.localhost.modules.receipts.module.save = function () error('no memory'); end");
 		server:reload();
 		assert.equal("capable", known());
-		assert.equal("true", server:run(STATE.."return r.rooms:of(prosody.full_sessions['alice@localhost/alice'])['room@rooms.localhost']"));
+		assert.equal("true", server:run(STATE.."return r.rooms.of_session[prosody.full_sessions['alice@localhost/alice']]['room@rooms.localhost']"));
 		local bob = server:connect("bob");
 		server:roster("bob", "alice@localhost", "both");
 		bob:send(stanzas.ack("alice@localhost/alice", "1"));

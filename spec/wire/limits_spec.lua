@@ -53,7 +53,7 @@ describe("limits", function ()
 					for _, value in pairs(set or {}) do n = n + (value == true and 1 or count(value)); end
 					return n;
 				end
-				return count(session.directed).." directed, "..count(r.presence.index[session]).." in the index, "..count(r.rooms:of(session)).." rooms";
+				return count(session.directed).." directed, "..count(r.presence.index[session]).." in the index, "..count(r.rooms.of_session[session]).." rooms";
 			]]);
 		end
 		bob:send(bob:presence { to = "carl@localhost" }):send(stanzas.ack("carl@localhost", "carl's")):sync();
