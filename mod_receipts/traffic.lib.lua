@@ -111,7 +111,7 @@ function traffic.content(parts, event, what)
 	end
 	if origin.destroyed then return; end -- while a store was read for that
 	if not yes then
-		if attr.id and sender ~= "capable" then
+		if sender ~= "capable" then
 			parts.decisions:note(account_of(origin), time_now(), attr.id, attr.from, attr.to, NOT_ASKED[why]);
 		end
 		return;

@@ -324,13 +324,14 @@ describe("by default", function ()
 		assert.is_false(stanzas.asks(bob:messages()[1]));
 	end);
 
-	it("F4 C1 it is noted why nobody is asked, whatever the user wants; nothing of what has no id", function ()
+	it("F4 C1 it is noted why nobody is asked, whatever the user wants, of what has no id too", function ()
 		local server = servers.start();
 		finally(function () server:stop(); end);
 		server:run("prosody.hosts.localhost.modules.receipts.module:open_store('receipts_preferences'):set('alice', { ask = 'no' })");
 		local alice = server:connect("alice");
 		for _, id in ipairs { "1", false } do alice:send(stanzas.chat { to = "bob@localhost", id = id or nil }); end
 		alice:sync();
-		assert.equal("C1 not asked for, the recipient is not known to support receipts", server:why("alice@localhost", nil));
+		local unknown = "C1 not asked for, the recipient is not known to support receipts";
+		assert.equal(unknown.."; "..unknown, server:why("alice@localhost", nil));
 	end);
 end);
