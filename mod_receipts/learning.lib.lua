@@ -93,8 +93,15 @@ function learning.listen(capabilities, rooms, libs, hiding, hook)
 		-- Who unsubscribes is shown nothing more, and need not be told so: a Prosody at the other end sends no unavailable presence.
 		if type == "unsubscribe" then capabilities:hidden(bare_of(to), bare_of(stanza.attr.from)); end
 	end
-	-- Cancels a subscription by a stanza that passes none of the events below.
-	hook("roster-item-removed", function (event) capabilities:hidden(event.jid, event.username.."@"..module.host); end);
+	-- Cancels subscriptions by stanzas that pass none of the events below, and to who only had the user's presence sends no other.
+	hook("roster-item-removed", function (event)
+		local account = event.username.."@"..module.host;
+		capabilities:hidden(event.jid, account);
+		local online = bare_sessions[account];
+		for _, session in next, online and online.sessions or {} do
+			if session.directed then libs.presence.directed(session, event.jid, "unavailable"); end
+		end
+	end);
 	hook("pre-presence/bare", presence_out);
 	hook("pre-presence/host", presence_out);
 	hook("pre-presence/full", function (event)

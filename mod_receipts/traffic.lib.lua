@@ -33,7 +33,7 @@ local traffic = {};
 -- @return function (by, full JID): does that one?
 local function getting(stanza, account, type)
 	local recipients = set.new(routing.recipients(stanza.attr.to or account, type));
-	local is_copied = elements.may_be_copied(stanza);
+	local is_copied = type ~= "groupchat" and elements.may_be_copied(stanza); -- see also carbons.lib.lua
 	local top = full_sessions[stanza.attr.to] == nil and routing.top_priority(account); -- whom mod_carbons leaves to mod_message
 	return function (_, jid)
 		local session = full_sessions[jid];

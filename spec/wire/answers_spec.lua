@@ -941,6 +941,13 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 				bob:send("<presence to='carol@localhost' type='unsubscribed'/>");
 				bob:sync();
 			end },
+			{ "directed presence of before a subscription that went with the roster item", false, function (carol, bob)
+				bob:send(bob:presence { to = carol.jid });
+				bob:sync();
+				on.server:roster("bob", "carol@localhost", "from");
+				local remove = st.stanza("iq", { type = "set" }):tag("query", { xmlns = "jabber:iq:roster" });
+				bob:iq(remove:tag("item", { jid = "carol@localhost", subscription = "remove" }));
+			end },
 			{ "directed presence that is sent anew after that was taken back from the bare JID", true, function (carol, bob)
 				bob:send(bob:presence { to = carol.jid });
 				bob:send("<presence to='carol@localhost' type='unavailable'/>");

@@ -305,6 +305,18 @@ describe("requests put in", function ()
 		assert.equal(1, copies);
 	end);
 
+	it("C6 does not pass a second ack of type groupchat to a client that did not ask, as nobody gets a copy", function ()
+		local able = server:connect("alice@localhost/able", { features = { stanzas.xmlns }, carbons = true });
+		servers.wait(function () able:sync(); return server:support_of(able.jid) == "capable"; end);
+		local got = sent(stanzas.chat { to = "bob@localhost" });
+		local function acks(type)
+			bob:send(stanzas.ack("alice@localhost/alice", got.attr.id, { type = type })):sync();
+			alice:sync();
+			return #alice:messages();
+		end
+		assert.same({ 1, 0 }, { acks("chat"), acks("groupchat") });
+	end);
+
 	it("C6 is remembered over a reload", function ()
 		local got = sent(stanzas.chat { to = "bob@localhost" });
 		server:reload();
