@@ -17,13 +17,15 @@ function inspection.new(host, now, parts)
 	return setmetatable({ host = host, now = now, parts = parts }, mt);
 end
 
---- The user and the account that a JID of this host stands for; or nil and what is wrong with the JID.
+--- The user and the account that a JID of this host stands for; or nil and what is wrong with the JID. Not every kind of authentication can
+-- tell who exists: then anybody may.
 function methods:user(jid)
 	local prepped = jid_prep(jid);
 	local user, host = jid_split(prepped);
 	if not user then return nil, ("%q is not the JID of a user, like romeo@%s"):format(tostring(jid), self.host); end
 	if host ~= self.host then return nil, prepped.." is not a user of "..self.host; end
-	if not self.parts.exists(user) then return nil, "There is no user "..jid_join(user, host); end
+	local exists, why = self.parts.exists(user);
+	if not exists and why ~= "method not implemented" then return nil, "There is no user "..jid_join(user, host); end
 	return user, jid_join(user, host);
 end
 

@@ -119,15 +119,16 @@ local definitions = {
 	receipts_flush_interval = duration("5s", "1s", "1h");
 };
 
--- A value as Lua has it, in one line. Of what is in a table, tables are not shown: no option has such.
+-- A value as Lua has it, in one line. Of what is in a table, tables are not shown: no option has such. Tables are read as they are: what
+-- the configuration has from a variable of its own may be one of 13.0's, which raises errors for what it has not.
 local function written(value, inside)
 	if type(value) == "string" then return (("%q"):format(value):gsub("\\\n", "\\n")); end
 	if type(value) ~= "table" then return tostring(value); end
 	if next(value) == nil then return "{}"; end
 	if inside then return "{ … }"; end
 	local list, named = {}, {};
-	for i, item in ipairs(value) do list[i] = written(item, true); end
-	for key, item in pairs(value) do
+	for i = 1, rawlen(value) do list[i] = written(rawget(value, i), true); end
+	for key, item in next, value do
 		if not (math.type(key) == "integer" and key >= 1 and key <= #list) then
 			local name = type(key) == "string" and key:find("^[%a_][%w_]*$") and key or "["..written(key, true).."]";
 			table.insert(named, name.." = "..written(item, true));

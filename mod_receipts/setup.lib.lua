@@ -73,7 +73,8 @@ end
 -- Does Prosody keep statistics that mod_http_openmetrics can show? What statsd gets it does not keep.
 local function measures(config)
 	local provider = config.global("statistics");
-	return provider ~= "statsd" and (provider or tonumber(config.global("statistics_interval")));
+	if provider == nil then return tonumber(config.global("statistics_interval")) ~= nil; end
+	return provider == "internal" or tostring(provider):sub(1, 1) == ":"; -- this is a module of Lua's, which may do what it likes
 end
 
 --- Features that are on and can do nothing.

@@ -60,15 +60,15 @@ function shell.stats(self, host)
 		table.insert(list, views.sum(list));
 	end
 	local titles, rows, row_of = { "", numbers = true }, {}, {};
+	for i, line in ipairs(views.statistics(list[#list])) do -- of all, where there are more than one: so it has every line
+		rows[i] = { line[1] };
+		row_of[line[1]] = rows[i];
+	end
 	for column, statistics in ipairs(list) do
 		titles[column + 1] = statistics.host;
 		for _, line in ipairs(views.statistics(statistics)) do
-			local label, text = table.unpack(line);
-			if not row_of[label] then
-				row_of[label] = { label };
-				table.insert(rows, row_of[label]);
-			end
-			row_of[label][column + 1] = text;
+			local row = row_of[line[1]];
+			row[column + 1] = line[2];
 		end
 	end
 	for _, row in ipairs(rows) do -- a host has no line for what it has never thrown away
@@ -138,6 +138,14 @@ function shell.forget(_, jid)
 	if not count then return nil, complete; end
 	return true, views.count(count, "message").." forgotten"
 		..(complete and "" or ", and what was stored, which has not been read");
+end
+
+-- Prosody gives a shell that was open before the module came the commands, and nothing to print to.
+for name, command in pairs(shell) do
+	shell[name] = function (self, ...)
+		if not self.session then return nil, "This shell was open before mod_receipts was loaded: leave it, and open it anew"; end
+		return command(self, ...);
+	end;
 end
 
 return shell;

@@ -38,6 +38,14 @@ describe("inspection", function ()
 		assert.same({ nil, "\"h\" is not the JID of a user, like romeo@h" }, { inspection:forget("h") });
 	end);
 
+	it("F4 nobody is unknown where authentication cannot tell who exists", function ()
+		local why;
+		function parts.exists() return nil, why; end
+		assert.same({ nil, "There is no user a@h" }, { inspection:user("a@h") });
+		why = "method not implemented";
+		assert.same({ "a", "a@h" }, { inspection:user("a@h") });
+	end);
+
 	it("F4 what cannot be read is not taken for nothing, and why not is told where it is known", function ()
 		local problem;
 		function parts.store.load() return false, problem; end

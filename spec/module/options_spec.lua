@@ -125,6 +125,14 @@ describe("options", function ()
 		assert.truthy(warnings[1]:find('^Option receipts_answer_components = { "romeo@example.org" } is not valid'), warnings[1]);
 	end);
 
+	it("are told of where the configuration has them from a variable of its own, which 13.0 wraps", function ()
+		local function fail(_, key) error("Unknown config option operation: '"..key.."'", 2); end
+		local wrapped = setmetatable({ host = "*", option_name = "gateways" }, { __index = setmetatable({}, { __index = fail }) });
+		local options, warnings = read { receipts_answer_components = wrapped };
+		assert.same({}, options.answer_components);
+		assert.truthy(warnings[1]:find('^Option receipts_answer_components = { host = "%*", option_name = "gateways" } is not valid'), warnings[1]);
+	end);
+
 	it("are all covered here", function ()
 		for name in pairs(lib.definitions) do
 			assert.is_table(right[name], name);

@@ -106,9 +106,10 @@ describe("F5 setup", function ()
 		assert.is_false(well);
 		assert.truthy(text:find('idle: metrics are not shown: .*statistics = "internal"'));
 		assert.falsy(text:find("off: metrics", 1, true));
-		assert.is_false(select(2, check({ statistics = "statsd", statistics_interval = 30 }, "smacks", "carbons", "http_openmetrics")),
-			"statsd gets them, and keeps none to be shown");
-		for _, config in ipairs { { statistics = "internal" }, { statistics_interval = 30 } } do
+		for provider, why in pairs { statsd = "it gets them, and keeps none to be shown", prometheus = "Prosody has no such provider" } do
+			assert.is_false(select(2, check({ statistics = provider, statistics_interval = 30 }, "smacks", "carbons", "http_openmetrics")), why);
+		end
+		for _, config in ipairs { { statistics = "internal" }, { statistics_interval = 30 }, { statistics = ":mine" } } do
 			assert.is_true(select(2, check(config, "smacks", "carbons", "http_openmetrics")));
 		end
 	end);

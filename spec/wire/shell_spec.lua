@@ -80,9 +80,12 @@ describe("the shell", function ()
 		for i = 1, 7 do hosts[i] = ('VirtualHost "h%d.localhost"'):format(i); end
 		local many = servers.start { modules = { "receipts", "admin_shell" }, hosts = table.concat(hosts, "\n") };
 		finally(function () many:stop(); end);
-		many:connect("alice"):send(stanzas.ask { to = "bob@localhost", id = "1" }):sync();
+		local asking = many:connect("alice");
+		asking:send(stanzas.ask { to = "bob@localhost", id = "1" }):sync();
+		many:connect("mallory"):send(stanzas.ack("alice@localhost/alice", "1")):sync(); -- who may not see her
 		local text = many:prosodyctl("shell", "receipts", "stats");
 		assert.equal(9, #line(text, ""), text);
+		assert.truthy(text:find("Removed: hidden.*Errors caught"), "where it stands of one host, though the first has no such line:\n"..text);
 		many:run("require 'core.hostmanager'.activate('h8.localhost')");
 		text = many:prosodyctl("shell", "receipts", "stats");
 		assert.same({ { "all" }, { "1" } }, { line(text, ""), line(text, "Asked for by clients") });
@@ -318,6 +321,13 @@ describe("the shell", function ()
 		says(operators, "`"..missing.."`");
 		modules("load", "localhost", "receipts");
 		says(shell("stats", "localhost"), "Delivered");
+	end);
+
+	it("F4 a shell that was open before the module came is told to be opened anew", function ()
+		for _, command in ipairs { "stats", "why" } do -- such a shell has Prosody's table of commands, and not one of its own
+			local told = server:run(("return select(2, module:shared('/*/admin_shell/env').receipts:%s('alice@localhost'))"):format(command));
+			assert.equal("This shell was open before mod_receipts was loaded: leave it, and open it anew", told);
+		end
 	end);
 
 	it("F4 the shell may come later than the module", function ()
