@@ -92,9 +92,9 @@ return function (data)
 		ttl = TTL, now = function () return now; end, monotonic = function () return now; end, cpu = os.clock;
 		log = log, failed = failed, drain = drain;
 		expired = function (entry) assert(type(entry.from) == "string" and type(entry.id) == "string" and entry.time < now); end;
-		exists = function (user) return not gone[user]; end, any_exist = function () return true; end;
+		is_deleted = function (user) return gone[user]; end;
 		deleted = function (user)
-			assert(gone[user] and stored[user] == nil, "taken for deleted");
+			assert(gone[user], "taken for deleted");
 			store:forget(user);
 		end;
 	});

@@ -13,7 +13,8 @@ local bare_sessions = prosody.bare_sessions;
 
 local accounts = {};
 
---- Is there such a user? Whoever is online is one: anonymous users are in no list.
+--- Is there such a user? For Prosody whoever is online is one, so that anonymous users are. Not every kind of authentication can tell.
+-- @return boolean; nil and "method not implemented" where that cannot be told
 function accounts.exists(user)
 	return user_exists(user, module.host);
 end
@@ -23,30 +24,30 @@ local function provider()
 	return prosody.hosts[module.host].users.name;
 end
 
--- Are accounts in Prosody's own storage? That tells when it fails; others may say of everybody then that there is no such user.
+-- Are accounts in Prosody's own storage? That tells when it fails; others may say of everybody then that there is no such user, and
+-- prosodyctl deletes none of theirs.
 local function are_stored()
 	local name = provider();
 	return name == "internal_plain" or name == "internal_hashed";
 end
 
-local store;
+local store, somebody;
 
---- Has this user an account? That of who is online may be gone: another process that deletes it ends no session.
-function accounts.has(user)
-	if not are_stored() then return accounts.exists(user); end
-	store = store or module:open_store("accounts");
-	local account, err = retries.attempt(store, "get", user);
-	return account ~= nil or err ~= nil;
-end
-
-local somebody;
-
---- Are there any? Asked when somebody has none: so the store is open. SQL reads all names to tell the first: so that is kept, and looked up.
-function accounts.any()
-	if not are_stored() or somebody and store:get(somebody) then return true; end
+-- Are there any accounts? Files that are gone for a while, as with a mount that is lost, tell of nobody. SQL reads all names to tell the
+-- first: so that is kept, and looked up.
+local function are_any()
+	if somebody and store:get(somebody) then return true; end
 	local next_user, state, first = store:users();
 	somebody = next_user(state, first);
 	return somebody ~= nil;
+end
+
+--- Has another process deleted this account, as prosodyctl does? That tells nobody, and ends no session.
+function accounts.is_deleted(user)
+	if not are_stored() then return false; end
+	store = store or module:open_store("accounts");
+	local account, err = retries.attempt(store, "get", user);
+	return account == nil and err == nil and are_any();
 end
 
 local to_look_up = {}; -- set of users whose last session has just ended, unless by this process's deleting them
@@ -102,8 +103,11 @@ function accounts.listen(parts, hook, hook_in_thread, guard, later)
 			parts.resend:forget(jid_join(event.username, event.host));
 		end
 	end));
-	-- The account is a new one. Of one of that name, which another process has deleted, something may be in memory.
-	hook_in_thread("user-registered", function (event) accounts.deleted(parts, event.username); end);
+	-- The account is a new one. Of one of that name, which another process has deleted, something may be in memory, as may be a storage.
+	hook_in_thread("user-registered", function (event)
+		accounts.deleted(parts, event.username);
+		parts.preferences:remove(event.username);
+	end);
 	-- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
 	hook("resource-bind", function (event) parts.preferences:forget(event.session.username); end);
 	hook("resource-unbind", function (event)

@@ -158,7 +158,7 @@ pending:limit(limits);
 -- What the libs take of each other: each says which of these. A reload hands it over.
 local parts = lineage.first {
 	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports;
-	exists = accounts.exists, has_account = accounts.has;
+	exists = accounts.exists, is_deleted = accounts.is_deleted;
 	own = setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
 };
 -- Deals with the entries that were evicted to make room.
@@ -172,7 +172,7 @@ local function complaint() -- one for each store: what is said of one is not to 
 end
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
 	ttl = options.expire_after, now = time_now, monotonic = monotonic, cpu = os.clock, log = log;
-	drain = parts.drain, exists = accounts.has, any_exist = accounts.any;
+	drain = parts.drain, is_deleted = accounts.is_deleted;
 	failed = complaint();
 	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
 	deleted = function (user) accounts.deleted(parts, user); end;

@@ -68,6 +68,12 @@ function methods:forget(user)
 	self.no_answers:set(user, nil);
 end
 
+--- The user is a new one, of the name of one who is gone.
+function methods:remove(user)
+	self:forget(user);
+	return retries.attempt(self.store, "set", user, nil);
+end
+
 --- Does the server answer for this user? (rule D1) Returns false and the reason when that cannot be read now.
 function methods:answers_for(user)
 	if self.no_answers.at[user] then return false; end

@@ -43,9 +43,8 @@ local mt = { __index = methods };
 --                 drain(): deals with the entries that the table has evicted; it calls dropped(). What is gone must be known to be
 --                 before anything is read, written, or forgotten;
 --                 expired(entry): what only the store knew of is over its time, and removed;
---                 exists(user): is there an account of that name? That of a user who is online may be gone, too
---                 any_exist(): are there any accounts? Files that are gone for a while, as with a mount that is lost, tell of nobody
---                 deleted(user): there is not any more, as another process may have deleted an account. It is to call forget()
+--                 is_deleted(user): has another process deleted the account?
+--                 deleted(user): it has. It is to call forget()
 function store.new(host, pending, stores, actions)
 	pending:journal();
 	return lineage.first(setmetatable({
@@ -274,20 +273,16 @@ local function purge(self, user)
 	return true;
 end
 
--- Has another process deleted this account, as prosodyctl does? It tells nobody. Where accounts are looked up may fail, and not say so:
--- so it counts only if the store has nothing either, for what it had went with the account, and if others have theirs still. Some
--- authentication cannot tell, nor can any that is unloaded, as all modules of a host are when it is deactivated.
 local function is_deleted(self, user)
-	local ok, exists, why = pcall(self.actions.exists, user);
-	if not ok or exists or why == "method not implemented" then return false; end
-	local data, err = attempt(self, self.keyval, "get", user);
-	if data ~= nil or err ~= nil then return false; end
-	local listed, any = pcall(self.actions.any_exist);
-	return listed and any;
+	local ok, deleted = pcall(self.actions.is_deleted, user);
+	return ok and deleted;
 end
 
+-- Of one that this process has deleted there is nothing to tell.
 local function take_for_deleted(self, user)
-	self.actions.log("info", "The account %s was deleted by another process: what was pending of it is forgotten", user);
+	if self.pending:count(jid_join(user, self.host)) > 0 then
+		self.actions.log("info", "The account %s was deleted by another process: what was pending of it is forgotten", user);
+	end
 	self.actions.deleted(user);
 end
 
@@ -507,6 +502,7 @@ function methods:leave(user)
 	self.actions.drain();
 	local _, entries = self.pending:expire(DOOMSDAY, MAX_OF_ONE, jid_join(user, self.host));
 	for _, entry in ipairs(entries) do self:dropped(entry); end
+	if self.gone[user] then self.gone[user], self.purged[user] = nil, true; end -- some storage keeps an empty table for who has no records left
 	self.known:set(user, nil);
 	self.rests[user] = nil;
 end
@@ -534,7 +530,8 @@ end
 -- kept of who has been deleted since; one user a call.
 -- @return iterator: a function that deals with one user and returns that user's name; nil when all are dealt with
 function methods:sweep()
-	local function expire_old(_, user, data)
+	local function expire_old(_, user, data, err)
+		if not data and err then return complain(self, "read", user, err); end
 		self.actions.drain(); -- what has made room is not told of as expired
 		if type(data) ~= "table" or self.known.at[user] then return; end
 		local entries, _, times = records.entries(data);
@@ -561,7 +558,7 @@ function methods:sweep()
 			elseif self.others.at[user] and not self.busy[user] and not self.purged[user] then
 				read(self, user, loaded); -- they may be over their time by now
 			end
-		elseif user and not self.busy[user] and not self.purged[user] then
+		elseif user and not self.busy[user] and not self.purged[user] and not is_recent(self, self.reading.down) then
 			read(self, user, expire_old);
 		end
 		return user;

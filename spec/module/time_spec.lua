@@ -10,7 +10,7 @@ local store_lib = paths.lib("store");
 local upkeep_lib = paths.lib("upkeep");
 
 local HOUR, DAY = 3600, 86400;
-local function exists() return true; end
+local function is_deleted() return false; end
 local EXPIRE_AFTER, OVERDUE_AFTER = 3 * DAY, 1.25 * HOUR; -- the clock is set on the hour, when some are not overdue yet
 local ROUND = 10; -- upkeep looks for what is overdue so often
 
@@ -49,7 +49,7 @@ describe("a week", function ()
 		};
 		function parts.drain() end
 		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
-			ttl = EXPIRE_AFTER, now = now, monotonic = monotonic, cpu = os.clock, failed = error, drain = parts.drain, exists = exists;
+			ttl = EXPIRE_AFTER, now = now, monotonic = monotonic, cpu = os.clock, failed = error, drain = parts.drain, is_deleted = is_deleted;
 			expired = function (entry) upkeep_lib.expired(entry, now(), parts); end;
 		});
 		local function count(outcome, id)
@@ -214,7 +214,7 @@ describe("a storage that takes its time", function ()
 		local parts = { options = { expire_after = 7 * DAY, overdue_after = HOUR, flush_interval = 5 }, pending = pending };
 		function parts.drain() end
 		parts.store = store_lib.new("h", pending, { keyval = keyval, map = map }, {
-			ttl = 7 * DAY, now = now, monotonic = now, cpu = os.clock, failed = error, drain = parts.drain, expired = error, exists = exists;
+			ttl = 7 * DAY, now = now, monotonic = now, cpu = os.clock, failed = error, drain = parts.drain, expired = error, is_deleted = is_deleted;
 		});
 		upkeep_lib.start(add_timer, log, function (_, handler) return handler; end, now, now, parts);
 		while clock < began + seconds do

@@ -558,8 +558,9 @@ describe("the end of an anonymous user's last session", function ()
 		assert.equal("1", pending());
 	end);
 
-	it("F1 removes what was written, with the next writing, and nothing from a store that has nothing of them", function ()
-		start("\tallow_anonymous_storage = true\n");
+	for _, storage in ipairs { "internal", "memory" } do it("F1 removes what was written, with the next writing, and nothing from a store that has "
+		.."nothing of them: "..storage, function ()
+		start(("\tallow_anonymous_storage = true\n\tstorage = %q\n"):format(storage));
 		local writes = count_writes();
 		local one, other = guest(), guest();
 		local function stored()
@@ -577,7 +578,7 @@ describe("the end of an anonymous user's last session", function ()
 		assert.equal("0", pending());
 		server:run(GUESTS.."r.store:flush_all()");
 		assert.equal("2", writes());
-	end);
+	end); end
 
 	it("F1 F2 is noticed where they are let in in the old way", function ()
 		start(nil, "anonymous_login = true");

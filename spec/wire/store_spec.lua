@@ -318,6 +318,44 @@ describe("storage for those who want nothing on disk", function ()
 	end);
 end);
 
+describe("what is kept in memory alone of an account that another process deletes", function ()
+	it("F1 D1 goes with it all the same, and a namesake starts clean", function ()
+		local server = servers.start { options = 'authentication = "internal_plain"\n'
+			..'storage = { receipts = "memory", receipts_preferences = "memory" }\nreceipts_flush_interval = "1h"' };
+		finally(function () server:stop(); end);
+		for _, user in ipairs { "controller", "alice" } do server:prosodyctl("register", user, "localhost", "secret"); end
+		local alice = server:connect("alice");
+		local function ask(id)
+			alice:send(stanzas.ask { to = "bob@localhost", id = id }):sync();
+			return server:run(STATE.."r.store:flush_all(); return tostring(r.pending:count('alice@localhost'))");
+		end
+		assert.equal("1", ask("1"));
+		server:run(STATE.."assert(r.preferences:set('alice', { answer = 'yes', ask = 'no' }))");
+		assert.equal(0, (select(2, server:prosodyctl("unregister", "alice", "localhost"))));
+		assert.equal("0", ask("2"));
+		server:run([[
+			require "core.usermanager".create_user("alice", "secret", "localhost");
+			prosody.hosts.localhost.events.fire_event("user-registered", { username = "alice", host = "localhost" });
+		]]);
+		assert.equal("default default", server:run(STATE.."local wanted = r.preferences:get('alice'); return wanted.answer..' '..wanted.ask"));
+	end);
+end);
+
+describe("an account that Prosody knows nothing of while its authentication cannot be reached", function ()
+	it("F1 is not taken for deleted", function ()
+		local server = servers.start { options = 'receipts_flush_interval = "1h"' };
+		finally(function () server:stop(); end);
+		local alice = server:connect("alice");
+		alice:send(stanzas.ask { to = "bob@localhost", id = "1" }):sync();
+		alice:close();
+		server:run("prosody.hosts.localhost.users.user_exists = function () return false; end");
+		servers.wait(function () return server:run("return tostring(prosody.bare_sessions['alice@localhost'])") == "nil"; end);
+		server:run(STATE.."for _ in r.store:sweep() do end; assert(r.store:flush_all())");
+		assert.equal("1", server:run(STATE.."return tostring(r.pending:count('alice@localhost'))"));
+		assert.falsy(server:log():find("another process", 1, true));
+	end);
+end);
+
 describe("a storage that refuses a store", function ()
 	it("F1 keeps the module from loading, with a line that says what to do, and costs no message", function ()
 		local server = servers.start();
