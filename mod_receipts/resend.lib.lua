@@ -2,12 +2,13 @@
 -- Rule G1: a content message without an ack is delivered again, while a client that can ack is online. Off by default: XEP-0184 §4
 -- advises against it without an agreement, and a client known to support receipts is taken for one.
 --
--- kept[requester, id] = { to -> { content, attempts left, delay until the next look } }. In memory only.
--- corrections[requester, id, to whom: a bare JID] = id of the latest correction of that message, while that is kept.
+-- kept[requester: a bare JID] = set of { content; from, person: bare JIDs, of the requester and of who was asked; corrects: id of the message that
+-- it corrects, if any; left: attempts; delay until the next look; age; timer: of that }. In memory only.
 -- copies[requester, id, who was asked: a bare JID] = { client's full JID -> how many were sent there that have not bounced }, also when
 -- nothing is kept any more.
 
 local new_cache = require "util.cache".new;
+local count = require "util.iterators".count;
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;
 local jid_node = require "util.jid".node;
@@ -39,7 +40,7 @@ local mt = { __index = methods };
 --                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza)
 function resend.new(attempts, after, actions)
 	return setmetatable({
-		attempts = attempts, after = after, actions = actions, kept = {}, count = 0, count_of = {}, corrections = {};
+		attempts = attempts, after = after, actions = actions, kept = {}, count = 0;
 		copies = new_cache(MAX_KEPT);
 		passing = setmetatable({}, { __mode = "k" }); -- event that a message passes -> function () that keeps it
 	}, mt);
@@ -79,12 +80,8 @@ function resend.watch(self, hook, priority, lost)
 	end
 end
 
-local function key_of(requester, id)
-	return requester.."\0"..id;
-end
-
 local function key_between(requester, id, asked)
-	return key_of(jid_bare(requester), id).."\0"..jid_bare(asked);
+	return jid_bare(requester).."\0"..id.."\0"..jid_bare(asked);
 end
 
 local function count_copy(self, attr, jid)
@@ -105,28 +102,24 @@ function methods:bounced(stanza)
 end
 
 local function forget(self, message)
-	local attr = message.content.attr;
-	local from = jid_bare(attr.from);
-	local key = key_of(from, attr.id);
+	local theirs = self.kept[message.from];
 	message.timer:stop();
-	self.kept[key][attr.to] = nil;
-	if next(self.kept[key]) == nil then self.kept[key] = nil; end
-	if message.corrects then self.corrections[message.corrects] = nil; end
+	theirs[message] = nil;
+	if next(theirs) == nil then self.kept[message.from] = nil; end
 	self.count = self.count - 1;
-	self.count_of[from] = self.count_of[from] > 1 and self.count_of[from] - 1 or nil;
 end
 
--- Forgets those of these messages for which `which` holds.
--- @param messages  as in `kept`; nil: none
-local function forget_those(self, messages, which)
-	for _, message in pairs(messages or {}) do
+-- Forgets those of a requester's messages for which `which` holds. They are so few that all are looked at.
+-- @param which  function (message): neither waits nor keeps another one
+local function forget_of(self, requester, which)
+	for message in pairs(self.kept[requester] or {}) do
 		if which(message) then forget(self, message); end
 	end
 end
 
--- The same of all that are kept.
+-- The same of all requesters'.
 local function forget_all_those(self, which)
-	for _, messages in pairs(self.kept) do forget_those(self, messages, which); end
+	for requester in pairs(self.kept) do forget_of(self, requester, which); end
 end
 
 --- Nothing is sent again any more.
@@ -136,10 +129,7 @@ end
 
 --- The user is gone, and what they sent, or were sent, is not sent again: a namesake is somebody else.
 function methods:forget(account)
-	forget_all_those(self, function (message)
-		local attr = message.content.attr;
-		return jid_bare(attr.from) == account or jid_bare(attr.to) == account;
-	end);
+	forget_all_those(self, function (message) return message.from == account or message.person == account; end);
 end
 
 local function is_pending(self, message)
@@ -149,13 +139,12 @@ end
 
 --- Something has come of a message with this id: if it is not awaited any more it makes room for others.
 function methods:settled(requester, id)
-	forget_those(self, self.kept[key_of(requester, id)], function (message) return not is_pending(self, message); end);
+	forget_of(self, requester, function (message) return message.content.attr.id == id and not is_pending(self, message); end);
 end
 
 local function is_kept(self, message)
-	local attr = message.content.attr;
-	local of_id = self.kept[key_of(jid_bare(attr.from), attr.id)];
-	return of_id ~= nil and of_id[attr.to] == message;
+	local theirs = self.kept[message.from];
+	return theirs ~= nil and theirs[message] ~= nil;
 end
 
 local function look(self, message)
@@ -204,44 +193,36 @@ function methods:keep(stanza, stamp)
 	local attr = stanza.attr;
 	local from = jid_bare(attr.from);
 	if not attr.to or attr.to == from or is_fleeting(stanza) then return; end -- to oneself; mod_carbons puts in the address
-	local key = key_of(from, attr.id);
-	local earlier = self.kept[key] and self.kept[key][attr.to];
-	if earlier then forget(self, earlier); end
+	forget_of(self, from, function (message)
+		local earlier = message.content.attr;
+		return earlier.id == attr.id and earlier.to == attr.to;
+	end);
 	self.copies:set(key_between(from, attr.id, attr.to), nil);
-	local count = self.count_of[from] or 0;
-	if self.count >= MAX_KEPT or count >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
+	local theirs = self.kept[from] or {};
+	if self.count >= MAX_KEPT or count(pairs(theirs)) >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
 	local content = st.clone(stanza);
 	content:remove_children("store", xmlns_hints);
 	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = module.host, stamp = stamp }):text(elements.SENT_AGAIN):up()
 		-- Archives and other devices have the first one.
 		:tag("no-store", { xmlns = xmlns_hints }):up():tag("no-copy", { xmlns = xmlns_hints }):up()
 		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();
-	local corrected = overtaken(stanza);
-	local message = { content = content, left = self.attempts, delay = self.after, age = 0 };
-	if corrected then
-		message.corrects = key_between(from, corrected, attr.to);
-		self.corrections[message.corrects] = attr.id;
-	end
-	self.kept[key] = self.kept[key] or {};
-	self.kept[key][attr.to] = message;
+	local message = { content = content, from = from, person = jid_bare(attr.to), corrects = overtaken(stanza) };
+	message.left, message.delay, message.age = self.attempts, self.after, 0;
+	theirs[message] = true;
+	self.kept[from] = theirs;
 	self.count = self.count + 1;
-	self.count_of[from] = count + 1;
 	message.timer = self.actions.later(self.after, function () look(self, message); end);
-end
-
--- Forgets what a requester has sent to a person with this id.
-local function forget_between(self, requester, id, person)
-	forget_those(self, self.kept[key_of(requester, id)], function (message) return jid_bare(message.content.attr.to) == person; end);
 end
 
 --- What this sender has said by an earlier message to the same person is no longer so: that is not sent again, nor what has corrected it
 -- before, since each correction names the first message (XEP-0308 §3).
 function methods:overtake(attr, id)
 	if not attr.from or not attr.to then return; end
-	local requester, person = jid_bare(attr.from), jid_bare(attr.to);
-	local correction = self.corrections[key_between(requester, id, person)];
-	forget_between(self, requester, id, person);
-	if correction and correction ~= attr.id then forget_between(self, requester, correction, person); end -- it may be sent once more
+	local person = jid_bare(attr.to);
+	forget_of(self, jid_bare(attr.from), function (message)
+		local earlier = message.content.attr.id;
+		return message.person == person and (earlier == id or message.corrects == id and earlier ~= attr.id); -- it may be sent once more
+	end);
 end
 
 -- Stream management will deliver it to this session by itself.

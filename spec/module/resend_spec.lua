@@ -49,7 +49,7 @@ describe("resend", function ()
 		for name, xmlns in pairs { ["no-store"] = "urn:xmpp:hints", ["no-copy"] = "urn:xmpp:hints", private = "urn:xmpp:carbons:2" } do
 			assert.is_table(stanza:get_child(name, xmlns), name.." archives and other devices have the first one");
 		end
-		assert.same({ 0, {}, {} }, { resend.count, resend.count_of, resend.kept });
+		assert.same({ 0, {} }, { resend.count, resend.kept });
 	end);
 
 	it("G1 says by one hint alone what archives are to do, whatever the first one said", function ()
@@ -166,8 +166,8 @@ describe("resend", function ()
 			resend:keep(st.message({ from = from, to = "b@h", id = tostring(id) }, "hi"), "2026-01-01T00:00:00Z");
 		end
 		resend:forget("a@h");
-		assert.same({ 1, { ["c@h"] = 1 } }, { resend.count, resend.count_of });
-		assert.equal(1, #timers, "nor is it held by a timer");
+		assert.same({ 1, 1 }, { resend.count, #timers }, "nor is it held by a timer");
+		assert.is_nil(resend.kept["a@h"]);
 		tick();
 		assert.equal(1, #delivered);
 		assert.equal("c@h/r", delivered[1][2].attr.from);
@@ -189,7 +189,7 @@ describe("resend", function ()
 		start(3);
 		for i = 1, 5 do keep(tostring(i)); end
 		resend:stop();
-		assert.same({ {}, 0, {} }, { timers, resend.count, resend.count_of });
+		assert.same({ {}, 0, {} }, { timers, resend.count, resend.kept });
 	end);
 
 	it("G1 delivers nothing that has come to something while it was looked for clients, or while another client got it", function ()
@@ -246,7 +246,27 @@ describe("resend", function ()
 		start(2);
 		keep("1", "old");
 		keep("1", ("x"):rep(20000));
-		assert.same({ {}, {}, 0, {} }, { timers, delivered, resend.count, resend.count_of });
+		assert.same({ {}, {}, 0, {} }, { timers, delivered, resend.count, resend.kept });
+	end);
+
+	it("G1 forgets what has corrected a message before, of which one has gone to each of a person's clients", function ()
+		local function correct(id, to)
+			local stanza = st.message({ from = "a@h/r", to = to, id = id }, "hi"):tag("replace", { xmlns = "urn:xmpp:message-correct:0", id = "first" }):up();
+			resend:overtake(stanza.attr, "first");
+			resend:keep(stanza, "2026-01-01T00:00:00Z");
+		end
+		start(1);
+		correct("second", "b@h/1");
+		correct("second", "b@h/2");
+		correct("other", "c@h");
+		assert.equal(3, resend.count);
+		tick(); -- the first of them is not sent again any more
+		correct("third", "b@h");
+		assert.same({ 2, 2 }, { resend.count, #timers });
+		while timers[1] do tick(); end
+		local ids = {};
+		for i, one in ipairs(delivered) do ids[i] = one[2].attr.id; end
+		assert.same({ "second", "other", "third" }, ids);
 	end);
 
 	it("G1 D4 knows copies, also those of another server, and takes no message for one that was delayed by something else", function ()

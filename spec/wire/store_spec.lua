@@ -460,9 +460,9 @@ describe("an account that another process deletes while its user is online", fun
 	local function kept()
 		return server:run(STATE..[[
 			local n = 0;
-			for key, of_id in pairs(r.resend.kept) do
-				for to in pairs(of_id) do
-					if key:find("alice@localhost", 1, true) == 1 or to == "alice@localhost" then n = n + 1; end
+			for from, theirs in pairs(r.resend.kept) do
+				for message in pairs(theirs) do
+					if from == "alice@localhost" or message.content.attr.to == "alice@localhost" then n = n + 1; end
 				end
 			end
 			return r.pending:count("alice@localhost").." "..n;
