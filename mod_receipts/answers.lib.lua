@@ -4,7 +4,7 @@
 -- Proof is XEP-0198's: mod_smacks keeps what it sent to a client in a queue until the client says, with a number, how far it has
 -- got. So the queue itself tells, at the moment of <a/> or <resume/>, which messages have arrived (proof.lib.lua): nothing else has to be
 -- counted or remembered. What is remembered (fates.lib.lua) is what has become of a message that asks, by account, the requester's full JID,
--- and id: "answered" | "acked" | "refused" | { waits = { resource -> … }, proven = { { session, content } … }, outcome }
+-- and id: { waits = { resource -> … }, proven = { { session, content } … }, outcome }; or one of SETTLED, of which nothing else matters any more.
 --
 -- waits: the clients that it goes to, and whether one may answer by itself: "capable", "has it" (capable, and it has arrived there),
 -- "unknown" (nothing is known of it), or false. While one may, nobody is answered for.
@@ -34,6 +34,9 @@ local AT_ONCE = 1; -- seconds in which a room sends a message to all devices wit
 local MAX_PROVEN = 5; -- sessions; one of them will answer
 local MAX_ID = 1023; -- bytes in an id, as in the engine; longer ones are not answered
 
+-- One each for all accounts, and so not to be changed.
+local SETTLED = { answered = { outcome = "answered" }, acked = { outcome = "acked" }, refused = { outcome = "refused" } };
+
 local answers = { MAX_ID = MAX_ID };
 local methods = {};
 local mt = { __index = methods };
@@ -60,14 +63,8 @@ function methods:forget(account)
 	self.fates:forget(account);
 end
 
--- "answered", "acked" or "refused"; nil while it is none of these, or not known.
-local function outcome_of(fate)
-	if type(fate) == "table" then return fate.outcome; end
-	return fate;
-end
-
 local function is_open(fate)
-	return type(fate) == "table" and not fate.outcome;
+	return fate ~= nil and not fate.outcome;
 end
 
 local function is_moment(fate)
@@ -79,13 +76,13 @@ local function settle(self, account, requester, id, outcome)
 	if is_open(fate) and (fate.again or is_moment(fate)) then
 		fate.outcome, fate.proven = outcome, {};
 	else
-		self.fates:set(account, requester, id, outcome);
+		self.fates:set(account, requester, id, SETTLED[outcome]);
 	end
 end
 
 -- Is this a message that a room has just sent to another device with the same nick?
 local function goes_on(fate, sessions, direct)
-	if type(fate) ~= "table" or not direct or not is_moment(fate) then return false; end
+	if not fate or not direct or not is_moment(fate) then return false; end
 	for _, session in ipairs(sessions) do
 		if fate.waits[session.resource] ~= nil then return false; end
 	end
@@ -119,7 +116,7 @@ function methods:delivering(account, sessions, content, support_of, is_copy, lat
 	if is_copy and not is_open(fate) then return; end
 	local direct = to ~= nil and to ~= jid_bare(to);
 	if not is_copy and not goes_on(fate, sessions, direct) then
-		local again = is_open(before) or type(before) == "table" and before.again;
+		local again = before and (not before.outcome or before.again);
 		fate = { waits = {}, proven = {}, direct_at = direct and monotonic() or nil, again = again or nil };
 	end
 	for _, session in ipairs(sessions) do
@@ -165,7 +162,7 @@ end
 -- @param visible  may the requester see the user's presence?
 -- @param stored   it was in offline storage; of interest only where nothing is known of it
 function answers.decide(fate, support, visible, stored)
-	local outcome = outcome_of(fate);
+	local outcome = fate and fate.outcome;
 	if outcome then
 		return false, "D4 "..outcome.." already";
 	elseif support ~= "incapable" then
@@ -215,7 +212,7 @@ end
 
 -- Is what has arrived or died at this session an earlier message with the same id?
 local function is_earlier(fate, session)
-	local earlier, resource = type(fate) == "table" and fate.earlier, session.resource;
+	local earlier, resource = fate and fate.earlier, session.resource;
 	if not earlier or not earlier[resource] then return false; end
 	earlier[resource] = earlier[resource] > 1 and earlier[resource] - 1 or nil;
 	return true;
@@ -251,7 +248,8 @@ end
 -- @param account  of the client that it was decided on for
 function methods:not_sent(account, content)
 	local from, id = content.attr.from, content.attr.id;
-	if outcome_of(self.fates:get(account, from, id)) == "answered" then self.fates:set(account, from, id, { waits = {}, proven = {} }); end
+	local fate = self.fates:get(account, from, id);
+	if fate and fate.outcome == "answered" then self.fates:set(account, from, id, { waits = {}, proven = {} }); end
 end
 
 -- This client is not waited for any more. Returns what is to be decided on again, now that there are none.
@@ -322,10 +320,8 @@ end
 --- Has the requester been told that it arrived? Of what was lost in a session's queue this is to be asked in its order.
 function methods:told(session, content)
 	local fate = self.fates:get(account_of(session), content.attr.from, content.attr.id);
-	if type(fate) == "table" and fate.again and fate.outcome then
-		return fate.waits[session.resource] ~= nil and not is_earlier(fate, session);
-	end
-	return outcome_of(fate) ~= nil;
+	if not fate or not fate.outcome then return false; end
+	return not fate.again or fate.waits[session.resource] ~= nil and not is_earlier(fate, session);
 end
 
 -- Without attributes, to be cloned: that takes a third of the time of making it. By their marks.

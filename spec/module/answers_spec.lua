@@ -14,8 +14,8 @@ describe("answers", function ()
 			assert.is_false((lib.decide(nil, client, true, true)), client);
 		end
 		assert.is_false((lib.decide(nil, "incapable", false, true)));
-		assert.is_false((lib.decide("answered", "incapable", true)));
-		assert.is_false((lib.decide("acked", "incapable", true)));
+		assert.is_false((lib.decide({ outcome = "answered" }, "incapable", true)));
+		assert.is_false((lib.decide({ outcome = "acked" }, "incapable", true)));
 		assert.is_false((lib.decide({ waits = { laptop = false, phone = true } }, "incapable", true)));
 	end);
 

@@ -92,7 +92,7 @@ local function decisions()
 	end
 	local answers = paths.lib("answers");
 	for _, client in ipairs { "capable", "incapable", "unknown", "silent" } do
-		for _, fate in ipairs { "answered", "acked", "refused", { waits = { phone = true } }, false } do
+		for _, fate in ipairs { { outcome = "answered" }, { outcome = "acked" }, { outcome = "refused" }, { waits = { phone = true } }, false } do
 			for _, visible in ipairs { true, false } do note((select(2, answers.decide(fate, client, visible)))); end
 		end
 	end
