@@ -174,21 +174,11 @@ function methods:delivering(account, content, event)
 	end, is_copy, self.parts.late[event]); -- by now: a block list may have been read
 end
 
---- A client of an account for which the server answers acks by itself.
-function methods:acked(account, ack)
-	local id = elements.acked(ack);
-	if id then self.answers:acked(account, ack.attr.to or account, id); end
-end
-
---- Such a client refuses a message with an error.
-function methods:refused(account, bounce)
-	local id = bounce.attr.id;
-	if id then self.answers:acked(account, bounce.attr.to or account, id, "refused"); end
-end
-
---- Is this the bounce of an answer of ours? (rule D8)
-function methods:bounced(stanza)
-	return self.answers:bounced(stanza);
+--- A client of an account for which the server answers acks a message by itself, or refuses it with an error.
+-- @param id       the message's; nil: none
+-- @param outcome  optional: "refused"
+function methods:acked(account, stanza, id, outcome)
+	if id then self.answers:acked(account, stanza.attr.to or account, id, outcome); end
 end
 
 --- The user is gone, or chooses anew whether they are answered for: messages that came while they were not have passed unnoticed.

@@ -150,10 +150,10 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 	end
 	if what & (parts.odd | bits.received) == 0 then return; end -- an ordinary ask, or nothing
 	local function acked()
-		if not parts.own[stanza] and parts.preferences:answers_for(user) then parts.answering:acked(account, stanza); end
+		if not parts.own[stanza] and parts.preferences:answers_for(user) then parts.answering:acked(account, stanza, elements.acked(stanza)); end
 	end
 	if what & parts.odd == 0 and may_see(parts, origin, stanza.attr.to) then return acked(); end
-	if what & bits.bounce ~= 0 and parts.preferences:answers_for(user) then parts.answering:refused(account, stanza); end
+	if what & bits.bounce ~= 0 and parts.preferences:answers_for(user) then parts.answering:acked(account, stanza, stanza.attr.id, "refused"); end
 
 	local has = checks.named(what, bits);
 	local plan = checks.outgoing(has, function ()
@@ -175,7 +175,7 @@ end
 
 -- Rule D8: is this the bounce of an answer of ours?
 local function is_bounced_answer(parts, stanza)
-	if not is_awake(parts.answering) or not parts.answering:bounced(stanza) then return false; end
+	if not is_awake(parts.answering) or not parts.answering.answers:bounced(stanza) then return false; end
 	parts.record(stanza, "D8 the bounce of an answer of ours");
 	return true;
 end
