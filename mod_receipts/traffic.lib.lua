@@ -46,10 +46,6 @@ local NOT_ASKED = setmetatable({}, { __index = function (self, why)
 	return self[why];
 end });
 
-local function changes(plan)
-	return plan.request ~= "keep" or plan.received ~= "keep" or plan.type ~= nil;
-end
-
 local function may_see(parts, origin, jid)
 	if not parts.options.protect_presence then return true; end
 	if full_sessions[origin.full_jid] ~= origin then -- a module's, in a user's name (XEP-0356)
@@ -165,7 +161,7 @@ function traffic.outgoing(parts, event, what, tracked, evicted)
 	rejected(parts, plan, has, stanza, stanza.attr.to or origin.full_jid);
 	if has.acks and plan.received ~= "take" then acked(); end
 	if checks.empty(plan, has) then return true; end
-	if changes(plan) then elements.apply(plan, stanza); end
+	elements.apply(plan, stanza);
 end
 
 -- Does Prosody refuse this with an error, whoever is online? Silence in its place would tell what is pending, or who can ack.
@@ -234,7 +230,7 @@ function traffic.incoming(parts, event, what, verdict, id, age, injected, type, 
 	if plan.why then parts.record(stanza, plan.why, id or elements.acked(stanza), verdict == "delivered" or verdict == "failed"); end
 	rejected(parts, plan, has, stanza, account);
 	if checks.empty(plan, has) and not refused then return true; end
-	if changes(plan) then event.stanza = elements.apply(plan, st.clone(stanza)); end
+	if plan.request ~= "keep" or plan.received ~= "keep" or plan.type then event.stanza = elements.apply(plan, st.clone(stanza)); end
 end
 
 --- Rules D8, E6: what comes back at once, from Prosody itself (no such user, blocked, no such component), goes to the session and passes
