@@ -213,20 +213,23 @@ end
 local function is_glance_enough(self, stanza, jid, bare, to)
 	local client = self.people:client(jid, bare);
 	if not client then
-		if not self.people:has_room(bare) then return true; end
-		if not self.turns:is_crowded() then return false; end
+		if not self.people:has_room(bare) then return true; end -- it is not kept
+		if not self.turns:is_crowded() then return false; end -- a new one, which may be asked
 		local _, _, _, key = caps_of(stanza);
-		if meaning(self, key) ~= nil or self.turns:is_under_way(key) then return false; end
+		if meaning(self, key) ~= nil or self.turns:is_under_way(key) then return false; end -- it needs no question of its own
+		-- In a crowd nothing would be learned of it.
 		if self.actions.is_shown_all(to, bare) then self.people:miss(bare); end -- of others not all are known in any case (rule C3)
 		return true;
 	end
+	-- It is shown to one more user, or turns out to be a room's occupant.
 	if not client.shown[to] or not client.room and stanza:get_child("x", xmlns_muc_user) then return false; end
 	local has_caps, ver, node, key = caps_of(stanza);
 	local is_new = shows_other(client, has_caps, ver, node, key) and not is_self(stanza);
 	if self.turns:has(jid, bare) then
 		if is_new then show_other(client, ver, node, key); end
-		return true;
+		return true; -- its turn comes, for what it shows by then
 	end
+	-- Nothing is new, it is known what that stands for, and a user knows this person. A stranger may have become known to one.
 	return not is_new and meaning(self, key) ~= nil and self.people:seen_again(bare);
 end
 

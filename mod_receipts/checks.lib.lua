@@ -99,7 +99,7 @@ function checks.incoming(has, verdict, injected, wanted, options)
 		because(plan, "E5 the message's own id is the content message's");
 	elseif has["received-without-id"] then
 		reject(plan, "received", "take", "E3", "received-without-id");
-	elseif options[verdict] == "drop" then
+	elseif options[verdict] == "drop" then -- options.forged, options.unknown: other verdicts have no option of their name
 		reject(plan, "received", "take", "E2", verdict, "receipts_"..verdict.." is \"drop\"");
 	end
 	return plan;

@@ -100,7 +100,7 @@ local function new_outgoing(engine, env)
 					content = asks;
 				elseif ns ~= RECEIPTS then
 					occupant = true;
-				elseif found or tag[1] then
+				elseif found or tag[1] then -- a second one, or one with something in it
 					return read(event);
 				else
 					found = tag;
@@ -206,7 +206,7 @@ local function new_incoming(engine, env)
 		for i = 1, #tags do
 			local tag = tags[i];
 			if names[tag.name] and tag.attr.xmlns == RECEIPTS then
-				if found or tag[1] then return read(event); end
+				if found or tag[1] then return read(event); end -- a second one, or one with something in it
 				found = tag;
 			end
 		end

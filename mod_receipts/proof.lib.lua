@@ -18,7 +18,7 @@ function proof.of(queue, text, sent)
 	local h, acked, last = tonumber(text), queue:count_acked(), proof.sent(queue);
 	if h <= acked or h > (sent or last) then return {}; end
 	local list = queue:table(); -- a queue that ran over has lost its oldest
-	return table.move(list, 1, h - (last - #list), 1, {});
+	return table.move(list, 1, h - (last - #list), 1, {}); -- its last one is number `last`, and so number h is there
 end
 
 --- How many stanzas with this sender and id a session's client has not acknowledged.

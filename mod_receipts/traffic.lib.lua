@@ -41,6 +41,7 @@ local function getting(stanza, account, type)
 	end;
 end
 
+-- Each text is made once: the rings of decisions.lib.lua keep it for very many messages.
 local NOT_ASKED = setmetatable({}, { __index = function (self, why)
 	self[why] = "C1 not asked for, "..why;
 	return self[why];

@@ -170,7 +170,7 @@ function methods:is_asking(jid)
 	return self.asking[jid] ~= nil;
 end
 
---- Is it, or will it be, about what it shows by then?
+--- Is this client being asked, or about to be, or put off until there is room? Then it will be, about whatever it shows by then.
 -- @param bare  its bare JID
 function methods:has(jid, bare)
 	local theirs, everybodys = self.backlog[bare], self.backlog[ELSEWHERE];
