@@ -20,7 +20,7 @@ enum rcpt_upvalue {
 	UP_MODULE = 1,
 	UP_PENDING, /* metatables */
 	UP_SCANNER,
-	UP_READER,
+	UP_READER,  /* at 1: the box that parse() keeps */
 	UP_NOTHING, /* the problems of messages that have none */
 	UP_TAGS,    /* keys of a stanza */
 	UP_ATTR,
@@ -37,7 +37,7 @@ struct rcpt_reader_box;
 
 struct rcpt_module {
 	struct rcpt_key key;
-	struct rcpt_reader_box *box; /* for parse(), kept by the user value; or NULL */
+	struct rcpt_reader_box *box; /* for parse(), kept by UP_READER; or NULL */
 };
 
 static inline struct rcpt_module *rcpt_module(lua_State *L)

@@ -15,7 +15,7 @@ static struct rcpt_reader_box *take_reader(lua_State *L)
 	static const struct rcpt_xml_limits limits = {RCPT_XML_BYTES, RCPT_XML_DEPTH, RCPT_XML_ATTR, false, false};
 	struct rcpt_module *module = rcpt_module(L);
 	if (module->box && !module->box->taken && module->box->reader) {
-		lua_getuservalue(L, lua_upvalueindex(UP_MODULE));
+		lua_rawgeti(L, lua_upvalueindex(UP_READER), 1);
 		module->box->taken = true;
 		return module->box;
 	}
@@ -27,7 +27,7 @@ static struct rcpt_reader_box *take_reader(lua_State *L)
 	if (!box->reader)
 		luaL_error(L, "out of memory");
 	lua_pushvalue(L, -1);
-	lua_setuservalue(L, lua_upvalueindex(UP_MODULE));
+	lua_rawseti(L, lua_upvalueindex(UP_READER), 1);
 	module->box = box;
 	return box;
 }

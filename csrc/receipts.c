@@ -84,7 +84,7 @@ EXPORT int luaopen_receipts(lua_State *L)
 		return luaL_error(L, "receipts: the system has no random numbers to give");
 	lua_newtable(L);          /* UP_PENDING */
 	lua_newtable(L);          /* UP_SCANNER */
-	lua_createtable(L, 0, 1); /* UP_READER */
+	lua_createtable(L, 1, 1); /* UP_READER, with room for the box: keeping it takes no memory */
 	lua_pushcfunction(L, rcpt_l_reader_gc);
 	lua_setfield(L, -2, "__gc");
 	push_nothing(L); /* UP_NOTHING */
