@@ -312,10 +312,10 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 	sample = reports.sample;
 });
 parts.outgoing, parts.incoming, parts.guards, parts.hiding = outgoing, incoming, guards, hiding;
-reports:watch(function ()
+function reports.uncounted()
 	parts.drain();
 	return uncounted();
-end);
+end
 
 -- Chapter B: who supports receipts
 

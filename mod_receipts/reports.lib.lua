@@ -68,13 +68,8 @@ function reports.new(metric, listening, fire)
 	return self;
 end
 
---- The message hooks deal with what is ordinary by themselves, and count it.
--- @param uncounted  what hooks.new returned: tells what they have counted since the last time
-function methods:watch(uncounted)
-	self.uncounted = uncounted;
-end
-
---- Counts what the hooks have. To be called before counts are looked at.
+--- The message hooks deal with what is ordinary by themselves, and count it: uncounted() tells that, once somebody has set it. To be called
+-- before counts are looked at.
 function methods:settle()
 	if not self.uncounted then return; end
 	local asked, delivered, duplicate = self.uncounted();
