@@ -55,7 +55,7 @@ end
 -- @param same  answers were given for the same users: else some of what it remembers of messages may be of earlier ones
 function methods:take_over(other, same)
 	if same then self.fates:take_over(other.fates); end
-	self.prefix, self.secret, self.sending = other.prefix, other.secret or self.secret, other.sending;
+	self.prefix, self.secret, self.sending = other.prefix, other.secret, other.sending;
 end
 
 --- The user is gone.

@@ -35,7 +35,6 @@ end
 local function recount(self)
 	self.bytes = 0;
 	for session, acks in pairs(self.acks) do
-		acks.bytes = acks.bytes or 0;
 		if session.destroyed then self.acks[session] = nil; else self.bytes = self.bytes + acks.bytes; end
 	end
 end
@@ -64,7 +63,7 @@ end
 function methods:take_over(other)
 	self.acks = other.acks;
 	recount(self);
-	for session in pairs(other.looking or {}) do self:available(session, 0); end
+	for session in pairs(other.looking) do self:available(session, 0); end
 end
 
 --- Keeps an ack back. Returns false when there are too many, or it is too large.
