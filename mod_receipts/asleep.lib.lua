@@ -15,7 +15,7 @@ end
 --- Something that is made when it is first used.
 -- @param make  function (self): returns a table
 -- @return a table that becomes what `make` returned, as soon as it is looked into: whoever keeps it is to keep this one, `self`
-function asleep.later(make)
+function asleep.until_used(make)
 	return setmetatable({}, {
 		asleep = true;
 		__index = function (self, key)

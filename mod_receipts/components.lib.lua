@@ -22,10 +22,10 @@ local function is_connected(host)
 	return component ~= nil and component.connected == true;
 end
 
---- Watches the messages to these components.
+--- Listens from now on to the messages to these components.
 -- @param parts  options, engine, answering, reports; record (function (stanza, why)): takes note of a decision
 -- @param guard  of guard.lib.lua, and later
-function components.watch(parts, guard, later)
+function components.listen(parts, guard, later)
 	local engine, answers = parts.engine, parts.answering.answers;
 
 	local function answer(host, content)
@@ -44,7 +44,7 @@ function components.watch(parts, guard, later)
 		later(0, "an answer for a component", function () answer(host, content); end);
 	end
 
-	local function watch(host)
+	local function listen_to(host)
 		local component = module:context(host);
 		for _, kind in ipairs { "bare", "full", "host" } do
 			component:hook("message/"..kind, guard("a message to a component", function (event)
@@ -54,10 +54,10 @@ function components.watch(parts, guard, later)
 	end
 	local listed = new_set(parts.options.answer_components);
 	for host in listed do
-		if prosody.hosts[host] then watch(host); end
+		if prosody.hosts[host] then listen_to(host); end
 	end
 	module:hook_global("host-activated", guard("host-activated", function (host)
-		if listed:contains(host) then watch(host); end
+		if listed:contains(host) then listen_to(host); end
 	end));
 end
 

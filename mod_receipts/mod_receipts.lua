@@ -182,7 +182,7 @@ local answering;
 local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, accounts.exists, monotonic, function (user)
 	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
 end, complaint());
-local decisions = asleep.later(function ()
+local decisions = asleep.until_used(function ()
 	return sleeping.decisions.new(function (account) return bare_sessions[account] ~= nil; end);
 end);
 
@@ -191,7 +191,7 @@ local GRACE = 1; -- seconds that mod_pep's own question gets to be answered, bef
 local capabilities;
 
 local query_id; -- that of queries before a reload
-local queries = asleep.later(function (self)
+local queries = asleep.until_used(function (self)
 	return sleeping.queries.start(self, query_id, hook_in_thread, later, function (jid, query) capabilities:late(jid, query); end);
 end);
 
@@ -240,7 +240,7 @@ local function record(stanza, why, id, due)
 	if other ~= one and jids.host_of_bare(other) == module.host then decisions:note(other, time, id, from, to, why, not due and "others" or nil); end
 end
 
-answering = asleep.later(function (self)
+answering = asleep.until_used(function (self)
 	local made = sleeping.answering.new(parts, guard, later);
 	sleeping.answering.listen(self, hook);
 	return made;
@@ -255,13 +255,13 @@ end
 
 -- Rule G1: send again
 
-local resend = asleep.later(function ()
+local resend = asleep.until_used(function ()
 	return sleeping.resend.start(parts, later);
 end);
 
 -- Chapters C and E
 
-local waiting = asleep.later(function ()
+local waiting = asleep.until_used(function ()
 	local send = guard("an ack that has waited", function (session, stanza) prosody.core_post_stanza(session, stanza, true); end);
 	return sleeping.waiting.new(send, later, monotonic);
 end);
@@ -394,7 +394,7 @@ hook("delivery/failure", function (event)
 	local is_ours = event.session.username and prosody.hosts[jids.host_of_bare(jids.bare(stanza.attr.from))];
 	if is_ours and sleeping.elements.is_copy(stanza) then return lost(stanza); end
 end, 10); -- behind answering.lib.lua, before mod_smacks
-if options.resend_attempts > 0 then sleeping.resend.watch(resend, hook, PRIORITY, lost); end
+if options.resend_attempts > 0 then sleeping.resend.listen(resend, hook, PRIORITY, lost); end
 proof.listen(preferences, answering, hook, guard); -- rule D2
 
 if not module.reloading then look_around(); end -- else restore() brings it
@@ -404,19 +404,19 @@ local function measure()
 end
 module:hook_global("stats-update", guard("stats-update", measure));
 
-if #options.answer_components > 0 then sleeping.components.watch(parts, guard, later); end
+if #options.answer_components > 0 then sleeping.components.listen(parts, guard, later); end
 
 local bounced = guard("a bounce", function (stanza) return sleeping.traffic.bounced(parts, stanza); end);
-local unwatch = { outlet.watch(hook, function (stanza)
+local stop_listening = { outlet.listen(hook, function (stanza)
 	if stanza.name == "message" and bounced(stanza) then return nil; end
 	return stanza;
 end, 1000, "error") };
-if options.answer_proof == "sent" then table.insert(unwatch, outlet.watch(hook, answering:sent(), -1000)); end
+if options.answer_proof == "sent" then table.insert(stop_listening, outlet.listen(hook, answering:sent(), -1000)); end
 
 -- Last, when nothing can fail any more: from a module that could not be loaded nobody takes these away.
 
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
-local inspection = asleep.later(function () return sleeping.inspection.new(module.host, time_now, parts); end);
+local inspection = asleep.until_used(function () return sleeping.inspection.new(module.host, time_now, parts); end);
 local withdraw = offers.make(inspection, parts, sleeping, guard);
 parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, monotonic, parts); -- rules F2, F1: what happens without a stanza
 reports:start();
@@ -437,7 +437,7 @@ function module.unload()
 	for timer in pairs(timers) do timer:stop(); end
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
 	withdraw();
-	for _, stop in ipairs(unwatch) do stop(); end
+	for _, stop in ipairs(stop_listening) do stop(); end
 	if not handed_over and not (works and store:flush_all()) then tell_lost(); end -- once more, for what has come meanwhile
 	measure();
 	reports:stop();

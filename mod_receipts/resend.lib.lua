@@ -63,7 +63,7 @@ end
 -- @param hook      function (event name, handler, priority): hooks an event of the host, guarded
 -- @param priority  that of the handler of messages that come, which has bounces of messages be failed
 -- @param lost      function (stanza): takes note of a copy that has not arrived, and returns true
-function resend.watch(self, hook, priority, lost)
+function resend.listen(self, hook, priority, lost)
 	for _, kind in ipairs { "bare", "full", "host" } do
 		hook("pre-message/"..kind, function (event)
 			if not is_awake(self) then return; end

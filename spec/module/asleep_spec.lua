@@ -24,7 +24,7 @@ describe("What sleeps", function ()
 	it("is not there before it is looked into, and is what was made from then on", function ()
 		local made = 0;
 		local itself;
-		local thing = asleep.later(function (self)
+		local thing = asleep.until_used(function (self)
 			itself, made = self, made + 1;
 			return setmetatable({ field = "own" }, { __index = { method = function () return "inherited"; end } });
 		end);
@@ -40,7 +40,7 @@ describe("What sleeps", function ()
 
 	it("is woken once without being looked into", function ()
 		local made = 0;
-		local thing = asleep.later(function ()
+		local thing = asleep.until_used(function ()
 			made = made + 1;
 			return {};
 		end);
