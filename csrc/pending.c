@@ -270,7 +270,8 @@ static bool is_surplus(const struct rcpt_pending *t, rcpt_ref ref, enum rcpt_sta
 			return true;
 		many = false;
 		sum -= entry_bytes(t, e);
-		victim = e->link[USER].next || kind_of(e) == OPEN ? e->link[USER].next : own[OPEN].head;
+		/* Behind the last delivered one come those that are open. */
+		victim = (e->link[USER].next || kind_of(e) == OPEN) ? e->link[USER].next : own[OPEN].head;
 	}
 	return false;
 }

@@ -81,7 +81,7 @@ void rcpt_entry_link(struct rcpt_pending *t, rcpt_ref ref, bool in_order)
 		e->link[which] = (struct link){.prev = before, .next = after};
 		*(before ? &entry_at(t, before)->link[which].next : &list->head) = ref;
 		*(after ? &entry_at(t, after)->link[which].prev : &list->tail) = ref;
-		if (failed)
+		if (failed) /* the head's `prev` says where the failed ones end, see pending_table.h */
 			entry_at(t, list->head)->link[which].prev = before == last ? ref : last;
 		list->n++;
 	}

@@ -33,7 +33,8 @@ static inline void store(uint64_t digits, char *low, char *high)
 	memcpy(high, eight + 4, 4);
 }
 
-/* What they stand for, 0 to 15. Of what is no digit, anything. */
+/* What they stand for, 0 to 15: letters have the bit 0x40, and 1 to 6 in the low half, so they are 9 more. Of what is no digit,
+ * anything. */
 static inline uint64_t values_of(uint64_t digits)
 {
 	return ((digits & EACH * 0x0f) + (digits >> 6 & EACH) * 9) & EACH * 0x0f;

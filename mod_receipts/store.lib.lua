@@ -57,7 +57,7 @@ function store.new(host, pending, stores, actions)
 		loading = {}; -- user whose records it reads -> functions that have those go on who wait for that
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users all of whose records are to be removed
-		forgotten = { times = 0 }; -- how often somebody was
+		forgotten = { times = 0 }; -- how often somebody was; a table, since the store before a reload counts in it too
 		going = {}; -- users of `gone` and `purged` who have not had their turn
 		damaged = {}; -- set of users whose data are none: to be replaced
 		restored = {}, at = 1; -- users with entries that came from the store, and whose turn it is, see `restored_user`
@@ -497,7 +497,8 @@ function methods:forget(user)
 end
 
 --- The user is gone, and never comes back. What is stored of theirs is removed with the next writing: so nothing is done to the storage
--- for a user of whom it has nothing, and nothing waits for it.
+-- for a user of whom it has nothing, and nothing waits for it. Hence an expiry at the end of time: it shows each entry, as the table's
+-- forget() does not, so that what the store has of them is removed record by record.
 function methods:leave(user)
 	self.actions.drain();
 	local _, entries = self.pending:expire(DOOMSDAY, MAX_OF_ONE, jid_join(user, self.host));
