@@ -53,7 +53,7 @@ function store.new(host, pending, stores, actions)
 		others = bounded.new(MAX_KNOWN); -- set of those of them who had records that are none of ours
 		put_off = retries.new(actions.monotonic); -- users whose records could not be read or written
 		no_room = bounded.new(MAX_WITHOUT_ROOM); -- user -> when the table was too full for their records
-		busy = {}; -- set of users with whose records a storage is dealing
+		busy = {}; -- set of users with whose records a storage is dealing; set and cleared by read(), save(), look_up() and forget()
 		loading = {}; -- user whose records it reads -> functions that have those go on who wait for that
 		gone = {}; -- user -> set of keys whose records are to be removed
 		purged = {}; -- set of users all of whose records are to be removed
@@ -82,14 +82,6 @@ function methods:take_over(other)
 	-- It may be at work with a storage: what it reads, or cannot write, it tells the table that there is by then.
 	other.pending = nil;
 	lineage.take_over(self, other);
-end
-
--- Calls a storage's method about a user.
-local function attempt(self, storage, method, user, ...)
-	self.busy[user] = true;
-	local result, err = retries.attempt(storage, method, user, ...);
-	self.busy[user] = nil;
-	return result, err;
 end
 
 local function complain(self, what, user, err)
@@ -229,9 +221,9 @@ end
 -- @return what deal returned
 local function read(self, user, deal)
 	local waiting = {};
-	self.loading[user] = waiting;
-	local data, err = attempt(self, self.keyval, "get", user);
-	self.loading[user] = nil; -- first: who is told of what has expired may come here again
+	self.busy[user], self.loading[user] = true, waiting;
+	local data, err = retries.attempt(self.keyval, "get", user);
+	self.busy[user], self.loading[user] = nil, nil; -- first: who is told of what has expired may come here again
 	local sound, result, why = pcall(deal, self, user, data, err);
 	for _, done in ipairs(waiting) do done(); end
 	if not sound then error(result, 0); end
@@ -263,7 +255,7 @@ end
 
 -- Removes all that is stored of a user. Returns whether that worked.
 local function purge(self, user)
-	local ok, err = attempt(self, self.keyval, "set", user, nil);
+	local ok, err = retries.attempt(self.keyval, "set", user, nil);
 	if not ok then
 		complain(self, "removed", user, err);
 		return false;
@@ -310,16 +302,15 @@ end
 
 -- Brings one user's changes to the store. Returns whether that worked.
 local function write(self, user, changes, any_kept)
-	self.busy[user] = true;
 	local any, forgotten = next(changes) ~= nil, self.forgotten.times;
 	if any_kept and is_deleted(self, user) then
-		take_for_deleted(self, user);
+		take_for_deleted(self, user); -- what is stored is removed the next time: the user is busy
 		return true;
 	end
 	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end
 	if self.forgotten.times ~= forgotten then return false; end -- meanwhile, and this may be the user
 	local ok, err = true, nil;
-	if any then ok, err = attempt(self, self.map, "set_keys", user, changes); end
+	if any then ok, err = retries.attempt(self.map, "set_keys", user, changes); end
 	if not ok then
 		complain(self, "written", user, err);
 		return false;
@@ -364,6 +355,7 @@ end
 local function save(self, user, entries, ...)
 	local gone, cpu = self.gone[user], self.actions.cpu();
 	self.gone[user] = nil; -- what goes while the storage is at work is there for the next time
+	self.busy[user] = true;
 	local sound, ok = pcall(write, self, user, ...);
 	self.busy[user] = nil;
 	rest(self, user, self.actions.cpu() - cpu);
@@ -493,7 +485,11 @@ function methods:forget(user)
 	self.purged[user] = true;
 	self.forgotten.times = self.forgotten.times + 1;
 	self.known:set(user, true); -- there is nothing to be read any more
-	return not self.busy[user] and purge(self, user);
+	if self.busy[user] then return false; end
+	self.busy[user] = true;
+	local done = purge(self, user);
+	self.busy[user] = nil;
+	return done;
 end
 
 --- The user is gone, and never comes back. What is stored of theirs is removed with the next writing: so nothing is done to the storage
