@@ -20,7 +20,7 @@ local mt = { __index = methods };
 
 --- @param online  function (account): is its user online?
 function decisions.new(online)
-	return setmetatable({ rings = new_cache(MAX_USERS), online = online, latest = nil, ring = nil }, mt);
+	return setmetatable({ rings = new_cache(MAX_USERS), online = online }, mt);
 end
 
 --- Of a text that is longer than so many bytes, the beginning.
@@ -35,7 +35,7 @@ end
 
 --- What another one remembered, after a reload.
 function methods:take_over(other)
-	self.rings, self.latest, self.ring = other.rings, nil, nil;
+	self.rings = other.rings;
 end
 
 --- Notes down a decision.
@@ -46,16 +46,12 @@ end
 -- @param by       optional: who has brought it about: "others", who can as often as they like; "host", which has found it out
 -- @param late     optional: it is noted after others that came later, and does not displace those
 function methods:note(account, time, id, from, to, why, by, late)
-	local ring = self.ring;
-	if account ~= self.latest then
-		ring = self.rings:get(account);
-		if not ring then
-			if not self.online(account) and not (by == "host" and self.rings:count() < MAX_USERS) then return; end
-			ring = { count = 0 };
-		end
-		self.rings:set(account, ring); -- now it is the latest
-		self.latest, self.ring = account, ring;
+	local ring = self.rings:get(account);
+	if not ring then
+		if not self.online(account) and not (by == "host" and self.rings:count() < MAX_USERS) then return; end
+		ring = { count = 0 };
 	end
+	self.rings:set(account, ring); -- now it is the latest
 	if by == "others" then
 		ring.theirs = ring.theirs or { count = 0 };
 		ring = ring.theirs;
@@ -96,7 +92,6 @@ end
 --- The user is gone.
 function methods:forget(account)
 	self.rings:set(account, nil);
-	if account == self.latest then self.latest, self.ring = nil, nil; end
 end
 
 return decisions;
