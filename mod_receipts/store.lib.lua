@@ -494,14 +494,15 @@ end
 
 --- The user is gone, and never comes back. What is stored of theirs is removed with the next writing: so nothing is done to the storage
 -- for a user of whom it has nothing, and nothing waits for it. Hence an expiry at the end of time: it shows each entry, as the table's
--- forget() does not, so that what the store has of them is removed record by record.
+-- forget() does not, and so whether the store has any.
 function methods:leave(user)
 	self.actions.drain();
 	local _, entries = self.pending:expire(DOOMSDAY, MAX_OF_ONE, jid_join(user, self.host));
-	for _, entry in ipairs(entries) do self:dropped(entry); end
-	if self.gone[user] then self.gone[user], self.purged[user] = nil, true; end -- some storage keeps an empty table for who has no records left
+	local has_records = self.gone[user] ~= nil;
+	for _, entry in ipairs(entries) do has_records = has_records or entry.stored; end
+	if has_records then self.purged[user] = true; end -- as a whole: some storage keeps an empty table for who has no records left
 	self.known:set(user, nil);
-	self.rests[user] = nil;
+	self.gone[user], self.rests[user] = nil, nil;
 end
 
 --- One user after the other of those with entries from the store. In the table as a whole these are not in the order of their times.
