@@ -25,7 +25,7 @@ local function provider()
 end
 
 -- Are accounts in Prosody's own storage? That tells when it fails; others may say of everybody then that there is no such user, and
--- prosodyctl deletes none of theirs.
+-- hardly any of theirs can be deleted by prosodyctl.
 local function are_stored()
 	local name = provider();
 	return name == "internal_plain" or name == "internal_hashed";
@@ -42,12 +42,18 @@ local function are_any()
 	return somebody ~= nil;
 end
 
---- Has another process deleted this account, as prosodyctl does? That tells nobody, and ends no session.
-function accounts.is_deleted(user)
+--- Is there no such account any more, though its user may be online? Another process that deletes it, as prosodyctl does, tells nobody, and
+-- ends no session. Of other authentication it is not known.
+function accounts.is_missing(user)
 	if not are_stored() then return false; end
 	store = store or module:open_store("accounts");
 	local account, err = retries.attempt(store, "get", user);
-	return account == nil and err == nil and are_any();
+	return account == nil and err == nil;
+end
+
+--- The same, so that all that is kept of the user is to be forgotten.
+function accounts.is_deleted(user)
+	return accounts.is_missing(user) and are_any();
 end
 
 local to_look_up = {}; -- set of users whose last session has just ended, unless by this process's deleting them
@@ -69,6 +75,7 @@ function accounts.deleted(parts, user)
 	to_look_up[user] = nil;
 	parts.store:forget(user);
 	forget(parts, user);
+	parts.preferences:remove(user);
 end
 
 -- A session outlives its account when another process deletes that. With the last one at the latest goes what a namesake would get.
@@ -104,10 +111,7 @@ function accounts.listen(parts, hook, hook_in_thread, guard, later)
 		end
 	end));
 	-- The account is a new one. Of one of that name, which another process has deleted, something may be in memory, as may be a storage.
-	hook_in_thread("user-registered", function (event)
-		accounts.deleted(parts, event.username);
-		parts.preferences:remove(event.username);
-	end);
+	hook_in_thread("user-registered", function (event) accounts.deleted(parts, event.username); end);
 	-- The account may be a new one, of the name of one that another process has deleted: preferences are read anew.
 	hook("resource-bind", function (event) parts.preferences:forget(event.session.username); end);
 	hook("resource-unbind", function (event)

@@ -102,7 +102,7 @@ function forms.mine(inspection)
 end
 
 --- What a user wants done for them (rule D1).
--- @param parts  preferences, options; is_deleted (function (user)): has another process deleted the account?
+-- @param parts  preferences, options; is_missing (function (user)): is there no account any more?
 function forms.preference(_, parts)
 	local preferences, fields_shown = parts.preferences, choices(parts.options);
 	if #fields_shown == 0 then
@@ -130,7 +130,7 @@ function forms.preference(_, parts)
 			end
 		end
 		local user, ok = jid_node(data.from), nil;
-		if parts.is_deleted(user) then return failed("There is no user "..user.." any more."); end -- it would be a namesake's choice
+		if parts.is_missing(user) then return failed("There is no user "..user.." any more."); end -- it would be a namesake's choice
 		local wanted, err = preferences:get(user); -- what was not asked stays as it was
 		if wanted then ok, err = preferences:set(user, { answer = fields.answer or wanted.answer, ask = fields.ask or wanted.ask }); end
 		if not ok then return failed("It could not be stored: "..tostring(err)); end

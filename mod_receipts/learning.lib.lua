@@ -93,11 +93,11 @@ function learning.listen(capabilities, rooms, libs, hiding, hook)
 		-- Who unsubscribes is shown nothing more, and need not be told so: a Prosody at the other end sends no unavailable presence.
 		if type == "unsubscribe" then capabilities:hidden(bare_of(to), bare_of(stanza.attr.from)); end
 	end
-	-- Cancels subscriptions by stanzas that pass none of the events below, and to who only had the user's presence sends no other.
+	-- Cancels subscriptions by stanzas that pass none of the events below. Without one Prosody sends nothing: then nothing was taken back.
 	hook("roster-item-removed", function (event)
-		local account = event.username.."@"..module.host;
+		local account, item = event.username.."@"..module.host, event.item;
 		capabilities:hidden(event.jid, account);
-		local online = bare_sessions[account];
+		local online = item and item.subscription ~= "none" and bare_sessions[account];
 		for _, session in next, online and online.sessions or {} do
 			if session.directed then libs.presence.directed(session, event.jid, "unavailable"); end
 		end

@@ -158,7 +158,7 @@ pending:limit(limits);
 -- What the libs take of each other: each says which of these. A reload hands it over.
 local parts = lineage.first {
 	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports;
-	exists = accounts.exists, is_deleted = accounts.is_deleted;
+	exists = accounts.exists, is_missing = accounts.is_missing;
 	own = setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
 };
 -- Deals with the entries that were evicted to make room.

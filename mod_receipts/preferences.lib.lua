@@ -61,17 +61,17 @@ function methods:set(user, wanted)
 	return true;
 end
 
---- The user is gone, and the store has or will have deleted what was theirs.
+--- What is stored is to be read again.
 function methods:forget(user)
 	self.retries:forget(user);
 	self.wanted:set(user, nil);
 	self.no_answers:set(user, nil);
 end
 
---- The user is a new one, of the name of one who is gone.
+--- The user is gone, perhaps by another process, which does not reach what is kept in memory.
 function methods:remove(user)
+	retries.attempt(self.store, "set", user, nil);
 	self:forget(user);
-	return retries.attempt(self.store, "set", user, nil);
 end
 
 --- Does the server answer for this user? (rule D1) Returns false and the reason when that cannot be read now.

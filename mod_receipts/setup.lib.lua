@@ -73,7 +73,7 @@ end
 -- Does Prosody keep statistics that mod_http_openmetrics can show? What statsd gets it does not keep.
 local function measures(config)
 	local provider = config.global("statistics");
-	if provider == nil then return tonumber(config.global("statistics_interval")) ~= nil; end
+	if not provider then return tonumber(config.global("statistics_interval")) ~= nil; end
 	return provider == "internal" or tostring(provider):sub(1, 1) == ":"; -- this is a module of Lua's, which may do what it likes
 end
 

@@ -304,8 +304,8 @@ end
 local function write(self, user, changes, any_kept)
 	local any, forgotten = next(changes) ~= nil, self.forgotten.times;
 	if any_kept and is_deleted(self, user) then
-		take_for_deleted(self, user); -- what is stored is removed the next time: the user is busy
-		return true;
+		take_for_deleted(self, user);
+		return purge(self, user); -- which forget() leaves to who has the user's records in hand
 	end
 	if (self.purged[user] or any and self.damaged[user]) and not purge(self, user) then return false; end
 	if self.forgotten.times ~= forgotten then return false; end -- meanwhile, and this may be the user
@@ -530,6 +530,7 @@ end
 function methods:sweep()
 	local function expire_old(_, user, data, err)
 		if not data and err then return complain(self, "read", user, err); end
+		worked(self, user);
 		self.actions.drain(); -- what has made room is not told of as expired
 		if type(data) ~= "table" or self.known.at[user] then return; end
 		local entries, _, times = records.entries(data);

@@ -109,7 +109,8 @@ describe("F5 setup", function ()
 		for provider, why in pairs { statsd = "it gets them, and keeps none to be shown", prometheus = "Prosody has no such provider" } do
 			assert.is_false(select(2, check({ statistics = provider, statistics_interval = 30 }, "smacks", "carbons", "http_openmetrics")), why);
 		end
-		for _, config in ipairs { { statistics = "internal" }, { statistics_interval = 30 }, { statistics = ":mine" } } do
+		for _, config in ipairs { { statistics = "internal" }, { statistics_interval = 30 }, { statistics = ":mine" },
+			{ statistics = false, statistics_interval = 30 } } do
 			assert.is_true(select(2, check(config, "smacks", "carbons", "http_openmetrics")));
 		end
 	end);

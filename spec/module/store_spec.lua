@@ -853,6 +853,32 @@ describe("store", function ()
 		assert.equal(5, #expired);
 	end);
 
+	it("F1 some whose records cannot be read, among others, are no sign that the store is down, in a sweep either", function ()
+		for user in ("abcdefg"):gmatch(".") do data[user] = { [records.key("x@h", "1")] = { to = "x@h", id = "1", time = now - 2000 } }; end
+		broken = { b = true, d = true, f = true };
+		local users = {};
+		keyval.users = function ()
+			local user = ("a"):byte() - 1;
+			return function ()
+				user = user + 1;
+				return user <= ("g"):byte() and string.char(user) or nil;
+			end;
+		end;
+		finally(function () keyval.users = function () return pairs(data); end; end);
+		for user in store:sweep() do table.insert(users, user); end
+		assert.same({ 7, 4, 3 }, { #users, #expired, failures });
+		assert.is_true(store:load("h"));
+	end);
+
+	it("F1 of who is found to be deleted when that is to be written for the last time nothing stays in the store", function ()
+		ask("a", "1");
+		store:flush(10);
+		ask("a", "2");
+		no_account.a = true;
+		assert.is_true(store:flush_all());
+		assert.is_nil(data.a);
+	end);
+
 	it("F1 looks nobody up for whom the storage is at work", function ()
 		ask("a", "1");
 		store:flush(10);

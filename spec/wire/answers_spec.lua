@@ -913,6 +913,13 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 					:tag("item", { jid = "carol@localhost" })).attr.type);
 			end;
 		end
+		local function removes(carol, bob, subscription)
+			bob:send(bob:presence { to = carol.jid });
+			bob:sync();
+			on.server:roster("bob", "carol@localhost", subscription);
+			local query = st.stanza("iq", { type = "set" }):tag("query", { xmlns = "jabber:iq:roster" });
+			bob:iq(query:tag("item", { jid = "carol@localhost", subscription = "remove" }));
+		end
 		local cases = {
 			{ "both", true }, { "from", true }, { "to", false }, { "none", false },
 			{ "directed presence", true, function (carol, bob) bob:send(bob:presence { to = carol.jid }); bob:sync(); end },
@@ -941,13 +948,8 @@ suite("with receipts_answer = \"opt-out\"", { options = 'receipts_answer = "opt-
 				bob:send("<presence to='carol@localhost' type='unsubscribed'/>");
 				bob:sync();
 			end },
-			{ "directed presence of before a subscription that went with the roster item", false, function (carol, bob)
-				bob:send(bob:presence { to = carol.jid });
-				bob:sync();
-				on.server:roster("bob", "carol@localhost", "from");
-				local remove = st.stanza("iq", { type = "set" }):tag("query", { xmlns = "jabber:iq:roster" });
-				bob:iq(remove:tag("item", { jid = "carol@localhost", subscription = "remove" }));
-			end },
+			{ "directed presence of before a subscription that went with the roster item", false, function (carol, bob) removes(carol, bob, "from"); end },
+			{ "directed presence, and a roster item without subscription that goes", true, function (carol, bob) removes(carol, bob, "none"); end },
 			{ "directed presence that is sent anew after that was taken back from the bare JID", true, function (carol, bob)
 				bob:send(bob:presence { to = carol.jid });
 				bob:send("<presence to='carol@localhost' type='unavailable'/>");

@@ -348,7 +348,8 @@ describe("an account that Prosody knows nothing of while its authentication cann
 		local alice = server:connect("alice");
 		alice:send(stanzas.ask { to = "bob@localhost", id = "1" }):sync();
 		alice:close();
-		server:run("prosody.hosts.localhost.users.user_exists = function () return false; end");
+		server:run("prosody.hosts.localhost.users.user_exists = function () return false; end;"
+			.."assert(module:open_store('accounts'):set('controller', { password = 'of a time with other authentication' }))");
 		servers.wait(function () return server:run("return tostring(prosody.bare_sessions['alice@localhost'])") == "nil"; end);
 		server:run(STATE.."for _ in r.store:sweep() do end; assert(r.store:flush_all())");
 		assert.equal("1", server:run(STATE.."return tostring(r.pending:count('alice@localhost'))"));
@@ -469,6 +470,19 @@ describe("an account that another process deletes while its user is online", fun
 		]]);
 	end
 
+	-- What a user is told who chooses by ad-hoc command.
+	local function chooses(one)
+		local command = st.stanza("iq", { type = "set", to = "localhost" })
+			:tag("command", { xmlns = "http://jabber.org/protocol/commands", node = "receipts#preference", action = "execute" });
+		local form = one:iq(command):get_child("command", "http://jabber.org/protocol/commands");
+		command.tags[1].attr.sessionid, command.tags[1].attr.action = form.attr.sessionid, "complete";
+		command:tag("x", { xmlns = "jabber:x:data", type = "submit" });
+		for name, value in pairs { FORM_TYPE = "urn:xmpp:receipts#preference", answer = "yes", ask = "no" } do
+			command:tag("field", { var = name }):text_tag("value", value):up();
+		end
+		return tostring(one:iq(command));
+	end
+
 	it("F1 has nothing of it written again, whatever the user still does", function ()
 		ask(alice, "bob", "before");
 		assert.equal("true", write());
@@ -489,15 +503,7 @@ describe("an account that another process deletes while its user is online", fun
 		ask(bob, "alice", "to her");
 		write();
 		unregister();
-		local command = st.stanza("iq", { type = "set", to = "localhost" })
-			:tag("command", { xmlns = "http://jabber.org/protocol/commands", node = "receipts#preference", action = "execute" });
-		local form = alice:iq(command):get_child("command", "http://jabber.org/protocol/commands");
-		command.tags[1].attr.sessionid, command.tags[1].attr.action = form.attr.sessionid, "complete";
-		command:tag("x", { xmlns = "jabber:x:data", type = "submit" });
-		for name, value in pairs { FORM_TYPE = "urn:xmpp:receipts#preference", answer = "yes", ask = "no" } do
-			command:tag("field", { var = name }):text_tag("value", value):up();
-		end
-		local answer = tostring(alice:iq(command));
+		local answer = chooses(alice);
 		assert.truthy(answer:find("There is no user alice", 1, true), answer);
 		assert.equal("1 2", kept());
 		alice:close();
@@ -507,6 +513,14 @@ describe("an account that another process deletes while its user is online", fun
 		assert.truthy(mine:find("None is waiting", 1, true), mine);
 		write();
 		assert.equal("", process.output("find "..server.dir.."/data -path '*receipts*/alice.dat'") or "");
+	end);
+
+	it("D1 F1 chooses nothing for a namesake, though it was the last account of the host", function ()
+		for _, user in ipairs { "controller", "bob" } do server:prosodyctl("unregister", user, "localhost"); end
+		assert.truthy(chooses(alice):find("Your choice holds from now on", 1, true));
+		unregister();
+		local answer = chooses(alice);
+		assert.truthy(answer:find("There is no user alice", 1, true), answer);
 	end);
 
 	it("F1 takes along what is in memory when a client makes the account anew, however it was deleted", function ()
