@@ -3,7 +3,7 @@
 -- advises against it without an agreement, and a client known to support receipts is taken for one.
 --
 -- kept[requester: a bare JID] = set of { content; from, person: bare JIDs, of the requester and of who was asked; corrects: id of the message that
--- it corrects, if any; left: attempts; delay until the next look; age; timer: of that }. In memory only.
+-- it corrects, if any; left: attempts; delay until the next look; age; timer: of that; number }. In memory only.
 -- copies[requester, id, who was asked: a bare JID] = { client's full JID -> how many were sent there that have not bounced }, also when
 -- nothing is kept any more.
 
@@ -37,10 +37,11 @@ local mt = { __index = methods };
 -- @param after     seconds until the first time; each later one takes twice as long
 -- @param actions   later(seconds, callback): returns a timer, with stop();
 --                  state(from, to, id): the pending table's; capable(content): array of full JIDs of clients
---                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza)
+--                  that can ack, that the requester may know of, and that will not get it anyway; deliver(stanza);
+--                  told(content): it is delivered again, to one or more of them
 function resend.new(attempts, after, actions)
 	return setmetatable({
-		attempts = attempts, after = after, actions = actions, kept = {}, count = 0;
+		attempts = attempts, after = after, actions = actions, kept = {}, count = 0, numbers = 0;
 		copies = new_cache(MAX_KEPT);
 		passing = setmetatable({}, { __mode = "k" }); -- event that a message passes -> function () that keeps it
 	}, mt);
@@ -67,8 +68,9 @@ function resend.listen(self, hook, priority, lost)
 	for _, kind in ipairs { "bare", "full", "host" } do
 		hook("pre-message/"..kind, function (event)
 			if not is_awake(self) then return; end
-			local keep, earlier = self.passing[event], overtaken(event.stanza);
-			if earlier then self:overtake(event.stanza.attr, earlier); end
+			local attr, keep, earlier = event.stanza.attr, self.passing[event], overtaken(event.stanza);
+			if earlier then self:overtake(attr, earlier); end
+			self:passed(attr, keep ~= nil);
 			if keep then keep(); end
 		end, -1000);
 	end
@@ -99,6 +101,14 @@ function methods:bounced(stanza)
 	if not copies or not copies[attr.from] then return false; end
 	copies[attr.from] = copies[attr.from] > 1 and copies[attr.from] - 1 or nil;
 	return true;
+end
+
+--- A message passes on its way out. If an earlier one had its id, a bounce is that one's copy's no longer: but for what is asked once more
+-- while it is awaited.
+-- @param is_new  it asks, and was not awaited before
+function methods:passed(attr, is_new)
+	if not attr.from or not attr.to or not attr.id then return; end
+	if is_new or self.actions.state(attr.from, attr.to, attr.id) ~= "pending" then self.copies:set(key_between(attr.from, attr.id, attr.to), nil); end
 end
 
 local function forget(self, message)
@@ -162,6 +172,7 @@ local function look(self, message)
 	else
 		message.timer = self.actions.later(message.delay, function () look(self, message); end);
 	end
+	if #clients > 0 then self.actions.told(message.content); end
 	for i = 1, math.min(#clients, MAX_CLIENTS) do
 		local jid = clients[i];
 		if not is_pending(self, message) then return; end -- since the one before was sent
@@ -185,8 +196,17 @@ local function is_fleeting(stanza)
 		or stanza:get_child("reactions", "urn:xmpp:reactions:0") ~= nil;
 end
 
+-- The first that came, of a requester's messages; nil if there is none.
+local function oldest(theirs)
+	local first;
+	for message in pairs(theirs) do
+		if not first or message.number < first.number then first = message; end
+	end
+	return first;
+end
+
 --- Keeps a content message that asks, as it is sent, in place of an earlier one with the same id, which has come to something by now.
--- Too many, or one that is too large, are not kept.
+-- One that is too large is not kept. Where there are too many, their sender's oldest makes room: nobody may ever be able to get that.
 -- @param stanza  the message
 -- @param stamp   when, as XEP-0082 has it
 function methods:keep(stanza, stamp)
@@ -197,16 +217,21 @@ function methods:keep(stanza, stamp)
 		local earlier = message.content.attr;
 		return earlier.id == attr.id and earlier.to == attr.to;
 	end);
-	self.copies:set(key_between(from, attr.id, attr.to), nil);
 	local theirs = self.kept[from] or {};
-	if self.count >= MAX_KEPT or count(pairs(theirs)) >= MAX_KEPT_OF or #tostring(stanza) > MAX_SIZE then return; end
+	if #tostring(stanza) > MAX_SIZE then return; end
+	if self.count >= MAX_KEPT or count(pairs(theirs)) >= MAX_KEPT_OF then
+		local first = oldest(theirs);
+		if not first then return; end
+		forget(self, first);
+	end
 	local content = st.clone(stanza);
 	content:remove_children("store", xmlns_hints);
 	content:reset():tag("delay", { xmlns = "urn:xmpp:delay", from = module.host, stamp = stamp }):text(elements.SENT_AGAIN):up()
 		-- Archives and other devices have the first one.
 		:tag("no-store", { xmlns = xmlns_hints }):up():tag("no-copy", { xmlns = xmlns_hints }):up()
 		:tag("private", { xmlns = "urn:xmpp:carbons:2" }):up();
-	local message = { content = content, from = from, person = jid_bare(attr.to), corrects = overtaken(stanza) };
+	self.numbers = self.numbers + 1;
+	local message = { number = self.numbers, content = content, from = from, person = jid_bare(attr.to), corrects = overtaken(stanza) };
 	message.left, message.delay, message.age = self.attempts, self.after, 0;
 	theirs[message] = true;
 	self.kept[from] = theirs;
@@ -230,9 +255,10 @@ local function still_has(session, content)
 	return session.hibernating or proof.unproven(session, content) > 0;
 end
 
--- Does a client of this server get what is sent to that address? To a bare JID, one of negative priority does not (RFC 6121 §8.5.2.1.1).
+-- Does a client of this server get what is sent to that address? To a bare JID, one that is not available, or of negative priority, does not
+-- (RFC 6121 §8.5.2.1.1).
 local function is_for(session, jid, to)
-	return jid == to or (session.priority or 0) >= 0;
+	return jid == to or session.presence ~= nil and session.priority >= 0;
 end
 
 -- May the client's user see it, and will it not get the message anyway? Who has an occupant's nick may be somebody else by now.
@@ -256,8 +282,8 @@ function resend.start(parts, later)
 			if blocks.has(jid_node(from), to) then return {}; end -- the sender has blocked them since
 			return parts.capabilities:capable_clients(to, lacks(content), from);
 		end;
+		told = function (content) parts.record(content, "G1 sent again"); end;
 		deliver = function (stanza)
-			parts.record(stanza, "G1 sent again");
 			parts.reports:count("resent");
 			module:send(stanza);
 		end;

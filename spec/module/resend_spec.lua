@@ -6,9 +6,9 @@ local elements, lib = paths.lib("elements"), paths.lib("resend");
 local st = require "util.stanza";
 
 describe("resend", function ()
-	local timers, delivered, state, clients, resend;
+	local timers, delivered, told, state, clients, resend;
 	local function start(attempts)
-		timers, delivered, state, clients = {}, {}, "pending", { "b@h/1" };
+		timers, delivered, told, state, clients = {}, {}, {}, "pending", { "b@h/1" };
 		resend = lib.new(attempts, 10, {
 			later = function (seconds, callback)
 				local timer = { seconds, callback };
@@ -23,6 +23,7 @@ describe("resend", function ()
 			state = function () return state; end;
 			capable = function () return clients; end;
 			deliver = function (stanza) table.insert(delivered, { stanza.attr.to, stanza }); end;
+			told = function (content) table.insert(told, content.attr.id); end;
 		});
 	end
 	local function keep(id, body)
@@ -77,8 +78,17 @@ describe("resend", function ()
 		assert.same({ true, true, false }, { bounced("b@h/1"), bounced("b@h/1"), bounced("b@h/1") });
 		keep("2");
 		tick();
-		keep("2");
-		assert.is_false(bounced("b@h/1", "2"), "it is that of a later message");
+		local attr = { from = "a@h/r", to = "b@h", id = "2" };
+		resend:passed(attr, false); -- it is asked once more, while it is awaited
+		assert.is_true(bounced("b@h/1", "2"));
+		for _, later in ipairs { true, false } do -- one that asks, or does not
+			tick();
+			state = later and "pending" or "delivered";
+			resend:passed(attr, later);
+			assert.is_false(bounced("b@h/1", "2"), "it is that of a later message");
+			state = "pending";
+			keep("2");
+		end
 	end);
 
 	it("G1 E6 knows the bounce of a copy, though somebody else is asked with the same id since", function ()
@@ -110,8 +120,6 @@ describe("resend", function ()
 	it("G1 keeps no room for what has come to something", function ()
 		start(3);
 		for i = 1, 100 do keep(tostring(i)); end
-		keep("too many");
-		assert.equal(100, resend.count);
 		resend:settled("a@h", "1"); -- said of another device's message with this id, perhaps: this one is awaited
 		assert.equal(100, resend.count);
 		state = "delivered";
@@ -132,6 +140,10 @@ describe("resend", function ()
 			end
 		end
 		assert.same({ 10000, 10000 }, { resend.count, #timers });
+		assert.is_nil(resend.kept["u101@h"]);
+		resend:keep(st.message({ from = "u100@h/r", to = "b@h", id = "new" }, "hi"), "2026-01-01T00:00:00Z");
+		assert.equal(10000, resend.count, "a user's oldest makes room, and nobody else's");
+		for message in pairs(resend.kept["u100@h"]) do assert.not_equal("1", message.content.attr.id); end
 		resend:forget("u1@h");
 		keep("1");
 		assert.equal(9901, resend.count);
@@ -292,6 +304,16 @@ describe("resend", function ()
 		assert.is_false(elements.is_copy(stored));
 	end);
 
+	it("G1 F4 tells of it once, to however many clients it goes", function ()
+		start(2);
+		clients = { "b@h/1", "b@h/2", "c@h/3" };
+		keep("1");
+		tick();
+		clients = {};
+		tick();
+		assert.same({ 3, { "1" } }, { #delivered, told });
+	end);
+
 	it("G1 keeps no more and no larger messages than it may", function ()
 		start(1);
 		keep("1");
@@ -299,6 +321,8 @@ describe("resend", function ()
 		assert.equal(1, #timers);
 		for i = 2, 200 do keep(tostring(i)); end
 		assert.equal(100, resend.count);
+		for _ = 1, 100 do tick(); end
+		assert.same({ "101", "200" }, { delivered[1][2].attr.id, delivered[100][2].attr.id });
 		start(1);
 		resend:keep(st.message({ from = "a@h/r", id = "to oneself" }, "hi"), "h", "2026-01-01T00:00:00Z");
 		assert.same({ 0, {} }, { resend.count, timers });

@@ -465,6 +465,39 @@ describe("sending again", function ()
 		assert.equal(1, #alice:messages());
 	end);
 
+	it("G1 E6 nor for one that does not ask, or is not kept, with its id", function ()
+		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
+		for id, later in pairs { plain = stanzas.chat, headline = function (how) how.type = "headline"; return stanzas.ask(how); end } do
+			alice:send(stanzas.ask({ to = bob.jid, id = id }));
+			alice:sync();
+			until_(function (got) return #with_id(id, got) == 2; end);
+			bob:send(stanzas.ack(alice.jid, id));
+			bob:sync();
+			assert.equal(1, #alice:messages());
+			alice:send(later { to = bob.jid, id = id });
+			alice:sync();
+			bob:send(st.message({ type = "error", to = alice.jid, id = id }):tag("error", { type = "cancel" }):up());
+			bob:sync();
+			assert.equal(1, #alice:messages(), id);
+		end
+	end);
+
+	it("G1 not to a client that has only shown itself to the sender, for which messages to the bare JID are not", function ()
+		local function offline(action) server:run(("assert(require 'core.modulemanager'.%s('localhost', 'offline'))"):format(action)); end
+		offline("load");
+		finally(function () offline("unload"); end);
+		alice = client("alice", RECEIPTS);
+		bob = server:connect("bob", { features = RECEIPTS, presence = false });
+		bob:send(bob:presence { to = alice.jid });
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "capable"; end);
+		alice:send(stanzas.ask({ to = "bob@localhost", id = "stored" }));
+		alice:sync();
+		assert.same({}, within(1.5));
+		bob:send(bob:presence());
+		until_(function (got) return #with_id("stored", got) > 0; end);
+		bob:send(stanzas.ack(alice.jid, "stored")):sync();
+	end);
+
 	it("G1 F0 an error that a client sends to its own user is no error of ours", function ()
 		alice, bob = client("alice", RECEIPTS), client("bob", RECEIPTS);
 		alice:send(stanzas.ask({ to = "bob@localhost", id = "wakes" }));
