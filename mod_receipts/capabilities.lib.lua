@@ -333,8 +333,7 @@ end
 function methods:overheard(jid, query)
 	local client = client_of(self, jid);
 	if not client then return; end
-	local turns = self.turns;
-	local is_wanted = turns:is_under_way(client.key) or client.is_local and turns:is_asking(jid) or client.asked and known(self, client) == nil;
+	local is_wanted = self.turns:is_under_way(client.key) or client.asked and known(self, client) == nil;
 	if is_wanted then verified(self, client, query); end
 end
 

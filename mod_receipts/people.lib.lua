@@ -2,7 +2,8 @@
 -- Chapter B: the clients of people elsewhere, in bounded memory: whose they are, and which accounts of this host they are shown to.
 --
 --   known     bare JID -> full JID -> client    who was not seen for the longest goes first
---   strangers the same for who has nothing to do with the user that they were first shown to: they go before all others
+--   strangers the same for who has nothing to do with the user that they were first shown to, or who are shown to one who sees very many: they
+--             go before all others
 --   full      set of bare JIDs with MAX_CLIENTS clients
 --   missed    set of bare JIDs of whom not all clients may be kept
 --   seen_by   account -> set of full JIDs that are shown to it; seen_count: account -> how many those are
@@ -20,7 +21,7 @@ local bare_of = (module:require "jids").bare;
 local MAX_PEOPLE = 20000; -- bare JIDs, strangers included
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
 local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
-local ENOUGH = 1000; -- clients that are shown to one account, before strangers come to it in vain
+local ENOUGH = 1000; -- clients that are shown to one account, before strangers come to it in vain, and what else is shown to it goes first
 local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each account that it is shown to
 
 local people = {};
@@ -105,12 +106,12 @@ local function make_room(self)
 	end
 end
 
---- A client was seen just now. Whom a user knows is no stranger, whoever else they are shown to.
+--- A client was seen just now. Whom a user knows is no stranger, whoever else they are shown to; but none may have all the room.
 -- @param client  as `client` has it; a new one where it has none
 -- @param to      the account that it is shown to
 -- @return the client that has this full JID now: while it was found out who is a stranger, others may have run
 function methods:seen(jid, bare, client, to)
-	local is_stranger = not self.known:get(bare) and self.is_stranger(to, bare, jid);
+	local is_stranger = not self.known:get(bare) and (self:has_enough(to) or self.is_stranger(to, bare, jid));
 	local clients = self:of(bare) or {};
 	if is_stranger and not self.known:get(bare) then
 		self.strangers:set(bare, clients);

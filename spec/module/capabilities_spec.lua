@@ -1005,7 +1005,7 @@ describe("capabilities", function ()
 		for i = 1, 20100 do caps:presence(presence("there"..i.."@far/r"), "here@h"); end
 		assert.equal("capable", caps:of("here@h/r"));
 		assert.equal("silent", caps:of("there1@far/r"));
-		assert.equal(20000, caps.people.known:count());
+		assert.equal(20000, caps.people.known:count() + caps.people.strangers:count());
 	end);
 
 	it("B3 by ver of clients here are not crowded out by what others elsewhere show, whoever showed it first; both are bounded", function ()
@@ -1216,7 +1216,7 @@ describe("capabilities", function ()
 
 	it("B3 are bounded anew, when a person who had the most clients is dropped for others", function ()
 		for i = 1, 100 do caps:presence(presence("room@h/"..i, info(R)), "u@h"); end
-		for i = 1, 20000 do caps:presence(presence("there"..i.."@far/r"), "u@h"); end
+		for i = 1, 20000 do caps:presence(presence("there"..i.."@far/r"), ("u%d@h"):format(i % 100)); end
 		assert.equal("silent", caps:of("room@h/1"));
 		caps:presence(presence("room@h/1", info(R)), "u@h");
 		assert.equal("unknown", caps:of("room@h/1"));
@@ -1235,7 +1235,7 @@ describe("capabilities", function ()
 	it("B3 are bounded: in clients of all people elsewhere, and the longest unseen go first", function ()
 		local plain = info(R);
 		for i = 1, 600 do
-			for n = 1, 100 do caps:presence(presence("a"..i.."@far/"..n), "u@h"); end
+			for n = 1, 100 do caps:presence(presence("a"..i.."@far/"..n), ("u%d@h"):format(i % 100)); end
 		end
 		assert.is_true(kept() <= 50000 and kept() > 40000, kept());
 		assert.is_nil(caps.people:of("a1@far"));
@@ -1388,7 +1388,28 @@ describe("capabilities", function ()
 			caps:presence(presence(jid, info(R, jid)), to or nil);
 			caps:overheard(jid, info(R, jid));
 		end
-		assert.same({ "capable", "unknown" }, { caps:of("b@h/r"), caps:of("friend@far/2") }, "one elsewhere could go on until it is asked");
+		assert.same({ "unknown", "unknown" }, { caps:of("b@h/r"), caps:of("friend@far/2") }, "they could go on until they are asked");
+	end);
+
+	it("B3 no user makes what is known of other users' contacts go, however many contacts they have", function ()
+		local common = info(R);
+		caps:presence(presence("friend@far/r", common), "alice@h");
+		asked[1].done(common);
+		for i = 1, 20000 do caps:presence(presence("x"..i.."@evil/r", common), "mallory@h"); end
+		assert.equal("capable", caps:of("friend@far/r"));
+		assert.equal("capable", caps:of("x20000@evil/r"), "for who has very many the latest are known");
+	end);
+
+	it("B3 what clients stand for is not pushed out by one that answers on and on while it leaves a question of ours unanswered", function ()
+		caps:presence(presence("a@h/r", info(R)));
+		asked[1].done(info(R));
+		caps:presence(presence("mallory@h/r", info("urn:0")));
+		for i = 1, 10000 do
+			local query = info("urn:"..i);
+			caps:presence(presence("mallory@h/r", query));
+			caps:overheard("mallory@h/r", query);
+		end
+		assert.equal("capable", caps:of("a@h/r"));
 	end);
 
 	it("B2 are not shared from answers with anything twice, or with the hash's own separator", function ()
