@@ -66,7 +66,6 @@ build = {
 		["mod_receipts.inspection"] = "mod_receipts/inspection.lib.lua",
 		["mod_receipts.jids"] = "mod_receipts/jids.lib.lua",
 		["mod_receipts.learning"] = "mod_receipts/learning.lib.lua",
-		["mod_receipts.lineage"] = "mod_receipts/lineage.lib.lua",
 		["mod_receipts.lint"] = "mod_receipts/lint.lib.lua",
 		["mod_receipts.manual"] = "mod_receipts/manual.lib.lua",
 		["mod_receipts.offers"] = "mod_receipts/offers.lib.lua",

@@ -35,7 +35,7 @@ function tables.ours()
 		pending = pending, now = function () return time; end, listening = function () return nil; end;
 		known = users, no_answers = users, capable = capable, rooms = {}, hiding = {}, own = {}, asks = true, protect = true;
 		content = handed_over, outgoing = handed_over, incoming = handed_over, other_ack = handed_over;
-		failed = function (err) wrong = err; end, sample = ignored;
+		failed = function (err) wrong = err; end, sample = ignored, handlers = {};
 	});
 	return {
 		takes = "event", outgoing = outgoing, incoming = incoming;

@@ -53,8 +53,9 @@ function answering.new(parts, guard, later)
 end
 
 --- What another one remembered, after a reload.
-function methods:take_over(other)
-	self.answers:take_over(other.answers, self.parts.options.answer == other.parts.options.answer);
+-- @param options  what they were for that one
+function methods:take_over(other, options)
+	self.answers:take_over(other.answers, self.parts.options.answer == options.answer);
 	self.sent_at_hibernation, self.unsure = other.sent_at_hibernation, other.unsure;
 end
 

@@ -29,7 +29,6 @@
 local new_cache = require "util.cache".new;
 
 local bounded = module:require "bounded";
-local lineage = module:require "lineage";
 local people_lib = module:require "people";
 local turns_lib = module:require "turns";
 local bare_of = (module:require "jids").bare;
@@ -110,7 +109,7 @@ end
 
 -- Has this client asked, where there is something to learn of it.
 local function want(self, jid, client)
-	self = lineage.newest(self); -- a client may show itself here after a reload, having waited
+	self = self.actions.newest(); -- a client may show itself here after a reload, having waited
 	if client.room or known(self, client) ~= nil then return; end
 	if client.is_shape then -- what its ver stands for has been forgotten: this one is to be asked
 		client = client_here(self, client.ver, client.node, client.key);
@@ -136,16 +135,17 @@ end
 --                 sessions(account): its sessions, by resource; an empty table where there are none
 --                 hibernates(jid): is that client of this host away until its session is taken up again (XEP-0198)?
 --                 monotonic(): seconds, that nobody sets;
+--                 newest(): the one that there is by now, as after a reload;
 --                 learned(jid): something is known that was not, of this client, or (jid is nil) of all that show some ver
 function capabilities.new(disco, actions)
 	local function is_stranger(account, bare, jid)
 		return not actions.is_contact(account, bare) and not actions.may_see(account, jid);
 	end
-	local self = lineage.first(setmetatable({
+	local self = setmetatable({
 		by_hash = new_cache(MAX_HASHES), by_hash_elsewhere = new_cache(MAX_HASHES);
 		people = people_lib.new(is_stranger), here = {}, shapes = bounded.new(MAX_HASHES), able = {};
 		disco = disco, actions = actions,
-	}, mt));
+	}, mt);
 	self.turns = turns_lib.new(actions, {
 		of = function (jid) return client_of(self, jid); end;
 		is_known = function (client) return known(self, client) ~= nil; end;
@@ -391,7 +391,6 @@ end
 --- What another one knew, after a reload. Queries under way are lost with it: who was asked, or waited for that, is asked again. For a
 -- client that hibernates the question is kept where it will find it.
 function methods:take_over(other)
-	lineage.take_over(self, other);
 	self.here, self.by_hash, self.by_hash_elsewhere = other.here, other.by_hash, other.by_hash_elsewhere;
 	self.people:take_over(other.people);
 	for jid in next, other.turns.asking do

@@ -239,16 +239,18 @@ local function new_incoming(engine, env)
 	end;
 end
 
--- Rule F0: an error is told, and the message goes on. What fails after a reload does so as the pending table is closed, and is the heir's.
+-- Rule F0: an error is told, and the message goes on.
 -- @param which  "outgoing" | "incoming"
+-- @return the handler, guarded; and a function (): what comes to it from now on goes to the one that there is by then
 local function guarded(which, handler, env)
-	local heir, failed = env.heir, env.failed;
+	local handlers, failed = env.handlers, env.failed;
+	handlers[which] = handler;
 	return function (event)
 		local ok, result = pcall(handler, event);
 		if ok then return result; end
-		local found, other = pcall(heir, which); -- there may be no memory for that
-		if found and other then return other(event); end
 		pcall(failed, result);
+	end, function ()
+		function handler(event) return handlers[which](event); end
 	end;
 end
 
@@ -265,16 +267,22 @@ end
 --                evicted (function (): much has made room by now, that pending:evicted() tells of)
 --                other_ack (function (): an ack passes that is not of type chat, so that mod_carbons does not copy it by itself)
 --                sample (function (age)): called for each that was delivered, some at a time; failed (function (error))
---                heir (function ("outgoing" | "incoming")): the handler whose the pending table is now, and what comes here all the same,
---                having waited in another module's handler while ours was reloaded; nil while both are still ours
+--                handlers (table, kept over a reload): its fields `outgoing` and `incoming` are set here
 -- @return outgoing (function (event)), for what a local client sends; incoming, for what comes to a local user;
---         uncounted (function ()): how many asked, were delivered and were duplicates since the last call
+--         uncounted (function ()): how many asked, were delivered and were duplicates since the last call;
+--         hand_on (function ()): what comes here from now on, as it has waited in another module's handler while ours was reloaded, goes to
+--         the handlers that there are by then
 function hooks.new(engine, env)
 	local outgoing, asked = new_outgoing(engine, env);
 	local incoming, acked = new_incoming(engine, env);
-	return guarded("outgoing", outgoing, env), guarded("incoming", incoming, env), function ()
+	local guarded_outgoing, hand_on_outgoing = guarded("outgoing", outgoing, env);
+	local guarded_incoming, hand_on_incoming = guarded("incoming", incoming, env);
+	return guarded_outgoing, guarded_incoming, function ()
 		local delivered, duplicate = acked(); -- first: it may fail, and then nothing has been told
 		return asked(), delivered, duplicate;
+	end, function ()
+		hand_on_outgoing();
+		hand_on_incoming();
 	end;
 end
 

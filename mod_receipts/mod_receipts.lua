@@ -61,7 +61,6 @@ local hiding = module:require "hiding";
 local hooks = module:require "hooks";
 local jids = module:require "jids";
 local learning = module:require "learning";
-local lineage = module:require "lineage";
 local offers = module:require "offers";
 local options_lib = module:require "options";
 local outlet = module:require "outlet";
@@ -151,18 +150,15 @@ local limits = {
 	ttl = options.expire_after;
 	remember = math.min(options.expire_after, 86400); -- a second device may come online the next day
 };
+-- What the libs take of each other: each says which of these. A reload keeps the table itself: what has begun before that, and waits, goes on
+-- in the code that was, and finds here what there is by then.
+local parts = module.saved_state or {};
 -- So many fewer rounds of the collector make up for what we take: its walks over our objects, our handlers (docs/performance.md).
-local pending = engine.pending { told = 1048576 };
+local pending = parts.pending or engine.pending { told = 1048576 };
 pending:limit(limits);
 
--- What the libs take of each other: each says which of these. A reload hands it over.
-local parts = lineage.first {
-	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports;
-	exists = accounts.exists, is_missing = accounts.is_missing;
-	own = setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
-};
 -- Deals with the entries that were evicted to make room.
-parts.drain = guard("what made room", upkeep_lib.drain(parts));
+local drain = guard("what made room", upkeep_lib.drain(parts));
 local function complaint() -- one for each store: what is said of one is not to hide what there is to say of the other
 	local complain = guards.throttled(log, monotonic);
 	return function (...)
@@ -172,7 +168,7 @@ local function complaint() -- one for each store: what is said of one is not to 
 end
 local store = store_lib.new(module.host, pending, { keyval = open_store("receipts"), map = open_store("receipts", "map") }, {
 	ttl = options.expire_after, now = time_now, monotonic = monotonic, cpu = os.clock, log = log;
-	drain = parts.drain, is_deleted = accounts.is_deleted;
+	drain = drain, is_deleted = accounts.is_deleted;
 	failed = complaint();
 	expired = guard("what expired in the store", function (entry) upkeep_lib.expired(entry, time_now(), parts); end);
 	deleted = function (user) accounts.deleted(parts, user); end;
@@ -222,6 +218,7 @@ capabilities = capabilities_lib.new(sleeping.disco, {
 		return session ~= nil and session.hibernating ~= nil;
 	end;
 	monotonic = monotonic;
+	newest = function () return parts.capabilities; end;
 	learned = guard("what was learned", function (jid)
 		if asleep.is_awake(answering) then answering:learned(jid); end
 	end);
@@ -270,12 +267,18 @@ local function available(event)
 	if asleep.is_awake(waiting) then waiting:available(event.origin, 0); end
 end
 
-parts.late = setmetatable({}, { __mode = "k" }); -- set of events whose message has gone on, while what we do about it waits
+local hashes = open_store("receipts_caps"); -- the last: until all can be opened, the parts are those that were
 
-for name, part in pairs {
+local before, now = {}, {
+	options = options, engine = engine, odd = hooks.odd(engine.bits), pending = pending, reports = reports, drain = drain, guards = guards;
+	exists = accounts.exists, is_missing = accounts.is_missing, record = record;
 	store = store, decisions = decisions, rooms = rooms, capabilities = capabilities, queries = queries, preferences = preferences;
-	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, blocks = sleeping.blocks, record = record;
-} do parts[name] = part; end
+	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, blocks = sleeping.blocks, hiding = hiding;
+	own = parts.own or setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
+	late = parts.late or setmetatable({}, { __mode = "k" }); -- set of events whose message has gone on, while what we do about it waits
+};
+for name, part in pairs(parts) do before[name], parts[name] = part, nil; end
+for name, part in pairs(now) do parts[name] = part; end
 
 -- Rule E7. A hook costs every message: so there is none before an ack passes that is not of type chat.
 local copying = false;
@@ -289,7 +292,7 @@ end
 
 local always = function () return true; end;
 local comes = guard("a message that comes", function (...) return sleeping.traffic.incoming(parts, ...); end);
-local outgoing, incoming, uncounted = hooks.new(engine, {
+local outgoing, incoming, uncounted, hand_on = hooks.new(engine, {
 	pending = pending, now = time_now;
 	listening = options.resend_attempts > 0 and always or get_handlers; -- what is to be sent again has to be kept
 	known = store.known.at, no_answers = preferences.no_answers.at, rooms = rooms.of_session, hiding = hiding.of_session, own = parts.own;
@@ -303,30 +306,20 @@ local outgoing, incoming, uncounted = hooks.new(engine, {
 		if waits then parts.late[event] = true; end
 		return result;
 	end;
-	evicted = parts.drain, other_ack = parts.other_ack;
+	evicted = drain, other_ack = parts.other_ack;
 	failed = function (err) tell_error("a message hook", err); end;
-	heir = function (which)
-		local newest = lineage.newest(parts);
-		return newest ~= parts and newest[which] or nil;
-	end;
-	sample = reports.sample;
+	sample = reports.sample, handlers = parts;
 });
-parts.outgoing, parts.incoming, parts.guards, parts.hiding = outgoing, incoming, guards, hiding;
 function reports.uncounted()
-	parts.drain();
+	drain();
 	return uncounted();
 end
 
 -- Chapter B: who supports receipts
 
-local hashes = open_store("receipts_caps");
-if not module.saved_state then learning.recall(capabilities, hashes); end -- else restore() brings it
 learning.listen(capabilities, rooms, sleeping, hiding, hook_in_thread);
 
-local function look_around() guards.in_thread(guard("looking around", learning.look_around), capabilities, rooms); end
 local function save_hashes() learning.save(capabilities, hashes); end
-
--- A reload keeps what is pending and known. What was to be sent again is not.
 
 local HANDING_OVER = 0.5; -- seconds that writing may take then, about
 local saved = false;
@@ -334,28 +327,6 @@ local saved = false;
 function module.save()
 	saved = true;
 	return parts;
-end
-
-function module.restore(before)
-	if not before.pending then return look_around(); end -- save() has failed, and force_module_reload is set
-	pending:take_over(before.pending);
-	pending:limit(limits);
-	before.pending = nil; -- what has begun there, and waits, finds the table that there is by then
-	lineage.take_over(parts, before);
-	guards.waiting = before.guards.waiting; -- what comes now is not to overtake it
-	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
-		-- Each by itself: what cannot be, as before an upgrade, is not to cost the others.
-		local take_over = guard("what was before the reload: "..name, function () parts[name]:take_over(before[name]); end);
-		if asleep.is_awake(before[name]) then take_over(); end
-	end
-	hiding.take_over(before.hiding);
-	if asleep.is_awake(before.presence) then sleeping.presence.take_over(before.presence); end
-	if asleep.is_awake(before.queries) then
-		query_id = before.queries.id;
-		asleep.wake(queries); -- to hear the answers that are still to come
-	end
-	guards.in_thread(guard("asking anew", capabilities.take_over), capabilities, before.capabilities);
-	if asleep.is_awake(answering) then answering:learned(); end -- for what was learned a moment ago
 end
 
 -- Hooks
@@ -397,8 +368,6 @@ end, 10); -- behind answering.lib.lua, before mod_smacks
 if options.resend_attempts > 0 then sleeping.resend.listen(resend, hook, PRIORITY, lost); end
 proof.listen(preferences, answering, hook, guard); -- rule D2
 
-if not module.reloading then look_around(); end -- else restore() brings it
-
 local function measure()
 	reports:measure(pending:count(), options.max_pending, pending:bytes());
 end
@@ -433,6 +402,7 @@ function module.unload()
 	if not handed_over then save_hashes(); end -- in SQL a row each, while all wait. Of what is lost clients can be asked again
 	catch_up(); -- before what it needs goes
 	unloaded = true;
+	hand_on();
 	function module.hook() end -- what waits for a storage goes on later, and nobody would take away what it hooks then
 	for timer in pairs(timers) do timer:stop(); end
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
@@ -452,3 +422,25 @@ module:hook_global("server-stopped", guard("server-stopped", function ()
 	all_hosts.began = all_hosts.began or monotonic();
 	if not store:flush_at_stop(all_hosts.began, sleep) then tell_lost(); end
 end));
+
+-- A reload keeps what is pending and known, unless save() has failed (force_module_reload). What was to be sent again is not kept.
+
+if module.saved_state then
+	guards.waiting = before.guards.waiting; -- what comes now is not to overtake it
+	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
+		-- Each by itself: what cannot be, as before an upgrade, is not to cost the others.
+		local take_over = guard("what was before the reload: "..name, function () parts[name]:take_over(before[name], before.options); end);
+		if asleep.is_awake(before[name]) then take_over(); end
+	end
+	hiding.take_over(before.hiding);
+	if asleep.is_awake(before.presence) then sleeping.presence.take_over(before.presence); end
+	if asleep.is_awake(before.queries) then
+		query_id = before.queries.id;
+		asleep.wake(queries); -- to hear the answers that are still to come
+	end
+	guards.in_thread(guard("asking anew", capabilities.take_over), capabilities, before.capabilities);
+	if asleep.is_awake(answering) then answering:learned(); end -- for what was learned a moment ago
+else
+	learning.recall(capabilities, hashes);
+	guards.in_thread(guard("looking around", learning.look_around), capabilities, rooms);
+end

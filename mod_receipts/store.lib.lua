@@ -13,7 +13,6 @@ local jid_node = require "util.jid".node;
 local jid_join = require "util.jid".join;
 
 local bounded = module:require "bounded";
-local lineage = module:require "lineage";
 local records = module:require "records";
 local retries = module:require "retries";
 
@@ -47,7 +46,7 @@ local mt = { __index = methods };
 --                 deleted(user): it has. It is to call forget()
 function store.new(host, pending, stores, actions)
 	pending:journal();
-	return lineage.first(setmetatable({
+	return setmetatable({
 		host = host, pending = pending, keyval = stores.keyval, map = stores.map, actions = actions;
 		known = bounded.new(MAX_KNOWN); -- set of users whose records have been read
 		others = bounded.new(MAX_KNOWN); -- set of those of them who had records that are none of ours
@@ -69,19 +68,16 @@ function store.new(host, pending, stores, actions)
 		-- them; down = when it was last found to be down, nil while it is not
 		reading = { failures = 0 }, writing = { failures = 0 };
 		patient_until = -math.huge; -- until when all are tried though it is
-	}, mt));
+	}, mt);
 end
 
---- What another one knew, after a reload.
+--- What another one knew, after a reload. That one may still be at work with a storage, for the same pending table.
 function methods:take_over(other)
 	self.known:take_over(other.known);
 	self.others:take_over(other.others);
 	self.busy, self.loading, self.gone, self.purged = other.busy, other.loading, other.gone, other.purged;
 	self.restored, self.is_restored, self.damaged = other.restored, other.is_restored, other.damaged;
 	self.forgotten = other.forgotten;
-	-- It may be at work with a storage: what it reads, or cannot write, it tells the table that there is by then.
-	other.pending = nil;
-	lineage.take_over(self, other);
 end
 
 local function complain(self, what, user, err)

@@ -60,7 +60,6 @@ local LUA_FILES = {
 	["hiding.lib"] = "wire/privacy module/presence wire/lifetime";
 	["hooks.lib"] = "module/hooks wire/transparency wire/checks wire/requests";
 	["inspection.lib"] = "module/inspection wire/shell wire/adhoc wire/reports";
-	["lineage.lib"] = "wire/lifetime wire/async module/store module/capabilities";
 	["learning.lib"] = "wire/capabilities wire/privacy wire/remote wire/checks wire/answers wire/lifetime";
 	["lint.lib"] = "module/lint wire/command";
 	["manual.lib"] = "wire/shell";

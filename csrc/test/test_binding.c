@@ -99,7 +99,7 @@ static const char prelude[] =
 	"		asks = true, protect = true,\n"
 	"		content = handler, outgoing = handler, incoming = handler, sample = function (age) return 'x'..age end,\n"
 	"		evicted = function () gone = t:evicted(2) end, other_ack = function () end,\n"
-	"		failed = function () failures = failures + 1 end, heir = function () end,\n"
+	"		failed = function () failures = failures + 1 end, handlers = {},\n"
 	"	}\n"
 	"	for name, value in pairs(options or {}) do all[name] = value end\n"
 	"	outgoing, incoming, uncounted = hooks.new(receipts, all)\n"

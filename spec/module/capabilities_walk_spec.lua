@@ -34,7 +34,7 @@ local function pick(list) return list[math.random(#list)]; end
 local function bare_of(jid) return (jid:match("^[^/]*")); end
 
 describe("capabilities, whatever comes when,", function ()
-	local caps, clients, hides, turns, questions, at_once, trail, clock;
+	local caps, newest, clients, hides, turns, questions, at_once, trail, clock;
 
 	local function note(...) table.insert(trail, table.concat({ ... }, " ")); end
 
@@ -52,7 +52,7 @@ describe("capabilities, whatever comes when,", function ()
 	end
 
 	local function new()
-		return lib.new(paths.lib("disco"), {
+		newest = lib.new(paths.lib("disco"), {
 			send = send;
 			later = function (turn)
 				if at_once then return turn(); end
@@ -68,7 +68,9 @@ describe("capabilities, whatever comes when,", function ()
 			hibernates = function (jid) return clients[jid] ~= nil and clients[jid].sleeps; end;
 			monotonic = function () return clock; end;
 			learned = function () end;
+			newest = function () return newest; end;
 		});
+		return newest;
 	end
 
 	-- What happens.

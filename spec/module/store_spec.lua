@@ -37,8 +37,8 @@ describe("store", function ()
 		return true;
 	end
 
-	local function new_store()
-		pending = receipts.pending { capacity = 100, per_user = 10, ttl = 1000, remember = 100 };
+	local function new_store(table_before)
+		pending = table_before or receipts.pending { capacity = 100, per_user = 10, ttl = 1000, remember = 100 };
 		local self;
 		self = lib.new("h", pending, { keyval = keyval, map = map }, {
 			ttl = ttl, now = time, monotonic = monotonic, log = log, failed = failed, cpu = function () return cpu; end;
@@ -966,7 +966,7 @@ describe("store", function ()
 		store:load("seen");
 		assert.equal(key, (sweep_and_write()));
 		local before = store;
-		store = new_store();
+		store = new_store(pending);
 		store:take_over(before);
 		now = now + 1000;
 		assert.equal("", (sweep_and_write()));
@@ -1249,11 +1249,9 @@ describe("store", function ()
 		store:load("a");
 		now = now + 1000;
 		dropped(select(2, pending:expire(now, 10)));
-		local table_before, old = pending, store;
+		local old = store;
 		ask("b", "1");
-		pending = receipts.pending();
-		store = new_store();
-		pending:take_over(table_before);
+		store = new_store(pending);
 		store:take_over(old);
 		assert.is_true(store:knows("a"));
 		assert.equal("a@h", store:restored_user());
@@ -1411,10 +1409,8 @@ describe("store", function ()
 		local function do_it(method, ...) return finish(start(method, ...)); end
 
 		local function reload()
-			local table_before, old = pending, store;
-			pending = receipts.pending();
-			store = new_store();
-			pending:take_over(table_before);
+			local old = store;
+			store = new_store(pending);
 			store:take_over(old);
 		end
 

@@ -176,6 +176,10 @@ describe("beside a module that lets others run,", function ()
 			for _, event in ipairs { "pre-message/bare", "message/bare" } do module:hook(event, wait, 1000); end
 		]]);
 		local bob = server:connect("bob", { features = RECEIPTS });
+		local function counts()
+			return server:run(STATE.."r.reports:settle(); local counts = r.reports.counts; return counts.requests.client..' '..counts.outcomes.delivered");
+		end
+		local asked, delivered = counts():match("^(%d+) (%d+)$");
 		alice:send(stanzas.ask { to = "bob@localhost", id = "asks late" });
 		socket.sleep(0.1);
 		server:reload();
@@ -185,6 +189,7 @@ describe("beside a module that lets others run,", function ()
 		server:reload();
 		comes(alice, ack_of("asks late"));
 		assert.equal("delivered", server:run(STATE.."return r.pending:state('alice@localhost', 'bob@localhost', 'asks late')"));
+		assert.equal(("%d %d"):format(asked + 1, delivered + 1), counts(), "F4");
 	end);
 
 	it("A3 D1 E4 what is due at once is done for what has waited in another module, though we were reloaded meanwhile", function ()
