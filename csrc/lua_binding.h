@@ -63,8 +63,8 @@ bool rcpt_flag_option(lua_State *L, int table, const char *key);
 /* Handles begin with the address of their place among these names, so that telling them apart needs no look at metatables. */
 enum rcpt_handle { SCANNER_HANDLE, PENDING_HANDLE };
 extern const char *const rcpt_handle_names[];
-/* The handle that an argument is; else raises an error. */
-void *rcpt_check_handle(lua_State *L, int arg, enum rcpt_handle kind);
+/* The handle that the first argument is; else raises an error. */
+void *rcpt_check_handle(lua_State *L, enum rcpt_handle kind);
 
 /* Fields of a table. */
 void rcpt_push_raw_field(lua_State *L, int table, const char *key);

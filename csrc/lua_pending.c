@@ -23,7 +23,7 @@ static struct rcpt_pending *open_table(lua_State *L, const struct pending_handle
 
 static struct rcpt_pending *check_pending(lua_State *L)
 {
-	return open_table(L, rcpt_check_handle(L, 1, PENDING_HANDLE));
+	return open_table(L, rcpt_check_handle(L, PENDING_HANDLE));
 }
 
 /* The table of the handle at 1, for what adds, and may make others go at the time `now`. */
@@ -205,7 +205,7 @@ static int ask(lua_State *L, struct rcpt_str from, struct rcpt_str to, struct rc
 /* pending:ask(from, to, id, now, type, rooms): a local client sends a message that asks, of which these are the attributes. */
 static int l_pending_ask(lua_State *L)
 {
-	rcpt_check_handle(L, 1, PENDING_HANDLE);
+	rcpt_check_handle(L, PENDING_HANDLE);
 	lua_settop(L, 7);
 	const struct rcpt_facts f = {
 		.from = rcpt_arg_str(L, 2), .to = rcpt_arg_str(L, 3), .id = rcpt_arg_str(L, 4), .type = rcpt_arg_str(L, 6)};
@@ -279,7 +279,7 @@ static struct rcpt_str opt_from(lua_State *L, int arg)
 
 static int l_pending_expire(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	struct pending_handle *h = rcpt_check_handle(L, PENDING_HANDLE);
 	struct rcpt_pending *t = open_table(L, h);
 	const double now = rcpt_check_time(L, 2);
 	const uint32_t max = check_max(L, 3);
@@ -291,7 +291,7 @@ static int l_pending_expire(lua_State *L)
 
 static int l_pending_overdue(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	struct pending_handle *h = rcpt_check_handle(L, PENDING_HANDLE);
 	struct rcpt_pending *t = open_table(L, h);
 	const double now = rcpt_check_time(L, 2), age = luaL_checknumber(L, 3);
 	luaL_argcheck(L, age >= 0, 3, "not a span of time");
@@ -311,42 +311,26 @@ static int l_pending_forget(lua_State *L)
 
 static int l_pending_journal(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	struct pending_handle *h = rcpt_check_handle(L, PENDING_HANDLE);
 	rcpt_pending_journal(check_pending(L), rcpt_collect, &h->evicted);
 	h->evicted.journal = h->evicted.dated = h->expired.journal = true;
 	return 0;
 }
 
-static void close_table(lua_State *L)
+int rcpt_l_pending_gc(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	struct pending_handle *h = rcpt_check_handle(L, PENDING_HANDLE);
 	rcpt_pending_free(h->t);
 	rcpt_forget_entries(&h->evicted);
 	rcpt_forget_entries(&h->expired);
 	rcpt_forget_entries(&h->overdue);
 	*h = (struct pending_handle){.kind = h->kind};
-}
-
-/* pending:take_over(other): all that another table holds, which is closed. */
-static int l_pending_take_over(lua_State *L)
-{
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
-	struct pending_handle *other = rcpt_check_handle(L, 2, PENDING_HANDLE);
-	open_table(L, h);
-	open_table(L, other);
-	if (h == other)
-		return 0;
-	close_table(L);
-	*h = *other;
-	*other = (struct pending_handle){.kind = h->kind};
-	if (h->evicted.journal)
-		rcpt_pending_journal(h->t, rcpt_collect, &h->evicted);
 	return 0;
 }
 
 static int l_pending_evicted(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	struct pending_handle *h = rcpt_check_handle(L, PENDING_HANDLE);
 	const lua_Integer last = luaL_optinteger(L, 2, 0);
 	luaL_argcheck(L, last >= 0 && last <= 1000000, 2, "not from 0 to 1000000");
 	open_table(L, h);
@@ -359,7 +343,7 @@ static int l_pending_evicted(lua_State *L)
 
 static int l_pending_changed(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	struct pending_handle *h = rcpt_check_handle(L, PENDING_HANDLE);
 	open_table(L, h);
 	h->unsaved = false; /* until all is told: an error may come before that */
 	const double now = lua_isnoneornil(L, 2) ? 0 : rcpt_check_time(L, 2), young = luaL_optnumber(L, 3, 0);
@@ -380,7 +364,7 @@ static int l_pending_changed(lua_State *L)
 
 static int l_pending_saved(lua_State *L)
 {
-	struct pending_handle *h = rcpt_check_handle(L, 1, PENDING_HANDLE);
+	struct pending_handle *h = rcpt_check_handle(L, PENDING_HANDLE);
 	struct rcpt_pending *t = open_table(L, h);
 	if (h->unsaved)
 		rcpt_pending_saved(t, lua_toboolean(L, 2));
@@ -469,19 +453,28 @@ static int l_pending_check(lua_State *L)
 	return 2;
 }
 
-int rcpt_l_pending_gc(lua_State *L)
-{
-	close_table(L);
-	return 0;
-}
-
 const luaL_Reg rcpt_pending_methods[] = {
-	{"add", l_pending_add},           {"match", l_pending_match},     {"fail", l_pending_fail},
-	{"state", l_pending_state},       {"ask", l_pending_ask},         {"outgoing", l_pending_outgoing},
-	{"incoming", l_pending_incoming}, {"expire", l_pending_expire},   {"overdue", l_pending_overdue},
-	{"forget", l_pending_forget},     {"journal", l_pending_journal}, {"evicted", l_pending_evicted},
-	{"changed", l_pending_changed},   {"saved", l_pending_saved},     {"take_over", l_pending_take_over},
-	{"list", l_pending_list},         {"export", l_pending_export},   {"import", l_pending_import},
-	{"count", l_pending_count},       {"bytes", l_pending_bytes},     {"limit", l_pending_limit},
-	{"check", l_pending_check},       {"close", rcpt_l_pending_gc},   {NULL, NULL},
+	{"add", l_pending_add},
+	{"match", l_pending_match},
+	{"fail", l_pending_fail},
+	{"state", l_pending_state},
+	{"ask", l_pending_ask},
+	{"outgoing", l_pending_outgoing},
+	{"incoming", l_pending_incoming},
+	{"expire", l_pending_expire},
+	{"overdue", l_pending_overdue},
+	{"forget", l_pending_forget},
+	{"journal", l_pending_journal},
+	{"evicted", l_pending_evicted},
+	{"changed", l_pending_changed},
+	{"saved", l_pending_saved},
+	{"list", l_pending_list},
+	{"export", l_pending_export},
+	{"import", l_pending_import},
+	{"count", l_pending_count},
+	{"bytes", l_pending_bytes},
+	{"limit", l_pending_limit},
+	{"check", l_pending_check},
+	{"close", rcpt_l_pending_gc},
+	{NULL, NULL},
 };

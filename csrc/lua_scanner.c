@@ -13,7 +13,7 @@ struct scanner_handle {
 
 static struct scanner_handle *check_scanner(lua_State *L)
 {
-	struct scanner_handle *s = rcpt_check_handle(L, 1, SCANNER_HANDLE);
+	struct scanner_handle *s = rcpt_check_handle(L, SCANNER_HANDLE);
 	if (s->closed)
 		luaL_error(L, "the scanner is closed");
 	return s;
@@ -141,7 +141,7 @@ static void close_scanner(struct scanner_handle *s)
  * one that an error has interrupted: the two cannot be told apart. */
 static int l_scanner_close(lua_State *L)
 {
-	struct scanner_handle *s = rcpt_check_handle(L, 1, SCANNER_HANDLE);
+	struct scanner_handle *s = rcpt_check_handle(L, SCANNER_HANDLE);
 	s->closed = true;
 	if (!s->interrupted)
 		close_scanner(s);
@@ -151,7 +151,7 @@ static int l_scanner_close(lua_State *L)
 /* As Lua ends, other finalizers may still come to the scanner after its own has run. */
 int rcpt_l_scanner_gc(lua_State *L)
 {
-	close_scanner(rcpt_check_handle(L, 1, SCANNER_HANDLE));
+	close_scanner(rcpt_check_handle(L, SCANNER_HANDLE));
 	return 0;
 }
 

@@ -120,12 +120,12 @@ bool rcpt_flag_option(lua_State *L, int table, const char *key)
 const char *const rcpt_handle_names[] = {[SCANNER_HANDLE] = "scanner", [PENDING_HANDLE] = "pending table"};
 
 /* No other userdata begins with an address in our array. */
-void *rcpt_check_handle(lua_State *L, int arg, enum rcpt_handle kind)
+void *rcpt_check_handle(lua_State *L, enum rcpt_handle kind)
 {
-	void *handle = lua_touserdata(L, arg);
-	if (handle && lua_rawlen(L, arg) >= sizeof rcpt_handle_names[0] &&
+	void *handle = lua_touserdata(L, 1);
+	if (handle && lua_rawlen(L, 1) >= sizeof rcpt_handle_names[0] &&
 		*(const char *const *const *)handle == &rcpt_handle_names[kind])
 		return handle;
-	luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", rcpt_handle_names[kind], luaL_typename(L, arg)));
+	luaL_argerror(L, 1, lua_pushfstring(L, "%s expected, got %s", rcpt_handle_names[kind], luaL_typename(L, 1)));
 	return NULL;
 }

@@ -170,8 +170,6 @@ static const struct operation operations[] = {
 	{"saved, what was not told", AGAIN, MAKE "fill(3)",
 	 "local ok, from, list = pcall(t.changed, t) if not ok then t:saved(true) error(from, 0) end return from, list"},
 	{"saved", 0, MAKE "fill(3) t:changed()", "return t:saved(true)"},
-	{"take over", 0, "t = receipts.pending {} local mine = t " MAKE "fill(9) other, t = t, mine",
-	 "return pcall(t.check, other) and t:take_over(other)"},
 	{"list", AGAIN, MAKE "fill(3)", "return t:list('a@h')"},
 	{"export", AGAIN, MAKE "fill(3) t:match('a@h', '2@h', 'm2', now)", "return t:export('a@h')"},
 	{"import", PARTLY, "t = receipts.pending {} local mine = t " MAKE "fill(3) list = t:export('a@h') list[4] = {} t = mine",

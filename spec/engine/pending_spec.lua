@@ -193,15 +193,6 @@ describe("receipts.pending", function ()
 				assert.equal("f1 f2 f3 f4 f5", kept());
 			end
 		end);
-
-		it("and goes on where another table's are taken over", function ()
-			for i = 1, 5 do ask("i"..i, 512, i); end
-			local other = receipts.pending {};
-			other:take_over(pending);
-			pending = other;
-			ask("i6", 512, 6);
-			assert.equal("i2 i3 i4 i5 i6", kept());
-		end);
 	end);
 
 	describe("F2 gives up what was delivered first, then what has failed, then what is awaited:", function ()
@@ -318,19 +309,15 @@ describe("receipts.pending", function ()
 			assert.same({ "i5", "i2" }, { select(2, pending:overdue(50, 45))[1].id, select(2, pending:overdue(90, 40, 10, "a@h"))[6].id });
 		end);
 
-		it("and another table goes on with it", function ()
+		it("and another table does so with what it imports", function ()
 			ask("a@h", 1, 10);
 			fail("a@h", 5);
-			local copy, other = receipts.pending { per_user = 10 }, receipts.pending {};
+			local copy = receipts.pending { per_user = 10 };
 			assert.equal(10, (copy:import("a@h", pending:export("a@h"), 20)));
 			copy:add("a@h", "x@h", "i11", 20);
 			assert.is_nil(copy:state("a@h", "x@h", "i5"));
 			assert.equal("pending", copy:state("a@h", "x@h", "i1"));
 			assert.is_true(copy:check());
-			other:take_over(pending);
-			pending = other;
-			ask("a@h", 11, 11);
-			assert.equal("i1 i2 i3 i4 i6 i7 i8 i9 i10 i11", kept());
 		end);
 	end);
 
@@ -508,6 +495,18 @@ describe("receipts.pending", function ()
 		assert.has_error(function () pending:changed(1, "x"); end);
 	end);
 
+	it("loses nothing of its journal, nor of what made room, where it is to keep one again", function ()
+		pending:limit { per_user = 1 };
+		pending:journal();
+		for i = 1, 2 do pending:add("a@h", "b@h", tostring(i), i); end
+		pending:journal();
+		pending:add("a@h", "b@h", "3", 3);
+		local evicted = pending:evicted();
+		assert.same({ 2, "1", "2" }, { #evicted, evicted[1].id, evicted[2].id });
+		local user, changes = pending:changed();
+		assert.same({ "a@h", 1, "3" }, { user, #changes, changes[1].id });
+	end);
+
 	it("takes for written only what it has told, and once", function ()
 		pending:journal();
 		for _, user in ipairs { "a@h", "b@h", "c@h" } do pending:add(user, "x@h", "1", 100); end
@@ -524,9 +523,6 @@ describe("receipts.pending", function ()
 		pending:saved(true);
 		local user, changes = pending:changed(100, 10);
 		assert.same({ "b@h", 1, "2" }, { user, #changes, changes[1].id });
-		local other = pending;
-		pending = receipts.pending {};
-		pending:take_over(other);
 		pending:saved(true);
 		assert.is_nil((pending:changed(100, 10)));
 		for _, expected in ipairs { "c@h", "b@h" } do
@@ -651,26 +647,6 @@ describe("receipts.pending", function ()
 		assert.equal(1, one:count(), "options and records are read without metamethods");
 	end);
 
-	it("takes over what another one holds, its journal and what it has evicted", function ()
-		local other = receipts.pending { per_user = 1 };
-		other:journal();
-		other:add("a@h", "b@h", "1", 1);
-		other:add("a@h", "b@h", "2", 2);
-		pending:add("x@h", "b@h", "0", 1);
-		pending:take_over(other);
-		assert.equal(1, pending:count());
-		assert.equal("1", pending:evicted()[1].id);
-		pending:add("a@h", "b@h", "3", 3);
-		assert.equal("2", pending:evicted()[1].id, "limits are the other's");
-		assert.equal("a@h", (pending:changed()));
-		assert.is_true(pending:check());
-		assert.has_error(function () other:count(); end);
-		assert.has_error(function () pending:take_over(other); end);
-		pending:take_over(pending);
-		assert.equal(1, pending:count());
-		other:close();
-	end);
-
 	it("tells Lua's collector of as many bytes as it is made with, as long as there is the table", function ()
 		local function known() -- bytes that the collector knows of
 			collectgarbage();
@@ -684,10 +660,9 @@ describe("receipts.pending", function ()
 		-- Ids too long for Lua's table of strings, which would grow.
 		for i = 1, 10000 do other:add("a@h", "b@h", ("%050d"):format(i), 1); end
 		assert.near(4494304, known() - before, 32768);
-		table:take_over(other);
+		assert.equal(10000, other:count());
 		other = nil; -- luacheck: ignore 311
 		assert.near(300000, known() - before, 32768);
-		assert.equal(10000, table:count());
 		other = receipts.pending();
 		assert.near(365536, known() - before, 32768, "by default");
 		other:close();
@@ -714,7 +689,7 @@ describe("receipts.pending", function ()
 			add = { "a@h", "b@h", "1", 1 }, match = { "a@h", "b@h", "1", 1 }, fail = { "a@h", "b@h", "1", 1 }, state = { "a@h", "b@h", "1" };
 			ask = { "a@h", "b@h", "1", 1, "chat" }, outgoing = { {}, 1 }, incoming = { {}, 1 }, expire = { 1 }, overdue = { 1, 1 };
 			forget = { "a@h" }, journal = {}, evicted = {}, changed = {}, saved = { true }, list = { "a@h" }, export = { "a@h" };
-			import = { "a@h", { {} }, 1 }, count = {}, bytes = {}, limit = { {} }, check = {}, take_over = { pending };
+			import = { "a@h", { {} }, 1 }, count = {}, bytes = {}, limit = { {} }, check = {};
 		};
 		for method, list in pairs(arguments) do
 			local ok, reason = pcall(closed[method], closed, portable.unpack(list));
@@ -725,9 +700,7 @@ describe("receipts.pending", function ()
 	end);
 
 	it("says which argument is no handle as of any other type", function ()
-		local _, reason = pcall(function () pending:take_over(5); end);
-		assert.truthy(reason:find("bad argument #1 to 'take_over' (pending table expected, got number)", 1, true), reason);
-		_, reason = pcall(function () pending.state("a@h", "b@h", "1"); end);
+		local _, reason = pcall(function () pending.state("a@h", "b@h", "1"); end);
 		assert.truthy(reason:find("bad argument #1 to 'state' (pending table expected, got string)", 1, true), reason);
 	end);
 
