@@ -69,44 +69,44 @@ local function is_ours(jid)
 end
 
 --- Listens from now on.
--- @param libs    disco and presence: the libs
--- @param hiding  hiding.lib.lua
+-- @param parts  capabilities, rooms, hiding, presence: what has waited over a reload is told to those that there are by then
+-- @param disco  disco.lib.lua
 -- @param hook  function (event name, handler, priority, key, at_once): hooks an event of the host, guarded, in a thread in which others may
 --              run meanwhile. Those for which key(event) is the same are done in turn, and where it is false there is nothing to do; what
 --              at_once(event) returns true for is done with
-function learning.listen(capabilities, rooms, libs, hiding, hook)
+function learning.listen(parts, disco, hook)
 	-- @param room  nil: the session is out of none
 	local function out_of(room, session)
-		if room and not is_another_in(room, session, rooms) then capabilities:hidden(room, bare_of(session.full_jid)); end
+		if room and not is_another_in(room, session, parts.rooms) then parts.capabilities:hidden(room, bare_of(session.full_jid)); end
 	end
 
 	-- @param left  optional: the room that is left thereby, under whatever nick, and by an error too
 	local function presence_out(event, left)
 		local stanza = event.stanza;
 		local to, type = left or stanza.attr.to, left and "unavailable" or stanza.attr.type;
-		hiding.sent(event.origin, to, type);
+		parts.hiding.sent(event.origin, to, type);
 		if not to then return; end
-		if is_awake(libs.presence) or type == "unavailable" and event.origin.directed then
-			libs.presence.directed(event.origin, to, type);
+		if is_awake(parts.presence) or type == "unavailable" and event.origin.directed then
+			parts.presence.directed(event.origin, to, type);
 		end
-		if not type and not event.origin.destroyed then capabilities:directed(stanza); end -- as it may be by now, if another module waited
+		if not type and not event.origin.destroyed then parts.capabilities:directed(stanza); end -- as it may be by now, if another module waited
 		-- Who unsubscribes is shown nothing more, and need not be told so: a Prosody at the other end sends no unavailable presence.
-		if type == "unsubscribe" then capabilities:hidden(bare_of(to), bare_of(stanza.attr.from)); end
+		if type == "unsubscribe" then parts.capabilities:hidden(bare_of(to), bare_of(stanza.attr.from)); end
 	end
 	-- Cancels subscriptions by stanzas that pass none of the events below. Without one Prosody sends nothing: then nothing was taken back.
 	hook("roster-item-removed", function (event)
 		local account, item = event.username.."@"..module.host, event.item;
-		capabilities:hidden(event.jid, account);
+		parts.capabilities:hidden(event.jid, account);
 		local online = item and item.subscription ~= "none" and bare_sessions[account];
 		for _, session in next, online and online.sessions or {} do
-			if session.directed then libs.presence.directed(session, event.jid, "unavailable"); end
+			if session.directed then parts.presence.directed(session, event.jid, "unavailable"); end
 		end
 	end);
 	hook("pre-presence/bare", presence_out);
 	hook("pre-presence/host", presence_out);
 	hook("pre-presence/full", function (event)
 		local session = event.origin;
-		local left = rooms:presence(session, event.stanza); -- first: that a room is joined is to be known whatever fails
+		local left = parts.rooms:presence(session, event.stanza); -- first: that a room is joined is to be known whatever fails
 		out_of(left, session);
 		presence_out(event, left);
 	end);
@@ -119,34 +119,34 @@ function learning.listen(capabilities, rooms, libs, hiding, hook)
 	end
 	local function at_once(event)
 		local account = bare_of(event.stanza.attr.to);
-		return account and capabilities:glance(event.stanza, account);
+		return account and parts.capabilities:glance(event.stanza, account);
 	end
 	local function presence_in(event)
 		local from, account = event.stanza.attr.from, bare_of(event.stanza.attr.to);
-		if not account and not event.origin.destroyed then capabilities:presence(event.stanza); end -- destroyed: as above
+		if not account and not event.origin.destroyed then parts.capabilities:presence(event.stanza); end -- destroyed: as above
 		if not from or not bare_sessions[account] then return; end -- who is not online is shown nothing
-		capabilities:presence(event.stanza, account);
+		parts.capabilities:presence(event.stanza, account);
 		-- Who cancels a subscription shows nothing more; a Prosody sends no unavailable presence when it was for one side only.
-		if event.stanza.attr.type == "unsubscribed" then capabilities:hidden(bare_of(from), account); end
+		if event.stanza.attr.type == "unsubscribed" then parts.capabilities:hidden(bare_of(from), account); end
 		local session = full_sessions[event.stanza.attr.to];
-		out_of(rooms:told(session, event.stanza), session);
-		if not bare_sessions[account] then capabilities:gone(account); end -- while a block list was read
+		out_of(parts.rooms:told(session, event.stanza), session);
+		if not bare_sessions[account] then parts.capabilities:gone(account); end -- while a block list was read
 	end
 	-- Before mod_blocklist (100): who is blocked goes all the same.
 	hook("presence/bare", presence_in, 101, account_of, at_once);
 	hook("presence/full", presence_in, 101, account_of, at_once);
 
 	hook("iq-result/bare/disco", function (event)
-		local query = libs.disco.result(event.stanza);
-		if query then capabilities:overheard(event.stanza.attr.from, query); end
+		local query = disco.result(event.stanza);
+		if query then parts.capabilities:overheard(event.stanza.attr.from, query); end
 	end);
-	hook("resource-bind", function (event) capabilities:forget(event.session.full_jid); end); -- what Prosody has dropped without a word
+	hook("resource-bind", function (event) parts.capabilities:forget(event.session.full_jid); end); -- what Prosody has dropped without a word
 	hook("resource-unbind", function (event)
 		local jid = event.session.full_jid;
-		capabilities:forget(jid);
-		if not bare_sessions[bare_of(jid)] then capabilities:gone(bare_of(jid)); end
+		parts.capabilities:forget(jid);
+		if not bare_sessions[bare_of(jid)] then parts.capabilities:gone(bare_of(jid)); end
 	end);
-	hook("smacks-hibernation-end", function (event) capabilities:resumed(event.resumed.full_jid); end);
+	hook("smacks-hibernation-end", function (event) parts.capabilities:resumed(event.resumed.full_jid); end);
 end
 
 return learning;

@@ -317,7 +317,7 @@ end
 
 -- Chapter B: who supports receipts
 
-learning.listen(capabilities, rooms, sleeping, hiding, hook_in_thread);
+learning.listen(parts, sleeping.disco, hook_in_thread);
 
 local function save_hashes() learning.save(capabilities, hashes); end
 

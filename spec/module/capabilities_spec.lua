@@ -80,6 +80,17 @@ describe("capabilities", function ()
 		assert.equal(3, #sent);
 	end);
 
+	it("A3 B1 are asked for after a reload, too, where they have waited meanwhile", function ()
+		function caps.actions.may_see() return coroutine.yield(); end
+		local shows = coroutine.wrap(function () caps:presence(presence("a@far/r", info(R)), "u@h"); end);
+		shows();
+		local again = {};
+		new(function (jid) table.insert(again, jid); end):take_over(caps);
+		assert.same({}, again);
+		shows(true);
+		assert.same({ { "a@far/r" }, {} }, { again, asked });
+	end);
+
 	it("B1 cost one query, too, where very many are online when the module comes, and no list of them is moved for each", function ()
 		local query, count, moved = info(R), 2000, 0;
 		local shown = presence("", query);

@@ -192,6 +192,24 @@ describe("beside a module that lets others run,", function ()
 		assert.equal(("%d %d"):format(asked + 1, delivered + 1), counts(), "F4");
 	end);
 
+	it("A3 D3 E1 who joins a room, or hides, by presence that waits before it comes to us has done so, though we are reloaded meanwhile", function ()
+		server:run([[
+			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
+			local function wait(event)
+				if event.stanza.attr.id ~= "late" then return; end
+				sleep(0.05);
+				reload("localhost", "receipts");
+			end
+			for _, event in ipairs { "pre-presence/full", "pre-presence/bare" } do module:hook(event, wait, 1000); end
+		]]);
+		local ALICE = STATE.."local alice = prosody.full_sessions['alice@localhost/alice']; ";
+		alice:send(alice:presence({ to = "room@gateway.localhost/alice", id = "late" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
+		alice:sync();
+		assert.equal("true", server:run(ALICE.."return r.rooms:has(alice, 'room@gateway.localhost')"));
+		alice:send(alice:presence { to = "bob@localhost", type = "unavailable", id = "late" }):sync();
+		assert.equal("true", server:run(ALICE.."return r.hiding.is_from(alice, 'bob@localhost')"));
+	end);
+
 	it("A3 D1 E4 what is due at once is done for what has waited in another module, though we were reloaded meanwhile", function ()
 		server:run([[
 			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
