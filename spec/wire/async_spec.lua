@@ -94,6 +94,23 @@ describe("beside a module that lets others run,", function ()
 		comes(alice, ack_of("sent"));
 	end);
 
+	it("A3 D4 an answer that waits on its way is known for ours, though we are reloaded meanwhile", function ()
+		server:run([[
+			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
+			module:hook("pre-message/full", function (event)
+				if not event.stanza:get_child_with_attr("received", "urn:xmpp:receipts", "id", "ours") then return; end
+				sleep(0.05);
+				reload("localhost", "receipts");
+			end, 1000);
+		]]);
+		local bob = server:connect("bob", { features = NONE });
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "ours" });
+		comes(alice, ack_of("ours"));
+		assert.equal("answered", server:run(STATE.."local fate = r.answering.answers.fates:get('bob@localhost', 'alice@localhost/alice', 'ours'); "
+			.."return type(fate) == 'table' and fate.outcome or fate"));
+	end);
+
 	it("F0 F4 of a client that goes while its answer is on the way this is told, and counted", function ()
 		server:run([[
 			local sleep = require "util.async".sleep;
@@ -270,6 +287,35 @@ describe("beside such a module, and mod_pep, which asks clients before us,", fun
 	end);
 end);
 
+describe("beside such a module, where we are reloaded and cannot be loaded,", function ()
+	it("A3 F0 what waits goes on as if we were there still, and what was asked is in the store when we can be", function ()
+		local server = servers.start { modules = { "receipts" }, errors = true };
+		finally(function () server:stop(); end);
+		server:roster("bob", "alice@localhost", "both");
+		local alice, bob = server:connect("alice"), server:connect("bob");
+		server:run([[
+			local sleep, storagemanager = require "util.async".sleep, require "core.storagemanager";
+			module:hook("pre-message/bare", function (event)
+				if event.stanza.attr.id == "waits" then sleep(0.2); end
+			end, 1000);
+			prosody.spec_open = storagemanager.open;
+			function storagemanager.open(host, name, ...)
+				if name == "receipts_caps" then return nil, "gone"; end
+				return prosody.spec_open(host, name, ...);
+			end
+		]]);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "before" }):sync();
+		alice:send(stanzas.ask { to = "bob@localhost", id = "waits" });
+		socket.sleep(0.1);
+		assert.equal("false", server:run("return tostring((require 'core.modulemanager'.reload('localhost', 'receipts')))"));
+		for _, id in ipairs { "before", "waits" } do comes(bob, function (message) return message.attr.id == id; end); end
+		assert.is_nil(server:log():find("Error in a message hook", 1, true));
+		server:run("require 'core.storagemanager'.open = prosody.spec_open; assert(require 'core.modulemanager'.load('localhost', 'receipts'))");
+		bob:send(stanzas.ack("alice@localhost", "before")):sync();
+		assert.equal("delivered", server:run(STATE.."return r.pending:state('alice@localhost', 'bob@localhost', 'before')"));
+	end);
+end);
+
 describe("where block lists are in a storage that lets others run,", function ()
 	it("F0 a client that goes while one is read, for what it has just sent, is no error", function ()
 		local server = servers.start { modules = { "receipts" }, disabled = { "pep" }, options = [[
@@ -357,6 +403,21 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 			comes(gateway, function (message) return stanzas.acked(message) == id; end);
 			server:run(STATE.."r.blocks.forget('bob')"); -- as when he changes it
 		end
+	end);
+
+	it("A3 D2 D4 is answered though the message has gone on while something was read, and we were reloaded", function ()
+		local bob = server:connect("bob", { features = NONE, managed = true });
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
+		slow_down();
+		gateway:send(stanzas.ask { from = GATEWAY, to = "bob@localhost", id = "reloaded" });
+		socket.sleep(0.05);
+		server:reload();
+		servers.wait(function () return bob:messages()[1]; end);
+		servers.wait(function ()
+			return server:run(STATE..("return r.answering.answers.fates:get('bob@localhost', %q, 'reloaded') ~= nil"):format(GATEWAY)) == "true";
+		end);
+		bob:acknowledge();
+		comes(gateway, function (message) return stanzas.acked(message) == "reloaded"; end);
 	end);
 
 	it("A2 is told what the server does for a user", function ()
