@@ -333,7 +333,8 @@ end
 function methods:overheard(jid, query)
 	local client = client_of(self, jid);
 	if not client then return; end
-	local is_wanted = self.turns:is_under_way(client.key) or client.asked and known(self, client) == nil;
+	local turns = self.turns;
+	local is_wanted = turns:is_under_way(client.key) or client.is_local and turns:takes_another(jid) or client.asked and known(self, client) == nil;
 	if is_wanted then verified(self, client, query); end
 end
 

@@ -170,6 +170,15 @@ function methods:is_asking(jid)
 	return self.asking[jid] ~= nil;
 end
 
+--- Does an answer of this client count that it gives to others while it is being asked, or about to be? It may show something else by then, and
+-- be asked about that by them: so one does.
+function methods:takes_another(jid)
+	local flight = self.asking[jid];
+	if not flight or flight.took_another == jid then return false; end
+	flight.took_another = jid;
+	return true;
+end
+
 --- Is this client being asked, or about to be, or put off until there is room? Then it will be, about whatever it shows by then.
 -- @param bare  its bare JID
 function methods:has(jid, bare)

@@ -1401,7 +1401,7 @@ describe("capabilities", function ()
 			caps:presence(presence(jid, info(R, jid)), to or nil);
 			caps:overheard(jid, info(R, jid));
 		end
-		assert.same({ "unknown", "unknown" }, { caps:of("b@h/r"), caps:of("friend@far/2") }, "they could go on until they are asked");
+		assert.same({ "capable", "unknown" }, { caps:of("b@h/r"), caps:of("friend@far/2") }, "one elsewhere could go on until it is asked");
 	end);
 
 	it("B3 no user makes what is known of other users' contacts go, however many contacts they have", function ()
