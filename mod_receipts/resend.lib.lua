@@ -172,10 +172,10 @@ local function look(self, message)
 	else
 		message.timer = self.actions.later(message.delay, function () look(self, message); end);
 	end
-	if #clients > 0 then self.actions.told(message.content); end
 	for i = 1, math.min(#clients, MAX_CLIENTS) do
 		local jid = clients[i];
 		if not is_pending(self, message) then return; end -- since the one before was sent
+		if i == 1 then self.actions.told(message.content); end
 		local copy = st.clone(message.content);
 		copy.attr.to = jid;
 		count_copy(self, copy.attr, jid); -- first: it may bounce at once
