@@ -57,6 +57,21 @@ describe("beside a module that lets others run,", function ()
 		return function (message) return stanzas.acked(message) == id; end;
 	end
 
+	-- Has us reloaded before a stanza with this id, or that acks it, comes to our handlers of these events.
+	local function reload_before(id, host, ...)
+		for _, event in ipairs { ... } do
+			server:run(([[
+				local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
+				module:context(%q):hook(%q, function (event)
+					local stanza = event.stanza;
+					if stanza.attr.id ~= %q and not stanza:get_child_with_attr("received", "urn:xmpp:receipts", "id", %q) then return; end
+					sleep(0.05);
+					reload("localhost", "receipts");
+				end, 1000);
+			]]):format(host, event, id, id));
+		end
+	end
+
 	it("B1 clients are asked, and D4 answers come of what is learned later", function ()
 		local bob = server:connect("bob", { managed = true, presence = false });
 		bob:show(NONE);
@@ -95,20 +110,13 @@ describe("beside a module that lets others run,", function ()
 	end);
 
 	it("A3 D4 an answer that waits on its way is known for ours, though we are reloaded meanwhile", function ()
-		server:run([[
-			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
-			module:hook("pre-message/full", function (event)
-				if not event.stanza:get_child_with_attr("received", "urn:xmpp:receipts", "id", "ours") then return; end
-				sleep(0.05);
-				reload("localhost", "receipts");
-			end, 1000);
-		]]);
+		reload_before("ours", "localhost", "pre-message/full");
 		local bob = server:connect("bob", { features = NONE });
 		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
 		alice:send(stanzas.ask { to = "bob@localhost", id = "ours" });
 		comes(alice, ack_of("ours"));
 		assert.equal("answered", server:run(STATE.."local fate = r.answering.answers.fates:get('bob@localhost', 'alice@localhost/alice', 'ours'); "
-			.."return type(fate) == 'table' and fate.outcome or fate"));
+			.."return fate.outcome"));
 	end);
 
 	it("F0 F4 of a client that goes while its answer is on the way this is told, and counted", function ()
@@ -210,15 +218,7 @@ describe("beside a module that lets others run,", function ()
 	end);
 
 	it("A3 D3 E1 who joins a room, or hides, by presence that waits before it comes to us has done so, though we are reloaded meanwhile", function ()
-		server:run([[
-			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
-			local function wait(event)
-				if event.stanza.attr.id ~= "late" then return; end
-				sleep(0.05);
-				reload("localhost", "receipts");
-			end
-			for _, event in ipairs { "pre-presence/full", "pre-presence/bare" } do module:hook(event, wait, 1000); end
-		]]);
+		reload_before("late", "localhost", "pre-presence/full", "pre-presence/bare");
 		local ALICE = STATE.."local alice = prosody.full_sessions['alice@localhost/alice']; ";
 		alice:send(alice:presence({ to = "room@gateway.localhost/alice", id = "late" }):tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up());
 		alice:sync();
@@ -228,16 +228,8 @@ describe("beside a module that lets others run,", function ()
 	end);
 
 	it("A3 D1 E4 what is due at once is done for what has waited in another module, though we were reloaded meanwhile", function ()
-		server:run([[
-			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
-			local function wait(event)
-				if event.stanza.attr.id ~= "due at once" then return; end
-				sleep(0.05);
-				reload("localhost", "receipts");
-			end
-			module:hook("presence/initial", wait, 1000);
-			module:context("gateway.localhost"):hook("message/bare", wait, 1000);
-		]]);
+		reload_before("due at once", "localhost", "presence/initial");
+		reload_before("due at once", "gateway.localhost", "message/bare");
 		local gateway = client.component(port, "gateway.localhost");
 		finally(function () gateway:drop(); end);
 		alice:send(stanzas.ask { to = "+1555@gateway.localhost", id = "due at once" });
@@ -284,6 +276,33 @@ describe("beside such a module, and mod_pep, which asks clients before us,", fun
 		local bob = server:connect("bob", { presence = false });
 		bob:send(bob:presence { id = "waits" });
 		servers.wait(function () bob:sync(); return bob.queries; end);
+	end);
+end);
+
+describe("beside such a module, where ordinary requests and acks are told of to nobody,", function ()
+	it("A3 F4 they are counted, though they wait before they come to us, and we are reloaded meanwhile", function ()
+		local server = servers.start { modules = { "receipts" } };
+		finally(function () server:stop(); end);
+		server:roster("bob", "alice@localhost", "both");
+		local alice, bob = server:connect("alice"), server:connect("bob", { features = RECEIPTS });
+		server:run([[
+			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
+			local function wait(event)
+				if event.stanza.attr.id ~= "late" then return; end
+				sleep(0.05);
+				reload("localhost", "receipts");
+			end
+			module:hook("pre-message/bare", wait, 1000);
+			module:hook("message/full", wait, 1000);
+		]]);
+		for _, id in ipairs { "first", "late" } do
+			alice:send(stanzas.ask { to = "bob@localhost", id = id });
+			comes(bob, function (message) return message.attr.id == id; end);
+			bob:send(stanzas.ack(alice.jid, id, { id = id, type = "chat" }));
+			comes(alice, function (message) return stanzas.acked(message) == id; end);
+		end
+		assert.equal("2 2", server:run(STATE.."r.reports:settle(); local counts = r.reports.counts; "
+			.."return counts.requests.client..' '..counts.outcomes.delivered"));
 	end);
 end);
 
