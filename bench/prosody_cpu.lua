@@ -11,7 +11,7 @@ local servers = require "spec.support.server";
 
 local QUICK = arg[1] == "quick";
 local SERVERS = QUICK and 1 or 3;
-local ROUNDS = { [2] = QUICK and 6 or 54, [100] = QUICK and 6 or 18, [1000] = 18 }; -- of each server, by sessions: those of 2 are short
+local ROUNDS = { [2] = QUICK and 6 or 54, [100] = QUICK and 6 or 36, [1000] = 18 }; -- of each server, by sessions
 local MESSAGES = 6000; -- in a round, about
 local EACH = 400; -- of one session, at most: more would await acks than receipts_max_pending_per_user allows
 
