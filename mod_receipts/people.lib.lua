@@ -2,8 +2,8 @@
 -- Chapter B: the clients of people elsewhere, in bounded memory: whose they are, and which accounts of this host they are shown to.
 --
 --   known     bare JID -> full JID -> client    who was not seen for the longest goes first
---   strangers the same for who has nothing to do with the user that they were first shown to, or who are shown to one who sees very many: they
---             go before all others
+--   strangers the same for who has nothing to do with the user that they were first shown to, and for those by whom a user has more than
+--             their share: they go before all others
 --   full      set of bare JIDs with MAX_CLIENTS clients
 --   missed    set of bare JIDs of whom not all clients may be kept
 --   seen_by   account -> set of full JIDs that are shown to it; seen_count: account -> how many those are
@@ -21,7 +21,8 @@ local bare_of = (module:require "jids").bare;
 local MAX_PEOPLE = 20000; -- bare JIDs, strangers included
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
 local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
-local ENOUGH = 1000; -- clients that are shown to one account, before strangers come to it in vain, and what else is shown to it goes first
+local ENOUGH = 1000; -- clients that are shown to one account, before strangers come to it in vain
+local SHARE = 5000; -- the same, before others that are first shown to it go before what is known of other accounts' contacts
 local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each account that it is shown to
 
 local people = {};
@@ -111,18 +112,17 @@ end
 -- @param to      the account that it is shown to
 -- @return the client that has this full JID now: while it was found out who is a stranger, others may have run
 function methods:seen(jid, bare, client, to)
-	local is_stranger = not self.known:get(bare) and (self:has_enough(to) or self.is_stranger(to, bare, jid));
+	local is_stranger = not self.known:get(bare) and self.is_stranger(to, bare, jid);
+	local is_known = self.known:get(bare) ~= nil;
 	local clients = self:of(bare) or {};
-	if is_stranger and not self.known:get(bare) then
-		self.strangers:set(bare, clients);
-	else
-		self.known:set(bare, clients);
-		self.strangers:set(bare, nil);
-	end
+	local is_too_much = not (is_known and clients[jid]) and (self.seen_count[to] or 0) >= SHARE;
+	local goes_first = is_stranger and not is_known or is_too_much;
+	self.strangers:set(bare, goes_first and clients or nil);
+	self.known:set(bare, not goes_first and clients or nil);
 	if not clients[jid] then
 		clients[jid], client.shown, client.shown_count = client, {}, 0;
 		self.kept = self.kept + CLIENT;
-		if count(pairs(clients)) == MAX_CLIENTS then
+		if count(pairs(clients)) >= MAX_CLIENTS then
 			self.full[bare] = true;
 			self:miss(bare); -- from now on there may be others, for which there is no room
 		end

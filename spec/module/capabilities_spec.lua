@@ -1406,11 +1406,27 @@ describe("capabilities", function ()
 
 	it("B3 no user makes what is known of other users' contacts go, however many contacts they have", function ()
 		local common = info(R);
+		for i = 1, 1000 do caps:presence(presence("room"..i % 10 .."@far/"..i, common), "alice@h"); end
 		caps:presence(presence("friend@far/r", common), "alice@h");
 		asked[1].done(common);
 		for i = 1, 20000 do caps:presence(presence("x"..i.."@evil/r", common), "mallory@h"); end
 		assert.equal("capable", caps:of("friend@far/r"));
 		assert.equal("capable", caps:of("x20000@evil/r"), "for who has very many the latest are known");
+	end);
+
+	it("B3 no user makes what is known of other users' contacts go, however many clients a contact has", function ()
+		local common = info(R);
+		caps:presence(presence("friend@far/r", common), "alice@h");
+		asked[1].done(common);
+		caps:presence(presence("both@far/1", common), "alice@h");
+		for n = 1, 51 do
+			for i = 1, 1000 do caps:presence(presence("x"..i.."@evil/"..n, common), "mallory@h"); end
+		end
+		assert.equal("capable", caps:of("friend@far/r"));
+		caps:presence(presence("both@far/2", common), "mallory@h");
+		caps:presence(presence("both@far/2", common), "alice@h");
+		for i = 1, 20000 do caps:presence(presence("y"..i.."@evil/r", common), "mallory@h"); end
+		assert.same({ "capable", "capable" }, { caps:of("both@far/1"), caps:of("both@far/2") }, "whom another user knows as well stays");
 	end);
 
 	it("B3 what clients stand for is not pushed out by one that answers on and on while it leaves a question of ours unanswered", function ()
