@@ -84,12 +84,13 @@ end
 local function hooks(input, pending)
 	local options = {
 		pending = pending, now = sometimes(input, input:mostly(1764000000)), listening = sometimes(input, input:number(2) == 1);
-		known = { a = true, b = input:value(1) }, silent = { a = input:value(1) }, capable = { ["a@h/1"] = input:value(1) }, rooms = {};
+		known = { a = true, b = input:value(1) }, no_answers = { a = input:value(1) }, capable = { ["a@h/1"] = input:value(1) };
+		rooms = {}, hiding = {}, own = {};
 		asks = input:number(2) == 1, protect = input:number(2) == 1, handlers = {};
 		sample = function (age) assert(age >= 0 and age < 1e9); end;
 	};
 	for _, name in ipairs { "content", "outgoing", "incoming", "evicted", "other_ack", "failed" } do options[name] = sometimes(input, name); end
-	return new_hooks(receipts, options);
+	return new_hooks(receipts, setmetatable(options, { __index = function (_, name) error("hooks also take "..name); end }));
 end
 
 return function (data)
