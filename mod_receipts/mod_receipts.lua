@@ -176,8 +176,8 @@ local store = store_lib.new(module.host, pending, { keyval = open_store("receipt
 local rooms = rooms_lib.new();
 local answering;
 local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, accounts.exists, monotonic, function (user)
-	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
-end, complaint());
+	if asleep.is_awake(parts.answering) then parts.answering:forget(jid_join(user, module.host)); end
+end, complaint(), function () return parts.preferences; end);
 local decisions = asleep.until_used(function ()
 	return sleeping.decisions.new(function (account) return bare_sessions[account] ~= nil; end);
 end);
@@ -338,7 +338,7 @@ for _, kind in ipairs { "bare", "full", "host" } do
 end
 for _, kind in ipairs { "bare", "full" } do module:hook("message/"..kind, incoming, PRIORITY); end
 local forget_blocks = guard("blocking", function (user)
-	if asleep.is_awake(sleeping.blocks) then sleeping.blocks.forget(user); end
+	if asleep.is_awake(parts.blocks) then parts.blocks.forget(user); end -- after a reload, those that came with it
 end);
 -- Afterwards too: mod_blocklist changes the list in the last of all handlers, and until then it may have been looked at. It tells others
 -- then, which may fail, as it does when the client has gone while the list was written.
@@ -365,8 +365,8 @@ hook("delivery/failure", function (event)
 	local is_ours = event.session.username and prosody.hosts[jids.host_of_bare(jids.bare(stanza.attr.from))];
 	if is_ours and sleeping.elements.is_copy(stanza) then return lost(stanza); end
 end, 10); -- behind answering.lib.lua, before mod_smacks
-if options.resend_attempts > 0 then sleeping.resend.listen(resend, hook, PRIORITY, lost); end
-proof.listen(preferences, answering, hook, guard); -- rule D2
+if options.resend_attempts > 0 then sleeping.resend.listen(parts, hook, PRIORITY, lost); end
+proof.listen(parts, hook, guard); -- rule D2
 
 local function measure()
 	reports:measure(pending:count(), options.max_pending, pending:bytes());
@@ -425,19 +425,21 @@ end));
 
 -- A reload keeps what is pending and known, unless save() has failed (force_module_reload). What was to be sent again is not kept.
 
+-- Each part by itself: what cannot be taken over, as before an upgrade, is not to cost the others, nor us.
+local function from(name, take_over)
+	if asleep.is_awake(before[name]) then guard("what was before the reload: "..name, take_over)(before[name]); end
+end
 if module.saved_state then
-	guards.waiting = before.guards.waiting; -- what comes now is not to overtake it
+	from("guards", function (old) guards.waiting = old.waiting or guards.waiting; end); -- what comes now is not to overtake it
 	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
-		-- Each by itself: what cannot be, as before an upgrade, is not to cost the others.
-		local take_over = guard("what was before the reload: "..name, function () parts[name]:take_over(before[name], before.options); end);
-		if asleep.is_awake(before[name]) then take_over(); end
+		from(name, function (old) parts[name]:take_over(old, before.options); end);
 	end
-	hiding.take_over(before.hiding);
-	if asleep.is_awake(before.presence) then sleeping.presence.take_over(before.presence); end
-	if asleep.is_awake(before.queries) then
-		query_id = before.queries.id;
+	from("hiding", hiding.take_over);
+	from("presence", function (old) sleeping.presence.take_over(old); end);
+	from("queries", function (old)
+		query_id = old.id;
 		asleep.wake(queries); -- to hear the answers that are still to come
-	end
+	end);
 	guards.in_thread(guard("asking anew", capabilities.take_over), capabilities, before.capabilities);
 	if asleep.is_awake(answering) then answering:learned(); end -- for what was learned a moment ago
 else

@@ -21,9 +21,10 @@ local NOTHING_SAID = { answer = "default", ask = "default" };
 -- @param monotonic  as of retries.lib.lua
 -- @param changed  function (user): from now on the server answers for that user, or no longer does
 -- @param failed   function (what, err): called for each failure to read
-function preferences.new(store, mode, exists, monotonic, changed, failed)
+-- @param newest   function (): these preferences; once we have been reloaded, those that came with it
+function preferences.new(store, mode, exists, monotonic, changed, failed, newest)
 	return setmetatable({
-		store = store, mode = mode, exists = exists, changed = changed;
+		store = store, mode = mode, exists = exists, changed = changed, newest = newest;
 		retries = retries.new(monotonic, function (user, err) failed("What "..user.." chose cannot be read, and is tried again later", err); end);
 		wanted = bounded.new(MAX_CACHED);
 		no_answers = bounded.new(MAX_CACHED); -- set of users for whom the server is known not to answer
@@ -53,9 +54,10 @@ function methods:set(user, wanted)
 	local before = self:answers_for(user);
 	local ok, err = retries.attempt(self.store, "set", user, wanted);
 	if not ok then return nil, err; end
-	self:forget(user);
-	local kept, unread = self:get(user);
-	if self:answers_for(user) ~= before then self.changed(user); end
+	local newest = self.newest(); -- who may have read it while it was written
+	newest:forget(user);
+	local kept, unread = newest:get(user);
+	if newest:answers_for(user) ~= before then newest.changed(user); end
 	if not kept then return nil, unread; end
 	if kept.answer ~= wanted.answer or kept.ask ~= wanted.ask then return nil, "the storage has not kept it"; end
 	return true;
@@ -71,7 +73,7 @@ end
 --- The user is gone, perhaps by another process, which does not reach what is kept in memory.
 function methods:remove(user)
 	retries.attempt(self.store, "set", user, nil);
-	self:forget(user);
+	self.newest():forget(user);
 end
 
 --- Does the server answer for this user? (rule D1) Returns false and the reason when that cannot be read now.

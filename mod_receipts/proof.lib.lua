@@ -34,17 +34,17 @@ function proof.unproven(session, content, counts)
 end
 
 --- Listens from now on to what proves something. Whether a resumption has come about answering.lib.lua hears.
--- @param preferences, answering  of those libs; answering may sleep, see asleep.lib.lua
--- @param hook                    function (event name, handler, priority): hooks an event of the host, guarded
--- @param guard                   of guard.lib.lua
-function proof.listen(preferences, answering, hook, guard)
+-- @param parts  preferences, answering: of those libs; once we have been reloaded, those that came with it
+-- @param hook   function (event name, handler, priority): hooks an event of the host, guarded
+-- @param guard  of guard.lib.lua
+function proof.listen(parts, hook, guard)
 	local proven_by = guard("<a/>", function (session, stanza)
 		local user, queue = session.username, session.smacks and session.outgoing_stanza_queue;
-		return user and queue and preferences:may_answer_for(user) and proof.of(queue, stanza.attr.h) or nil;
+		return user and queue and parts.preferences:may_answer_for(user) and proof.of(queue, stanza.attr.h) or nil;
 	end);
 	local arrived = guard("what has arrived", function (session, stanzas)
-		if not preferences:answers_for(session.username) then return; end -- also of those who have got nothing to answer: it is known then
-		for _, content in ipairs(stanzas) do answering:arrived(session, content); end
+		if not parts.preferences:answers_for(session.username) then return; end -- also of those who have got nothing to answer: it is known then
+		for _, content in ipairs(stanzas) do parts.answering:arrived(session, content); end
 	end);
 	-- Answers come after mod_smacks' turn. They may wait, and meanwhile the session may be resumed: an <a/> from before that would end it.
 	local function acked(handlers, name, event)
@@ -59,11 +59,11 @@ function proof.listen(preferences, answering, hook, guard)
 	hook("smacks-hibernation-start", function (event)
 		local session = event.origin;
 		local user, queue = session.username, session.outgoing_stanza_queue;
-		if user and queue and preferences:may_answer_for(user) then answering:hibernating(session, queue); end
+		if user and queue and parts.preferences:may_answer_for(user) then parts.answering:hibernating(session, queue); end
 	end);
 	local function resumes(session, stanza)
 		local user = session.username;
-		if user and preferences:may_answer_for(user) then answering:stream_resuming(session, stanza); end
+		if user and parts.preferences:may_answer_for(user) then parts.answering:stream_resuming(session, stanza); end
 	end
 	local resume = guard("<resume/>", resumes);
 	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do

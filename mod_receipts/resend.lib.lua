@@ -60,13 +60,14 @@ end
 
 --- Listens from now on. What another module stops on its way out is not kept. And the client has not sent the copies: what becomes of one
 -- is not what becomes of its message.
--- @param self      see start; it may sleep
+-- @param parts     resend, see start; it may sleep
 -- @param hook      function (event name, handler, priority): hooks an event of the host, guarded
 -- @param priority  that of the handler of messages that come, which has bounces of messages be failed
 -- @param lost      function (stanza): takes note of a copy that has not arrived, and returns true
-function resend.listen(self, hook, priority, lost)
+function resend.listen(parts, hook, priority, lost)
 	for _, kind in ipairs { "bare", "full", "host" } do
 		hook("pre-message/"..kind, function (event)
+			local self = parts.resend; -- after a reload, that of the module by which the message was looked at
 			if not is_awake(self) then return; end
 			local attr, keep, earlier = event.stanza.attr, self.passing[event], overtaken(event.stanza);
 			if earlier then self:overtake(attr, earlier); end
@@ -77,6 +78,7 @@ function resend.listen(self, hook, priority, lost)
 	for _, kind in ipairs { "bare", "full" } do
 		hook("message/"..kind, function (event)
 			local stanza = event.stanza;
+			local self = parts.resend;
 			if stanza.attr.type == "error" and is_awake(self) and self:bounced(stanza) then return lost(stanza); end
 		end, priority + 1);
 	end
@@ -256,9 +258,9 @@ local function still_has(session, content)
 end
 
 -- Does a client of this server get what is sent to that address? To a bare JID, one that is not available, or of negative priority, does not
--- (RFC 6121 §8.5.2.1.1).
+-- (RFC 6121 §8.5.2.1.1). One that comes has its presence first, and its priority when all else has been done about that.
 local function is_for(session, jid, to)
-	return jid == to or session.presence ~= nil and session.priority >= 0;
+	return jid == to or session.priority ~= nil and session.priority >= 0;
 end
 
 -- May the client's user see it, and will it not get the message anyway? Who has an occupant's nick may be somebody else by now.

@@ -19,7 +19,7 @@ function routing.recipients(to, type)
 	if type ~= "headline" then return online and online.top_resources or list; end
 	if to ~= account then return list; end
 	for _, one in pairs(online and online.sessions or {}) do
-		if one.presence and one.priority >= 0 then table.insert(list, one); end
+		if one.priority and one.priority >= 0 then table.insert(list, one); end
 	end
 	return list;
 end

@@ -646,7 +646,8 @@ describe("preferences", function ()
 			local reads, get = 0, damaged;
 			local store = { get = function () reads = reads + 1; return get(); end, set = function () return true; end };
 			failures = {};
-			local users = preferences.new(store, "opt-out", exists, time, function () end, failed);
+			local users;
+			users = preferences.new(store, "opt-out", exists, time, function () end, failed, function () return users; end);
 			for _ = 1, 200 do
 				assert.is_false(users:answers_for("bob"));
 				assert.same({ nil, "disk on fire" }, { users:get("bob") });
@@ -674,7 +675,9 @@ describe("preferences", function ()
 		function store.get(_, user) if broken then return nil, "disk on fire"; end return data[user]; end
 		function store.set(_, user, value) if broken then return nil, "disk on fire"; end data[user] = value; return true; end
 		local changes = {};
-		local users = preferences.new(store, "opt-in", exists, time, function (user) table.insert(changes, user); end, failed);
+		local users;
+		users = preferences.new(store, "opt-in", exists, time, function (user) table.insert(changes, user); end, failed,
+			function () return users; end);
 		assert.same({ answer = "default", ask = "no" }, users:get("bob"));
 		assert.same({ answer = "default", ask = "default" }, users:get("eve"));
 		assert.same({ answer = "default", ask = "default" }, users:get("nobody"));
@@ -704,7 +707,9 @@ describe("preferences", function ()
 	it("D1 hold only if the store has kept them, which may say so and not do it", function ()
 		local data, changes = { answer = "yes", ask = "yes" }, {};
 		local store = { get = function () return data; end, set = function () return true; end };
-		local users = preferences.new(store, "opt-in", exists, time, function (user) table.insert(changes, user); end, failed);
+		local users;
+		users = preferences.new(store, "opt-in", exists, time, function (user) table.insert(changes, user); end, failed,
+			function () return users; end);
 		assert.is_true(users:set("bob", { answer = "yes", ask = "yes" }));
 		for _, wanted in ipairs { { answer = "yes", ask = "no" }, { answer = "no", ask = "yes" } } do
 			assert.same({ nil, "the storage has not kept it" }, { users:set("bob", wanted) });

@@ -259,6 +259,36 @@ describe("beside a module that lets others run,", function ()
 		alice:send(stanzas.ask { to = "bob@localhost", id = "again" });
 		for _ = 1, 2 do comes(bob, stanzas.asks); end
 	end);
+
+	it("A3 G1 a message that waits before it comes to us is sent again, though we are reloaded meanwhile", function ()
+		reload_before("kept", "localhost", "pre-message/bare");
+		local bob = server:connect("bob", { features = RECEIPTS });
+		servers.wait(function ()
+			for _, one in ipairs { alice, bob } do one:sync(); end
+			return server:support_of(bob.jid) == "capable";
+		end);
+		alice:send(stanzas.ask { to = "bob@localhost", id = "kept" });
+		comes(bob, function (message) return message.attr.id == "kept" and message:get_child("no-copy", "urn:xmpp:hints"); end);
+	end);
+
+	it("G1 messages are sent again to who has come meanwhile, though another module waits before Prosody takes note of that", function ()
+		server:roster("alice", "carl@localhost", "both");
+		server:roster("carl", "alice@localhost", "both");
+		server:run([[
+			local sleep = require "util.async".sleep;
+			module:hook("message/offline/broadcast", function (event)
+				if event.origin.resource == "new" then sleep(1.2); end
+			end, 1000);
+		]]);
+		local old = server:connect("carl@localhost/old", { presence = false });
+		old:show { "urn:example:held" };
+		old.held = {};
+		old:send(old:presence()):sync();
+		alice:send(stanzas.ask { to = "carl@localhost", id = "has come" }):sync();
+		socket.sleep(0.5);
+		local new = server:connect("carl@localhost/new", { features = RECEIPTS });
+		comes(new, function (message) return message.attr.id == "has come" and message:get_child("no-copy", "urn:xmpp:hints"); end);
+	end);
 end);
 
 describe("beside such a module, and mod_pep, which asks clients before us,", function ()
@@ -576,6 +606,45 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		servers.wait(function () return bob:messages()[1]; end);
 		alice:send(stanzas.chat { to = "bob@localhost", id = "blocked" }):sync();
 		assert.equal("C1 not asked for, the recipient is not known to support receipts", server:why("alice@localhost", "blocked"));
+	end);
+
+	-- Has something written, and us reloaded before it is; what is read meanwhile is what was stored before.
+	local function reloaded_while(write, read)
+		local take = storages.slow().take;
+		finally(function () take(server, nil); end);
+		take(server, 0.3);
+		write();
+		server:reload();
+		take(server, 0.005);
+		read();
+	end
+
+	it("A3 B4 has nobody shown to whom they block while we are reloaded", function ()
+		local alice, bob = connect_friends();
+		reloaded_while(function ()
+			bob:send(st.iq({ type = "set", id = "blocks" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
+			socket.sleep(0.05);
+		end, function ()
+			alice:send(stanzas.chat { to = "bob@localhost", id = "not yet" }):sync();
+			assert.equal("C1 asked for, the recipient supports receipts and the sender's client does not", server:why("alice@localhost", "not yet"));
+		end);
+		bob:expect(function (stanza) return stanza.attr.id == "blocks"; end);
+		alice:send(stanzas.chat { to = "bob@localhost", id = "by now" }):sync();
+		assert.equal("C1 not asked for, the recipient is not known to support receipts", server:why("alice@localhost", "by now"));
+	end);
+
+	it("A3 D1 holds for who has chosen otherwise while we were reloaded", function ()
+		server:connect("carol");
+		local function in_thread(code)
+			server:run(STATE..("require 'util.async'.runner(function () %s end):run(true)"):format(code));
+		end
+		reloaded_while(function ()
+			in_thread("r.preferences:set('carol', { answer = 'no', ask = 'default' })");
+		end, function ()
+			in_thread("prosody.spec_answers = r.preferences:answers_for('carol')");
+			servers.wait(function () return server:run("return tostring(prosody.spec_answers)") == "true"; end);
+		end);
+		servers.wait(function () return server:run(STATE.."return tostring(r.preferences:may_answer_for('carol'))") == "false"; end);
 	end);
 end);
 

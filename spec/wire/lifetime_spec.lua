@@ -74,7 +74,8 @@ describe("a reload", function ()
 		local other = servers.start { errors = true };
 		finally(function () other:stop(); end);
 		other:connect("alice"):send(stanzas.chat { to = "bob@localhost", id = "noted" }):sync();
-		other:run(STATE.."assert(#r.decisions:about('alice@localhost', 'noted') > 0); r.rooms = { of_session = 5 }; r.answering = 5");
+		other:run(STATE.."assert(#r.decisions:about('alice@localhost', 'noted') > 0); r.rooms = { of_session = 5 }; r.answering = 5; "
+			.."r.guards, r.hiding, r.presence, r.queries = nil");
 		other:reload();
 		assert.equal("true 1", other:run(STATE.."return tostring(#r.decisions:about('alice@localhost', 'noted') > 0)..' '"
 			.."..#r.capabilities:clients('alice@localhost')"));
