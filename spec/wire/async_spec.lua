@@ -418,15 +418,15 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 		finally(function () take(server, nil); end);
 	end
 
-	-- alice's client is known not to support receipts, bob's to do so.
-	local function connect_friends()
-		for _, names in ipairs { { "alice", "bob" }, { "bob", "alice" } } do server:roster(names[1], names[2].."@localhost", "both"); end
-		local alice, bob = server:connect("alice", { features = NONE }), server:connect("bob", { features = RECEIPTS });
+	-- The first one's client is known not to support receipts, the second one's to do so.
+	local function connect_friends(first, second)
+		for _, names in ipairs { { first, second }, { second, first } } do server:roster(names[1], names[2].."@localhost", "both"); end
+		local one, other = server:connect(first, { features = NONE }), server:connect(second, { features = RECEIPTS });
 		servers.wait(function ()
-			for _, one in ipairs { alice, bob } do one:sync(); end
-			return server:support_of(alice.jid) == "incapable" and server:support_of(bob.jid) == "capable";
+			for _, client_of in ipairs { one, other } do client_of:sync(); end
+			return server:support_of(one.jid) == "incapable" and server:support_of(other.jid) == "capable";
 		end);
-		return alice, bob;
+		return one, other;
 	end
 
 	it("D1 is answered", function ()
@@ -528,7 +528,7 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 	end);
 
 	it("A3 C1 asks though we are reloaded, and again, while a choice is read for that", function ()
-		local alice, bob = connect_friends();
+		local alice, bob = connect_friends("alice", "bob");
 		slow_down();
 		alice:send(stanzas.chat { to = "bob@localhost", id = "choice" });
 		socket.sleep(0.05);
@@ -598,7 +598,7 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 	end);
 
 	it("B4 has nobody shown to whom they have blocked", function ()
-		local alice, bob = connect_friends();
+		local alice, bob = connect_friends("alice", "bob");
 		alice:send(stanzas.ask { to = "bob@localhost", id = "not blocked" }):sync(); -- for which bob's choice is read
 		bob:iq(st.stanza("iq", { type = "set" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
 		bob:messages();
@@ -612,6 +612,7 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 	local function reloaded_while(write, read)
 		local take = storages.slow().take;
 		finally(function () take(server, nil); end);
+		server:reload(); -- else the next one would wait until what is pending is written
 		take(server, 0.3);
 		write();
 		server:reload();
@@ -620,17 +621,18 @@ describe("where all stores of ours are in a storage that lets others run, a comp
 	end
 
 	it("A3 B4 has nobody shown to whom they block while we are reloaded", function ()
-		local alice, bob = connect_friends();
+		local kate, liam = connect_friends("kate", "liam");
 		reloaded_while(function ()
-			bob:send(st.iq({ type = "set", id = "blocks" }):tag("block", { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = "alice@localhost" }));
+			local item = st.stanza("iq", { type = "set", id = "blocks" }):tag("block", { xmlns = "urn:xmpp:blocking" });
+			liam:send(item:tag("item", { jid = "kate@localhost" }));
 			socket.sleep(0.05);
 		end, function ()
-			alice:send(stanzas.chat { to = "bob@localhost", id = "not yet" }):sync();
-			assert.equal("C1 asked for, the recipient supports receipts and the sender's client does not", server:why("alice@localhost", "not yet"));
+			kate:send(stanzas.chat { to = "liam@localhost", id = "not yet" }):sync();
+			assert.equal("C1 asked for, the recipient supports receipts and the sender's client does not", server:why("kate@localhost", "not yet"));
 		end);
-		bob:expect(function (stanza) return stanza.attr.id == "blocks"; end);
-		alice:send(stanzas.chat { to = "bob@localhost", id = "by now" }):sync();
-		assert.equal("C1 not asked for, the recipient is not known to support receipts", server:why("alice@localhost", "by now"));
+		liam:expect(function (stanza) return stanza.attr.id == "blocks"; end);
+		kate:send(stanzas.chat { to = "liam@localhost", id = "by now" }):sync();
+		assert.equal("C1 not asked for, the recipient is not known to support receipts", server:why("kate@localhost", "by now"));
 	end);
 
 	it("A3 D1 holds for who has chosen otherwise while we were reloaded", function ()
