@@ -176,7 +176,7 @@ local store = store_lib.new(module.host, pending, { keyval = open_store("receipt
 local rooms = rooms_lib.new();
 local answering;
 local preferences = preferences_lib.new(open_store("receipts_preferences"), options.answer, accounts.exists, monotonic, function (user)
-	if asleep.is_awake(parts.answering) then parts.answering:forget(jid_join(user, module.host)); end
+	if asleep.is_awake(answering) then answering:forget(jid_join(user, module.host)); end
 end, complaint(), function () return parts.preferences; end);
 local decisions = asleep.until_used(function ()
 	return sleeping.decisions.new(function (account) return bare_sessions[account] ~= nil; end);
