@@ -704,6 +704,24 @@ describe("preferences", function ()
 		assert.same({ answer = "default", ask = "default" }, users:get("bob"));
 	end);
 
+	it("A3 D1 go with a user whose data is removed while we are reloaded", function ()
+		local data, newest = { answer = "yes", ask = "yes" }, nil;
+		local store = { get = function () return data; end };
+		local function new()
+			return preferences.new(store, "opt-in", exists, time, function () end, failed, function () return newest; end);
+		end
+		local users = new();
+		newest = users;
+		function store.set()
+			newest = new();
+			assert.is_true(newest:answers_for("bob")); -- who is read while the storage is at work
+			data = nil;
+			return true;
+		end
+		users:remove("bob");
+		assert.is_false(newest:answers_for("bob"));
+	end);
+
 	it("D1 hold only if the store has kept them, which may say so and not do it", function ()
 		local data, changes = { answer = "yes", ask = "yes" }, {};
 		local store = { get = function () return data; end, set = function () return true; end };
