@@ -16,6 +16,11 @@ function vitals.cpu(server)
 	return tonumber(process.read(("/proc/%d/schedstat"):format(server.process:pid())):match("^%d+")) / 1e9;
 end
 
+--- Instructions of Lua's virtual machine that it has run; it must have been started with spec/load/instructions.lua.
+function vitals.instructions(server)
+	return tonumber(server:run("return package.loaded['spec.load.instructions']()"));
+end
+
 local count = [[
 	collectgarbage();
 	collectgarbage();
