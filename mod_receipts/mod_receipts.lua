@@ -321,7 +321,6 @@ learning.listen(parts, sleeping.disco, hook_in_thread);
 
 local function save_hashes() learning.save(capabilities, hashes); end
 
-local HANDING_OVER = 0.5; -- seconds that writing may take then, about
 local saved = false;
 
 function module.save()
@@ -394,11 +393,18 @@ local function tell_lost()
 	module:log("error", "Not all that is pending could be written to the store: what is missing there is lost");
 end
 
+-- Of a new module that could not be loaded, which is known by then.
+local function write_alone()
+	if prosody.hosts[module.host].modules[module.name] then return; end
+	save_hashes();
+	if not store:flush_all() then tell_lost(); end
+end
+
 function module.unload()
+	-- A reload is over before anybody else runs: while it waited there could be another, and Prosody would have two of us.
 	local handed_over = module.reloading and saved;
-	-- First: while a storage is at work others may run, and all of us is still there for them. What is handed over is written only in case
-	-- the new module cannot be loaded, and nobody is to wait long for that.
-	local works = store:flush_all(handed_over and HANDING_OVER or nil);
+	-- First: while a storage is at work others may run, and all of us is still there for them.
+	local works = handed_over or store:flush_all();
 	if not handed_over then save_hashes(); end -- in SQL a row each, while all wait. Of what is lost clients can be asked again
 	catch_up(); -- before what it needs goes
 	unloaded = true;
@@ -408,7 +414,11 @@ function module.unload()
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
 	withdraw();
 	for _, stop in ipairs(stop_listening) do stop(); end
-	if not handed_over and not (works and store:flush_all()) then tell_lost(); end -- once more, for what has come meanwhile
+	if handed_over then
+		later(0, "what was to be handed over", write_alone);
+	elseif not (works and store:flush_all()) then -- once more, for what has come meanwhile
+		tell_lost();
+	end
 	measure();
 	reports:stop();
 	-- Hooks Prosody takes away by itself.
