@@ -22,7 +22,7 @@ local MAX_PEOPLE = 20000; -- bare JIDs, strangers included
 local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
 local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
 local ENOUGH = 1000; -- clients that are shown to one account, before strangers come to it in vain
-local SHARE = 5000; -- the same, before others that are first shown to it go before what is known of other accounts' contacts
+local SHARE = 2000; -- the same, before others that are first shown to it go before what is known of other accounts' contacts
 local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each account that it is shown to
 
 local people = {};
@@ -107,6 +107,14 @@ local function make_room(self)
 	end
 end
 
+-- Is somebody who has these clients shown to another account as well?
+local function has_others(clients, to)
+	for _, client in next, clients do
+		if client.shown_count > (client.shown[to] and 1 or 0) then return true; end
+	end
+	return false;
+end
+
 --- A client was seen just now. Whom a user knows is no stranger, whoever else they are shown to; but none may have all the room.
 -- @param client  as `client` has it; a new one where it has none
 -- @param to      the account that it is shown to
@@ -115,7 +123,7 @@ function methods:seen(jid, bare, client, to)
 	local is_stranger = not self.known:get(bare) and self.is_stranger(to, bare, jid);
 	local is_known = self.known:get(bare) ~= nil;
 	local clients = self:of(bare) or {};
-	local is_too_much = not (is_known and clients[jid]) and (self.seen_count[to] or 0) >= SHARE;
+	local is_too_much = (self.seen_count[to] or 0) >= SHARE and not (is_known and (clients[jid] or has_others(clients, to)));
 	local goes_first = is_stranger and not is_known or is_too_much;
 	self.strangers:set(bare, goes_first and clients or nil);
 	self.known:set(bare, not goes_first and clients or nil);

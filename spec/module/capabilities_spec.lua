@@ -1409,9 +1409,16 @@ describe("capabilities", function ()
 		for i = 1, 1000 do caps:presence(presence("room"..i % 10 .."@far/"..i, common), "alice@h"); end
 		caps:presence(presence("friend@far/r", common), "alice@h");
 		asked[1].done(common);
-		for i = 1, 20000 do caps:presence(presence("x"..i.."@evil/r", common), "mallory@h"); end
+		local another = info(R, "urn:another");
+		caps:presence(presence("friend@far/r", another), "alice@h");
+		asked[2].done(another);
+		for i = 1, 25000 do
+			for _ = 1, 2 do caps:presence(presence("x"..i.."@evil/r", common), "mallory@h"); end
+			if i == 5000 then caps:presence(presence("x1@evil/r", another), "mallory@h"); end
+		end
 		assert.equal("capable", caps:of("friend@far/r"));
-		assert.equal("capable", caps:of("x20000@evil/r"), "for who has very many the latest are known");
+		assert.equal("capable", caps:of("x1@evil/r"), "who came first stays");
+		assert.equal("capable", caps:of("x25000@evil/r"), "for who has very many the latest are known");
 	end);
 
 	it("B3 no user makes what is known of other users' contacts go, however many clients a contact has", function ()
@@ -1423,10 +1430,24 @@ describe("capabilities", function ()
 			for i = 1, 1000 do caps:presence(presence("x"..i.."@evil/"..n, common), "mallory@h"); end
 		end
 		assert.equal("capable", caps:of("friend@far/r"));
-		caps:presence(presence("both@far/2", common), "mallory@h");
-		caps:presence(presence("both@far/2", common), "alice@h");
+		for _, to in ipairs { "mallory@h", "alice@h" } do caps:presence(presence("both@far/2", common), to); end
+		for _, to in ipairs { "alice@h", "mallory@h" } do caps:presence(presence("other@far/1", common), to); end
+		caps:presence(presence("third@far/1", common), "alice@h");
+		caps:presence(presence("third@far/2", common), "mallory@h");
 		for i = 1, 20000 do caps:presence(presence("y"..i.."@evil/r", common), "mallory@h"); end
-		assert.same({ "capable", "capable" }, { caps:of("both@far/1"), caps:of("both@far/2") }, "whom another user knows as well stays");
+		for _, jid in ipairs { "both@far/1", "both@far/2", "other@far/1", "third@far/1", "third@far/2" } do
+			assert.equal("capable", caps:of(jid), "whom another user knows as well stays: "..jid);
+		end
+	end);
+
+	it("B3 nor do several users together, unless they are many", function ()
+		local common = info(R);
+		caps:presence(presence("friend@far/r", common), "alice@h");
+		asked[1].done(common);
+		for n = 1, 9 do
+			for i = 1, 4000 do caps:presence(presence("x"..n.."-"..i.."@evil/r", common), "mallory"..n.."@h"); end
+		end
+		assert.equal("capable", caps:of("friend@far/r"));
 	end);
 
 	it("B3 what clients stand for is not pushed out by one that answers on and on while it leaves a question of ours unanswered", function ()
