@@ -108,7 +108,7 @@ local function send(conn, text)
 end
 
 --- One round: each session sends so many messages to its partner, and acks what asked for it.
--- @return number of messages, acks included
+-- @return number of messages, acks included; and how many of them are acks
 function methods:round(each)
 	local batches, acks, wanted, wanted_acks = {}, {}, {}, {};
 	for i = 1, self.sessions do
@@ -133,7 +133,8 @@ function methods:round(each)
 	await(self, wanted);
 	for i, conn in ipairs(self.conns) do send(conn, acks[i]); end
 	await(self, wanted_acks);
-	return self.sessions * (each + (each + 1) // 2);
+	local acked = self.sessions * ((each + 1) // 2);
+	return self.sessions * each + acked, acked;
 end
 
 function methods:close()

@@ -110,8 +110,9 @@ end
 -- Medians of microseconds, and bytes, for each contestant.
 local function measure(run, lists, contestants)
 	local ROUNDS, REPEATS = QUICK and 15 or 101, 20;
-	local times, bytes = {}, {};
+	local names, times, bytes = {}, {}, {};
 	for name, contestant in pairs(contestants) do
+		table.insert(names, name);
 		times[name] = {};
 		run(contestant, lists, 1);
 		collectgarbage();
@@ -122,7 +123,8 @@ local function measure(run, lists, contestants)
 		bytes[name] = (collectgarbage("count") - before) * 1024 / count;
 	end
 	for round = 1, ROUNDS do
-		for name, contestant in pairs(contestants) do
+		for _, name in ipairs(figures.shuffled(names)) do
+			local contestant = contestants[name];
 			collectgarbage();
 			contestant.set_time(round);
 			local count = 0;

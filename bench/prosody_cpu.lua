@@ -25,6 +25,15 @@ local MODULE = [[
 	collectgarbage();
 	collectgarbage();]];
 
+-- How many acks have each found what they are for.
+local DELIVERED = {
+	receipts = [[
+		local reports = prosody.hosts.localhost.modules.receipts.module.save().reports;
+		reports:settle();
+		return reports.counts.outcomes.delivered;]];
+	id_match = "return (prosody.hosts.localhost.modules.id_match.module.counts())";
+};
+
 -- They are in each other's rosters, or no receipt would pass.
 local ROSTERS = [[
 	local rostermanager = require "core.rostermanager";
@@ -63,13 +72,16 @@ for _, sessions in ipairs(QUICK and { 2, 100 } or { 2, 100, 1000 }) do
 			local now = {};
 			for _, name in ipairs(TURNS[round % #TURNS + 1]) do
 				if MODULES[name] then server:run(MODULE:format("load", MODULES[name])); end
-				traffic:round(math.max(2, each // 4)); -- whatever is done once is done
+				local _, warm_acks = traffic:round(math.max(2, each // 4)); -- whatever is done once is done
 				server:run("collectgarbage(); collectgarbage();");
 				local before = cpu(server);
-				local messages = traffic:round(each);
+				local messages, acks = traffic:round(each);
 				now[name] = (cpu(server) - before) / messages / 1000;
 				table.insert(times[name], now[name]);
-				if MODULES[name] then server:run(MODULE:format("unload", MODULES[name])); end
+				if MODULES[name] then
+					assert(tonumber(server:run(DELIVERED[MODULES[name]])) == warm_acks + acks, name.." did not match every ack");
+					server:run(MODULE:format("unload", MODULES[name]));
+				end
 			end
 			-- Those of one round were measured right after one another: noise hits all.
 			table.insert(ratio, now.with / now.without);

@@ -8,6 +8,7 @@ local MAX = 50000; -- ids in each generation
 
 local young, old, count = {}, {}, 0;
 local delivered, unknown = 0, 0;
+function module.counts() return delivered, unknown; end
 
 local function child(stanza, name)
 	local tags = stanza.tags;
