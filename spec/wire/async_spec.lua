@@ -309,6 +309,41 @@ describe("beside such a module, and mod_pep, which asks clients before us,", fun
 	end);
 end);
 
+describe("beside such a module, and mod_offline, where it could not be read a moment ago what a user chose,", function ()
+	it("A3 D2 D4 what is proven by an <a/> that waits is answered by the new parts, though we are reloaded meanwhile", function ()
+		local storage = storages.slow();
+		local server = servers.start { modules = { "receipts", "smacks", "offline" }, disabled = { "pep" }, options = storage.options.."\n"..[[
+			receipts_answer = "opt-out"
+		]] };
+		finally(function () server:stop(); end);
+		server:roster("alice", "bob@localhost", "both");
+		server:roster("bob", "alice@localhost", "both");
+		server:connect("alice"):send(stanzas.ask { to = "bob@localhost", id = "stored" }):sync();
+		server:restart(); -- nothing is remembered, and so no reload hands it over
+		server:run([[
+			local sleep, reload = require "util.async".sleep, require "core.modulemanager".reload;
+			module:hook("stanza/urn:xmpp:sm:3:a", function ()
+				sleep(0.05);
+				reload("localhost", "receipts");
+			end, 1000);
+		]]);
+		local alice, bob = server:connect("alice"), server:connect("bob", { managed = true, presence = false });
+		bob:show(NONE);
+		bob.held = {};
+		bob:send(bob:presence());
+		comes(bob, stanzas.asks);
+		servers.wait(function () bob:sync(); return bob.held[1]; end);
+		storage.fail(server);
+		local info = st.stanza("iq", { type = "get", to = "bob@localhost" }):tag("query", { xmlns = "http://jabber.org/protocol/disco#info" });
+		assert.is_nil(tostring(alice:iq(info)):find(stanzas.xmlns, 1, true), "A2"); -- and the old parts would not try again for seconds
+		storage.recover(server);
+		bob:acknowledge():sync();
+		assert.same({}, alice:messages());
+		bob:answer_held();
+		comes(alice, function (message) return stanzas.acked(message) == "stored"; end);
+	end);
+end);
+
 describe("beside such a module, where ordinary requests and acks are told of to nobody,", function ()
 	it("A3 F4 they are counted, though they wait before they come to us, and we are reloaded meanwhile", function ()
 		local server = servers.start { modules = { "receipts" } };
