@@ -107,6 +107,7 @@ for name in pairs(readers) do
 end
 for _ = 1, 5 do
 	local open, found = {}, {};
+	collectgarbage(); -- and then when it is due
 	for _, name in ipairs(names) do
 		local feed, close = readers[name]();
 		open[name] = { feed = feed, close = close };
@@ -114,10 +115,7 @@ for _ = 1, 5 do
 	end
 	for _ = 1, math.ceil((QUICK and 16 or 256) * MIB / size) do
 		local took = {};
-		for _, name in ipairs(figures.shuffled(names)) do
-			collectgarbage();
-			took[name] = read(open[name]);
-		end
+		for _, name in ipairs(figures.shuffled(names)) do took[name] = read(open[name]); end
 		for _, name in ipairs(names) do
 			table.insert(rates[name], size / took[name] / 1e6);
 			table.insert(ratio[name], took.expat / took[name]);

@@ -58,6 +58,11 @@ guards.waiting = setmetatable({}, { __mode = "v" }); -- key -> runner whose work
 -- @return what it returned; or nil and true where it waits, and is done later
 function guards.in_turn(key, work, ...)
 	if coroutine.isyieldable() then return work(...); end -- async.ready() makes an error and its text each time that it isn't
+	return guards.apart(key, work, ...);
+end
+
+--- The same, and who calls this does not wait for it in any case.
+function guards.apart(key, work, ...)
 	local call = { n = select("#", ...), work = work, ... };
 	local one = guards.waiting[key] or runner or async.runner(do_work);
 	local _, state = one:run(call);
@@ -95,7 +100,7 @@ function guards.timers(add, add_task, guard)
 	local function catch_up()
 		local list = due;
 		due = {};
-		for _, work in ipairs(list) do guards.in_thread(work); end
+		for _, work in ipairs(list) do guards.apart(nil, work); end
 	end
 	return function (seconds, name, work)
 		work = guard(name, work);

@@ -393,9 +393,11 @@ local function tell_lost()
 	module:log("error", "Not all that is pending could be written to the store: what is missing there is lost");
 end
 
--- Of a new module that could not be loaded, which is known by then.
-local function write_alone()
-	if prosody.hosts[module.host].modules[module.name] then return; end
+local HANDING_OVER = 0.5; -- seconds that writing may take then, about
+
+-- What was handed over is written at once, for the new module's time to write begins anew; and altogether where that could not be loaded.
+local function write_on()
+	if prosody.hosts[module.host].modules[module.name] then return store:flush_all(HANDING_OVER); end
 	save_hashes();
 	if not store:flush_all() then tell_lost(); end
 end
@@ -415,7 +417,7 @@ function module.unload()
 	withdraw();
 	for _, stop in ipairs(stop_listening) do stop(); end
 	if handed_over then
-		later(0, "what was to be handed over", write_alone);
+		later(0, "what was to be handed over", write_on);
 	elseif not (works and store:flush_all()) then -- once more, for what has come meanwhile
 		tell_lost();
 	end

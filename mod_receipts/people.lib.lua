@@ -107,14 +107,6 @@ local function make_room(self)
 	end
 end
 
--- Is somebody who has these clients shown to another account as well?
-local function has_others(clients, to)
-	for _, client in next, clients do
-		if client.shown_count > (client.shown[to] and 1 or 0) then return true; end
-	end
-	return false;
-end
-
 --- A client was seen just now. Whom a user knows is no stranger, whoever else they are shown to; but none may have all the room.
 -- @param client  as `client` has it; a new one where it has none
 -- @param to      the account that it is shown to
@@ -123,7 +115,7 @@ function methods:seen(jid, bare, client, to)
 	local is_stranger = not self.known:get(bare) and self.is_stranger(to, bare, jid);
 	local is_known = self.known:get(bare) ~= nil;
 	local clients = self:of(bare) or {};
-	local is_too_much = (self.seen_count[to] or 0) >= SHARE and not (is_known and (clients[jid] or has_others(clients, to)));
+	local is_too_much = (self.seen_count[to] or 0) >= SHARE and not (is_known and clients[jid]);
 	local goes_first = is_stranger and not is_known or is_too_much;
 	self.strangers:set(bare, goes_first and clients or nil);
 	self.known:set(bare, not goes_first and clients or nil);

@@ -24,7 +24,7 @@ local PAIRS = 5; -- of ordinary users, who write to each other all the while
 local RESOURCES = LONG and 1000 or 100; -- of the attacker
 local BYSTANDERS, AWAITED = 5, 20; -- users whose receipts are awaited all the while, and how many of each
 local LEFT = BYSTANDERS + 3; -- sessions when the others are gone: with them are the one they wait for, the first, and the spec's own
-local LATENCY = 1.2; -- at most: times that of the server without the module;
+local LATENCY, CPU = 1.2, 2; -- at most: times that of the server without the module;
 local WORK, LEAST = 1.5, 100; -- and instructions, likewise; each stanza takes it so many, or they are not counted
 local HEAP, RESIDENT = 4096, 16384; -- KiB that may be left behind, beyond what the other server is left with
 
@@ -184,6 +184,7 @@ local function attackers(round)
 			.."CPU %.2f times (%.2f with what came after turns), busy for %.0f %% of the time (%.0f)")
 			:format(flood, figures.median(ratios), #all[1], share(all[1], 20, 19) * 1e3, share(all[2], 20, 19) * 1e3, spent[1] / spent[2],
 			(vitals.cpu(with.server) - warm[1]) / (vitals.cpu(without.server) - warm[2]), spent[1] / took[1] * 100, spent[2] / took[2] * 100));
+		assert(spent[1] <= spent[2] * CPU, ("%.3f s of CPU, and %.3f without the module"):format(spent[1], spent[2]));
 	end
 
 	-- The same, and what the servers did, in instructions.

@@ -759,7 +759,7 @@ describe("where what is pending is in a storage that lets others run,", function
 		assert.equal(handlers, server:run(HANDLERS));
 	end);
 
-	it("F1 what was asked is stored though the module is reloaded and cannot be loaded", function ()
+	it("F1 B3 what was asked is stored, and caps, though the module is reloaded and cannot be loaded", function ()
 		ask(alice, "alice's");
 		storage.take(server, "0.1");
 		server:run([[
@@ -775,6 +775,11 @@ describe("where what is pending is in a storage that lets others run,", function
 		storage.take(server, "0");
 		server:restart("kill");
 		assert.equal("alice's", server:run(STATE.."r.store:load('alice'); return r.pending:list('alice@localhost')[1].id"));
+		server:disconnect_all();
+		local again = server:connect("alice", { features = RECEIPTS });
+		again:sync();
+		assert.equal("capable", server:support_of(again.jid));
+		assert.falsy(again.queries);
 	end);
 
 	it("A3 G1 nothing that comes while the module is unloaded is sent again after that", function ()

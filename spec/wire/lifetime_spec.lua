@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Rules A3, F0, F1 on the wire: what a reload keeps, what goes with a user, and what other people's errors cannot do.
 
+local socket = require "socket";
 local client = require "spec.support.client";
 local process = require "spec.support.process";
 local servers = require "spec.support.server";
@@ -389,6 +390,22 @@ describe("a reload before what is due at once", function ()
 		finally(function () gateway:drop(); end);
 		send_and_reload(alice, stanzas.ask { to = "+1555@gateway.localhost", id = "gateway" });
 		is_told("gateway");
+	end);
+
+	it("A3 F0 waits for nothing that this may have to wait for: so there are never two of us, though another comes meanwhile", function ()
+		local HANDLERS = "return tostring(#prosody.hosts.localhost.events.get_handlers('pre-message/full'))";
+		local handlers, bob = server:run(HANDLERS), server:connect("bob", { features = { "urn:example:nothing" } });
+		servers.wait(function () bob:sync(); return server:support_of(bob.jid) == "incapable"; end);
+		server:run([[
+			local sleep = require "util.async".sleep;
+			module:hook("pre-message/full", function () sleep(0.3); end, 10); -- an answer of ours, that is
+		]]);
+		send_and_reload(alice, stanzas.ask { to = "bob@localhost", id = "slow" });
+		socket.sleep(0.1);
+		server:run("require 'util.async'.runner(function () require 'core.modulemanager'.reload('localhost', 'receipts'); end):run(true)");
+		is_told("slow");
+		socket.sleep(0.3);
+		assert.equal(handlers + 1, tonumber(server:run(HANDLERS)));
 	end);
 end);
 
