@@ -276,6 +276,7 @@ local before, now = {}, {
 	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, blocks = sleeping.blocks, hiding = hiding;
 	own = parts.own or setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
 	late = parts.late or setmetatable({}, { __mode = "k" }); -- set of events whose message has gone on, while what we do about it waits
+	handed_over = parts.handed_over or {}; -- is_due = it is written in a moment
 };
 for name, part in pairs(parts) do before[name], parts[name] = part, nil; end
 for name, part in pairs(now) do parts[name] = part; end
@@ -397,6 +398,7 @@ local HANDING_OVER = 0.5; -- seconds that writing may take then, about
 
 -- What was handed over is written at once, for the new module's time to write begins anew; and altogether where that could not be loaded.
 local function write_on()
+	parts.handed_over.is_due = false;
 	if prosody.hosts[module.host].modules[module.name] then return store:flush_all(HANDING_OVER); end
 	save_hashes();
 	if not store:flush_all() then tell_lost(); end
@@ -416,10 +418,11 @@ function module.unload()
 	if asleep.is_awake(resend) then resend:stop(); end -- Prosody may hold on to the module for a while, and need not to messages
 	withdraw();
 	for _, stop in ipairs(stop_listening) do stop(); end
-	if handed_over then
-		later(0, "what was to be handed over", write_on);
-	elseif not (works and store:flush_all()) then -- once more, for what has come meanwhile
-		tell_lost();
+	if not handed_over then
+		if not (works and store:flush_all()) then tell_lost(); end -- once more, for what has come meanwhile
+	elseif not parts.handed_over.is_due then -- of many reloads at once the first will do: what is due holds on to its module
+		parts.handed_over.is_due = true;
+		later(0, "what was handed over", write_on);
 	end
 	measure();
 	reports:stop();
