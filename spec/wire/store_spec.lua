@@ -275,8 +275,12 @@ describe("what is pending of many users, when writing it takes long,", function 
 			return tonumber(server:run("return prosody.spec_writes"));
 		end
 		server:run((STATE.."for i = 1, %d do r.pending:add('user'..i..'@localhost', 'bob@localhost', '1', require 'util.time'.now()); end"):format(USERS));
-		local writes = written_by("reload");
-		assert(writes >= 1 and writes <= 5, writes.." users were written");
+		local writes = 0;
+		for _ = 1, 2 do
+			local some = written_by("reload");
+			assert(some >= 1 and some <= 5, some.." users were written");
+			writes = writes + some;
+		end
 		assert.equal(tostring(USERS), server:run(STATE.."return r.pending:count()"));
 		assert.equal(USERS - writes, written_by("unload"));
 		server:restart("kill");
