@@ -15,6 +15,7 @@ describe("reloads", function ()
 		local function reload(times)
 			assert(server:run(("for _ = 1, %d do assert(require 'core.modulemanager'.reload('localhost', 'receipts')); end return 'done'")
 				:format(times)) == "done");
+			server:reloaded();
 			alice:sync();
 		end
 		reload(20);

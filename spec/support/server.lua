@@ -180,14 +180,18 @@ function server:restart(how)
 	launch(self);
 end
 
---- Reloads a module on the host. Ours writes a moment later what was handed over, and then lets go of the module that was.
--- @param name  optional: instead of "receipts"
-function server:reload(name)
-	assert(self:run(("return require 'core.modulemanager'.reload('localhost', %q) ~= nil"):format(name or "receipts")) == "true");
-	if name then return; end
+--- Waits until a reload is over: ours writes a moment later what was handed over, and then lets go of the module that was.
+function server:reloaded()
 	process.wait(function ()
 		return self:run("return tostring(prosody.hosts.localhost.modules.receipts.module.save().handed_over.is_due)") ~= "true";
 	end);
+end
+
+--- Reloads a module on the host, and waits until that is over.
+-- @param name  optional: instead of "receipts"
+function server:reload(name)
+	assert(self:run(("return require 'core.modulemanager'.reload('localhost', %q) ~= nil"):format(name or "receipts")) == "true");
+	if not name then self:reloaded(); end
 end
 
 --- Stops Prosody, and removes its data.

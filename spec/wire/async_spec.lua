@@ -771,7 +771,10 @@ describe("where what is pending is in a storage that lets others run,", function
 			end
 			assert(not require "core.modulemanager".reload("localhost", "receipts"));
 			manager.open = open;]]);
-		socket.sleep(0.5);
+		servers.wait(function ()
+			local file = io.open(server.dir.."/data/localhost/receipts/alice.dat");
+			return file and file:close();
+		end);
 		storage.take(server, "0");
 		server:restart("kill");
 		assert.equal("alice's", server:run(STATE.."r.store:load('alice'); return r.pending:list('alice@localhost')[1].id"));

@@ -272,6 +272,7 @@ describe("what is pending of many users, when writing it takes long,", function 
 				end
 				require "core.modulemanager".%s("localhost", "receipts");
 			]]):format(how));
+			if how == "reload" then server:reloaded(); end
 			return tonumber(server:run("return prosody.spec_writes"));
 		end
 		server:run((STATE.."for i = 1, %d do r.pending:add('user'..i..'@localhost', 'bob@localhost', '1', require 'util.time'.now()); end"):format(USERS));
