@@ -212,11 +212,9 @@ describe("a module that comes late", function ()
 			end
 		]]);
 		local function asked_by(how)
-			return server:run(([[
-				prosody.spec_asked = {};
-				assert(require "core.modulemanager".%s("localhost", "receipts"));
-				return table.concat(prosody.spec_asked, " ");
-			]]):format(how));
+			server:run(("prosody.spec_asked = {}; assert(require 'core.modulemanager'.%s('localhost', 'receipts'))"):format(how));
+			if how == "reload" then server:reloaded(); end
+			return server:run("return table.concat(prosody.spec_asked, ' ')");
 		end
 		asked_by("unload");
 		assert.equal("get", asked_by("load"));
@@ -228,6 +226,7 @@ describe("a module that comes late", function ()
 			assert.equal("", asked_by("reload"));
 			assert.equal("capable", known());
 		end
+		for _, how in ipairs { "unload", "load" } do asked_by(how); end -- nobody has called this one's save()
 		server:run("prosody.hosts.localhost.modules.receipts.module.save = function () error('no memory'); end");
 		assert.equal("set get", asked_by("reload"));
 		assert.equal("capable", known());
