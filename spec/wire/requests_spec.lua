@@ -317,6 +317,14 @@ describe("requests put in", function ()
 		assert.same({ 1, 0 }, { acks("chat"), acks("groupchat") });
 	end);
 
+	it("C6 E1 an ack to who has gone offline is taken, and says so", function ()
+		local got = sent(stanzas.chat { to = "bob@localhost" });
+		alice:close();
+		bob:send(stanzas.ack("alice@localhost/alice", got.attr.id)):sync();
+		assert.same({}, bob:messages(), "no bounce");
+		assert.truthy(server:why("alice@localhost", got.attr.id):find("E1 delivered", 1, true));
+	end);
+
 	it("C6 is remembered over a reload", function ()
 		local got = sent(stanzas.chat { to = "bob@localhost" });
 		server:reload();
