@@ -276,7 +276,7 @@ local before, now = {}, {
 	answering = answering, resend = resend, waiting = waiting, presence = sleeping.presence, blocks = sleeping.blocks, hiding = hiding;
 	own = parts.own or setmetatable({}, { __mode = "k" }); -- set of answers of ours that are on their way
 	late = parts.late or setmetatable({}, { __mode = "k" }); -- set of events whose message has gone on, while what we do about it waits
-	handed_over = parts.handed_over or {}; -- is_due = it is written in a moment
+	handed_over = parts.handed_over or {}; -- is_due = in a moment it is looked whether somebody has taken it over
 };
 for name, part in pairs(parts) do before[name], parts[name] = part, nil; end
 for name, part in pairs(now) do parts[name] = part; end
@@ -387,19 +387,18 @@ if options.answer_proof == "sent" then table.insert(stop_listening, outlet.liste
 -- Rules D1, F4: users say what they want, and people ask what has become of messages.
 local inspection = asleep.until_used(function () return sleeping.inspection.new(module.host, time_now, parts); end);
 local withdraw = offers.make(inspection, parts, sleeping, guard);
-parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, monotonic, parts); -- rules F2, F1: what happens without a stanza
+-- Rules F2, F1: what happens without a stanza
+parts.expire_now = upkeep_lib.start(add_timer, log, guard, time_now, monotonic, parts, module.saved_state ~= nil);
 reports:start();
 
 local function tell_lost()
 	module:log("error", "Not all that is pending could be written to the store: what is missing there is lost");
 end
 
-local HANDING_OVER = 0.5; -- seconds that writing may take then, about
-
--- What was handed over is written at once, for the new module's time to write begins anew; and altogether where that could not be loaded.
-local function write_on()
+-- What was handed over is written where the new module could not be loaded.
+local function write_alone()
 	parts.handed_over.is_due = false;
-	if prosody.hosts[module.host].modules[module.name] then return store:flush_all(HANDING_OVER); end
+	if prosody.hosts[module.host].modules[module.name] then return; end
 	save_hashes();
 	if not store:flush_all() then tell_lost(); end
 end
@@ -422,7 +421,7 @@ function module.unload()
 		if not (works and store:flush_all()) then tell_lost(); end -- once more, for what has come meanwhile
 	elseif not parts.handed_over.is_due then -- of many reloads at once the first will do: what is due holds on to its module
 		parts.handed_over.is_due = true;
-		later(0, "what was handed over", write_on);
+		later(0, "what was handed over", write_alone);
 	end
 	measure();
 	reports:stop();

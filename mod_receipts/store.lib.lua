@@ -443,18 +443,17 @@ function methods:flush(max, seconds, young)
 	return round.failing and "failing" or "done", round.longest;
 end
 
-local function write_all(self, seconds)
+local function write_all(self)
 	self.tried, self.going, self.began, self.rests = {}, {}, nil, {};
 	self.put_off:forget();
-	return self:flush(math.huge, seconds) == "done";
+	return self:flush(math.huge) == "done";
 end
 
 --- Writes everything, unless the store fails. It is the last time: so also what was put off, and though some cannot be written.
--- @param seconds  optional: time that this may take, about
 -- @return whether all is written
-function methods:flush_all(seconds)
+function methods:flush_all()
 	self.patient_until = self.actions.monotonic() + PATIENCE;
-	return write_all(self, seconds);
+	return write_all(self);
 end
 
 --- The same when Prosody stops. What fails is tried again, as a database may be locked for a moment, by a backup perhaps.

@@ -151,8 +151,9 @@ end
 -- @param log        function (level, format, ...)
 -- @param time_now   function (): seconds since the epoch; monotonic: seconds, that nobody sets
 -- @param parts      options, pending, store, reports, decisions
+-- @param was_reloaded  what is to be written may have waited, and the time to write begins anew: so the first is at once
 -- @return expire_now: function (): number of entries that expired at once; the rest follows
-function upkeep.start(add_timer, log, guard, time_now, monotonic, parts)
+function upkeep.start(add_timer, log, guard, time_now, monotonic, parts, was_reloaded)
 	local options, every, every_async = parts.options, new_timers(add_timer, guard);
 	local expire_every, overdue_every = interval(options.expire_after), interval(options.overdue_after);
 	local expiry = every(expire_every, "expiry", function ()
@@ -168,7 +169,7 @@ function upkeep.start(add_timer, log, guard, time_now, monotonic, parts)
 	local young, flush_every = options.flush_interval * YOUNG, options.flush_interval * FLUSH_EVERY;
 	local is_late = new_lateness(options.flush_interval, log, monotonic);
 	local next_flush = nil; -- counted from the first step of the last time, however long that took
-	every_async(flush_every, "writing to the store", function ()
+	local writer = every_async(flush_every, "writing to the store", function ()
 		next_flush = next_flush or monotonic() + flush_every;
 		local result, waited = parts.store:flush(USERS, BUDGET, young);
 		local pause = is_late(waited) and 0 or SOON;
@@ -184,6 +185,8 @@ function upkeep.start(add_timer, log, guard, time_now, monotonic, parts)
 		sweep = nil;
 		return SWEEP_EVERY;
 	end);
+
+	if was_reloaded then writer:reschedule(0); end
 
 	return function ()
 		local sum = (look_at_restored(time_now(), parts)) + select(2, expire(time_now(), parts));

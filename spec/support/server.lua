@@ -180,7 +180,7 @@ function server:restart(how)
 	launch(self);
 end
 
---- Waits until a reload is over: ours writes a moment later what was handed over, and then lets go of the module that was.
+--- Waits until a reload is over: ours looks a moment later whether what was handed over was taken, and lets go of the module that was.
 function server:reloaded()
 	process.wait(function ()
 		return self:run("return tostring(prosody.hosts.localhost.modules.receipts.module.save().handed_over.is_due)") ~= "true";
