@@ -3,7 +3,7 @@
 --
 --   known     bare JID -> full JID -> client    who was not seen for the longest goes first
 --   strangers the same for who has nothing to do with the user that they were first shown to, and for those by whom a user has more than
---             their share: they go before all others
+--             their share, unless another user sees them who has not: they go before all others
 --   full      set of bare JIDs with MAX_CLIENTS clients
 --   missed    set of bare JIDs of whom not all clients may be kept
 --   seen_by   account -> set of full JIDs that are shown to it; seen_count: account -> how many those are
@@ -23,6 +23,7 @@ local MAX_CLIENTS = 100; -- of one bare JID; rooms have many occupants
 local MAX_KEPT = 700000; -- slots; who was not seen for the longest goes first
 local ENOUGH = 1000; -- clients that are shown to one account, before strangers come to it in vain
 local SHARE = 2000; -- the same, before others that are first shown to it go before what is known of other accounts' contacts
+local FEW = MAX_PEOPLE // SHARE; -- accounts; so many together may have all the room
 local CLIENT, SHOWN = 12, 2; -- slots for a client, and for each account that it is shown to
 
 local people = {};
@@ -98,6 +99,25 @@ local function forget_person(self, bare)
 	self.missed:set(bare, nil);
 end
 
+-- Is any of these clients shown to an account that has no more than its share?
+local function are_within_share(self, clients)
+	for _, client in next, clients do
+		if client.shown_count >= FEW then return true; end -- to go through them after each of very many is hidden would take long
+		for to in next, client.shown do
+			if self.seen_count[to] <= SHARE then return true; end
+		end
+	end
+	return false;
+end
+
+-- Somebody is shown to fewer accounts, or no longer by one of their clients.
+local function settle(self, bare, clients)
+	if self.known:get(bare) and not are_within_share(self, clients) then
+		self.known:set(bare, nil);
+		self.strangers:set(bare, clients);
+	end
+end
+
 -- People are dropped until the others fit.
 local function make_room(self)
 	while self.kept > MAX_KEPT or self.known:count() + self.strangers:count() > MAX_PEOPLE do
@@ -149,16 +169,20 @@ function methods:forget(jid)
 	drop(self, jid, client);
 	clients[jid] = nil;
 	self.full[bare] = nil;
-	if next(clients) == nil then forget_person(self, bare); end
+	if next(clients) == nil then forget_person(self, bare); else settle(self, bare, clients); end
 end
 
 --- The client is not shown to that account any more.
 -- @return whether it was shown to nobody else: then it is forgotten
 function methods:hide(jid, client, to)
 	unshow(self, jid, client, to);
-	if client.shown_count > 0 then return false; end
-	self:forget(jid);
-	return true;
+	if client.shown_count == 0 then
+		self:forget(jid);
+		return true;
+	end
+	local bare = bare_of(jid);
+	settle(self, bare, self:of(bare));
+	return false;
 end
 
 --- Set of the full JIDs that are shown to that account.

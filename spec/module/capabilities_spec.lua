@@ -1453,6 +1453,40 @@ describe("capabilities", function ()
 		assert.equal("capable", caps:of("friend@far/r"));
 	end);
 
+	it("B3 nor do two together, where people show themselves to one until the other has seen them", function ()
+		local common = info(R);
+		local function show(jid, to) caps:presence(presence(jid, common), to); end
+		local function hide(jid, from) caps:presence(presence(jid, nil, { type = "unavailable" }), from); end
+		show("friend@far/r", "alice@h");
+		asked[1].done(common);
+		for i = 1, 2000 do show("b"..i.."@far/r", "bob@h"); end
+		show("b1@far/r", "alice@h");
+		hide("b1@far/r", "alice@h");
+		for i = 1, 25000 do
+			local jid = "x"..i.."@evil/r";
+			show(jid, "accomplice@h");
+			show(jid, "mallory@h");
+			hide(jid, "accomplice@h");
+		end
+		assert.equal("capable", caps:of("friend@far/r"));
+		assert.equal("capable", caps:of("b1@far/r"), "bob has his share, and no more");
+		assert.equal("capable", caps:of("x25000@evil/r"), "the latest are known");
+		for i = 1, 25000 do
+			local bare = "y"..i.."@evil";
+			show(bare.."/1", "accomplice@h");
+			show(bare.."/2", "mallory@h");
+			show(bare.."/1", "accomplice@h");
+			hide(bare.."/1", "accomplice@h");
+		end
+		assert.equal("capable", caps:of("friend@far/r"));
+		show("z@evil/r", "mallory@h");
+		show("z@evil/r", "alice@h");
+		show("z@evil/r", "accomplice@h");
+		hide("z@evil/r", "accomplice@h");
+		for i = 1, 25000 do show("w"..i.."@evil/r", "mallory@h"); end
+		assert.equal("capable", caps:of("z@evil/r"), "alice sees them");
+	end);
+
 	it("B3 what clients stand for is not pushed out by one that answers on and on while it leaves a question of ours unanswered", function ()
 		caps:presence(presence("a@h/r", info(R)));
 		asked[1].done(info(R));
