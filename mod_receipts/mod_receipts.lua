@@ -445,7 +445,7 @@ local function from(name, take_over)
 end
 if module.saved_state then
 	from("guards", function (old) guards.waiting = old.waiting or guards.waiting; end); -- what comes now is not to overtake it
-	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting" } do
+	for _, name in ipairs { "store", "rooms", "answering", "reports", "decisions", "waiting", "resend" } do
 		from(name, function (old) parts[name]:take_over(old, before.options); end);
 	end
 	from("hiding", hiding.take_over);

@@ -134,6 +134,11 @@ local function forget_all_those(self, which)
 	for requester in pairs(self.kept) do forget_of(self, requester, which); end
 end
 
+--- What another one knew, after a reload: what it has sent again may still bounce. What was still to be sent again is not taken over.
+function methods:take_over(other)
+	self.copies = other.copies;
+end
+
 --- Nothing is sent again any more.
 function methods:stop()
 	forget_all_those(self, function () return true; end);

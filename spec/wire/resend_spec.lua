@@ -359,7 +359,8 @@ describe("sending again", function ()
 	end);
 
 	-- alice asks bob, who is a user of another host, gets a copy, and loses his connection without having acked that.
-	local function loses_a_copy(other, host, id)
+	-- @param meanwhile  optional: function () that is called when the copy is on its way
+	local function loses_a_copy(other, host, id, meanwhile)
 		local contact = "bob@"..host;
 		other:roster("alice", contact, "both");
 		other:roster(contact, "alice@localhost", "both");
@@ -376,6 +377,7 @@ describe("sending again", function ()
 		bob:sync();
 		bob:acknowledge();
 		until_(function (got) return got[#got] and got[#got]:get_child("delay", "urn:xmpp:delay"); end);
+		if meanwhile then meanwhile(); end
 		bob:close();
 		second:sync();
 	end
@@ -416,6 +418,14 @@ describe("sending again", function ()
 		bob:sync();
 		assert.equal(1, #alice:messages());
 		assert.equal("failed", state());
+	end);
+
+	it("G1 E6 A3 nor is one that bounces after a reload", function ()
+		local other = start_beside_far(2);
+		finally(function () other:stop(); end);
+		loses_a_copy(other, "far.example", "far", function () other:reload(); end);
+		assert.same({}, alice:messages());
+		assert.truthy(other:why("alice@localhost", "far"):find("G1 what was sent again has not arrived", 1, true));
 	end);
 
 	it("G1 E6 a message that is lost with a link to another server bounces and is failed, though its copy was lost there too", function ()
