@@ -161,7 +161,9 @@ describe("beside a Prosody without the module", function ()
 			local is_room, to = one.from:sub(1, #ROOM) == ROOM, one.from;
 			if not is_room and once_in(4) then to = jid_bare(to); elseif not is_room and once_in(6) then to = jid_bare(to).."/gone"; end
 			count.sent = count.sent + 1;
-			local ack = stanzas.ack(to, one.id, { id = "a"..n, type = pick { one.type, "chat", "normal", "headline" } });
+			local types = { one.type, "chat", "normal" };
+			if to ~= jid_bare(to) then table.insert(types, "headline"); end -- to an account it goes to all: as chat (E7) to those of the highest priority
+			local ack = stanzas.ack(to, one.id, { id = "a"..n, type = pick(types) });
 			local mark = not is_room and once_in(5) and pick(MARKS);
 			if mark then ack:tag(mark[1], { xmlns = mark[2] }):up(); end
 			send(ack);
