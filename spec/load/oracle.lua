@@ -131,7 +131,7 @@ local function waits(self, key)
 	local message = key.messages[1];
 	if key.messages[2] or message.excused or message.is_private then return false; end
 	for device, changes in pairs(message.came) do
-		if changes == device.changes and self.world.able(device) then return true; end
+		if changes == device.changes and self.world.able(device) and not device.hidden[jid_bare(message.by)] then return true; end
 	end
 	return false;
 end
