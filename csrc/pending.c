@@ -34,10 +34,16 @@ static bool evict(struct rcpt_pending *t, rcpt_ref ref)
 	return true;
 }
 
-/* Has this requester as many entries as one may? */
-static bool has_many(const struct rcpt_pending *t, const struct jid *jid)
+/* How many entries has this requester? */
+static uint32_t count_of(const struct jid *jid)
 {
-	return jid->list[OPEN].n + jid->list[DONE].n >= t->limits.per_user;
+	return jid->list[OPEN].n + jid->list[DONE].n;
+}
+
+/* Are these as many entries as one may have? */
+static bool are_many(const struct rcpt_pending *t, uint32_t entries)
+{
+	return entries >= t->limits.per_user;
 }
 
 /* Are these more bytes than one may have? */
@@ -54,7 +60,7 @@ static enum rcpt_status make_room(struct rcpt_pending *t, rcpt_ref from, uint32_
 	const struct jid *jid = jid_at(t, from);
 	const struct list *own = jid->list;
 	uint32_t gone = 0;
-	for (rcpt_ref ref; (gone < 2 && has_many(t, jid)) || is_much(t, jid_bytes(jid) + bytes); gone++) {
+	for (rcpt_ref ref; (gone < 2 && are_many(t, count_of(jid))) || is_much(t, jid_bytes(jid) + bytes); gone++) {
 		if (!(ref = expendable(own)))
 			break; /* it is the only one */
 		if (!evict(t, ref))
@@ -262,13 +268,13 @@ static bool is_surplus(const struct rcpt_pending *t, rcpt_ref ref, enum rcpt_sta
 {
 	const struct jid *jid = jid_at(t, ref);
 	const struct list *own = jid->list;
-	bool many = has_many(t, jid);
+	const uint32_t count = count_of(jid);
+	uint32_t gone = 0; /* as make_room() would have them go */
 	uint64_t sum = jid_bytes(jid) + bytes;
-	for (rcpt_ref victim = expendable(own); victim && (many || is_much(t, sum));) {
+	for (rcpt_ref victim = expendable(own); victim && ((gone < 2 && are_many(t, count - gone)) || is_much(t, sum)); gone++) {
 		const struct entry *e = entry_at(t, victim);
 		if (e->state == state ? time < time_of(e) : e->state < state) /* they are in the order in which they are missed */
 			return true;
-		many = false;
 		sum -= entry_bytes(t, e);
 		/* Behind the last delivered one come those that are open. */
 		victim = (e->link[USER].next || kind_of(e) == OPEN) ? e->link[USER].next : own[OPEN].head;

@@ -417,13 +417,11 @@ void naive_each(const struct naive *t, struct rcpt_str from, bool delivered, rcp
 static bool is_surplus(const struct naive *t, const struct naive_entry *fresh)
 {
 	struct naive_order left = *own_order((struct naive *)t, fresh->from);
-	bool many = left.n >= (int)t->limits.per_user;
-	while (left.n > 0 && (many || is_much(t, &left, fresh))) {
+	for (int gone = 0; left.n > 0 && ((gone < 2 && left.n >= (int)t->limits.per_user) || is_much(t, &left, fresh)); gone++) {
 		const struct naive_entry *victim = expendable(&left);
 		if (fresh->state == victim->state ? fresh->time < victim->time : fresh->state > victim->state)
 			return true;
 		take_out(&left, victim);
-		many = false;
 	}
 	return false;
 }

@@ -256,6 +256,15 @@ describe("receipts.pending", function ()
 			assert.equal("i3 i5 i7 i8 i9 i10", kept());
 		end);
 
+		it("for what is put back under a lower limit, if both that would go are older", function ()
+			ask("a@h", 1, 8);
+			pending:limit { per_user = 5 };
+			put("middle", 1.5, "pending");
+			assert.equal("i1 i2 i3 i4 i5 i6 i7 i8", kept());
+			put("young", 2.5, "pending");
+			assert.equal("young i3 i4 i5 i6 i7 i8", kept());
+		end);
+
 		it("of a full table, whosever what has failed is", function ()
 			pending:limit { capacity = 4 };
 			ask("b@h", 1, 2);
