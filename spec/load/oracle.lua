@@ -217,7 +217,9 @@ function methods:excuse(which, crash)
 			message.excused = true;
 			if message.key then
 				message.key.answers = 0;
-				if crash then message.forgotten, message.key.awaited = true, false; end
+				if crash then message.forgotten = true; end
+				-- What is proven may be answered as the server stops, and nobody reads that.
+				if crash or next(message.proven) then message.key.awaited = false; end
 			end
 		end
 	end
