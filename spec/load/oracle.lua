@@ -131,7 +131,8 @@ local function waits(self, key)
 	local message = key.messages[1];
 	if key.messages[2] or message.excused or message.is_private then return false; end
 	for device, changes in pairs(message.came) do
-		if changes == device.changes and self.world.able(device) and not device.hidden[jid_bare(message.by)] then return true; end
+		local heard = not self.rules.protect or self.world.sees(jid_bare(message.by), device);
+		if changes == device.changes and self.world.able(device) and heard then return true; end
 	end
 	return false;
 end
