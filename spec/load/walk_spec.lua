@@ -147,9 +147,12 @@ describe("a random walk", function ()
 		device = function (jid) return latest[jid]; end;
 	};
 
-	-- Prosody shows that person these devices' presence again, whatever they did: to a new subscriber, to who is blocked no more, or comes.
-	local function shown_anew(person, devices)
-		for _, one in ipairs(devices) do one.hidden[person] = nil; end
+	-- Prosody shows that person the presence of devices again for which `which` holds, whatever they did, and though they sleep: to a new
+	-- subscriber, to who is blocked no more, or comes.
+	local function shown_anew(person, which)
+		for _, one in pairs(latest) do
+			if which(one) then one.hidden[person] = nil; end
+		end
 	end
 
 	-- It is not certain any more that the senders of what has come to this account are told.
@@ -185,7 +188,7 @@ describe("a random walk", function ()
 		one.client = server:connect(jid, how);
 		clients[jid], latest[jid] = one, one;
 		show(one, kind);
-		if is_writer(one) then shown_anew(one.bare, those(is_device)); end
+		if is_writer(one) then shown_anew(one.bare, is_device); end
 		return one;
 	end
 
@@ -399,7 +402,7 @@ describe("a random walk", function ()
 		disturb(device.bare);
 		device.client:iq(st.stanza("iq", { type = "set" }):tag(action, { xmlns = "urn:xmpp:blocking" }):tag("item", { jid = jid }));
 		blocked[both(device.bare, jid)] = action == "block" or nil;
-		if action == "unblock" then shown_anew(jid, those(of(device.bare))); end
+		if action == "unblock" then shown_anew(jid, of(device.bare)); end
 	end
 
 	local function direct_presence(device)
@@ -431,9 +434,8 @@ describe("a random walk", function ()
 			writer.client:sync();
 		end
 		device.client:send(st.presence { to = writer.bare, type = cancels and "unsubscribed" or "subscribed" });
-		local devices = those(of(device.bare));
-		if not cancels then shown_anew(writer.bare, devices); end
-		for _, one in ipairs(cancels and friends[pair] and devices or {}) do
+		if not cancels then shown_anew(writer.bare, of(device.bare)); end
+		for _, one in ipairs(cancels and friends[pair] and those(of(device.bare)) or {}) do
 			if one.available then one.shown[writer.bare] = nil; end
 		end
 		friends[pair] = not cancels or nil;
