@@ -412,7 +412,7 @@ describe("a random walk", function ()
 		-- The first goes nowhere; of the second Prosody takes no note, so that it is never taken back.
 		if blocked[pair] or friends[pair] and not device.available then return; end
 		note("directed presence", device.jid, to, type);
-		if type then disturb(device.bare); end
+		disturb(device.bare); -- it may show caps for the first time
 		device.client:send(device.client:presence({ to = to, type = type }));
 		device.hidden[person] = type;
 		if type and to == person then
